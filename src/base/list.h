@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A doubly linked list through a member of its elements. An element that is in no list has next == NULL (zeroed memory
+ * will do), so it can be asked, and removed twice.
+ */
+#ifndef BASE_LIST_H
+#define BASE_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/memory.h"
+
+struct list {
+    struct list *next, *prev;
+};
+
+static inline void list_init(struct list *head)
+{
+    head->next = head->prev = head;
+}
+
+static inline bool list_empty(const struct list *head)
+{
+    return head->next == head;
+}
+
+static inline bool list_linked(const struct list *element)
+{
+    return element->next != NULL;
+}
+
+/* Before `at`; with the head: at the end. */
+static inline void list_insert_before(struct list *at, struct list *element)
+{
+    element->next = at;
+    element->prev = at->prev;
+    at->prev->next = element;
+    at->prev = element;
+}
+
+static inline void list_append(struct list *head, struct list *element)
+{
+    list_insert_before(head, element);
+}
+
+static inline void list_prepend(struct list *head, struct list *element)
+{
+    list_insert_before(head->next, element);
+}
+
+static inline void list_remove(struct list *element)
+{
+    if (!list_linked(element))
+        return;
+    element->prev->next = element->next;
+    element->next->prev = element->prev;
+    element->next = element->prev = NULL;
+}
+
+/* Moves all of `from` to the end of `to`. */
+static inline void list_splice(struct list *to, struct list *from)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
+#define LIST_FIRST(head, type, member) (list_empty(head) ? NULL : CONTAINER_OF((head)->next, type, member))
+
+/* for (struct waiter *w = ...) over a list; the current element may be removed in the body, no other may. */
+#define list_each(type, name, head, member)                                                                            \
+    for (struct list *name##_at = (head)->next, *name##_next = name##_at->next; name##_at != (head);                   \
+         name##_at = name##_next, name##_next = name##_at->next)                                                       \
+        for (type *name = CONTAINER_OF(name##_at, type, member); name; name = NULL)
+
+#endif
