@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files. The journal's hot path (write, sync) is asynchronous; the rest is synchronous, for start-up and small local
+ * files. Paths are absolute or relative to the working directory, UTF-8, NUL-terminated.
+ */
+#ifndef IO_FILE_H
+#define IO_FILE_H
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "io/io.h"
+
+struct io_file;
+
+enum io_file_flags {
+    IO_FILE_WRITE = 1,     /* otherwise read-only */
+    IO_FILE_CREATE = 2,    /* make it if it is not there, mode 0600 */
+    IO_FILE_EXCLUSIVE = 4, /* with CREATE: fail if it is there */
+};
+
+MUST_CHECK bool io_file_open(struct io *io, const char *path, int flags, struct io_file **out, struct error *err);
+/* Waits for writes and syncs in flight (blocks shortly). NULL is allowed. */
+void io_file_close(struct io_file *file);
+MUST_CHECK bool io_file_size(struct io_file *file, uint64_t *out, struct error *err);
+/* Preallocates (fallocate) up to `size`, so that a later write changes no metadata; the new part reads as zeros. */
+MUST_CHECK bool io_file_allocate(struct io_file *file, uint64_t size, struct error *err);
+MUST_CHECK bool io_file_truncate(struct io_file *file, uint64_t size, struct error *err);
+/* Exactly out.size bytes at `offset`, or as many as there are before the end: *got. */
+MUST_CHECK bool io_file_read(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got,
+                             struct error *err);
+MUST_CHECK bool io_file_write_now(struct io_file *file, uint64_t offset, struct bytes data, struct error *err);
+MUST_CHECK bool io_file_sync_now(struct io_file *file, struct error *err);
+/* A shared read-only mapping of the first `size` bytes. Writes of this process are seen at once. Reading a cold page
+ * blocks: fine for the recent past, which is in the page cache. Unmapped at io_file_close(). */
+MUST_CHECK bool io_file_map(struct io_file *file, uint64_t size, struct bytes *out, struct error *err);
+
+typedef void io_file_done(void *ctx, const struct error *err); /* err == NULL: success */
+/* Writes all parts, in order, from `offset` on. The parts' memory stays until `done`. */
+void io_file_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,
+                   void *ctx);
+/* fdatasync: everything whose `done` has run before this call is on disk when its own `done` runs without error. After
+ * a failed sync nothing written since the last good one can be trusted: the owner stops writing. */
+void io_file_sync(struct io_file *file, io_file_done *done, void *ctx);
+
+/* --- Directories and whole files, synchronous --- */
+MUST_CHECK bool io_dir_make(struct io *io, const char *path, struct error *err); /* with parents, 0700; fine if there */
+/* Calls `each` with every name but . and .., in order. */
+MUST_CHECK bool io_dir_list(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,
+                            struct error *err);
+MUST_CHECK bool io_dir_sync(struct io *io, const char *path, struct error *err);
+/* Holds an exclusive lock on the directory while this process lives; ERROR_UNAVAILABLE when another one has it. */
+MUST_CHECK bool io_dir_lock(struct io *io, const char *path, struct error *err);
+MUST_CHECK bool io_path_remove(struct io *io, const char *path, struct error *err);     /* file or empty directory */
+MUST_CHECK bool io_path_remove_all(struct io *io, const char *path, struct error *err); /* fine if it is not there */
+MUST_CHECK bool io_path_rename(struct io *io, const char *from, const char *to, struct error *err);
+bool io_path_exists(struct io *io, const char *path);
+MUST_CHECK bool io_path_read(struct io *io, const char *path, struct buf *out, struct error *err);
+/* By a temporary file, sync, rename and sync of the directory: the old or the new content, never a mixture. */
+MUST_CHECK bool io_path_write(struct io *io, const char *path, struct bytes content, int mode, struct error *err);
+
+#endif
