@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table that describes a kind, compiled from src/api/kinds/ (one notation for all): the fields with their names,
+ * protobuf tags, types, defaults, validation, merge keys; the printed columns; the words that `kubectl explain` shows.
+ * The same rows drive decoding of JSON and protobuf, strict validation, defaulting, strategic merge, OpenAPI and
+ * Tables.
+ */
+#ifndef API_KIND_H
+#define API_KIND_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "wire/json.h"
+
+struct message; /* a message's fields: api/schema.h */
+
+struct kind {
+    const char *group; /* "" for core */
+    const char *version;
+    const char *kind;
+    const char *plural;
+    const char *singular;
+    const char *const *short_names; /* NULL-terminated */
+    const char *const *categories;  /* NULL-terminated */
+    bool namespaced;
+    bool has_status;
+    bool has_scale;
+    const struct message *message;
+};
+
+/* All kinds, in the order of group, version, kind. */
+const struct kind *kind_at(size_t index);          /* NULL behind the last */
+const struct kind *kind_by_name(const char *kind); /* "Deployment"; NULL: none */
+const struct kind *kind_by_resource(struct bytes group, struct bytes version, struct bytes plural);
+const struct kind *kind_by_gvk(struct bytes api_version, struct bytes kind); /* "apps/v1", "Deployment" */
+/* "v1" or "apps/v1" */
+const char *kind_api_version(const struct kind *kind);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Consumer groups: Kafka's classic group protocol (the coordinator) and committed offsets. Offsets and group metadata
+ * are records in the internal topic __consumer_offsets, in Kafka's own format, so they survive, are atomic with other
+ * appends of a frame, and are readable with Kafka's tools.
+ */
+#ifndef LOG_GROUP_H
+#define LOG_GROUP_H
+
+#include "base/arena.h"
+#include "log/log.h"
+
+struct group;
+
+struct group *group_find(struct log *log, struct bytes group_id); /* NULL: none */
+struct group *group_first(struct log *log);                       /* in order of ids */
+struct group *group_next(struct log *log, const struct group *group);
+
+/* --- Committed offsets --- */
+struct committed_offset {
+    int64_t offset; /* -1: none */
+    int32_t leader_epoch;
+    struct bytes metadata; /* up to 4096 bytes; good until the next commit for the partition */
+};
+struct committed_offset group_committed(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition);
+
+/*
+ * Builds the append that commits an offset, to be put in a frame together with others (dispatch: the reply and the
+ * input's offset). The batch lives in `arena`. It takes effect when log_append() takes it. The group need not exist.
+ */
+MUST_CHECK bool group_commit_append(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition,
+                                    int64_t offset, struct bytes metadata, struct arena *arena, struct append *out,
+                                    struct error *err);
+
+/* The group's backlog on a topic: sum over partitions of high watermark - committed (never below 0); a partition
+ * without a commit counts from its log start if `from_earliest`, else 0. */
+int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bool from_earliest);
+
+/* Runs, once a turn at most, after the high watermark of the topic or a committed offset of the group on it has moved.
+ * Embedded in its owner; group and topic need not exist yet. */
+struct group_lag_listener {
+    void (*run)(void *ctx);
+    void *ctx;
+    struct bytes group_id, topic; /* copies made by group_lag_listen */
+    struct list link;
+};
+void group_lag_listen(struct log *log, struct group_lag_listener *listener, struct bytes group_id, struct bytes topic);
+void group_lag_unlisten(struct group_lag_listener *listener);
+
+/* The coordinator's calls (JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit by a member, DescribeGroups,
+ * DeleteGroups) are in log/coordinator.h. */
+
+#endif

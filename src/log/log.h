@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happened: topics, their partitions, and the one journal beneath them.
+ *
+ * Every change of state in evoke is an append to a partition. One or more appends make a **frame**, which is written
+ * and recovered whole or not at all; the frame's number is the **LSN**, the program's one logical clock. Appends take
+ * effect in memory at once (offsets are given, state changes); durability comes a moment later, and whoever promises
+ * something to the outside waits for it: log_wait(). So the order on disk is the order of the calls, and what is read
+ * back after a crash is a prefix of it.
+ *
+ *     struct append appends[2] = {{.partition = replies, .batch = ...}, {.partition = offsets, .batch = ...}};
+ *     uint64_t lsn;
+ *     if (!log_append(log, appends, 2, &lsn, err)) ...     nothing has happened
+ *     log_wait(log, &waiter, lsn, LOG_SYNCED);             waiter.run(ctx, NULL) once it is on disk
+ *
+ * Readers see a partition up to its high watermark: what is synced (a power cut never takes back what a consumer has
+ * seen). The embedded engine is in this folder; a Kafka cluster may stand behind the same calls later.
+ */
+#ifndef LOG_LOG_H
+#define LOG_LOG_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "io/io.h"
+
+struct log;
+struct topic;
+struct partition;
+
+struct log_options {
+    const char *directory;      /* DIR/journal is made in it */
+    uint64_t journal_file_size; /* 0: 64 MiB; each file is preallocated */
+    uint64_t journal_size_max;  /* 0: 4 GiB; at the end: ERROR_LIMIT to appends, one diag line, reads go on */
+};
+
+/* Reads the journal back (synchronous), makes it if it is not there. Locks the directory. ERROR_CORRUPT names file and
+ * position; ERROR_UNSUPPORTED: a newer format; ERROR_UNAVAILABLE: another evoke has it. */
+struct log *log_open(struct io *io, const struct log_options *options, struct error *err);
+/* `done` runs once all appends so far are synced and the files are closed; the log is then freed. */
+void log_close(struct log *log, void (*done)(void *ctx), void *ctx);
+
+uint64_t log_lsn(const struct log *log);        /* of the newest frame appended; 0: none yet */
+uint64_t log_synced_lsn(const struct log *log); /* of the newest frame on disk */
+
+/* --- Topics --- */
+struct topic_config_entry {
+    struct bytes name, value;
+};
+
+struct topic_spec {
+    struct bytes name;       /* Kafka's rules: 1..249 of [a-zA-Z0-9._-], not "." or ".." */
+    int32_t partition_count; /* 1 .. LIMIT_PARTITIONS_PER_TOPIC */
+    bool internal;           /* evoke's own: hidden from clients unless listed by name, never auto-created */
+    const struct topic_config_entry *configs; /* Kafka's topic settings, checked; unknown names are ERROR_INVALID */
+    size_t config_count;
+};
+
+/* Takes effect at once; wait for *lsn before telling anybody. */
+MUST_CHECK bool topic_create(struct log *log, const struct topic_spec *spec, struct topic **out, uint64_t *lsn,
+                             struct error *err);
+MUST_CHECK bool topic_check(struct log *log, const struct topic_spec *spec, struct error *err); /* validate only */
+MUST_CHECK bool topic_delete(struct log *log, struct topic *topic, uint64_t *lsn, struct error *err);
+MUST_CHECK bool topic_add_partitions(struct log *log, struct topic *topic, int32_t partition_count, uint64_t *lsn,
+                                     struct error *err);
+struct topic *topic_find(struct log *log, struct bytes name); /* NULL: none */
+struct topic *topic_find_by_id(struct log *log, const uint8_t id[16]);
+struct topic *topic_first(struct log *log); /* in order of names */
+struct topic *topic_next(struct log *log, const struct topic *topic);
+
+struct bytes topic_name(const struct topic *topic);
+const uint8_t *topic_id(const struct topic *topic); /* 16 bytes, random, never zero */
+bool topic_internal(const struct topic *topic);
+int32_t topic_partition_count(const struct topic *topic);
+struct partition *topic_partition(struct topic *topic, int32_t index); /* NULL: no such */
+/* The value that was set, or null bytes: the default holds. */
+struct bytes topic_config(const struct topic *topic, struct bytes name);
+
+/* --- Partitions --- */
+struct topic *partition_topic(const struct partition *partition);
+int32_t partition_index(const struct partition *partition);
+int64_t partition_log_start_offset(const struct partition *partition);
+int64_t partition_high_watermark(const struct partition *partition); /* readable below this: synced */
+int64_t partition_end_offset(const struct partition *partition);     /* the next append gets this */
+int32_t partition_leader_epoch(const struct partition *partition);
+int32_t partition_epoch_of(const struct partition *partition, int64_t offset); /* -1: unknown */
+
+/* --- Appending --- */
+struct append {
+    struct partition *partition;
+    struct bytes batch; /* one record batch v2, verified by the log (size, CRC, counts); not kept after the call */
+    bool internal;      /* made by evoke itself: the CRC need not be verified again */
+    /* out */
+    int64_t base_offset;
+    bool duplicate; /* idempotent producer sent it again: base_offset is the first one's, nothing was written */
+};
+
+/*
+ * All or nothing. Errors: ERROR_CORRUPT (CRC or structure), ERROR_INVALID, ERROR_LIMIT (batch too large: err->sys is
+ * EMSGSIZE; journal full: err->sys is ENOSPC), ERROR_CONFLICT (producer sequence out of order: err->sys is EPROTO;
+ * stale producer epoch: err->sys is ESTALE), ERROR_UNAVAILABLE (the disk failed; evoke is read-only until a restart).
+ * *lsn is that of the frame, or, if all were duplicates, one that covers the originals.
+ */
+MUST_CHECK bool log_append(struct log *log, struct append *appends, size_t count, uint64_t *lsn, struct error *err);
+
+enum log_durability {
+    LOG_WRITTEN, /* in the kernel: survives kill -9 of evoke, not a power cut */
+    LOG_SYNCED,
+};
+
+/* Embedded in its owner, who cancels it before it ends. `run` is called from the loop, once, in the order of LSNs;
+ * err != NULL: the disk failed, nobody knows. Waiting for what is done already runs at the end of this turn. */
+struct log_waiter {
+    void (*run)(void *ctx, const struct error *err);
+    void *ctx;
+    uint64_t lsn; /* set by log_wait */
+    struct list link;
+};
+void log_wait(struct log *log, struct log_waiter *waiter, uint64_t lsn, enum log_durability durability);
+void log_wait_cancel(struct log_waiter *waiter);
+
+/* --- Reading --- */
+enum { LOG_SLICE_PARTS_MAX = 64 };
+
+/* Whole batches, in order, as they lie in the journal. The first may begin before the offset asked for. */
+struct log_slice {
+    struct bytes parts[LOG_SLICE_PARTS_MAX];
+    size_t count;
+    size_t size;         /* sum of the parts */
+    int64_t next_offset; /* the first offset behind the slice */
+    void *pin;           /* the log's: keeps the memory */
+};
+
+/* Up to `size_max` bytes, but at least one batch if there is one below the high watermark (KIP-74). ERROR_INVALID when
+ * the offset is below the log start or above the high watermark. At the high watermark: count 0.
+ * The slice is released by log_slice_release(), once; it may be copied by value before. */
+MUST_CHECK bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
+                               struct error *err);
+void log_slice_release(struct log_slice *slice);
+
+/* The first record with a timestamp >= `timestamp_ms`; false when there is none. */
+bool partition_offset_of_time(struct partition *partition, int64_t timestamp_ms, int64_t *offset, int64_t *timestamp);
+/* The record with the largest timestamp (ListOffsets -3); false when the partition is empty. */
+bool partition_offset_of_max_timestamp(struct partition *partition, int64_t *offset, int64_t *timestamp);
+
+/* Runs once, from the loop, when the high watermark goes above `offset` (at the end of this turn if it is already), or
+ * when the topic is deleted. Embedded in its owner. The append is the signal: nothing polls. */
+struct partition_waiter {
+    void (*run)(void *ctx);
+    void *ctx;
+    int64_t offset; /* set by partition_wait */
+    struct list link;
+};
+void partition_wait(struct partition *partition, struct partition_waiter *waiter, int64_t offset);
+void partition_wait_cancel(struct partition_waiter *waiter);
+
+/* Called for every topic that is made or deleted (deleted: just before it is freed). Embedded in its owner. */
+struct topic_listener {
+    void (*created)(void *ctx, struct topic *topic);
+    void (*deleted)(void *ctx, struct topic *topic);
+    void *ctx;
+    struct list link;
+};
+void topic_listen(struct log *log, struct topic_listener *listener);
+void topic_unlisten(struct topic_listener *listener);
+
+/* --- Producer ids --- */
+/* A fresh producer id, never given before, also over restarts. */
+MUST_CHECK bool log_new_producer_id(struct log *log, int64_t *producer_id, uint64_t *lsn, struct error *err);
+
+/* --- Figures for metrics --- */
+struct log_metrics {
+    uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, sync_ns_total, appends_refused;
+    uint64_t topics, partitions;
+};
+void log_metrics(const struct log *log, struct log_metrics *out);
+
+#endif
