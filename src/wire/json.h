@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * JSON values: parse, look, change, print. A value is a reference-counted tree; objects keep the order of their keys.
- * jansson stands behind it, in json.c alone.
+ * jansson stands behind it, in json.c alone (so its own names, json_copy(), json_equal() ..., are not ours).
  *
  * Ownership: a function that *makes* a value returns a reference that the caller owns (json_unref() ends it; AUTO_JSON
  * does it at the end of the scope). A function that *looks* returns a borrowed value, good while its container is
  * unchanged. json_set() and json_append() take over the caller's reference.
  *
- * A value that more than one part of the program can see is not changed any more: copy it (json_copy), change the copy.
+ * A value that more than one part of the program can see is not changed any more: copy it (json_clone), change the
+ * copy.
  */
 #ifndef WIRE_JSON_H
 #define WIRE_JSON_H
@@ -31,7 +32,7 @@ void json_print_pretty(const struct json *value, struct buf *out); /* four space
 /* --- Reference counts --- */
 struct json *json_ref(const struct json *value); /* NULL stays NULL */
 void json_unref(struct json *value);
-struct json *json_copy(const struct json *value); /* deep */
+struct json *json_clone(const struct json *value); /* deep */
 static inline void json_auto_unref(struct json **value)
 {
     json_unref(*value);
@@ -44,7 +45,7 @@ struct json *json_new_array(void);
 struct json *json_new_string(struct bytes text); /* NULL when it is not UTF-8 */
 struct json *json_new_text(const char *text);    /* a C string of ours, UTF-8 */
 struct json *json_new_format(const char *format, ...) PRINTF_LIKE(1, 2);
-struct json *json_new_integer(int64_t number);
+struct json *json_new_int(int64_t number);
 struct json *json_new_real(double number);
 struct json *json_new_bool(bool value);
 struct json *json_new_null(void);
@@ -54,7 +55,7 @@ enum json_type json_type(const struct json *value); /* NULL is JSON_NULL */
 bool json_is_object(const struct json *value);
 bool json_is_array(const struct json *value);
 bool json_is_string(const struct json *value);
-bool json_is_integer(const struct json *value);
+bool json_is_int(const struct json *value);
 bool json_is_null(const struct json *value); /* NULL or the null value */
 struct json *json_get(const struct json *object, const char *key);
 struct json *json_get_bytes(const struct json *object, struct bytes key);
@@ -65,12 +66,12 @@ struct json *json_index(const struct json *array, size_t index);
 struct bytes json_bytes(const struct json *string); /* null bytes when it is not a string */
 const char *json_text(const struct json *string);   /* NULL when it is not a string */
 const char *json_text_at(const struct json *value, const char *path, const char *otherwise);
-int64_t json_integer(const struct json *value, int64_t otherwise);
-int64_t json_integer_at(const struct json *value, const char *path, int64_t otherwise);
+int64_t json_int(const struct json *value, int64_t otherwise);
+int64_t json_int_at(const struct json *value, const char *path, int64_t otherwise);
 double json_number(const struct json *value, double otherwise); /* integer or real */
 bool json_bool(const struct json *value, bool otherwise);
 bool json_bool_at(const struct json *value, const char *path, bool otherwise);
-bool json_equal(const struct json *a, const struct json *b);
+bool json_same(const struct json *a, const struct json *b);
 
 /* --- Changing. The value is taken over; a NULL value does nothing and returns false. --- */
 bool json_set(struct json *object, const char *key, struct json *value);

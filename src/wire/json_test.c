@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include "base/limits.h"
+#include "wire/json.h"
+
+static struct json *parse(const char *text)
+{
+    struct error err;
+    struct json *value = json_parse(bytes_of_string(text), 0, &err);
+    if (!value)
+        test_fail(__FILE__, __LINE__, "%s: %s", text, err.message);
+    return value;
+}
+
+static void check_print(const struct json *value, const char *want)
+{
+    AUTO_BUF out;
+    buf_init(&out, 1 << 20);
+    json_print(value, &out);
+    CHECK_STR(buf_string(&out), want);
+}
+
+TEST(json_keeps_keys_in_order_and_numbers_whole)
+{
+    const char *text = "{\"z\":1,\"a\":[9007199254740993,-1,1.5,true,null,\"\\u0001\u00e9\"],\"m\":{}}";
+    AUTO_JSON *value = parse(text);
+    check_print(value, text);
+}
+
+TEST(json_refuses_what_is_not_json_with_line_and_column)
+{
+    struct error err;
+    static const char *const wrong[] = {"",         "{",   "{\"a\":1,}", "[1 2]", "nul", "{\"a\":1} x",
+                                        "\"\xff\"", "'a'", "[01]"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        CHECK(!json_parse(bytes_of_string(wrong[i]), 0, &err) && err.kind == ERROR_INVALID);
+    CHECK(!json_parse(bytes_of_string("{\n  \"a\": x}"), 0, &err));
+    CHECK(strstr(err.message, "line 2"));
+}
+
+TEST(json_refuses_duplicate_keys_unless_asked)
+{
+    struct error err;
+    CHECK(!json_parse(BYTES_LITERAL("{\"a\":1,\"a\":2}"), 0, &err));
+    AUTO_JSON *value = json_parse(BYTES_LITERAL("{\"a\":1,\"a\":2}"), JSON_PARSE_LAST_KEY_WINS, &err);
+    CHECK_INT(json_int_at(value, "a", 0), 2);
+}
+
+TEST(json_depth_is_limited_and_brackets_in_strings_do_not_count)
+{
+    struct error err;
+    AUTO_BUF text;
+    buf_init(&text, 10000);
+    for (int i = 0; i < LIMIT_JSON_DEPTH + 1; i++)
+        buf_append_string(&text, "[");
+    for (int i = 0; i < LIMIT_JSON_DEPTH + 1; i++)
+        buf_append_string(&text, "]");
+    CHECK(!json_parse(buf_bytes(&text), 0, &err));
+    CHECK_INT(err.kind, ERROR_LIMIT);
+    AUTO_JSON *fits = json_parse(bytes_slice(buf_bytes(&text), 1, text.size - 2), 0, &err);
+    CHECK(fits);
+    buf_reset(&text);
+    buf_append_string(&text, "\"\\\"");
+    for (int i = 0; i < 1000; i++)
+        buf_append_string(&text, "{");
+    buf_append_string(&text, "\"");
+    AUTO_JSON *string = json_parse(buf_bytes(&text), 0, &err);
+    CHECK_INT(json_bytes(string).size, 1001);
+}
+
+TEST(json_paths_go_through_objects_and_arrays)
+{
+    AUTO_JSON *value = parse("{\"spec\":{\"containers\":[{\"image\":\"a\"},{\"image\":\"b\"}]}}");
+    CHECK_STR(json_text_at(value, "spec.containers.1.image", ""), "b");
+    CHECK(!json_at(value, "spec.containers.2.image"));
+    CHECK(!json_at(value, "spec.containers.x"));
+    CHECK(!json_at(NULL, "spec"));
+    CHECK(json_set_at(value, "metadata.labels.app", json_new_text("shop")));
+    CHECK_STR(json_text_at(value, "metadata.labels.app", ""), "shop");
+}
+
+TEST(json_members_can_be_walked_with_continue)
+{
+    AUTO_JSON *value = parse("{\"a\":1,\"b\":2,\"c\":3}");
+    int64_t sum = 0;
+    json_object_each (member, value) {
+        if (strcmp(member.key, "b") == 0)
+            continue;
+        sum += json_int(member.value, 0);
+    }
+    CHECK_INT(sum, 4);
+}
+
+TEST(json_clone_is_independent)
+{
+    AUTO_JSON *value = parse("{\"a\":{\"b\":1}}");
+    AUTO_JSON *copy = json_clone(value);
+    CHECK(json_same(value, copy));
+    json_set_at(copy, "a.b", json_new_int(2));
+    CHECK_INT(json_int_at(value, "a.b", 0), 1);
+    CHECK(!json_same(value, copy));
+}
+
+TEST(json_integers_beyond_int64_become_reals)
+{
+    AUTO_JSON *value = parse("[18446744073709551616]");
+    CHECK_INT(json_type(json_index(value, 0)), JSON_REAL);
+}
