@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# The verbs of this project. `make run` and `make test` do all their set-up themselves, say what they do, and do nothing twice.
+.PHONY: build run test lint asan fuzz sim bench install clean
+BUILD ?= build
+SEED ?=
+PREFIX ?= /usr/local
+
+build: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+
+$(BUILD)/build.ninja:
+	@tools/packages.sh build
+	@meson setup $(BUILD) --prefix $(PREFIX) > $(BUILD)-setup.log 2>&1 || { cat $(BUILD)-setup.log; exit 1; }; rm -f $(BUILD)-setup.log
+
+run: build              # the example shop, live: an event starts a service
+	@tools/packages.sh run
+	@$(BUILD)/evoke up examples/shop --data $(BUILD)/shop-data
+
+test: build             # unit, contract, simulation, end to end
+	@tools/packages.sh test
+	@tools/test.sh $(BUILD) unit corpus contract sim e2e
+
+lint: build             # formatting, clang's warnings, clang-tidy
+	@tools/packages.sh lint
+	@tools/lint.sh $(BUILD)
+
+asan:                   # unit, contract and simulation tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/packages.sh build
+	@[ -f $(BUILD)-asan/build.ninja ] || meson setup $(BUILD)-asan -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false > /dev/null
+	@ninja -C $(BUILD)-asan --quiet
+	@tools/test.sh $(BUILD)-asan unit corpus contract sim
+
+fuzz:                   # every parser for FUZZ_SECONDS each, new inputs kept in build-fuzz/corpus
+	@tools/packages.sh lint
+	@tools/fuzz.sh $(BUILD)-fuzz
+
+sim: build              # SEED=n replays one; otherwise a minute of new seeds
+	@tools/test.sh $(BUILD) sim-explore $(SEED)
+
+bench: build
+	@tools/packages.sh test
+	@bench/run.sh $(BUILD)
+
+install: build
+	@meson install -C $(BUILD) --no-rebuild
+
+clean:
+	@rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BUILD)-clang
