@@ -32,6 +32,10 @@ struct log_options {
     const char *directory;      /* DIR/journal is made in it */
     uint64_t journal_file_size; /* 0: 64 MiB; each file is preallocated */
     uint64_t journal_size_max;  /* 0: 4 GiB; at the end: ERROR_LIMIT to appends, one diag line, reads go on */
+    /* How long an empty group waits for more members after the first join (Kafka: 3000); see docs/decisions/0403. */
+    uint32_t group_initial_rebalance_delay_ms;
+    /* What members may ask for as session timeout. 0: Kafka's 6000 and 1800000. */
+    uint32_t group_session_timeout_min_ms, group_session_timeout_max_ms;
 };
 
 /* Reads the journal back (synchronous), makes it if it is not there. Locks the directory. ERROR_CORRUPT names file and
@@ -39,6 +43,9 @@ struct log_options {
 struct log *log_open(struct io *io, const struct log_options *options, struct error *err);
 /* `done` runs once all appends so far are synced and the files are closed; the log is then freed. */
 void log_close(struct log *log, void (*done)(void *ctx), void *ctx);
+
+/* Made with the directory and never changed: 22 characters of base64url, as Kafka shows a cluster id. */
+const char *log_cluster_id(const struct log *log);
 
 uint64_t log_lsn(const struct log *log);        /* of the newest frame appended; 0: none yet */
 uint64_t log_synced_lsn(const struct log *log); /* of the newest frame on disk */

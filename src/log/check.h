@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `evoke check DIR` does with the log: reads the whole journal, changes nothing, takes no lock (a running evoke
+ * may be writing: the end of the journal is then a moving target and looks like a torn tail, which is not damage).
+ */
+#ifndef LOG_CHECK_H
+#define LOG_CHECK_H
+
+#include "base/error.h"
+#include "io/io.h"
+
+struct log_check_result {
+    uint64_t files, frames, batches, records;
+    uint64_t first_lsn, last_lsn; /* 0: none */
+    uint64_t torn_tail_bytes;     /* what recovery would drop: never acknowledged as synced */
+    uint64_t damages;             /* frames or files that recovery would refuse */
+};
+
+/* `print` gets one line at a time, without a newline: files, frames, LSN range, topics with their offsets, and each
+ * damage with file, position and, where they can still be read, topic and offsets. False: it could not be read at all
+ * (no such directory, no permission, a newer format); damage is not an error of the check. */
+MUST_CHECK bool log_check(struct io *io, const char *directory, void (*print)(void *ctx, const char *line), void *ctx,
+                          struct log_check_result *out, struct error *err);
+
+#endif
