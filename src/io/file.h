@@ -20,7 +20,7 @@ enum io_file_flags {
 };
 
 MUST_CHECK bool io_file_open(struct io *io, const char *path, int flags, struct io_file **out, struct error *err);
-/* Waits for writes and syncs in flight (blocks shortly). NULL is allowed. */
+/* Waits for writes and syncs in flight (blocks shortly); their `done` still runs, from the loop. NULL is allowed. */
 void io_file_close(struct io_file *file);
 MUST_CHECK bool io_file_size(struct io_file *file, uint64_t *out, struct error *err);
 /* Preallocates (fallocate) up to `size`, so that a later write changes no metadata; the new part reads as zeros. */
@@ -35,12 +35,16 @@ MUST_CHECK bool io_file_sync_now(struct io_file *file, struct error *err);
  * blocks: fine for the recent past, which is in the page cache. Unmapped at io_file_close(). */
 MUST_CHECK bool io_file_map(struct io_file *file, uint64_t size, struct bytes *out, struct error *err);
 
+/*
+ * Writes and syncs of one file take effect in the order of the calls, and their `done` runs in that order. So a write
+ * and the sync that covers it may be asked for together, which saves a round trip to the thread that does them.
+ */
 typedef void io_file_done(void *ctx, const struct error *err); /* err == NULL: success */
-/* Writes all parts, in order, from `offset` on. The parts' memory stays until `done`. */
+/* Writes all parts, in order, from `offset` on. What the parts point to stays until `done`; the array need not. */
 void io_file_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,
                    void *ctx);
-/* fdatasync: everything whose `done` has run before this call is on disk when its own `done` runs without error. After
- * a failed sync nothing written since the last good one can be trusted: the owner stops writing. */
+/* fdatasync: every write asked for before this call, if it succeeded, is on disk when its `done` runs without error.
+ * After a failed sync nothing written since the last good one can be trusted: the owner stops writing. */
 void io_file_sync(struct io_file *file, io_file_done *done, void *ctx);
 
 /* --- Directories and whole files, synchronous --- */

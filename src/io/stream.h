@@ -28,14 +28,16 @@ struct io_stream_callbacks {
     void (*on_drain)(void *ctx);
 };
 
+/* More than LIMIT_STREAM_QUEUE_SIZE in the queue ends the stream with ERROR_LIMIT: a reader that slow is cut off. */
 enum { IO_STREAM_QUEUE_HIGH = 1 << 20 };
 
-/* Once, right after the stream is received, before returning to the loop. */
+/* Once, right after the stream is received. Until then nothing is read from the peer. */
 void io_stream_start(struct io_stream *stream, const struct io_stream_callbacks *callbacks, void *ctx);
 
 /* Appends to the queue; what is written in one turn of the loop leaves in one system call. Errors come by on_end. */
 void io_stream_write(struct io_stream *stream, struct bytes data); /* copies */
-/* Without a copy: `data` stays until release(owner), which is called once it has left or the stream is closed. */
+/* Without a copy: `data` stays until release(owner), which is called once: when it has left, when the stream has
+ * failed, or within io_stream_close(). */
 void io_stream_write_ref(struct io_stream *stream, struct bytes data, void (*release)(void *owner), void *owner);
 size_t io_stream_queued(const struct io_stream *stream); /* bytes not yet taken by the kernel */
 
@@ -57,8 +59,10 @@ bool io_stream_tls_subject(const struct io_stream *stream, const char **common_n
                            size_t *organization_count);
 
 /* --- Listening --- */
-/* `tls` NULL: plain. The callback owns the stream, which has finished its TLS handshake. Synchronous; ERROR_UNAVAILABLE
- * with sys EADDRINUSE when the port is taken. A Unix socket's path is made (0600), after a stale one is removed. */
+/* `tls` NULL: plain. The callback owns the stream, which has finished its TLS handshake (within 10 s, or it is
+ * dropped). With LIMIT_CONNECTIONS_PER_DOOR streams open, further ones wait in the kernel's backlog. Synchronous;
+ * ERROR_UNAVAILABLE with sys EADDRINUSE when the port is taken. A Unix socket's path is made (0600), after a stale one
+ * is removed. */
 MUST_CHECK bool io_listen(struct io *io, const struct io_address *address, struct io_tls *tls,
                           void (*on_accept)(void *ctx, struct io_stream *stream), void *ctx, struct io_listener **out,
                           struct error *err);
@@ -66,8 +70,9 @@ struct io_address io_listener_address(const struct io_listener *listener); /* wi
 void io_listener_close(struct io_listener *listener);                      /* NULL is allowed */
 
 /* --- Calling --- */
-/* `done` gets the stream (then owns it), or NULL and why. `tls` NULL: plain; `server_name` is for TLS' SNI and the
- * certificate check. After io_connect_cancel(), `done` is not called. */
+/* `done` gets the stream (then owns it), or NULL and why. `tls` NULL: plain; `server_name` (DNS name or IP address) is
+ * for TLS' SNI and the certificate check, NULL: the address. `timeout_ms` covers the handshake too. After
+ * io_connect_cancel(), `done` is not called. */
 struct io_connecting *io_connect(struct io *io, const struct io_address *address, struct io_tls *tls,
                                  const char *server_name, uint64_t timeout_ms,
                                  void (*done)(void *ctx, struct io_stream *stream, const struct error *err), void *ctx);
