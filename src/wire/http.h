@@ -67,7 +67,6 @@ struct http_parser {
     /* the parser's own */
     enum http_kind kind;
     int state;
-    size_t scanned; /* of head_bytes, known to hold no end of the head */
     size_t trailer_size;
     uint64_t left; /* of the content or of the chunk */
     unsigned chunk_digits;
