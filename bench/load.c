@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A Kafka producer and consumer at the speed of librdkafka, for the benchmark.
+ *     load BROKERS produce TOPIC COUNT SIZE ACKS [LINGER_MS]   prints records/s and MB/s until all are acknowledged
+ *     load BROKERS consume TOPIC COUNT                         prints records/s and MB/s from the first record on
+ *     load BROKERS first TOPIC                                 one record, retried until acknowledged; prints when, as
+ *                                                              CLOCK_MONOTONIC ns
+ *     load BROKERS events TOPIC COUNT INTERVAL_US              CloudEvents (binary mode) with the extension `sentns`
+ */
+#include <inttypes.h>
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+    char error[512];
+    if (rd_kafka_conf_set(conf, name, value, error, sizeof error) != RD_KAFKA_CONF_OK) {
+        fprintf(stderr, "%s\n", error);
+        exit(2);
+    }
+}
+
+static uint64_t delivered, failed;
+
+static void on_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)kafka, (void)opaque;
+    if (message->err)
+        failed++;
+    else
+        delivered++;
+}
+
+static rd_kafka_t *producer(const char *brokers, const char *acks, const char *linger_ms)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char error[512];
+    set(conf, "bootstrap.servers", brokers);
+    set(conf, "acks", acks);
+    set(conf, "linger.ms", linger_ms);
+    set(conf, "queue.buffering.max.messages", "1000000");
+    set(conf, "reconnect.backoff.ms", "1");
+    set(conf, "reconnect.backoff.max.ms", "2");
+    set(conf, "log_level", "0");
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_t *kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof error);
+    if (!kafka) {
+        fprintf(stderr, "%s\n", error);
+        exit(1);
+    }
+    return kafka;
+}
+
+static void report(const char *what, uint64_t count, uint64_t bytes, uint64_t ns)
+{
+    double s = (double)ns / 1e9;
+    printf("%s %" PRIu64 " records, %.0f records/s, %.1f MB/s\n", what, count, (double)count / s,
+           (double)bytes / s / 1e6);
+}
+
+static int produce(const char *brokers, const char *topic, uint64_t count, size_t size, const char *acks,
+                   const char *linger_ms)
+{
+    rd_kafka_t *kafka = producer(brokers, acks, linger_ms);
+    char *value = malloc(size);
+    for (size_t i = 0; value && i < size; i++)
+        value[i] = (char)('a' + i % 26);
+    uint64_t start = now_ns();
+    for (uint64_t i = 0; i < count; i++) {
+        while (rd_kafka_producev(kafka, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE(value, size),
+                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END) != 0)
+            rd_kafka_poll(kafka, 10);
+        rd_kafka_poll(kafka, 0);
+    }
+    rd_kafka_flush(kafka, 120000);
+    report("produced", delivered, delivered * size, now_ns() - start);
+    rd_kafka_destroy(kafka);
+    free(value);
+    return failed > 0 || delivered != count;
+}
+
+static int first(const char *brokers, const char *topic)
+{
+    rd_kafka_t *kafka = producer(brokers, "all", "0");
+    rd_kafka_producev(kafka, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE((char[]){"x"}, 1),
+                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+    while (delivered + failed == 0)
+        rd_kafka_poll(kafka, 1);
+    printf("%" PRIu64 "\n", now_ns());
+    return failed > 0;
+}
+
+static int events(const char *brokers, const char *topic, uint64_t count, useconds_t interval_us)
+{
+    rd_kafka_t *kafka = producer(brokers, "all", "0");
+    rd_kafka_producev(kafka, RD_KAFKA_V_TOPIC("warm-up"), RD_KAFKA_V_VALUE((char[]){"x"}, 1),
+                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+    rd_kafka_flush(kafka, 10000); /* the connection is up */
+    for (uint64_t i = 0; i < count; i++) {
+        char id[32], sent[32];
+        snprintf(id, sizeof id, "%d-%" PRIu64, (int)getpid(), i);
+        snprintf(sent, sizeof sent, "%" PRIu64, now_ns());
+        while (rd_kafka_producev(
+                   kafka, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE((char[]){"{}"}, 2),
+                   RD_KAFKA_V_HEADER("ce_specversion", "1.0", -1), RD_KAFKA_V_HEADER("ce_id", id, -1),
+                   RD_KAFKA_V_HEADER("ce_source", "bench", -1), RD_KAFKA_V_HEADER("ce_type", "bench.ping", -1),
+                   RD_KAFKA_V_HEADER("ce_sentns", sent, -1), RD_KAFKA_V_HEADER("content-type", "application/json", -1),
+                   RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END) != 0)
+            rd_kafka_poll(kafka, 10);
+        rd_kafka_poll(kafka, 0);
+        if (interval_us > 0)
+            usleep(interval_us);
+    }
+    rd_kafka_flush(kafka, 60000);
+    rd_kafka_destroy(kafka);
+    return failed > 0;
+}
+
+static int consume(const char *brokers, const char *topic, uint64_t count)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char error[512];
+    set(conf, "bootstrap.servers", brokers);
+    set(conf, "group.id", "load");
+    set(conf, "enable.auto.commit", "false");
+    set(conf, "fetch.message.max.bytes", "10485760");
+    rd_kafka_t *kafka = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof error);
+    if (!kafka) {
+        fprintf(stderr, "%s\n", error);
+        return 1;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = 0;
+    rd_kafka_assign(kafka, list);
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(kafka);
+    static rd_kafka_message_t *batch[10000];
+    uint64_t start = 0, bytes = 0, records = 0;
+    while (records < count) {
+        ssize_t got = rd_kafka_consume_batch_queue(queue, 1000, batch, 10000);
+        if (start == 0 && got > 0)
+            start = now_ns();
+        for (ssize_t i = 0; i < got; i++) {
+            if (!batch[i]->err)
+                records++, bytes += batch[i]->len;
+            rd_kafka_message_destroy(batch[i]);
+        }
+    }
+    report("consumed", records, bytes, now_ns() - start);
+    _exit(0); /* leaving a consumer properly takes longer than the run */
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 3 ? argv[2] : "";
+    if (strcmp(what, "produce") == 0 && argc >= 7)
+        return produce(argv[1], argv[3], strtoull(argv[4], NULL, 10), strtoul(argv[5], NULL, 10), argv[6],
+                       argc > 7 ? argv[7] : "5");
+    if (strcmp(what, "consume") == 0 && argc == 5)
+        return consume(argv[1], argv[3], strtoull(argv[4], NULL, 10));
+    if (strcmp(what, "first") == 0)
+        return first(argv[1], argv[3]);
+    if (strcmp(what, "events") == 0 && argc == 6)
+        return events(argv[1], argv[3], strtoull(argv[4], NULL, 10), (useconds_t)strtoul(argv[5], NULL, 10));
+    fprintf(stderr, "usage: load BROKERS produce|consume|first|events TOPIC ...\n");
+    return 2;
+}
