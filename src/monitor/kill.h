@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ending every process of a group, whatever it has done to get away: by cgroup where there is one (nothing leaves a
+ * cgroup by itself), else by session and by ancestry, which a process escapes only by setsid() and an exit of all its
+ * parents, and then not from kill_children() of a subreaper.
+ */
+#ifndef MONITOR_KILL_H
+#define MONITOR_KILL_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Sends SIGKILL to all processes in the cgroup directory and below; true when none was left to be killed. cgroup v2
+ * with cgroup.kill does it at once, otherwise the caller repeats until true. */
+bool kill_cgroup(const char *directory);
+/* Sends SIGKILL to all processes of the session, except ourselves; true when there was none. */
+bool kill_session(pid_t session);
+/* Sends SIGKILL to all children of this process; true when there was none. */
+bool kill_children(void);
+
+#endif
