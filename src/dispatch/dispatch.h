@@ -17,10 +17,33 @@
 
 struct dispatch;
 
+/* What happened to one event at one Trigger, for `evoke up`, which shows it live. Good during the call. */
+enum dispatch_step_type {
+    DISPATCH_DELIVERED,     /* the subscriber took it; reply_type is set when it answered with an event */
+    DISPATCH_RETRY,         /* the attempt failed; the next one is in delay_ms */
+    DISPATCH_DEAD_LETTERED, /* given up, and taken by the dead letter sink */
+    DISPATCH_DROPPED,       /* given up, and there is no dead letter sink */
+};
+
+struct dispatch_step {
+    enum dispatch_step_type type;
+    struct bytes namespace, trigger;
+    struct bytes event_id, event_type;
+    struct bytes reply_type; /* null: no reply */
+    const char *pod;         /* "" when it was not a pod of a Service */
+    int attempt;             /* 1 for the first */
+    int status;              /* of the HTTP response; 0: there was none, and `error` says why */
+    const char *error;       /* "" without one */
+    uint64_t delay_ms;
+    uint64_t latency_us; /* from the append of the event to the end of this step */
+};
+
 struct dispatch_options {
     struct api *api;
     struct mesh *mesh;
     const char *events_url; /* of the events door, for status.address.url: "http://127.0.0.1:8080"; NULL: it is off */
+    void (*observe)(void *ctx, const struct dispatch_step *step); /* NULL: nobody looks */
+    void *observe_ctx;
 };
 
 struct dispatch *dispatch_open(const struct dispatch_options *options);
