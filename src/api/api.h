@@ -42,18 +42,23 @@ static inline void object_auto_unref(struct object **object)
 }
 #define AUTO_OBJECT __attribute__((cleanup(object_auto_unref))) struct object
 
+/* Its JSON as bytes, compact: what an answer sends. Good as long as the object. */
+struct bytes object_text(const struct object *object);
+
 /* Reads the objects back from the log and makes the namespaces default, kube-system and so on if they are not there. */
 struct api *api_open(struct io *io, struct log *log, struct error *err);
 void api_close(struct api *api);
 
 struct log *api_log(struct api *api);
 struct io *api_io(struct api *api);
+uint64_t api_revision(const struct api *api); /* resourceVersion of the newest change */
 
 /* --- Reading. Borrowed: good until the next write; object_ref() to keep. --- */
 struct object *api_get(struct api *api, const struct kind *kind, struct bytes namespace, struct bytes name);
 /* By kind name, for code that is about one kind: api_find(api, "Deployment", "shop", "billing"). The name is unique
  * among evoke's kinds; a name that no kind has is a bug. */
 struct object *api_find(struct api *api, const char *kind, const char *namespace, const char *name);
+size_t api_count(struct api *api, const struct kind *kind);
 
 /* Over the objects of a kind in the order of namespace and name; null namespace: all. The loop may write. */
 struct api_iterator {
@@ -70,13 +75,17 @@ void api_iterator_end(struct api_iterator *iterator);            /* when left ea
 /*
  * The object's JSON goes through the same path for every writer: defaults, validation, immutable fields, generation,
  * uid, timestamps, finalizers. *out (may be NULL) is the stored object, with a reference for the caller.
- * Errors: ERROR_INVALID (422, or 400 for what cannot be decoded; message names the field path), ERROR_EXISTS,
- * ERROR_NOT_FOUND, ERROR_CONFLICT (resourceVersion given and not the current one), ERROR_DENIED (namespace
- * terminating), ERROR_LIMIT.
+ * Errors, with their Kubernetes codes: ERROR_INVALID (400 when err->sys is EBADMSG: it cannot be decoded; else 422:
+ * it is not valid, the message names the field path and api_field_errors() has them one by one), ERROR_EXISTS (409),
+ * ERROR_NOT_FOUND (404), ERROR_CONFLICT (409: resourceVersion or uid given and not the current one), ERROR_DENIED (403;
+ * err->sys is ESHUTDOWN when the namespace is terminating), ERROR_LIMIT (413 when err->sys is EMSGSIZE).
  */
 enum api_write_flags {
-    API_STATUS = 1,  /* the status subresource: only status changes; without: status does not change */
-    API_DRY_RUN = 2, /* all but the write */
+    API_STATUS = 1,   /* update: the status subresource, only status changes; without: status does not change.
+                         create: the status that is given is kept */
+    API_DRY_RUN = 2,  /* all but the write */
+    API_FINALIZE = 4, /* update: the finalize subresource of a Namespace: only spec.finalizers changes */
+    API_DECODED = 8,  /* json comes from schema_decode_json(): it need not go through it again */
 };
 MUST_CHECK bool api_create(struct api *api, const struct kind *kind, struct bytes namespace, const struct json *json,
                            int flags, struct object **out, struct error *err);
@@ -89,10 +98,14 @@ struct api_delete_options {
     const char *uid;                /* precondition, or NULL */
     uint64_t resource_version;      /* precondition, or 0 */
     const char *propagation_policy; /* "Background", "Foreground", "Orphan", or NULL: Background */
+    bool dry_run;
 };
 /* Removes it, or, with finalizers or a grace period, marks it as deleting. */
 MUST_CHECK bool api_delete(struct api *api, const struct kind *kind, struct bytes namespace, struct bytes name,
                            const struct api_delete_options *options, struct object **out, struct error *err);
+
+/* What was wrong, field by field, with the write that failed last with ERROR_INVALID (422); good until the next write. */
+const struct field_errors *api_field_errors(const struct api *api); /* api/schema.h */
 
 /* Embedded in its owner; as log_wait for everything written so far. */
 void api_wait(struct api *api, struct log_waiter *waiter);
@@ -107,6 +120,9 @@ struct api_listener {
     void *ctx;
     const struct kind *kind; /* NULL: all kinds */
     struct list link;
+    struct api *api;   /* the api's */
+    uint64_t sequence; /* the api's: of the newest change that it knows */
+    bool started;      /* the api's */
 };
 /* First calls run(API_ADDED) for what is there (from the loop), then for what changes. */
 void api_listen(struct api *api, struct api_listener *listener);
