@@ -149,6 +149,22 @@ TEST(list_allows_removing_the_current_element)
     CHECK(!list_linked(&items[1].link));
 }
 
+TEST(list_each_can_be_left_by_break)
+{
+    struct list head;
+    struct item items[3] = {{.number = 1}, {.number = 2}, {.number = 3}};
+    list_init(&head);
+    for (int i = 0; i < 3; i++)
+        list_append(&head, &items[i].link);
+    int seen = 0;
+    list_each (struct item, item, &head, link) {
+        seen = item->number;
+        if (item->number == 2)
+            break;
+    }
+    CHECK_INT(seen, 2);
+}
+
 TEST(base64_both_ways_of_every_length)
 {
     AUTO_BUF text;

@@ -72,10 +72,12 @@ static inline void list_splice(struct list *to, struct list *from)
 
 #define LIST_FIRST(head, type, member) (list_empty(head) ? NULL : CONTAINER_OF((head)->next, type, member))
 
-/* for (struct waiter *w = ...) over a list; the current element may be removed in the body, no other may. */
+/* for (struct waiter *w = ...) over a list; the current element may be removed in the body, no other may. One loop, so
+ * that break leaves it. */
 #define list_each(type, name, head, member)                                                                            \
-    for (struct list *name##_at = (head)->next, *name##_next = name##_at->next; name##_at != (head);                   \
-         name##_at = name##_next, name##_next = name##_at->next)                                                       \
-        for (type *name = CONTAINER_OF(name##_at, type, member); name; name = NULL)
+    for (type *name = CONTAINER_OF((head)->next, type, member),                                                        \
+              *name##_next = CONTAINER_OF(name->member.next, type, member);                                            \
+         &name->member != (head);                                                                                      \
+         name = name##_next, name##_next = CONTAINER_OF(name##_next->member.next, type, member))
 
 #endif

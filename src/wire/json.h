@@ -96,8 +96,9 @@ bool json_first(const struct json *object, struct json_member *member);
 bool json_next(const struct json *object, struct json_member *member);
 #define json_object_each(member, object)                                                                               \
     for (struct json_member member = {0}; member.at ? json_next(object, &member) : json_first(object, &member);)
+/* Two loops that behave as one: break leaves both. */
 #define json_array_each(index, element, array)                                                                         \
-    for (size_t index = 0; index < json_size(array); index++)                                                          \
-        for (struct json *element = json_index(array, index); element; element = NULL)
+    for (size_t index = 0, index##_on = 1; index##_on && index < json_size(array); index++)                            \
+        for (struct json *element = (index##_on = 0, json_index(array, index)); element; element = NULL, index##_on = 1)
 
 #endif

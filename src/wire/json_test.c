@@ -107,3 +107,17 @@ TEST(json_integers_beyond_int64_become_reals)
     AUTO_JSON *value = parse("[18446744073709551616]");
     CHECK_INT(json_type(json_index(value, 0)), JSON_REAL);
 }
+
+TEST(json_array_each_can_be_left_by_break_and_goes_on_with_continue)
+{
+    AUTO_JSON *value = parse("[1,2,3,4]");
+    int64_t sum = 0;
+    json_array_each (i, element, value) {
+        if (i == 0)
+            continue;
+        if (i == 3)
+            break;
+        sum += json_int(element, 0);
+    }
+    CHECK_INT(sum, 5);
+}
