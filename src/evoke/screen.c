@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "evoke/screen.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+enum { SCREEN_PENDING_MAX = 1 << 20 };
+
+struct screen {
+    struct io *io;
+    int fd;
+    bool terminal;
+    struct buf lines;    /* not drawn yet */
+    size_t block_height; /* lines of the block that is on the terminal now */
+    void (*draw)(void *ctx, struct buf *out);
+    void *draw_ctx;
+    struct io_deferred flush;
+};
+
+static void write_all(int fd, struct bytes data)
+{
+    while (data.size > 0) {
+        ssize_t done = write(fd, data.data, data.size);
+        if (done <= 0)
+            return; /* nobody looks any more: the program goes on */
+        data = bytes_slice(data, (size_t)done, SIZE_MAX);
+    }
+}
+
+static size_t terminal_width(int fd)
+{
+    struct winsize size;
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* A line that wraps would spoil the count of lines, so it is cut at the terminal's width. */
+static size_t append_block(struct screen *screen, struct buf *out)
+{
+    AUTO_BUF block;
+    buf_init(&block, 1 << 16);
+    screen->draw(screen->draw_ctx, &block);
+    struct bytes rest = buf_bytes(&block), line;
+    size_t height = 0, width = terminal_width(screen->fd);
+    while (bytes_split(&rest, '\n', &line) && rest.data) {
+        buf_append(out, bytes_slice(line, 0, width));
+        buf_append_byte(out, '\n');
+        height++;
+    }
+    return height;
+}
+
+static void flush(void *ctx)
+{
+    struct screen *screen = ctx;
+    AUTO_BUF out;
+    buf_init(&out, 4 * SCREEN_PENDING_MAX);
+    if (screen->block_height > 0)
+        buf_printf(&out, "\033[%zuA\033[J", screen->block_height); /* up to the block's first line; clear to the end */
+    buf_append(&out, buf_bytes(&screen->lines));
+    if (screen->terminal && screen->draw)
+        screen->block_height = append_block(screen, &out);
+    buf_reset(&screen->lines);
+    write_all(screen->fd, buf_bytes(&out));
+}
+
+struct screen *screen_open(struct io *io, int fd)
+{
+    struct screen *screen = NEW(struct screen);
+    screen->io = io;
+    screen->fd = fd;
+    screen->terminal = isatty(fd);
+    buf_init(&screen->lines, SCREEN_PENDING_MAX);
+    io_deferred_init(io, &screen->flush, flush, screen);
+    return screen;
+}
+
+void screen_close(struct screen *screen)
+{
+    if (!screen)
+        return;
+    io_deferred_cancel(&screen->flush);
+    screen->draw = NULL;
+    flush(screen);
+    buf_deinit(&screen->lines);
+    free(screen);
+}
+
+bool screen_is_terminal(const struct screen *screen)
+{
+    return screen->terminal;
+}
+
+static void append_time(struct screen *screen)
+{
+    int64_t ms = io_wall_ms(screen->io);
+    time_t s = (time_t)(ms / 1000);
+    struct tm tm;
+    localtime_r(&s, &tm);
+    buf_printf(&screen->lines, "%02d:%02d:%02d.%03d  ", tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ms % 1000));
+}
+
+void screen_line(struct screen *screen, enum screen_color color, const char *what, const char *format, ...)
+{
+    static const char *const codes[] = {[SCREEN_PLAIN] = "0",   [SCREEN_DIM] = "2",  [SCREEN_GREEN] = "32",
+                                        [SCREEN_YELLOW] = "33", [SCREEN_RED] = "31", [SCREEN_BLUE] = "34"};
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    append_time(screen);
+    if (screen->terminal)
+        buf_printf(&screen->lines, "\033[%sm%-10s\033[0m %s\n", codes[color], what, text);
+    else
+        buf_printf(&screen->lines, "%-10s %s\n", what, text);
+    io_defer(&screen->flush);
+}
+
+void screen_text(struct screen *screen, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    buf_append_string(&screen->lines, text);
+    buf_append_byte(&screen->lines, '\n');
+    io_defer(&screen->flush);
+}
+
+void screen_set_block(struct screen *screen, void (*draw)(void *ctx, struct buf *out), void *ctx)
+{
+    screen->draw = draw;
+    screen->draw_ctx = ctx;
+    screen_touch(screen);
+}
+
+void screen_touch(struct screen *screen)
+{
+    if (screen->terminal)
+        io_defer(&screen->flush);
+}
