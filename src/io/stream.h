@@ -3,7 +3,8 @@
  * Connections: TCP, Unix sockets, and TLS over them. Bytes come by callback, go by a queue that the owner can watch.
  *
  * A stream's life: it opens (accepted by a listener, or io_connect() calls back); `on_data` runs for what arrives;
- * `on_end` runs once, when the peer has closed or the connection is broken, and no callback after it. The owner calls
+ * `on_end` runs once, when the peer has closed or the connection is broken, and no callback after it, but for on_drain
+ * as long as a peer that has closed its side still reads. The owner calls
  * io_stream_close() exactly once, in any callback or at any time; from then on there is no callback at all.
  */
 #ifndef IO_STREAM_H
@@ -47,7 +48,8 @@ void io_stream_resume(struct io_stream *stream);
 
 /* After what is queued: no more from us (FIN). */
 void io_stream_shutdown(struct io_stream *stream);
-/* Ends it now; drops the queue. io_stream_close_after_write: when the queue has left, or 5 s later. NULL is allowed. */
+/* Ends it now; drops the queue. io_stream_close_after_write: when the queue has left and the peer has closed too (so
+ * that a reset cannot overtake what it has yet to read), or 5 s later. NULL is allowed. */
 void io_stream_close(struct io_stream *stream);
 void io_stream_close_after_write(struct io_stream *stream);
 

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of the Linux engine: plain system calls on the core thread, but for write and sync (linux_flusher.c). */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "io/file_priv.h"
+#include "io/linux_priv.h"
+
+struct mapping {
+    struct list link;
+    struct bytes bytes;
+};
+
+struct linux_file {
+    struct io_file base;
+    int fd;
+    struct list mappings;
+    char *path; /* for messages */
+};
+
+static int fd_of(const struct io_file *file)
+{
+    return ((const struct linux_file *)file)->fd;
+}
+
+static bool fail(const struct io_file *file, const char *what, struct error *err)
+{
+    return error_sys(err, errno, "%s %s", what, ((const struct linux_file *)file)->path);
+}
+
+static bool linux_open(struct io *io, const char *path, int flags, int mode, struct io_file **out, struct error *err)
+{
+    int how = (flags & IO_FILE_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | (flags & IO_FILE_CREATE ? O_CREAT : 0) |
+              (flags & IO_FILE_EXCLUSIVE ? O_EXCL : 0);
+    int fd = open(path, how, mode);
+    if (fd < 0)
+        return error_sys(err, errno, "open %s", path);
+    struct linux_file *file = NEW(struct linux_file);
+    *file = (struct linux_file){.base.io = io, .fd = fd, .path = memory_string(bytes_of_string(path))};
+    list_init(&file->mappings);
+    *out = &file->base;
+    return true;
+}
+
+static void linux_close(struct io_file *base)
+{
+    struct linux_file *file = (struct linux_file *)base;
+    struct linux_io *io = linux_io_of(base->io);
+    if (io->flusher)
+        flusher_wait(io->flusher);
+    list_each (struct mapping, mapping, &file->mappings, link) {
+        munmap((void *)(uintptr_t)mapping->bytes.data, mapping->bytes.size);
+        free(mapping);
+    }
+    close(file->fd);
+    free(file->path);
+    free(file);
+}
+
+static bool linux_size(struct io_file *file, uint64_t *out, struct error *err)
+{
+    struct stat status;
+    if (fstat(fd_of(file), &status) < 0)
+        return fail(file, "size of", err);
+    *out = (uint64_t)status.st_size;
+    return true;
+}
+
+/* File systems without fallocate() get zeros. */
+static bool fill_with_zeros(struct io_file *file, uint64_t from, uint64_t to, struct error *err)
+{
+    static const uint8_t zeros[64 << 10];
+    for (uint64_t at = from; at < to;) {
+        size_t size = to - at < sizeof zeros ? (size_t)(to - at) : sizeof zeros;
+        if (!io_file_write_now(file, at, bytes_of(zeros, size), err))
+            return false;
+        at += size;
+    }
+    return true;
+}
+
+static bool linux_allocate(struct io_file *file, uint64_t size, struct error *err)
+{
+    uint64_t before;
+    if (!linux_size(file, &before, err))
+        return false;
+    if (size <= before)
+        return true;
+    while (fallocate(fd_of(file), 0, (off_t)before, (off_t)(size - before)) < 0) {
+        if (errno == EOPNOTSUPP)
+            return fill_with_zeros(file, before, size, err);
+        if (errno != EINTR)
+            return fail(file, "allocate", err);
+    }
+    return true;
+}
+
+static bool linux_truncate(struct io_file *file, uint64_t size, struct error *err)
+{
+    if (ftruncate(fd_of(file), (off_t)size) < 0)
+        return fail(file, "truncate", err);
+    return true;
+}
+
+static bool linux_read(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, struct error *err)
+{
+    size_t filled = 0;
+    while (filled < size) {
+        ssize_t part = pread(fd_of(file), (uint8_t *)out + filled, size - filled, (off_t)(offset + filled));
+        if (part < 0 && errno == EINTR)
+            continue;
+        if (part < 0)
+            return fail(file, "read", err);
+        if (part == 0)
+            break;
+        filled += (size_t)part;
+    }
+    *got = filled;
+    return true;
+}
+
+static bool linux_write_now(struct io_file *file, uint64_t offset, struct bytes data, struct error *err)
+{
+    while (data.size > 0) {
+        ssize_t written = pwrite(fd_of(file), data.data, data.size, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return fail(file, "write", err);
+        offset += (uint64_t)written;
+        data = bytes_slice(data, (size_t)written, SIZE_MAX);
+    }
+    return true;
+}
+
+static bool linux_sync_now(struct io_file *file, struct error *err)
+{
+    if (fdatasync(fd_of(file)) < 0)
+        return fail(file, "sync", err);
+    return true;
+}
+
+static bool linux_map(struct io_file *base, uint64_t size, struct bytes *out, struct error *err)
+{
+    struct linux_file *file = (struct linux_file *)base;
+    void *memory = mmap(NULL, size, PROT_READ, MAP_SHARED, file->fd, 0);
+    if (memory == MAP_FAILED)
+        return fail(base, "map", err);
+    struct mapping *mapping = NEW(struct mapping);
+    mapping->bytes = bytes_of(memory, size);
+    list_append(&file->mappings, &mapping->link);
+    *out = mapping->bytes;
+    return true;
+}
+
+static struct flusher *flusher_of(struct io_file *file)
+{
+    struct linux_io *io = linux_io_of(file->io);
+    if (!io->flusher)
+        io->flusher = flusher_new(&io->wake);
+    return io->flusher;
+}
+
+static void linux_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                        io_file_done *done, void *ctx)
+{
+    flusher_write(flusher_of(file), fd_of(file), offset, parts, count, done, ctx);
+}
+
+static void linux_sync(struct io_file *file, io_file_done *done, void *ctx)
+{
+    flusher_sync(flusher_of(file), fd_of(file), done, ctx);
+}
+
+const struct file_engine linux_file_engine = {
+    .open = linux_open,
+    .close = linux_close,
+    .size = linux_size,
+    .allocate = linux_allocate,
+    .truncate = linux_truncate,
+    .read = linux_read,
+    .write_now = linux_write_now,
+    .sync_now = linux_sync_now,
+    .map = linux_map,
+    .write = linux_write,
+    .sync = linux_sync,
+    .dir_make = linux_dir_make,
+    .dir_list = linux_dir_list,
+    .dir_sync = linux_dir_sync,
+    .dir_lock = linux_dir_lock,
+    .remove = linux_remove,
+    .remove_all = linux_remove_all,
+    .rename = linux_rename,
+    .exists = linux_exists,
+};

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Linux engine, shared by linux_*.c. */
+#ifndef IO_LINUX_PRIV_H
+#define IO_LINUX_PRIV_H
+
+#include <uv.h>
+
+#include "io/io_priv.h"
+
+struct flusher;
+
+struct linux_io {
+    struct io base;
+    uv_loop_t loop;
+    uv_async_t wake;   /* the flusher has results; also keeps the loop alive */
+    uv_timer_t timer;  /* for the first of io.timers */
+    uint64_t armed_ms; /* what it waits for; UINT64_MAX: nothing */
+    bool now_valid;    /* read the clock once per turn */
+    uint64_t now_ns;
+    int64_t wall_ns;
+    uv_signal_t signals[3];
+    void (*on_signal)(void *ctx, int signal);
+    void *signal_ctx;
+    struct flusher *flusher; /* NULL until the first write */
+    uint8_t receive[64 << 10];
+};
+
+static inline struct linux_io *linux_io_of(struct io *io)
+{
+    return (struct linux_io *)io;
+}
+
+/*
+ * A descriptor in the loop, embedded in its owner. `ready` learns what it is ready for; `dispose` frees the owner once
+ * the loop has let go, some time after watch_close().
+ */
+enum { WATCH_READ = 1, WATCH_WRITE = 2 };
+
+struct watch {
+    uv_poll_t poll;
+    int fd;
+    int wanted;
+    void (*ready)(struct watch *watch, int events);
+    void (*dispose)(struct watch *watch);
+};
+
+/* Takes the descriptor over only on success. */
+MUST_CHECK bool watch_open(struct linux_io *io, struct watch *watch, int fd, void (*ready)(struct watch *, int events),
+                           void (*dispose)(struct watch *), struct error *err);
+void watch_want(struct watch *watch, int events);
+void watch_close(struct watch *watch); /* closes the descriptor now */
+
+extern const struct file_engine linux_file_engine;
+extern const struct net_engine linux_net_engine;
+extern const struct process_engine linux_process_engine;
+
+/* flusher.c: the thread that writes and syncs. */
+struct flusher *flusher_new(uv_async_t *wake);
+void flusher_free(struct flusher *flusher);    /* finishes what was asked for */
+void flusher_deliver(struct flusher *flusher); /* calls `done` of what is finished */
+void flusher_write(struct flusher *flusher, int fd, uint64_t offset, const struct bytes *parts, size_t count,
+                   io_file_done *done, void *ctx);
+void flusher_sync(struct flusher *flusher, int fd, io_file_done *done, void *ctx);
+void flusher_wait(struct flusher *flusher); /* until all that was asked for is finished; blocks */
+
+/* linux_path.c */
+bool linux_dir_make(struct io *io, const char *path, struct error *err);
+bool linux_dir_list(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,
+                    struct error *err);
+bool linux_dir_sync(struct io *io, const char *path, struct error *err);
+bool linux_dir_lock(struct io *io, const char *path, struct error *err);
+bool linux_remove(struct io *io, const char *path, struct error *err);
+bool linux_remove_all(struct io *io, const char *path, struct error *err);
+bool linux_rename(struct io *io, const char *from, const char *to, struct error *err);
+bool linux_exists(struct io *io, const char *path);
+
+#endif

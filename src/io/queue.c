@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/queue.h"
+
+#include <assert.h>
+#include <sys/uio.h>
+
+#include "base/memory.h"
+
+enum { CHUNK_SIZE = 4096 - 64 };
+
+struct chunk {
+    struct list link;
+    const uint8_t *data; /* what is left of it */
+    size_t size;
+    size_t room; /* behind the data, for further copies; 0 when borrowed */
+    void (*release)(void *owner);
+    void *owner;
+    uint8_t copy[];
+};
+
+void queue_init(struct queue *queue)
+{
+    list_init(&queue->chunks);
+    queue->size = 0;
+}
+
+static void chunk_free(struct chunk *chunk)
+{
+    list_remove(&chunk->link);
+    void (*release)(void *) = chunk->release;
+    void *owner = chunk->owner;
+    free(chunk);
+    if (release)
+        release(owner);
+}
+
+void queue_deinit(struct queue *queue)
+{
+    queue->size = 0;
+    while (!list_empty(&queue->chunks))
+        chunk_free(LIST_FIRST(&queue->chunks, struct chunk, link));
+}
+
+static struct chunk *last_chunk(const struct queue *queue)
+{
+    return list_empty(&queue->chunks) ? NULL : CONTAINER_OF(queue->chunks.prev, struct chunk, link);
+}
+
+uint8_t *queue_reserve(struct queue *queue, size_t size)
+{
+    struct chunk *chunk = last_chunk(queue);
+    if (!chunk || chunk->room < size) {
+        size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+        chunk = memory_resize(NULL, sizeof *chunk + room);
+        *chunk = (struct chunk){.data = chunk->copy, .room = room};
+        list_append(&queue->chunks, &chunk->link);
+    }
+    return chunk->copy + (chunk->data - chunk->copy) + chunk->size;
+}
+
+void queue_commit(struct queue *queue, size_t size)
+{
+    struct chunk *chunk = last_chunk(queue);
+    assert(chunk && size <= chunk->room);
+    chunk->size += size;
+    chunk->room -= size;
+    queue->size += size;
+}
+
+void queue_copy(struct queue *queue, struct bytes data)
+{
+    if (data.size == 0)
+        return;
+    /* Fill what is begun, so that chunks are full whatever the sizes of the writes. */
+    struct chunk *chunk = last_chunk(queue);
+    if (chunk && chunk->room > 0 && chunk->room < data.size) {
+        struct bytes head = bytes_slice(data, 0, chunk->room);
+        memcpy(queue_reserve(queue, head.size), head.data, head.size);
+        queue_commit(queue, head.size);
+        data = bytes_slice(data, head.size, SIZE_MAX);
+    }
+    memcpy(queue_reserve(queue, data.size), data.data, data.size);
+    queue_commit(queue, data.size);
+}
+
+void queue_borrow(struct queue *queue, struct bytes data, void (*release)(void *owner), void *owner)
+{
+    struct chunk *chunk = NEW(struct chunk);
+    *chunk = (struct chunk){.data = data.data, .size = data.size, .release = release, .owner = owner};
+    list_append(&queue->chunks, &chunk->link);
+    queue->size += data.size;
+}
+
+int queue_peek(const struct queue *queue, struct iovec *parts, int max)
+{
+    int count = 0;
+    list_each (struct chunk, chunk, &queue->chunks, link) {
+        if (count == max)
+            return count;
+        if (chunk->size > 0)
+            parts[count++] = (struct iovec){(void *)(uintptr_t)chunk->data, chunk->size};
+    }
+    return count;
+}
+
+struct bytes queue_first(const struct queue *queue)
+{
+    list_each (struct chunk, chunk, &queue->chunks, link) {
+        if (chunk->size > 0)
+            return bytes_of(chunk->data, chunk->size);
+    }
+    return BYTES_NULL;
+}
+
+void queue_consume(struct queue *queue, size_t size)
+{
+    assert(size <= queue->size);
+    queue->size -= size;
+    while (!list_empty(&queue->chunks)) {
+        struct chunk *chunk = LIST_FIRST(&queue->chunks, struct chunk, link);
+        size_t taken = size < chunk->size ? size : chunk->size;
+        chunk->data += taken;
+        chunk->size -= taken;
+        size -= taken;
+        if (chunk->size > 0)
+            return;
+        chunk_free(chunk);
+    }
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contract of stream.h, without TLS. */
+#include "io/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/memory.h"
+#include "test.h"
+#include "world.h"
+
+/* One end of a connection, and what has happened to it. */
+struct end {
+    struct io_stream *stream;
+    struct buf got;
+    bool ended, echo, reply_at_end;
+    int drains;
+    enum error_kind why;           /* of on_end; 0: the peer has closed */
+    void (*then)(struct end *end); /* on data and end */
+    struct pair *pair;
+};
+
+struct pair {
+    struct io *io;
+    struct io_listener *listener;
+    struct end client, server;
+    bool failed;
+    struct error failure;
+    void (*ready)(struct pair *pair);
+    bool server_start_later;
+    int released;
+};
+
+static void on_data(void *ctx, struct bytes data)
+{
+    struct end *end = ctx;
+    buf_append(&end->got, data);
+    if (end->echo)
+        io_stream_write(end->stream, data);
+    if (end->then)
+        end->then(end);
+}
+
+static void on_end(void *ctx, const struct error *err)
+{
+    struct end *end = ctx;
+    CHECK(!end->ended);
+    end->ended = true;
+    end->why = err ? err->kind : 0;
+    if (end->reply_at_end) {
+        io_stream_write(end->stream, BYTES_LITERAL("bye"));
+        io_stream_close_after_write(TAKE(end->stream));
+    }
+    if (end->then)
+        end->then(end);
+}
+
+static void on_drain(void *ctx)
+{
+    struct end *end = ctx;
+    end->drains++;
+    if (end->then)
+        end->then(end);
+}
+
+static const struct io_stream_callbacks callbacks = {.on_data = on_data, .on_end = on_end, .on_drain = on_drain};
+
+static void pair_ready(struct pair *pair)
+{
+    if (pair->client.stream && pair->server.stream && pair->ready) {
+        void (*ready)(struct pair *) = pair->ready;
+        pair->ready = NULL;
+        ready(pair);
+    }
+}
+
+static void accepted(void *ctx, struct io_stream *stream)
+{
+    struct pair *pair = ctx;
+    pair->server.stream = stream;
+    if (!pair->server_start_later)
+        io_stream_start(stream, &callbacks, &pair->server);
+    pair_ready(pair);
+}
+
+static void connected(void *ctx, struct io_stream *stream, const struct error *err)
+{
+    struct pair *pair = ctx;
+    if (err) {
+        pair->failed = true;
+        pair->failure = *err;
+        io_stop(pair->io);
+        return;
+    }
+    pair->client.stream = stream;
+    io_stream_start(stream, &callbacks, &pair->client);
+    pair_ready(pair);
+}
+
+static struct io_address address_of(const char *text)
+{
+    struct io_address address;
+    struct error err;
+    CHECK_OK(io_address_parse(text, &address, &err), &err);
+    return address;
+}
+
+static void pair_init(struct pair *pair, const char *where)
+{
+    struct error err;
+    struct io_address address = address_of(where);
+    pair->io = world_new();
+    pair->client.pair = pair->server.pair = pair;
+    buf_init(&pair->client.got, 64 << 20);
+    buf_init(&pair->server.got, 64 << 20);
+    CHECK_OK(io_listen(pair->io, &address, NULL, accepted, pair, &pair->listener, &err), &err);
+    address = io_listener_address(pair->listener);
+    io_connect(pair->io, &address, NULL, NULL, 5000, connected, pair);
+}
+
+static void pair_deinit(struct pair *pair)
+{
+    io_stream_close(pair->client.stream);
+    io_stream_close(pair->server.stream);
+    io_listener_close(pair->listener);
+    io_free(pair->io);
+    buf_deinit(&pair->client.got);
+    buf_deinit(&pair->server.got);
+}
+
+static void stop(struct end *end)
+{
+    io_stop(end->pair->io);
+}
+
+static void stop_at_11(struct end *end)
+{
+    if (end->got.size == 11)
+        io_stop(end->pair->io);
+}
+
+static void say_hello_in_two_writes(struct pair *pair)
+{
+    pair->server.echo = true;
+    pair->client.then = stop_at_11;
+    io_stream_write(pair->client.stream, BYTES_LITERAL("hello "));
+    io_stream_write(pair->client.stream, BYTES_LITERAL("world"));
+    CHECK_INT(io_stream_queued(pair->client.stream), 11);
+    CHECK_INT(pair->server.got.size, 0);
+}
+
+static void check_echo(const char *where)
+{
+    struct pair pair = {.ready = say_hello_in_two_writes};
+    pair_init(&pair, where);
+    io_run(pair.io);
+    CHECK(!pair.failed);
+    CHECK_BYTES(buf_bytes(&pair.client.got), BYTES_LITERAL("hello world"));
+    CHECK_INT(io_stream_queued(pair.client.stream), 0);
+    struct io_address peer = io_stream_peer(pair.client.stream), local = io_stream_local(pair.server.stream);
+    CHECK(io_address_equal(&peer, &local));
+    pair_deinit(&pair);
+}
+
+TEST(what_is_written_comes_back_from_an_echo_over_ipv4)
+{
+    check_echo("127.0.0.1:0");
+}
+
+TEST(what_is_written_comes_back_from_an_echo_over_ipv6)
+{
+    check_echo("[::1]:0");
+}
+
+TEST(what_is_written_comes_back_from_an_echo_over_a_unix_socket)
+{
+    char where[300] = "unix:";
+    strcat(where, world_path("socket"));
+    check_echo(where);
+}
+
+static void write_then_shut_down(struct pair *pair)
+{
+    pair->server.reply_at_end = true;
+    pair->client.then = NULL;
+    io_stream_write(pair->client.stream, BYTES_LITERAL("question"));
+    io_stream_shutdown(pair->client.stream);
+}
+
+static void stop_when_ended(struct end *end)
+{
+    if (end->ended)
+        io_stop(end->pair->io);
+}
+
+static void half_close(struct pair *pair)
+{
+    write_then_shut_down(pair);
+    pair->client.then = stop_when_ended;
+}
+
+TEST(a_peer_that_has_shut_down_still_reads_the_answer)
+{
+    struct pair pair = {.ready = half_close};
+    pair_init(&pair, "127.0.0.1:0");
+    io_run(pair.io);
+    CHECK_BYTES(buf_bytes(&pair.server.got), BYTES_LITERAL("question"));
+    CHECK_BYTES(buf_bytes(&pair.client.got), BYTES_LITERAL("bye"));
+    CHECK_INT(pair.client.why, 0);
+    pair_deinit(&pair);
+}
+
+TEST(a_refused_connection_is_unavailable)
+{
+    struct pair pair = {0};
+    pair_init(&pair, "127.0.0.1:0");
+    struct io_address address = io_listener_address(pair.listener);
+    io_listener_close(TAKE(pair.listener));
+    io_run(pair.io); /* whether the first one got through is open */
+    if (!pair.failed)
+        pair.failure = (struct error){0};
+    pair.failed = false;
+    io_connect(pair.io, &address, NULL, NULL, 5000, connected, &pair);
+    if (!pair.failed)
+        io_run(pair.io);
+    CHECK(pair.failed);
+    CHECK_INT(pair.failure.kind, ERROR_UNAVAILABLE);
+    pair_deinit(&pair);
+}
+
+TEST(a_port_in_use_is_said_so)
+{
+    struct pair pair = {.ready = say_hello_in_two_writes};
+    pair_init(&pair, "127.0.0.1:0");
+    struct io_address address = io_listener_address(pair.listener);
+    CHECK(address.port != 0);
+    struct io_listener *second;
+    struct error err;
+    CHECK(!io_listen(pair.io, &address, NULL, accepted, &pair, &second, &err));
+    CHECK_INT(err.kind, ERROR_UNAVAILABLE);
+    CHECK_INT(err.sys, EADDRINUSE);
+    io_run(pair.io);
+    pair_deinit(&pair);
+}
+
+static void close_server(struct pair *pair)
+{
+    pair->client.then = stop_when_ended;
+    io_stream_close(TAKE(pair->server.stream));
+}
+
+TEST(a_closed_peer_ends_the_stream_once)
+{
+    struct pair pair = {.ready = close_server};
+    pair_init(&pair, "127.0.0.1:0");
+    io_run(pair.io);
+    CHECK(pair.client.ended);
+    pair_deinit(&pair);
+}
+
+enum { MANY = 20 << 20 };
+
+static void count_release(void *owner)
+{
+    struct pair *pair = owner;
+    pair->released++;
+}
+
+static void stop_at_many(struct end *end)
+{
+    if (end->got.size == MANY)
+        io_stop(end->pair->io);
+}
+
+static uint8_t *many(void)
+{
+    uint8_t *data = memory_new(MANY);
+    for (size_t i = 0; i < MANY; i++)
+        data[i] = (uint8_t)(i * 31 + (i >> 12));
+    return data;
+}
+
+static uint8_t *many_data;
+
+static void send_many(struct pair *pair)
+{
+    struct io_stream *stream = pair->client.stream;
+    size_t half = MANY / 2;
+    io_stream_write(stream, bytes_of(many_data, half));
+    for (size_t at = half; at < MANY; at += half / 16)
+        io_stream_write_ref(stream, bytes_of(many_data + at, half / 16), count_release, pair);
+    pair->server.then = stop_at_many;
+}
+
+TEST(twenty_megabytes_copied_and_borrowed_arrive_in_order_and_drain_once)
+{
+    struct pair pair = {.ready = send_many};
+    many_data = many();
+    pair_init(&pair, "127.0.0.1:0");
+    io_run(pair.io);
+    CHECK_INT(pair.server.got.size, MANY);
+    CHECK(memcmp(pair.server.got.data, many_data, MANY) == 0);
+    CHECK_INT(pair.released, 16);
+    CHECK_INT(pair.client.drains, 1);
+    free(many_data);
+    pair_deinit(&pair);
+}
+
+static void flood(struct pair *pair)
+{
+    static uint8_t block[1 << 20];
+    io_stream_pause(pair->server.stream);
+    for (size_t i = 0; i < LIMIT_STREAM_QUEUE_SIZE / sizeof block; i++)
+        io_stream_write(pair->client.stream, bytes_of(block, sizeof block));
+    CHECK_INT(io_stream_queued(pair->client.stream), LIMIT_STREAM_QUEUE_SIZE);
+    io_stream_write_ref(pair->client.stream, bytes_of(block, 1), count_release, pair);
+    CHECK_INT(pair->released, 0);
+    CHECK(!pair->client.ended);
+    pair->client.then = stop;
+}
+
+TEST(a_queue_beyond_the_limit_ends_the_stream)
+{
+    struct pair pair = {.ready = flood};
+    pair_init(&pair, "127.0.0.1:0");
+    io_run(pair.io);
+    CHECK(pair.client.ended);
+    CHECK_INT(pair.client.why, ERROR_LIMIT);
+    CHECK_INT(pair.released, 1);
+    CHECK_INT(io_stream_queued(pair.client.stream), 0);
+    io_stream_write(pair.client.stream, BYTES_LITERAL("into the void"));
+    pair_deinit(&pair);
+}
+
+static void stop_timer(void *ctx)
+{
+    struct pair *pair = ctx;
+    io_stop(pair->io);
+}
+
+static void write_to_paused(struct pair *pair)
+{
+    io_stream_pause(pair->server.stream);
+    io_stream_write(pair->client.stream, BYTES_LITERAL("hello world"));
+}
+
+TEST(a_paused_stream_gets_nothing_until_it_is_resumed)
+{
+    struct pair pair = {.ready = write_to_paused};
+    pair_init(&pair, "127.0.0.1:0");
+    struct io_timer timer;
+    io_timer_init(pair.io, &timer, stop_timer, &pair);
+    io_timer_start(&timer, 50);
+    io_run(pair.io);
+    CHECK_INT(pair.server.got.size, 0);
+    pair.server.then = stop_at_11;
+    io_stream_resume(pair.server.stream);
+    CHECK_INT(pair.server.got.size, 0);
+    io_run(pair.io);
+    CHECK_BYTES(buf_bytes(&pair.server.got), BYTES_LITERAL("hello world"));
+    pair_deinit(&pair);
+}
+
+static void write_eleven(struct pair *pair)
+{
+    io_stream_write(pair->client.stream, BYTES_LITERAL("hello world"));
+}
+
+TEST(a_stream_that_is_started_late_has_lost_nothing)
+{
+    struct pair pair = {.ready = write_eleven, .server_start_later = true};
+    pair_init(&pair, "127.0.0.1:0");
+    struct io_timer timer;
+    io_timer_init(pair.io, &timer, stop_timer, &pair);
+    io_timer_start(&timer, 50);
+    io_run(pair.io);
+    pair.server.then = stop_at_11;
+    io_stream_start(pair.server.stream, &callbacks, &pair.server);
+    io_run(pair.io);
+    CHECK_BYTES(buf_bytes(&pair.server.got), BYTES_LITERAL("hello world"));
+    pair_deinit(&pair);
+}
+
+static void write_ref_and_close(struct pair *pair)
+{
+    io_stream_write_ref(pair->client.stream, BYTES_LITERAL("hello"), count_release, pair);
+    CHECK_INT(pair->released, 0);
+    io_stream_close(TAKE(pair->client.stream));
+    CHECK_INT(pair->released, 1);
+    io_stop(pair->io);
+}
+
+TEST(close_releases_what_is_borrowed)
+{
+    struct pair pair = {.ready = write_ref_and_close};
+    pair_init(&pair, "127.0.0.1:0");
+    io_run(pair.io);
+    pair_deinit(&pair);
+}
+
+TEST(a_cancelled_connect_does_not_call_back)
+{
+    struct pair pair = {0};
+    pair_init(&pair, "127.0.0.1:0");
+    struct io_address address = io_listener_address(pair.listener);
+    io_connect_cancel(io_connect(pair.io, &address, NULL, NULL, 1000, connected, NULL)); /* would crash */
+    struct io_timer timer;
+    io_timer_init(pair.io, &timer, stop_timer, &pair);
+    io_timer_start(&timer, 50);
+    io_run(pair.io);
+    CHECK(!pair.failed);
+    pair_deinit(&pair);
+}
+
+static void close_in_callback(struct end *end)
+{
+    io_stream_close(TAKE(end->stream));
+    io_stop(end->pair->io);
+}
+
+static void write_to_closer(struct pair *pair)
+{
+    static uint8_t block[1 << 20];
+    pair->server.then = close_in_callback;
+    io_stream_write(pair->client.stream, bytes_of(block, sizeof block));
+}
+
+TEST(a_stream_may_be_closed_in_its_own_callback)
+{
+    struct pair pair = {.ready = write_to_closer};
+    pair_init(&pair, "127.0.0.1:0");
+    io_run(pair.io);
+    CHECK(!pair.server.stream);
+    CHECK(!pair.server.ended);
+    pair_deinit(&pair);
+}

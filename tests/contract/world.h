@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a contract test of io/ runs in: the suite is linked once with linux_world.c, once with simulated_world.c. */
+#ifndef CONTRACT_WORLD_H
+#define CONTRACT_WORLD_H
+
+#include "base/error.h"
+#include "io/io.h"
+
+struct io *world_new(void);
+const char *world_path(const char *name); /* a path in a fresh directory; good until the next call but three */
+/* A program that a test may spawn, by what it does; NULL-terminated argv. */
+extern const bool world_is_simulated;
+
+#endif
