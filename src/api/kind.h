@@ -14,20 +14,25 @@
 #include "base/error.h"
 #include "wire/json.h"
 
-struct message; /* a message's fields: api/schema.h */
+struct message; /* a message's fields: api/schema_table.h */
+struct column;  /* a printed column: api/schema_table.h */
 
 struct kind {
     const char *group; /* "" for core */
     const char *version;
+    const char *api_version; /* "v1" or "apps/v1" */
     const char *kind;
-    const char *plural;
+    const char *plural; /* NULL: a request kind, which is not stored (schema_request_kind) */
     const char *singular;
     const char *const *short_names; /* NULL-terminated */
     const char *const *categories;  /* NULL-terminated */
     bool namespaced;
     bool has_status;
     bool has_scale;
+    bool custom; /* a custom resource in Kubernetes: no protobuf form, no strategic merge */
     const struct message *message;
+    const struct column *columns;
+    size_t column_count;
 };
 
 /* All kinds, in the order of group, version, kind. */

@@ -44,9 +44,10 @@ enum schema_mode { SCHEMA_IGNORE, SCHEMA_WARN, SCHEMA_STRICT }; /* the query par
 /*
  * `in` (any JSON) as an object of the kind in normal form, a new value in *out. Types are checked in every mode;
  * unknown fields are dropped silently, dropped with a warning, or refused. Also warns of fields that are set and that
- * evoke stores without acting on them. apiVersion and kind may be missing; if they are there they must be the kind's.
- * Fails with ERROR_INVALID (400), whose message is complete for a Status: `Deployment in version "v1" cannot be handled
- * as a Deployment: strict decoding error: unknown field "spec.bogus"`.
+ * evoke stores without acting on them. `warnings` may be NULL, for who does not want to hear them. apiVersion and kind
+ * may be missing; if they are there they must be the kind's. Fails with ERROR_INVALID (400), whose message is complete
+ * for a Status: `Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: unknown field
+ * "spec.bogus"`.
  */
 MUST_CHECK bool schema_decode_json(const struct kind *kind, const struct json *in, enum schema_mode mode,
                                    struct json **out, struct warnings *warnings, struct error *err);
@@ -112,8 +113,7 @@ void field_errors_add(struct field_errors *errors, enum field_error_type type, c
 /* The `reason` of a Status cause: "FieldValueInvalid" ... */
 const char *field_error_reason(enum field_error_type type);
 /* `Deployment.apps "web" is invalid: spec.replicas: Invalid value: ...`; several in brackets. */
-void field_errors_message(const struct field_errors *errors, const struct kind *kind, struct bytes name,
-                          char out[500]);
+void field_errors_message(const struct field_errors *errors, const struct kind *kind, struct bytes name, char out[500]);
 
 /* Adds what is wrong with `object` (in normal form, with defaults); `old` is NULL for a create. True when nothing is.
  */

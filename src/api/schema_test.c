@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/schema.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/quantity.h"
+#include "base/memory.h"
+#include "test.h"
+
+static struct json *parse(const char *text)
+{
+    struct error err = {0};
+    struct json *value = json_parse(bytes_of_string(text), 0, &err);
+    if (!value)
+        test_fail(__FILE__, __LINE__, "%s", err.message);
+    return value;
+}
+
+static struct json *decoded(const char *kind, const char *text)
+{
+    struct error err = {0};
+    struct json *out = NULL;
+    AUTO_JSON *in = parse(text);
+    CHECK_OK(schema_decode_json(kind_by_name(kind), in, SCHEMA_STRICT, &out, NULL, &err), &err);
+    return out;
+}
+
+static void check_json(const struct json *got, const char *want_text)
+{
+    AUTO_JSON *want = parse(want_text);
+    AUTO_BUF text;
+    buf_init(&text, 1 << 20);
+    json_print(got, &text);
+    if (!json_same(got, want))
+        test_fail(__FILE__, __LINE__, "got  %s\nwant %s", buf_string(&text), want_text);
+}
+
+static void check_refused(const char *kind, const char *text, const char *message)
+{
+    struct error err = {0};
+    struct json *out = NULL;
+    AUTO_JSON *in = parse(text);
+    AUTO_WARNINGS warnings = {0};
+    CHECK(!schema_decode_json(kind_by_name(kind), in, SCHEMA_STRICT, &out, &warnings, &err));
+    CHECK_STR(err.message, message);
+}
+
+TEST(a_deployment_gets_the_defaults_of_kubernetes)
+{
+    AUTO_JSON *object = decoded("Deployment", "{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"web\"},\"spec\":{\"selector\":{\"matchLabels\":{\"app\":\"web\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"a\",\"image\":\"nginx\",\"ports\":[{\"containerPort\":80}]}]}}}}");
+    schema_default(kind_by_name("Deployment"), object);
+    check_json(object, "{}");
+}
+
+TEST(unknown_fields_are_refused_by_their_paths)
+{
+    check_refused("Deployment",
+                  "{\"spec\":{\"bogus\":1,\"template\":{\"spec\":{\"containers\":[{\"name\":\"a\",\"x\":1}]}}}}",
+                  "Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: unknown field "
+                  "\"spec.bogus\", unknown field \"spec.template.spec.containers[0].x\"");
+}
