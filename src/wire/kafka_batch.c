@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The header of a record batch: reading, checking, changing, and building a whole batch. Records are read in
+ * kafka_records.c. */
+#include "wire/kafka_batch.h"
+
+#include "base/crc32c.h"
+
+enum { /* positions in the header */
+       AT_BASE_OFFSET = 0,
+       AT_LENGTH = 8,
+       AT_LEADER_EPOCH = 12,
+       AT_MAGIC = 16,
+       AT_CRC = 17,
+       AT_ATTRIBUTES = 21, /* the CRC begins here */
+       AT_LAST_OFFSET_DELTA = 23,
+       AT_BASE_TIMESTAMP = 27,
+       AT_MAX_TIMESTAMP = 35,
+       AT_PRODUCER_ID = 43,
+       AT_PRODUCER_EPOCH = 51,
+       AT_BASE_SEQUENCE = 53,
+       AT_RECORD_COUNT = 57,
+       BEHIND_LENGTH = 12,
+       MAGIC = 2,
+};
+
+static uint64_t get(const uint8_t *at, size_t size)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++)
+        value = value << 8 | at[i];
+    return value;
+}
+
+static void put(uint8_t *at, uint64_t value, size_t size)
+{
+    for (size_t i = size; i-- > 0; value >>= 8)
+        at[i] = (uint8_t)value;
+}
+
+/* --- Reading --- */
+
+static bool check_sizes(struct bytes rest, size_t *size, struct error *err)
+{
+    if (rest.size < AT_CRC)
+        return error_set(err, ERROR_CORRUPT, "a record batch of %zu bytes is cut short", rest.size);
+    int8_t magic = (int8_t)rest.data[AT_MAGIC];
+    if (magic == 0 || magic == 1)
+        return error_set(err, ERROR_UNSUPPORTED, "record format v%d; only v2 is taken", magic);
+    if (magic != MAGIC)
+        return error_set(err, ERROR_CORRUPT, "a record batch with magic %d", magic);
+    int32_t length = (int32_t)get(rest.data + AT_LENGTH, 4);
+    if (length < KAFKA_BATCH_HEADER_SIZE - BEHIND_LENGTH || (size_t)length > rest.size - BEHIND_LENGTH)
+        return error_set(err, ERROR_CORRUPT, "a record batch says that it has %d bytes, where %zu are left", length,
+                         rest.size - BEHIND_LENGTH);
+    *size = (size_t)length + BEHIND_LENGTH;
+    return true;
+}
+
+static bool check_counts(const struct kafka_batch *batch, struct error *err)
+{
+    int64_t last_offset;
+    if (batch->last_offset_delta < 0 || batch->record_count < 0 ||
+        batch->record_count > (int64_t)batch->last_offset_delta + 1 ||
+        __builtin_add_overflow(batch->base_offset, batch->last_offset_delta, &last_offset))
+        return error_set(err, ERROR_CORRUPT, "a record batch of %d records has the last offset %d behind its first",
+                         batch->record_count, batch->last_offset_delta);
+    return true;
+}
+
+bool kafka_batch_parse(struct bytes *rest, struct kafka_batch *out, struct error *err)
+{
+    size_t size = 0;
+    if (!check_sizes(*rest, &size, err))
+        return false;
+    const uint8_t *at = rest->data;
+    struct kafka_batch batch = {
+        .bytes = bytes_of(at, size),
+        .records = bytes_of(at + KAFKA_BATCH_HEADER_SIZE, size - KAFKA_BATCH_HEADER_SIZE),
+        .base_offset = (int64_t)get(at + AT_BASE_OFFSET, 8),
+        .leader_epoch = (int32_t)get(at + AT_LEADER_EPOCH, 4),
+        .crc = (uint32_t)get(at + AT_CRC, 4),
+        .attributes = (uint16_t)get(at + AT_ATTRIBUTES, 2),
+        .last_offset_delta = (int32_t)get(at + AT_LAST_OFFSET_DELTA, 4),
+        .base_timestamp = (int64_t)get(at + AT_BASE_TIMESTAMP, 8),
+        .max_timestamp = (int64_t)get(at + AT_MAX_TIMESTAMP, 8),
+        .producer_id = (int64_t)get(at + AT_PRODUCER_ID, 8),
+        .producer_epoch = (int16_t)get(at + AT_PRODUCER_EPOCH, 2),
+        .base_sequence = (int32_t)get(at + AT_BASE_SEQUENCE, 4),
+        .record_count = (int32_t)get(at + AT_RECORD_COUNT, 4),
+    };
+    if (!check_counts(&batch, err))
+        return false;
+    *out = batch;
+    *rest = bytes_of(at + size, rest->size - size);
+    return true;
+}
+
+static uint32_t crc_of(const uint8_t *batch, size_t size)
+{
+    return crc32c(0, bytes_of(batch + AT_ATTRIBUTES, size - AT_ATTRIBUTES));
+}
+
+bool kafka_batch_verify(const struct kafka_batch *batch, struct error *err)
+{
+    uint32_t crc = crc_of(batch->bytes.data, batch->bytes.size);
+    if (crc != batch->crc)
+        return error_set(err, ERROR_CORRUPT, "a record batch with CRC %08x says %08x", crc, batch->crc);
+    return true;
+}
+
+bool kafka_batch_check_produced(const struct kafka_batch *batch, struct error *err)
+{
+    if (batch->attributes & (KAFKA_BATCH_CONTROL | KAFKA_BATCH_DELETE_HORIZON))
+        return error_set(err, ERROR_INVALID, "producers may not write control batches");
+    if (batch->attributes & KAFKA_BATCH_LOG_APPEND_TIME)
+        return error_set(err, ERROR_INVALID, "producers may not set the timestamp type LogAppendTime");
+    if (kafka_batch_codec(batch) > KAFKA_CODEC_ZSTD)
+        return error_set(err, ERROR_INVALID, "unknown compression codec %d", (int)kafka_batch_codec(batch));
+    if (batch->record_count == 0 || batch->record_count != (int64_t)batch->last_offset_delta + 1)
+        return error_set(err, ERROR_INVALID, "a record batch of %d records takes the offsets 0 to %d",
+                         batch->record_count, batch->last_offset_delta);
+    if (batch->producer_id >= 0 && (batch->base_sequence < 0 || batch->producer_epoch < 0))
+        return error_set(err, ERROR_INVALID, "a record batch of producer %lld has the epoch %d and the sequence %d",
+                         (long long)batch->producer_id, batch->producer_epoch, batch->base_sequence);
+    return true;
+}
+
+int32_t kafka_batch_last_sequence(const struct kafka_batch *batch)
+{
+    uint32_t last = (uint32_t)batch->base_sequence + (uint32_t)batch->last_offset_delta;
+    return (int32_t)(last & INT32_MAX);
+}
+
+/* --- Changing --- */
+
+void kafka_batch_set_base_offset(uint8_t *batch, int64_t base_offset)
+{
+    put(batch + AT_BASE_OFFSET, (uint64_t)base_offset, 8);
+}
+
+void kafka_batch_set_leader_epoch(uint8_t *batch, int32_t leader_epoch)
+{
+    put(batch + AT_LEADER_EPOCH, (uint32_t)leader_epoch, 4);
+}
+
+void kafka_batch_set_log_append_time(uint8_t *batch, size_t size, int64_t timestamp_ms)
+{
+    uint16_t attributes = (uint16_t)get(batch + AT_ATTRIBUTES, 2) | KAFKA_BATCH_LOG_APPEND_TIME;
+    put(batch + AT_ATTRIBUTES, attributes, 2);
+    kafka_batch_set_max_timestamp(batch, size, timestamp_ms);
+}
+
+void kafka_batch_set_max_timestamp(uint8_t *batch, size_t size, int64_t timestamp_ms)
+{
+    put(batch + AT_MAX_TIMESTAMP, (uint64_t)timestamp_ms, 8);
+    put(batch + AT_CRC, crc_of(batch, size), 4);
+}
+
+/* --- Building --- */
+
+/* With zigzag, so that small negative numbers are short: the least significant bit is the sign. */
+static uint64_t zigzag(int64_t value)
+{
+    return (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
+}
+
+static size_t varint_size(int64_t value)
+{
+    size_t size = 1;
+    for (uint64_t left = zigzag(value); left >= 0x80; left >>= 7)
+        size++;
+    return size;
+}
+
+static void append_varint(struct buf *out, int64_t value)
+{
+    uint64_t left = zigzag(value);
+    for (; left >= 0x80; left >>= 7)
+        buf_append_byte(out, (uint8_t)(left | 0x80));
+    buf_append_byte(out, (uint8_t)left);
+}
+
+static size_t field_size(struct bytes field)
+{
+    return varint_size(field.data ? (int64_t)field.size : -1) + field.size;
+}
+
+static void append_field(struct buf *out, struct bytes field)
+{
+    append_varint(out, field.data ? (int64_t)field.size : -1);
+    buf_append(out, field);
+}
+
+void kafka_batch_begin(struct kafka_batch_builder *builder, struct buf *out, uint16_t attributes)
+{
+    *builder = (struct kafka_batch_builder){.out = out,
+                                            .at = out->size,
+                                            .attributes = attributes,
+                                            .producer_id = -1,
+                                            .producer_epoch = -1,
+                                            .base_sequence = -1};
+    static const uint8_t header[KAFKA_BATCH_HEADER_SIZE];
+    buf_append(out, bytes_of(header, sizeof header));
+}
+
+void kafka_batch_add(struct kafka_batch_builder *builder, int64_t timestamp_ms, struct bytes key, struct bytes value,
+                     const struct kafka_record_header *headers, size_t header_count)
+{
+    struct buf *out = builder->out;
+    if (builder->record_count == 0)
+        builder->base_timestamp = builder->max_timestamp = timestamp_ms;
+    if (timestamp_ms > builder->max_timestamp)
+        builder->max_timestamp = timestamp_ms;
+    int64_t timestamp_delta = timestamp_ms - builder->base_timestamp;
+    size_t size = 1 + varint_size(timestamp_delta) + varint_size(builder->record_count) + field_size(key) +
+                  field_size(value) + varint_size((int64_t)header_count);
+    for (size_t i = 0; i < header_count; i++)
+        size += field_size(headers[i].name) + field_size(headers[i].value);
+    append_varint(out, (int64_t)size);
+    buf_append_byte(out, 0);
+    append_varint(out, timestamp_delta);
+    append_varint(out, builder->record_count);
+    append_field(out, key);
+    append_field(out, value);
+    append_varint(out, (int64_t)header_count);
+    for (size_t i = 0; i < header_count; i++) {
+        append_field(out, headers[i].name);
+        append_field(out, headers[i].value);
+    }
+    builder->record_count++;
+}
+
+bool kafka_batch_end(struct kafka_batch_builder *builder, struct bytes *batch, struct error *err)
+{
+    struct buf *out = builder->out;
+    if (out->overflowed)
+        return error_set(err, ERROR_LIMIT, "a record batch does not fit into %zu bytes", out->size_max);
+    uint8_t *at = out->data + builder->at;
+    size_t size = out->size - builder->at;
+    put(at + AT_LENGTH, size - BEHIND_LENGTH, 4);
+    put(at + AT_MAGIC, MAGIC, 1);
+    put(at + AT_ATTRIBUTES, builder->attributes, 2);
+    put(at + AT_LAST_OFFSET_DELTA, (uint32_t)(builder->record_count - 1), 4);
+    put(at + AT_BASE_TIMESTAMP, (uint64_t)builder->base_timestamp, 8);
+    put(at + AT_MAX_TIMESTAMP, (uint64_t)builder->max_timestamp, 8);
+    put(at + AT_PRODUCER_ID, (uint64_t)builder->producer_id, 8);
+    put(at + AT_PRODUCER_EPOCH, (uint16_t)builder->producer_epoch, 2);
+    put(at + AT_BASE_SEQUENCE, (uint32_t)builder->base_sequence, 4);
+    put(at + AT_RECORD_COUNT, (uint32_t)builder->record_count, 4);
+    put(at + AT_CRC, crc_of(at, size), 4);
+    *batch = bytes_of(at, size);
+    return true;
+}

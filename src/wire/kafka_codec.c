@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/kafka_codec.h"
+
+#include <lz4frame.h>
+#include <snappy-c.h>
+#include <zlib.h>
+#include <zstd.h>
+
+enum { CHUNK_SIZE = 64 << 10, ZSTD_WINDOW_LOG_MAX = 26 };
+
+const char *kafka_codec_name(enum kafka_codec codec)
+{
+    static const char *const names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
+    return (size_t)codec < sizeof names / sizeof names[0] ? names[codec] : "unknown";
+}
+
+static bool corrupt(enum kafka_codec codec, struct error *err)
+{
+    return error_set(err, ERROR_CORRUPT, "%s data does not unpack", kafka_codec_name(codec));
+}
+
+static bool too_large(const struct buf *out, struct error *err)
+{
+    return error_set(err, ERROR_LIMIT, "records unpack to more than %zu bytes", out->size_max);
+}
+
+/* Room for some more output, at most what the maximum allows: *size. */
+static uint8_t *reserve_chunk(struct buf *out, size_t *size, struct error *err)
+{
+    size_t left = out->size_max - out->size;
+    *size = left < CHUNK_SIZE ? left : CHUNK_SIZE;
+    if (left == 0)
+        too_large(out, err);
+    return left ? buf_reserve(out, *size) : NULL;
+}
+
+/* While output is still to come there is input left: each member ends in eight bytes of CRC and size. */
+static bool inflate_all(z_stream *z, struct buf *out, struct error *err)
+{
+    while (z->avail_in > 0) {
+        size_t room;
+        z->next_out = reserve_chunk(out, &room, err);
+        if (!z->next_out)
+            return false;
+        z->avail_out = (unsigned)room;
+        int result = inflate(z, Z_NO_FLUSH);
+        buf_commit(out, room - z->avail_out);
+        if (result == Z_STREAM_END) {
+            if (z->avail_in == 0)
+                return true;
+            result = inflateReset(z); /* the next member */
+        }
+        if (result != Z_OK)
+            return corrupt(KAFKA_CODEC_GZIP, err);
+    }
+    return corrupt(KAFKA_CODEC_GZIP, err); /* the end never came */
+}
+
+static bool unpack_gzip(struct bytes packed, struct buf *out, struct error *err)
+{
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)packed.data, .avail_in = (unsigned)packed.size};
+    if (inflateInit2(&z, 15 + 16) != Z_OK)
+        return corrupt(KAFKA_CODEC_GZIP, err);
+    bool done = inflate_all(&z, out, err);
+    inflateEnd(&z);
+    return done;
+}
+
+static bool unpack_snappy_block(struct bytes packed, struct buf *out, struct error *err)
+{
+    const char *data = (const char *)packed.data;
+    size_t size;
+    if (snappy_uncompressed_length(data, packed.size, &size) != SNAPPY_OK)
+        return corrupt(KAFKA_CODEC_SNAPPY, err);
+    if (size > out->size_max - out->size)
+        return too_large(out, err);
+    char *to = (char *)buf_reserve(out, size);
+    if (snappy_uncompress(data, packed.size, to, &size) != SNAPPY_OK)
+        return corrupt(KAFKA_CODEC_SNAPPY, err);
+    buf_commit(out, size);
+    return true;
+}
+
+/* Java's framing: magic, version and compatible version (two int32), then blocks behind their int32 sizes. */
+static bool unpack_snappy(struct bytes packed, struct buf *out, struct error *err)
+{
+    enum { MAGIC_SIZE = 8, HEADER_SIZE = 16 };
+    static const uint8_t magic[MAGIC_SIZE] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
+    if (!bytes_starts_with(packed, bytes_of(magic, sizeof magic)))
+        return unpack_snappy_block(packed, out, err);
+    if (packed.size < HEADER_SIZE)
+        return corrupt(KAFKA_CODEC_SNAPPY, err);
+    for (struct bytes rest = bytes_slice(packed, HEADER_SIZE, SIZE_MAX); rest.size > 0;) {
+        if (rest.size < 4)
+            return corrupt(KAFKA_CODEC_SNAPPY, err);
+        const uint8_t *at = rest.data;
+        size_t size = (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
+        if (size > rest.size - 4)
+            return corrupt(KAFKA_CODEC_SNAPPY, err);
+        if (!unpack_snappy_block(bytes_slice(rest, 4, size), out, err))
+            return false;
+        rest = bytes_slice(rest, 4 + size, SIZE_MAX);
+    }
+    return true;
+}
+
+static bool lz4_all(LZ4F_dctx *context, struct bytes packed, struct buf *out, struct error *err)
+{
+    size_t hint = 1; /* 0: a frame is complete */
+    while (packed.size > 0 || hint != 0) {
+        size_t taken = packed.size, given;
+        uint8_t *to = reserve_chunk(out, &given, err);
+        if (!to)
+            return false;
+        hint = LZ4F_decompress(context, to, &given, packed.data, &taken, NULL);
+        if (LZ4F_isError(hint) || (taken == 0 && given == 0 && hint != 0))
+            return corrupt(KAFKA_CODEC_LZ4, err);
+        buf_commit(out, given);
+        packed = bytes_slice(packed, taken, SIZE_MAX);
+    }
+    return true;
+}
+
+static bool unpack_lz4(struct bytes packed, struct buf *out, struct error *err)
+{
+    LZ4F_dctx *context;
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
+        return corrupt(KAFKA_CODEC_LZ4, err);
+    bool done = lz4_all(context, packed, out, err);
+    LZ4F_freeDecompressionContext(context);
+    return done;
+}
+
+static bool zstd_all(ZSTD_DCtx *context, struct bytes packed, struct buf *out, struct error *err)
+{
+    ZSTD_inBuffer in = {packed.data, packed.size, 0};
+    size_t hint = 1; /* 0: a frame is complete */
+    while (in.pos < in.size || hint != 0) {
+        size_t room, taken = in.pos;
+        uint8_t *to = reserve_chunk(out, &room, err);
+        if (!to)
+            return false;
+        ZSTD_outBuffer part = {to, room, 0};
+        hint = ZSTD_decompressStream(context, &part, &in);
+        if (ZSTD_isError(hint) || (in.pos == taken && part.pos == 0 && hint != 0))
+            return corrupt(KAFKA_CODEC_ZSTD, err);
+        buf_commit(out, part.pos);
+    }
+    return true;
+}
+
+static bool unpack_zstd(struct bytes packed, struct buf *out, struct error *err)
+{
+    ZSTD_DCtx *context = ZSTD_createDCtx();
+    if (!context)
+        return corrupt(KAFKA_CODEC_ZSTD, err);
+    /* The window is memory that the sender asks for. */
+    ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
+    bool done = zstd_all(context, packed, out, err);
+    ZSTD_freeDCtx(context);
+    return done;
+}
+
+bool kafka_codec_unpack(enum kafka_codec codec, struct bytes packed, struct buf *out, struct error *err)
+{
+    switch (codec) {
+    case KAFKA_CODEC_NONE:
+        if (packed.size > out->size_max - out->size)
+            return too_large(out, err);
+        buf_append(out, packed);
+        return true;
+    case KAFKA_CODEC_GZIP:
+        return unpack_gzip(packed, out, err);
+    case KAFKA_CODEC_SNAPPY:
+        return unpack_snappy(packed, out, err);
+    case KAFKA_CODEC_LZ4:
+        return unpack_lz4(packed, out, err);
+    case KAFKA_CODEC_ZSTD:
+        return unpack_zstd(packed, out, err);
+    }
+    return error_set(err, ERROR_INVALID, "unknown compression codec %d", (int)codec);
+}
