@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libfyaml's events become JSON values on a stack of open containers. Its own document tree is not used: it has no
+ * bound for aliases, and we need the lines.
+ */
+#include "wire/yaml.h"
+
+#include <errno.h>
+#include <libfyaml.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+
+enum { PATH_SIZE_MAX = 16 << 10 };
+
+struct frame {
+    struct json *container; /* owned */
+    struct json *key;       /* of a mapping, between the key and its value; owned */
+    struct json *merged;    /* array of what stands at "<<"; owned */
+    char *anchor;           /* owned */
+    size_t path_size;       /* of builder.path at this container */
+    size_t index;           /* of the next element of a sequence */
+    size_t values_before;
+    size_t height; /* containers within it */
+};
+
+struct anchor {
+    struct json *value;
+    size_t values, height;
+};
+
+struct builder {
+    struct yaml *yaml;
+    struct yaml_document document;
+    struct frame frames[LIMIT_JSON_DEPTH];
+    size_t depth;
+    struct buf path; /* of the value that comes next */
+    struct map anchors;
+    size_t values;
+    int line; /* of the event at hand */
+};
+
+/* yaml_parse() puts the name in front. */
+static bool fail(struct error *err, enum error_kind kind, int line, const char *what)
+{
+    return error_set(err, kind, "%d: %s", line, what);
+}
+
+/* --- Scalars (YAML 1.2.2, section 10.3.2) --- */
+
+static bool is_one_of(struct bytes text, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal_string(text, words[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool all_digits(struct bytes text, const char *digits)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '\0' || !strchr(digits, text.data[i]))
+            return false;
+    }
+    return text.size > 0;
+}
+
+/* Digits of a base, already checked; false: more than 64 bits. */
+static bool parse_magnitude(struct bytes digits, unsigned base, uint64_t *out)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < digits.size; i++) {
+        uint8_t byte = digits.data[i] | 0x20;
+        unsigned digit = byte >= 'a' ? byte - 'a' + 10u : digits.data[i] - (unsigned)'0';
+        if (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit, &value))
+            return false;
+    }
+    *out = value;
+    return true;
+}
+
+static struct json *parse_integer(struct bytes text)
+{
+    bool negative = text.size > 0 && text.data[0] == '-';
+    struct bytes digits = text.size > 0 && (negative || text.data[0] == '+') ? bytes_slice(text, 1, text.size) : text;
+    unsigned base = 0;
+    if (bytes_starts_with(text, BYTES_LITERAL("0x")) &&
+        all_digits(bytes_slice(text, 2, text.size), "0123456789abcdefABCDEF"))
+        base = 16, digits = bytes_slice(text, 2, text.size);
+    else if (bytes_starts_with(text, BYTES_LITERAL("0o")) && all_digits(bytes_slice(text, 2, text.size), "01234567"))
+        base = 8, digits = bytes_slice(text, 2, text.size);
+    else if (digits.size > 1 && digits.data[0] == '0' && all_digits(digits, "01234567"))
+        base = 8;
+    else if (all_digits(digits, "0123456789"))
+        base = 10;
+    uint64_t magnitude;
+    if (!base || !parse_magnitude(digits, base, &magnitude) || magnitude > (uint64_t)INT64_MAX + negative)
+        return NULL;
+    return json_new_int(negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude);
+}
+
+/* [-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )? */
+static bool is_float(struct bytes text)
+{
+    size_t at = 0, digits = 0, exponent = 0;
+    if (at < text.size && (text.data[at] == '-' || text.data[at] == '+'))
+        at++;
+    for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++)
+        digits++;
+    if (at < text.size && text.data[at] == '.')
+        for (at++; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++)
+            digits++;
+    if (digits == 0)
+        return false;
+    if (at == text.size)
+        return true;
+    if ((text.data[at] | 0x20) != 'e')
+        return false;
+    if (++at < text.size && (text.data[at] == '-' || text.data[at] == '+'))
+        at++;
+    for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++)
+        exponent++;
+    return exponent > 0 && at == text.size;
+}
+
+static struct json *parse_float(struct bytes text)
+{
+    char copy[400];
+    if (!is_float(text) || text.size >= sizeof copy)
+        return NULL;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    double value = strtod(copy, NULL);
+    return isfinite(value) ? json_new_real(value) : NULL;
+}
+
+static struct json *type_plain(struct bytes text, int line, struct error *err)
+{
+    static const char *const nulls[] = {"", "~", "null", "Null", "NULL"};
+    static const char *const trues[] = {"true", "True", "TRUE"};
+    static const char *const falses[] = {"false", "False", "FALSE"};
+    static const char *const not_json[] = {".inf",  ".Inf",  ".INF",  "-.inf", "-.Inf", "-.INF",
+                                           "+.inf", "+.Inf", "+.INF", ".nan",  ".NaN",  ".NAN"};
+    if (is_one_of(text, nulls, ARRAY_SIZE(nulls)))
+        return json_new_null();
+    if (is_one_of(text, trues, ARRAY_SIZE(trues)))
+        return json_new_bool(true);
+    if (is_one_of(text, falses, ARRAY_SIZE(falses)))
+        return json_new_bool(false);
+    if (is_one_of(text, not_json, ARRAY_SIZE(not_json))) {
+        fail(err, ERROR_INVALID, line, "infinity and NaN are not numbers here");
+        return NULL;
+    }
+    struct json *number = parse_integer(text);
+    if (!number)
+        number = parse_float(text);
+    return number ? number : json_new_string(text);
+}
+
+static struct bytes token_text(struct fy_token *token)
+{
+    size_t size = 0;
+    const char *text = token ? fy_token_get_text(token, &size) : NULL;
+    return text ? bytes_of(text, size) : BYTES_LITERAL("");
+}
+
+static struct bytes tag_of(struct fy_token *token)
+{
+    struct bytes tag = token_text(token);
+    struct bytes core = BYTES_LITERAL("tag:yaml.org,2002:");
+    return bytes_starts_with(tag, core) ? bytes_slice(tag, core.size, tag.size) : tag;
+}
+
+static struct json *scalar_value(const struct fy_event_scalar_data *scalar, int line, struct error *err)
+{
+    struct bytes text = token_text(scalar->value);
+    bool plain = fy_token_scalar_style(scalar->value) == FYSS_PLAIN;
+    struct json *value;
+    if (scalar->tag) {
+        struct bytes tag = tag_of(scalar->tag);
+        static const char *const typed[] = {"int", "float", "bool", "null"};
+        if (!bytes_equal_string(tag, "str") && !bytes_equal_string(tag, "!") &&
+            !is_one_of(tag, typed, ARRAY_SIZE(typed))) {
+            fail(err, ERROR_INVALID, line, "a tag that is not of the core schema");
+            return NULL;
+        }
+        plain = is_one_of(tag, typed, ARRAY_SIZE(typed));
+    }
+    if (!plain) {
+        value = json_new_string(text);
+    } else {
+        struct error typing = {0};
+        value = type_plain(text, line, &typing);
+        if (!value && typing.kind) {
+            *err = typing;
+            return NULL;
+        }
+    }
+    if (!value)
+        fail(err, ERROR_INVALID, line, "a text that is not UTF-8");
+    return value;
+}
+
+/* --- Building --- */
+
+static struct frame *top(struct builder *builder)
+{
+    return builder->depth ? &builder->frames[builder->depth - 1] : NULL;
+}
+
+static bool count_values(struct builder *builder, size_t count, struct error *err)
+{
+    builder->values += count;
+    if (builder->values > YAML_VALUES_MAX)
+        return fail(err, ERROR_LIMIT, builder->line, "too many values, counting what aliases stand for");
+    return true;
+}
+
+static void note_line(struct builder *builder)
+{
+    if (builder->path.overflowed || map_find(&builder->document.lines, buf_bytes(&builder->path)))
+        return;
+    map_put(&builder->document.lines, buf_bytes(&builder->path), (void *)(uintptr_t)builder->line);
+}
+
+/* Sets builder->path to the value that comes next in the container on top. */
+static void enter_path(struct builder *builder, struct bytes name)
+{
+    struct frame *frame = top(builder);
+    builder->path.size = frame->path_size;
+    if (frame->path_size > 0)
+        buf_append_byte(&builder->path, '.');
+    buf_append(&builder->path, name);
+}
+
+static bool is_mapping(const struct frame *frame)
+{
+    return frame && json_is_object(frame->container);
+}
+
+/* Before any value but a mapping's key. */
+static bool begin_value(struct builder *builder, struct error *err)
+{
+    struct frame *frame = top(builder);
+    if (!frame) {
+        builder->document.line = builder->line;
+    } else if (!is_mapping(frame)) {
+        char index[24];
+        int size = snprintf(index, sizeof index, "%zu", frame->index++);
+        enter_path(builder, bytes_of(index, (size_t)size));
+    } else if (!frame->key) {
+        return fail(err, ERROR_INVALID, builder->line, "a key must be a plain or quoted text");
+    }
+    note_line(builder);
+    return count_values(builder, 1, err);
+}
+
+static bool take_key(struct builder *builder, const struct fy_event_scalar_data *scalar, struct error *err)
+{
+    struct frame *frame = top(builder);
+    struct bytes text = token_text(scalar->value);
+    if (json_get_bytes(frame->container, text)) {
+        char what[200];
+        snprintf(what, sizeof what, "the key \"%.*s\" is given twice", text.size > 100 ? 100 : (int)text.size,
+                 (const char *)text.data);
+        return fail(err, ERROR_INVALID, builder->line, what);
+    }
+    frame->key = json_new_string(text);
+    if (!frame->key)
+        return fail(err, ERROR_INVALID, builder->line, "a key that is not UTF-8");
+    enter_path(builder, text);
+    note_line(builder);
+    return true;
+}
+
+/* Keys of what stands at "<<" that the mapping does not have itself; the first one that has a key gives it. */
+static void merge(struct json *into, const struct json *merged)
+{
+    json_array_each (i, from, merged) {
+        json_object_each (member, from) {
+            if (!json_get(into, member.key))
+                json_set(into, member.key, json_clone(member.value));
+        }
+    }
+}
+
+static bool take_merge(struct builder *builder, struct frame *frame, struct json *value, struct error *err)
+{
+    if (!frame->merged)
+        frame->merged = json_new_array();
+    if (json_is_object(value))
+        return json_append(frame->merged, value);
+    bool mappings = json_is_array(value);
+    json_array_each (i, element, value)
+        mappings = mappings && json_is_object(element);
+    if (mappings)
+        json_array_each (i, element, value)
+            json_append(frame->merged, json_ref(element));
+    json_unref(value);
+    return mappings || fail(err, ERROR_INVALID, builder->line, "<< needs a mapping or a list of mappings");
+}
+
+/* A complete value goes to where it belongs. Takes it over. */
+static bool place(struct builder *builder, struct json *value, struct error *err)
+{
+    struct frame *frame = top(builder);
+    if (!frame) {
+        json_unref(builder->document.value);
+        builder->document.value = value;
+        return true;
+    }
+    if (!is_mapping(frame))
+        return json_append(frame->container, value);
+    AUTO_JSON *key = TAKE(frame->key);
+    if (bytes_equal_string(json_bytes(key), "<<"))
+        return take_merge(builder, frame, value, err);
+    return json_set_bytes(frame->container, json_bytes(key), value) ||
+           fail(err, ERROR_INVALID, builder->line, "a key with a NUL");
+}
+
+static void anchor_free(void *value)
+{
+    struct anchor *anchor = value;
+    json_unref(anchor->value);
+    free(anchor);
+}
+
+static void define_anchor(struct builder *builder, struct bytes name, struct json *value, size_t values, size_t height)
+{
+    struct anchor *anchor = NEW(struct anchor);
+    *anchor = (struct anchor){.value = json_ref(value), .values = values, .height = height};
+    struct anchor *before = map_put(&builder->anchors, name, anchor);
+    if (before)
+        anchor_free(before);
+}
+
+static void raise_height(struct builder *builder, size_t height)
+{
+    struct frame *frame = top(builder);
+    if (frame && frame->height < height + 1)
+        frame->height = height + 1;
+}
+
+static bool on_scalar(struct builder *builder, const struct fy_event_scalar_data *scalar, struct error *err)
+{
+    struct frame *frame = top(builder);
+    if (is_mapping(frame) && !frame->key)
+        return take_key(builder, scalar, err);
+    if (!begin_value(builder, err))
+        return false;
+    struct json *value = scalar_value(scalar, builder->line, err);
+    if (!value)
+        return false;
+    if (scalar->anchor)
+        define_anchor(builder, token_text(scalar->anchor), value, 1, 0);
+    return place(builder, value, err);
+}
+
+static bool on_alias(struct builder *builder, struct fy_token *token, struct error *err)
+{
+    const struct anchor *anchor = map_get(&builder->anchors, token_text(token));
+    if (!begin_value(builder, err))
+        return false;
+    if (!anchor)
+        return fail(err, ERROR_INVALID, builder->line, "an alias for an anchor that is not there");
+    if (builder->depth + anchor->height > LIMIT_JSON_DEPTH)
+        return fail(err, ERROR_LIMIT, builder->line, "too many containers within each other");
+    if (!count_values(builder, anchor->values, err))
+        return false;
+    raise_height(builder, anchor->height);
+    return place(builder, json_clone(anchor->value), err);
+}
+
+static bool on_start(struct builder *builder, struct json *container, struct fy_token *anchor, struct fy_token *tag,
+                     struct error *err)
+{
+    AUTO_JSON *owned = container;
+    struct bytes tag_text = tag ? tag_of(tag) : BYTES_NULL;
+    if (tag && !bytes_equal_string(tag_text, json_is_object(container) ? "map" : "seq"))
+        return fail(err, ERROR_INVALID, builder->line, "a tag that is not of the core schema");
+    if (!begin_value(builder, err))
+        return false;
+    if (builder->depth == LIMIT_JSON_DEPTH)
+        return fail(err, ERROR_LIMIT, builder->line, "too many containers within each other");
+    builder->frames[builder->depth++] = (struct frame){
+        .container = TAKE(owned),
+        .anchor = anchor ? memory_string(token_text(anchor)) : NULL,
+        .path_size = builder->path.size,
+        .values_before = builder->values - 1,
+        .height = 1,
+    };
+    return true;
+}
+
+static bool on_stop(struct builder *builder, struct error *err)
+{
+    struct frame frame = *top(builder);
+    builder->depth--;
+    if (frame.merged) {
+        merge(frame.container, frame.merged);
+        json_unref(frame.merged);
+    }
+    if (frame.anchor)
+        define_anchor(builder, bytes_of_string(frame.anchor), frame.container, builder->values - frame.values_before,
+                      frame.height);
+    free(frame.anchor);
+    raise_height(builder, frame.height);
+    builder->path.size = frame.path_size;
+    return place(builder, frame.container, err);
+}
+
+static void document_deinit(struct yaml_document *document)
+{
+    json_unref(document->value);
+    map_deinit(&document->lines, NULL);
+    *document = (struct yaml_document){0};
+}
+
+static void on_document_end(struct builder *builder)
+{
+    struct yaml *yaml = builder->yaml;
+    map_deinit(&builder->anchors, anchor_free);
+    map_init(&builder->anchors);
+    builder->path.size = 0;
+    if (json_is_null(builder->document.value)) {
+        document_deinit(&builder->document);
+        return;
+    }
+    yaml->documents = memory_resize_array(yaml->documents, yaml->count + 1, sizeof yaml->documents[0]);
+    yaml->documents[yaml->count++] = builder->document;
+    builder->document = (struct yaml_document){0};
+}
+
+static struct fy_token *token_of(const struct fy_event *event)
+{
+    switch (event->type) {
+    case FYET_MAPPING_START:
+        return event->mapping_start.mapping_start;
+    case FYET_SEQUENCE_START:
+        return event->sequence_start.sequence_start;
+    case FYET_SCALAR:
+        return event->scalar.value;
+    case FYET_ALIAS:
+        return event->alias.anchor;
+    default:
+        return NULL;
+    }
+}
+
+static bool on_event(struct builder *builder, struct fy_event *event, struct error *err)
+{
+    struct fy_token *token = token_of(event);
+    const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
+    if (mark)
+        builder->line = mark->line + 1;
+    switch (event->type) {
+    case FYET_MAPPING_START:
+        return on_start(builder, json_new_object(), event->mapping_start.anchor, event->mapping_start.tag, err);
+    case FYET_SEQUENCE_START:
+        return on_start(builder, json_new_array(), event->sequence_start.anchor, event->sequence_start.tag, err);
+    case FYET_MAPPING_END:
+    case FYET_SEQUENCE_END:
+        return on_stop(builder, err);
+    case FYET_SCALAR:
+        return on_scalar(builder, &event->scalar, err);
+    case FYET_ALIAS:
+        return on_alias(builder, event->alias.anchor, err);
+    case FYET_DOCUMENT_END:
+        on_document_end(builder);
+        return true;
+    default:
+        return true;
+    }
+}
+
+static void builder_deinit(struct builder *builder)
+{
+    while (builder->depth > 0) {
+        struct frame *frame = &builder->frames[--builder->depth];
+        json_unref(frame->container);
+        json_unref(frame->key);
+        json_unref(frame->merged);
+        free(frame->anchor);
+    }
+    map_deinit(&builder->anchors, anchor_free);
+    document_deinit(&builder->document);
+    buf_deinit(&builder->path);
+}
+
+/* --- libfyaml --- */
+
+static bool fail_as_parser(struct fy_diag *diag, struct error *err)
+{
+    void *at = NULL;
+    struct fy_diag_error *first = fy_diag_errors_iterate(diag, &at);
+    if (!first)
+        return fail(err, ERROR_INVALID, 1, "not YAML");
+    return fail(err, ERROR_INVALID, first->line > 0 ? first->line : 1, first->msg);
+}
+
+static bool build(struct builder *builder, struct fy_parser *parser, struct fy_diag *diag, struct error *err)
+{
+    for (;;) {
+        struct fy_event *event = fy_parser_parse(parser);
+        if (!event)
+            return fy_parser_get_stream_error(parser) ? fail_as_parser(diag, err) : true;
+        bool ok = on_event(builder, event, err);
+        fy_parser_event_free(parser, event);
+        if (!ok)
+            return false;
+    }
+}
+
+/* YAML 1.2.2, section 5.1, of the ASCII part; libfyaml does not stand up to all of these. */
+static bool check_characters(struct bytes text, struct error *err)
+{
+    AUTO_JSON *utf8 = json_new_string(text);
+    if (!utf8)
+        return fail(err, ERROR_INVALID, 1, "the text is not UTF-8");
+    int line = 1;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        line += byte == '\n';
+        if ((byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r') || byte == 0x7f)
+            return fail(err, ERROR_INVALID, line, "a control character");
+        /* A directive. Nobody needs one, and libfyaml does not return from a broken one. */
+        if (byte == '%' && (i == 0 || text.data[i - 1] == '\n' || text.data[i - 1] == '\r'))
+            return fail(err, ERROR_INVALID, line, "a line that begins with %");
+    }
+    return true;
+}
+
+bool yaml_parse(struct bytes text, const char *name, struct yaml *out, struct error *err)
+{
+    if (text.size > YAML_SIZE_MAX)
+        return error_set(err, ERROR_LIMIT, "%s: larger than %d bytes", name, (int)YAML_SIZE_MAX);
+    struct yaml yaml = {0};
+    struct builder *builder = NEW(struct builder);
+    builder->yaml = &yaml;
+    builder->line = 1;
+    buf_init(&builder->path, PATH_SIZE_MAX);
+    struct fy_diag_cfg diag_cfg;
+    fy_diag_cfg_default(&diag_cfg);
+    diag_cfg.fp = NULL;
+    struct fy_diag *diag = fy_diag_create(&diag_cfg);
+    fy_diag_set_collect_errors(diag, true);
+    struct fy_parse_cfg cfg = {.search_path = "", .flags = FYPCF_QUIET | FYPCF_DEFAULT_VERSION_1_2, .diag = diag};
+    struct fy_parser *parser = fy_parser_create(&cfg);
+    if (!parser)
+        abort(); /* no memory */
+    /* An empty text is no document, but libfyaml takes its null for "to the NUL". */
+    bool ok = text.size == 0 ||
+              (check_characters(text, err) && fy_parser_set_string(parser, (const char *)text.data, text.size) == 0 &&
+               build(builder, parser, diag, err));
+    fy_parser_destroy(parser);
+    fy_diag_destroy(diag);
+    builder_deinit(builder);
+    free(builder);
+    if (!ok) {
+        yaml_deinit(&yaml);
+        char message[sizeof err->message];
+        memcpy(message, err->message, sizeof message);
+        return error_set(err, err->kind, "%s:%s", name, message);
+    }
+    *out = yaml;
+    return true;
+}
+
+void yaml_deinit(struct yaml *yaml)
+{
+    for (size_t i = 0; i < yaml->count; i++)
+        document_deinit(&yaml->documents[i]);
+    free(yaml->documents);
+    *yaml = (struct yaml){0};
+}
+
+/* "a[0].b" and "a[x/y]" to the form of the table: "a.0.b", "a.x/y". */
+static void normalize(const char *path, struct buf *out)
+{
+    for (const char *at = path; *at; at++) {
+        if (*at == '[')
+            buf_append_byte(out, '.');
+        else if (*at != ']')
+            buf_append_byte(out, (uint8_t)*at);
+    }
+}
+
+int yaml_line(const struct yaml_document *document, const char *path)
+{
+    AUTO_BUF key;
+    buf_init(&key, PATH_SIZE_MAX);
+    normalize(path, &key);
+    for (;;) {
+        const struct map_entry *entry = map_find(&document->lines, buf_bytes(&key));
+        if (entry)
+            return (int)(uintptr_t)entry->value;
+        while (key.size > 0 && key.data[--key.size] != '.')
+            ;
+        if (key.size == 0)
+            return document->line;
+    }
+}
