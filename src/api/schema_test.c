@@ -5,47 +5,24 @@
 #include <stdlib.h>
 
 #include "api/quantity.h"
+#include "api/test_json.h"
 #include "base/memory.h"
 #include "test.h"
-
-/* JSON with ' for ", so that it can be read here. */
-static struct json *parse(const char *quoted)
-{
-    struct error err = {0};
-    AUTO_FREE(char) text = memory_string(bytes_of_string(quoted));
-    for (char *c = text; *c; c++)
-        if (*c == '\'')
-            *c = '"';
-    struct json *value = json_parse(bytes_of_string(text), 0, &err);
-    if (!value)
-        test_fail(__FILE__, __LINE__, "%s", err.message);
-    return value;
-}
 
 static struct json *decoded(const char *kind, const char *text)
 {
     struct error err = {0};
     struct json *out = NULL;
-    AUTO_JSON *in = parse(text);
+    AUTO_JSON *in = test_json(text);
     CHECK_OK(schema_decode_json(kind_by_name(kind), in, SCHEMA_STRICT, &out, NULL, &err), &err);
     return out;
-}
-
-static void check_json(const struct json *got, const char *want_text)
-{
-    AUTO_JSON *want = parse(want_text);
-    AUTO_BUF text;
-    buf_init(&text, 1 << 20);
-    json_print(got, &text);
-    if (!json_same(got, want))
-        test_fail(__FILE__, __LINE__, "got  %s\nwant %s", buf_string(&text), want_text);
 }
 
 static void check_refused(const char *kind, const char *text, const char *message)
 {
     struct error err = {0};
     struct json *out = NULL;
-    AUTO_JSON *in = parse(text);
+    AUTO_JSON *in = test_json(text);
     AUTO_WARNINGS warnings = {0};
     CHECK(!schema_decode_json(kind_by_name(kind), in, SCHEMA_STRICT, &out, &warnings, &err));
     CHECK_STR(err.message, message);
@@ -59,17 +36,18 @@ TEST(a_deployment_gets_the_defaults_of_kubernetes)
                                               "'containers': [{'name': 'a', 'image': 'nginx',"
                                               " 'ports': [{'containerPort': 80}]}]}}}}");
     schema_default(kind_by_name("Deployment"), object);
-    check_json(object, "{'apiVersion': 'apps/v1', 'kind': 'Deployment', 'metadata': {'name': 'web'}, 'spec': {"
-                       "'progressDeadlineSeconds': 600, 'replicas': 1, 'revisionHistoryLimit': 10,"
-                       "'selector': {'matchLabels': {'app': 'web'}},"
-                       "'strategy': {'rollingUpdate': {'maxSurge': '25%', 'maxUnavailable': '25%'},"
-                       " 'type': 'RollingUpdate'},"
-                       "'template': {'metadata': {'labels': {'app': 'web'}}, 'spec': {"
-                       "'containers': [{'image': 'nginx', 'imagePullPolicy': 'Always', 'name': 'a',"
-                       " 'ports': [{'containerPort': 80, 'protocol': 'TCP'}], 'resources': {},"
-                       " 'terminationMessagePath': '/dev/termination-log', 'terminationMessagePolicy': 'File'}],"
-                       "'dnsPolicy': 'ClusterFirst', 'restartPolicy': 'Always', 'schedulerName': 'default-scheduler',"
-                       "'securityContext': {}, 'terminationGracePeriodSeconds': 30}}}, 'status': {}}");
+    test_json_same(object,
+                   "{'apiVersion': 'apps/v1', 'kind': 'Deployment', 'metadata': {'name': 'web'}, 'spec': {"
+                   "'progressDeadlineSeconds': 600, 'replicas': 1, 'revisionHistoryLimit': 10,"
+                   "'selector': {'matchLabels': {'app': 'web'}},"
+                   "'strategy': {'rollingUpdate': {'maxSurge': '25%', 'maxUnavailable': '25%'},"
+                   " 'type': 'RollingUpdate'},"
+                   "'template': {'metadata': {'labels': {'app': 'web'}}, 'spec': {"
+                   "'containers': [{'image': 'nginx', 'imagePullPolicy': 'Always', 'name': 'a',"
+                   " 'ports': [{'containerPort': 80, 'protocol': 'TCP'}], 'resources': {},"
+                   " 'terminationMessagePath': '/dev/termination-log', 'terminationMessagePolicy': 'File'}],"
+                   "'dnsPolicy': 'ClusterFirst', 'restartPolicy': 'Always', 'schedulerName': 'default-scheduler',"
+                   "'securityContext': {}, 'terminationGracePeriodSeconds': 30}}}, 'status': {}}");
 }
 
 TEST(unknown_fields_are_refused_by_their_paths)
