@@ -52,6 +52,7 @@ static void timer_fired(uv_timer_t *timer)
 {
     struct linux_io *io = timer->data;
     io->armed_ms = UINT64_MAX; /* the loop in linux_run() runs what is due */
+    uv_stop(timer->loop);      /* a timer that is due before uv_run() polls must keep it from sleeping then */
 }
 
 /* uv_timer counts milliseconds of the clock that io_now_ns() is: waking at the end of the due one is never too early.
@@ -166,6 +167,8 @@ static void linux_free(struct io *base)
 static const struct io_engine linux_engine = {
     .file = &linux_file_engine,
     .net = &linux_net_engine,
+    .process = &linux_process_engine,
+    .tls = &tls_openssl,
     //    .process = &linux_process_engine,
     //    .tls = &tls_openssl,
     .free = linux_free,

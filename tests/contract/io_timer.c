@@ -202,3 +202,22 @@ TEST(random_numbers_stay_below_their_limit)
     CHECK_INT(io_random_below(io, 1), 0);
     io_free(io);
 }
+
+static void count_down(void *ctx)
+{
+    struct script *script = ctx;
+    if (--script->count == 0)
+        io_stop(script->io);
+    else
+        io_timer_start_ns(&script->timers[0], (uint64_t)script->count * 1000);
+}
+
+TEST(timers_of_microseconds_never_fall_asleep)
+{
+    struct script script = {.io = world_new(), .count = 300};
+    io_timer_init(script.io, &script.timers[0], count_down, &script);
+    io_timer_start(&script.timers[0], 0);
+    io_run(script.io);
+    CHECK_INT(script.count, 0);
+    io_free(script.io);
+}
