@@ -76,7 +76,7 @@ void api_iterator_end(struct api_iterator *iterator);            /* when left ea
  * The object's JSON goes through the same path for every writer: defaults, validation, immutable fields, generation,
  * uid, timestamps, finalizers. *out (may be NULL) is the stored object, with a reference for the caller.
  * Errors, with their Kubernetes codes: ERROR_INVALID (400 when err->sys is EBADMSG: it cannot be decoded; else 422:
- * it is not valid, the message names the field path and api_field_errors() has them one by one), ERROR_EXISTS (409),
+ * it is not valid; when err->sys is EINVAL api_field_errors() has the fields one by one), ERROR_EXISTS (409),
  * ERROR_NOT_FOUND (404), ERROR_CONFLICT (409: resourceVersion or uid given and not the current one), ERROR_DENIED (403;
  * err->sys is ESHUTDOWN when the namespace is terminating), ERROR_LIMIT (413 when err->sys is EMSGSIZE).
  */

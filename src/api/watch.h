@@ -45,6 +45,17 @@ MUST_CHECK bool watch_next(struct watch *watch, struct watch_event *out, bool *g
 /* The client has seen everything up to here: for bookmarks. */
 uint64_t watch_revision(const struct watch *watch);
 
+/* --- The past --- */
+/* The objects of a kind, in order, as they were at a revision: the present with the changes since then undone. */
+struct api_snapshot {
+    struct object **objects; /* held */
+    size_t count;
+};
+/* ERROR_GONE: the history does not reach back so far. */
+MUST_CHECK bool api_snapshot_take(struct api *api, const struct kind *kind, uint64_t revision, struct api_snapshot *out,
+                                  struct error *err);
+void api_snapshot_deinit(struct api_snapshot *snapshot);
+
 /* The same selection for a list. */
 bool watch_selects(const struct watch_options *options, const struct object *object);
 

@@ -93,7 +93,9 @@ static bool validate(struct api *api, const struct kind *kind, const struct json
         return true;
     char message[500];
     field_errors_message(api->field_errors, kind, json_bytes(json_at(json, "metadata.name")), message);
-    return error_set(err, ERROR_INVALID, "%s", message);
+    error_set(err, ERROR_INVALID, "%s", message);
+    err->sys = EINVAL;
+    return false;
 }
 
 static bool check_namespace(const struct kind *kind, struct json *json, struct bytes namespace, struct error *err)

@@ -42,6 +42,7 @@ struct kube_pod_logs {
 struct kube_door_options {
     struct io_address address;
     const char *directory; /* DIR: pki/ and kubeconfig are made in it */
+    const char *host_name; /* goes into the server's certificate; may be NULL */
 };
 
 /* ERROR_UNAVAILABLE when the port is taken. */
