@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See kube_pki.h. */
+#include "door/kube_pki.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "io/file.h"
+
+enum {
+    CA_DAYS = 3650,
+    LEAF_DAYS = 730,
+    RENEW_DAYS = 365, /* before the end, at a start: so evoke may run for a year without one */
+    DAY_S = 86400,
+    PEM_SIZE_MAX = 1 << 20,
+};
+
+#define PEM_MODE 0600
+
+static bool path_of(const char *directory, const char *name, char out[4096], struct error *err)
+{
+    int size = snprintf(out, 4096, "%s/%s", directory, name);
+    return size < 4096 || error_set(err, ERROR_LIMIT, "the data directory's path is too long");
+}
+
+static bool read_pem(struct io *io, const char *path, char **out, struct error *err)
+{
+    AUTO_BUF text;
+    buf_init(&text, PEM_SIZE_MAX);
+    if (!io_path_read(io, path, &text, err))
+        return false;
+    *out = memory_string(buf_bytes(&text));
+    return true;
+}
+
+/* DIR/pki/NAME.crt and NAME.key. *found is false when one is missing. */
+static bool read_certificate(struct io *io, const char *directory, const char *name, struct io_certificate *out,
+                             bool *found, struct error *err)
+{
+    char certificate[4096], key[4096], file[64];
+    snprintf(file, sizeof file, "pki/%s.crt", name);
+    if (!path_of(directory, file, certificate, err))
+        return false;
+    snprintf(file, sizeof file, "pki/%s.key", name);
+    if (!path_of(directory, file, key, err))
+        return false;
+    *found = io_path_exists(io, certificate) && io_path_exists(io, key);
+    return !*found || (read_pem(io, certificate, &out->certificate_pem, err) && read_pem(io, key, &out->key_pem, err));
+}
+
+/* The key first: a certificate whose key is missing is made anew at the next start. */
+static bool write_certificate(struct io *io, const char *directory, const char *name,
+                              const struct io_certificate *certificate, struct error *err)
+{
+    char path[4096], file[64];
+    snprintf(file, sizeof file, "pki/%s.key", name);
+    if (!path_of(directory, file, path, err) ||
+        !io_path_write(io, path, bytes_of_string(certificate->key_pem), PEM_MODE, err))
+        return false;
+    snprintf(file, sizeof file, "pki/%s.crt", name);
+    return path_of(directory, file, path, err) &&
+           io_path_write(io, path, bytes_of_string(certificate->certificate_pem), PEM_MODE, err);
+}
+
+/* DIR/pki/NAME.end says until when a certificate holds, so that nobody here need read X.509. */
+static bool write_end(struct io *io, const char *directory, const char *name, struct error *err)
+{
+    char path[4096], file[64], text[TEXT_TIME_SIZE];
+    snprintf(file, sizeof file, "pki/%s.end", name);
+    text_format_time_s(io_wall_ms(io) / 1000 + (int64_t)LEAF_DAYS * DAY_S, text);
+    return path_of(directory, file, path, err) && io_path_write(io, path, bytes_of_string(text), PEM_MODE, err);
+}
+
+static bool ends_soon(struct io *io, const char *directory, const char *name)
+{
+    char path[4096], file[64];
+    int64_t end_ns;
+    struct error ignored;
+    AUTO_BUF text;
+    buf_init(&text, TEXT_TIME_SIZE);
+    snprintf(file, sizeof file, "pki/%s.end", name);
+    return !path_of(directory, file, path, &ignored) || !io_path_read(io, path, &text, &ignored) ||
+           !text_parse_time_ns(bytes_trim(buf_bytes(&text)), &end_ns) ||
+           (end_ns - io_wall_ns(io)) / 1000000000 < (int64_t)RENEW_DAYS * DAY_S;
+}
+
+/* What makes a certificate that is missing or ends soon. */
+struct recipe {
+    const char *name; /* of the files */
+    const char *common_name;
+    const char *const *organizations;
+    size_t organization_count;
+    const char *const *names;
+    size_t name_count;
+};
+
+static bool load_or_make(struct io *io, const char *directory, const struct recipe *recipe,
+                         const struct io_certificate *ca, bool ca_is_new, struct io_certificate *out, struct error *err)
+{
+    bool found;
+    if (!read_certificate(io, directory, recipe->name, out, &found, err))
+        return false;
+    if (found && !ca_is_new && !ends_soon(io, directory, recipe->name))
+        return true;
+    io_certificate_deinit(out);
+    *out = (struct io_certificate){0};
+    return io_certificate_make(io, ca, recipe->common_name, recipe->organizations, recipe->organization_count,
+                               recipe->names, recipe->name_count, LEAF_DAYS, out, err) &&
+           write_certificate(io, directory, recipe->name, out, err) && write_end(io, directory, recipe->name, err);
+}
+
+static bool load_or_make_ca(struct io *io, const char *directory, struct io_certificate *out, bool *is_new,
+                            struct error *err)
+{
+    bool found;
+    if (!read_certificate(io, directory, "ca", out, &found, err))
+        return false;
+    *is_new = !found;
+    return found || (io_certificate_make_ca(io, "evoke-ca", CA_DAYS, out, err) &&
+                     write_certificate(io, directory, "ca", out, err));
+}
+
+bool kube_pki_load(struct io *io, const char *directory, const char *host_name, struct kube_pki *out, struct error *err)
+{
+    static const char *const masters[] = {"system:masters"};
+    const char *const names[] = {"localhost",
+                                 "kubernetes",
+                                 "kubernetes.default",
+                                 "kubernetes.default.svc",
+                                 "kubernetes.default.svc.cluster.local",
+                                 "127.0.0.1",
+                                 "::1",
+                                 "10.96.0.1",
+                                 host_name};
+    struct recipe server = {
+        .name = "server", .common_name = "evoke", .names = names, .name_count = ARRAY_SIZE(names) - !host_name};
+    struct recipe admin = {
+        .name = "admin", .common_name = "kubernetes-admin", .organizations = masters, .organization_count = 1};
+    struct kube_pki pki = {0};
+    char path[4096];
+    bool is_new;
+    if (path_of(directory, "pki", path, err) && io_dir_make(io, path, err) &&
+        load_or_make_ca(io, directory, &pki.ca, &is_new, err) &&
+        load_or_make(io, directory, &server, &pki.ca, is_new, &pki.server, err) &&
+        load_or_make(io, directory, &admin, &pki.ca, is_new, &pki.admin, err)) {
+        *out = pki;
+        return true;
+    }
+    kube_pki_deinit(&pki);
+    return error_wrap(err, "certificates");
+}
+
+void kube_pki_deinit(struct kube_pki *pki)
+{
+    io_certificate_deinit(&pki->ca);
+    io_certificate_deinit(&pki->server);
+    io_certificate_deinit(&pki->admin);
+}
+
+/* --- kubeconfig --- */
+
+static void append_data(struct buf *out, const char *key, const char *pem)
+{
+    buf_printf(out, "    %s: ", key);
+    text_append_base64(out, bytes_of_string(pem));
+    buf_append_byte(out, '\n');
+}
+
+/* Where a client on this machine finds us: a wildcard address is no destination. */
+static void append_server(struct buf *out, const struct io_address *address)
+{
+    char text[IO_ADDRESS_TEXT_SIZE];
+    static const uint8_t zero[16] = {0};
+    struct io_address reachable = *address;
+    if (memcmp(address->ip, zero, address->family == IO_ADDRESS_IPV4 ? 4 : 16) == 0)
+        reachable = (struct io_address){.family = IO_ADDRESS_IPV4, .port = address->port, .ip = {127, 0, 0, 1}};
+    io_address_format(&reachable, text);
+    buf_printf(out, "    server: https://%s\n", text);
+}
+
+bool kube_pki_write_kubeconfig(struct io *io, const char *directory, const struct kube_pki *pki,
+                               const struct io_address *address, struct error *err)
+{
+    AUTO_BUF text, old;
+    buf_init(&text, PEM_SIZE_MAX);
+    buf_init(&old, PEM_SIZE_MAX);
+    buf_append_string(&text, "apiVersion: v1\nkind: Config\ncurrent-context: evoke\nclusters:\n- name: evoke\n"
+                             "  cluster:\n");
+    append_server(&text, address);
+    append_data(&text, "certificate-authority-data", pki->ca.certificate_pem);
+    buf_append_string(&text, "contexts:\n- name: evoke\n  context:\n    cluster: evoke\n    user: kubernetes-admin\n"
+                             "users:\n- name: kubernetes-admin\n  user:\n");
+    append_data(&text, "client-certificate-data", pki->admin.certificate_pem);
+    append_data(&text, "client-key-data", pki->admin.key_pem);
+    char path[4096];
+    struct error ignored;
+    if (!path_of(directory, "kubeconfig", path, err))
+        return false;
+    if (io_path_exists(io, path) && io_path_read(io, path, &old, &ignored) &&
+        bytes_equal(buf_bytes(&old), buf_bytes(&text)))
+        return true;
+    return io_path_write(io, path, buf_bytes(&text), PEM_MODE, err);
+}
