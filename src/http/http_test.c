@@ -78,6 +78,11 @@ static void on_drain(struct http_request *request)
     fill(request);
 }
 
+static void ignore_close(struct http_request *request)
+{
+    (void)request;
+}
+
 static void on_request(void *ctx, struct http_request *request)
 {
     (void)ctx;
@@ -95,6 +100,7 @@ static void on_request(void *ctx, struct http_request *request)
         http_request_on_close(request, on_closed);
     } else if (bytes_equal_string(path, "/much")) {
         http_response_begin(request, 200, NULL, 0);
+        http_request_on_close(request, ignore_close);
         http_response_on_drain(request, on_drain);
         fill(request);
     } else {
