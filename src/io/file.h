@@ -53,7 +53,8 @@ MUST_CHECK bool io_dir_make(struct io *io, const char *path, struct error *err);
 MUST_CHECK bool io_dir_list(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,
                             struct error *err);
 MUST_CHECK bool io_dir_sync(struct io *io, const char *path, struct error *err);
-/* Holds an exclusive lock on the directory while this process lives; ERROR_UNAVAILABLE when another one has it. */
+/* Holds an exclusive lock on the directory until io_free() or the end of the process; ERROR_UNAVAILABLE when another
+ * one has it. */
 MUST_CHECK bool io_dir_lock(struct io *io, const char *path, struct error *err);
 MUST_CHECK bool io_path_remove(struct io *io, const char *path, struct error *err);     /* file or empty directory */
 MUST_CHECK bool io_path_remove_all(struct io *io, const char *path, struct error *err); /* fine if it is not there */

@@ -160,6 +160,8 @@ static void linux_free(struct io *base)
     uv_walk(&io->loop, close_handle, NULL);
     uv_run(&io->loop, UV_RUN_DEFAULT);
     uv_loop_close(&io->loop);
+    for (size_t i = 0; i < io->lock_count; i++)
+        close(io->locks[i]);
     io_base_deinit(base);
     free(io);
 }

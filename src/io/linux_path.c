@@ -52,15 +52,19 @@ bool linux_dir_sync(struct io *io, const char *path, struct error *err)
     return sys == 0 || error_sys(err, sys, "sync %s", path);
 }
 
-/* The descriptor stays open for as long as the process lives: that is the lock. */
+/* The descriptor stays open until io_free() or the end of the process: that is the lock. */
 bool linux_dir_lock(struct io *io, const char *path, struct error *err)
 {
-    (void)io;
+    struct linux_io *linux_io = linux_io_of(io);
+    if (linux_io->lock_count == ARRAY_SIZE(linux_io->locks))
+        return error_set(err, ERROR_LIMIT, "lock %s: too many locks", path);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_sys(err, errno, "open %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        linux_io->locks[linux_io->lock_count++] = fd;
         return true;
+    }
     int sys = errno;
     close(fd);
     if (sys == EWOULDBLOCK)

@@ -22,6 +22,8 @@ struct linux_io {
     void (*on_signal)(void *ctx, int signal);
     void *signal_ctx;
     struct flusher *flusher; /* NULL until the first write */
+    int locks[4];            /* descriptors of locked directories */
+    size_t lock_count;
     uint8_t receive[64 << 10];
 };
 
