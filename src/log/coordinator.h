@@ -9,7 +9,7 @@
  * it goes on with its heartbeats.
  *
  * Errors of this protocol are values that clients act upon, so they are Kafka's codes throughout this header, not
- * struct error: enum coordinator_error has Kafka's numbers, and the door passes them on as they are.
+ * struct error. KAFKA_COORDINATOR_NOT_AVAILABLE: the disk failed or is full; retriable.
  *
  * Answers that may have to wait (join, sync) come by `done`: once, from the loop, never within the call. The request
  * struct is embedded in the owner and stays until `done` has run or the owner has cancelled it; what its pointers point
@@ -22,27 +22,7 @@
 #include "base/arena.h"
 #include "log/group.h"
 #include "log/log.h"
-
-/* Kafka's numbers. */
-enum coordinator_error {
-    COORDINATOR_OK = 0,
-    COORDINATOR_UNKNOWN_SERVER_ERROR = -1,
-    COORDINATOR_UNKNOWN_TOPIC_OR_PARTITION = 3,
-    COORDINATOR_OFFSET_METADATA_TOO_LARGE = 12,
-    COORDINATOR_NOT_AVAILABLE = 15, /* COORDINATOR_NOT_AVAILABLE: the disk failed or is full; retriable */
-    COORDINATOR_ILLEGAL_GENERATION = 22,
-    COORDINATOR_INCONSISTENT_GROUP_PROTOCOL = 23,
-    COORDINATOR_INVALID_GROUP_ID = 24,
-    COORDINATOR_UNKNOWN_MEMBER_ID = 25,
-    COORDINATOR_INVALID_SESSION_TIMEOUT = 26,
-    COORDINATOR_REBALANCE_IN_PROGRESS = 27,
-    COORDINATOR_NON_EMPTY_GROUP = 68,
-    COORDINATOR_GROUP_ID_NOT_FOUND = 69,
-    COORDINATOR_MEMBER_ID_REQUIRED = 79,
-    COORDINATOR_GROUP_MAX_SIZE_REACHED = 81,
-    COORDINATOR_FENCED_INSTANCE_ID = 82,
-    COORDINATOR_GROUP_SUBSCRIBED_TO_TOPIC = 86,
-};
+#include "wire/kafka_error.h"
 
 /* --- JoinGroup --- */
 struct coordinator_protocol {
@@ -56,7 +36,7 @@ struct coordinator_member {
 };
 
 struct coordinator_join_result {
-    enum coordinator_error error;
+    enum kafka_error error;
     int32_t generation;         /* -1 with an error */
     struct bytes protocol_type; /* null with an error */
     struct bytes protocol_name; /* null with an error */
@@ -94,7 +74,7 @@ struct coordinator_assignment {
 };
 
 struct coordinator_sync_result {
-    enum coordinator_error error;
+    enum kafka_error error;
     struct bytes protocol_type, protocol_name; /* null with an error */
     struct bytes assignment;                   /* as the leader gave it; "" when it gave none; never null */
 };
@@ -114,11 +94,11 @@ void coordinator_sync(struct log *log, struct coordinator_sync *request);
 void coordinator_sync_cancel(struct coordinator_sync *request);
 
 /* --- Heartbeat, LeaveGroup --- */
-enum coordinator_error coordinator_heartbeat(struct log *log, struct bytes group_id, struct bytes member_id,
-                                             struct bytes group_instance_id, int32_t generation);
+enum kafka_error coordinator_heartbeat(struct log *log, struct bytes group_id, struct bytes member_id,
+                                       struct bytes group_instance_id, int32_t generation);
 /* One member. By instance id alone (member_id ""): as an admin removes a static member. */
-enum coordinator_error coordinator_leave(struct log *log, struct bytes group_id, struct bytes member_id,
-                                         struct bytes group_instance_id);
+enum kafka_error coordinator_leave(struct log *log, struct bytes group_id, struct bytes member_id,
+                                   struct bytes group_instance_id);
 
 /* --- OffsetCommit --- */
 struct coordinator_offset {
@@ -127,7 +107,7 @@ struct coordinator_offset {
     int64_t offset;
     int32_t leader_epoch; /* -1: none */
     struct bytes metadata;
-    enum coordinator_error error; /* out: of this partition */
+    enum kafka_error error; /* out: of this partition */
 };
 
 /*
@@ -135,9 +115,9 @@ struct coordinator_offset {
  * membership, only while the group has no members. Returns the error of the request as a whole, which is also set in
  * each partition. *lsn: wait for LOG_SYNCED before the answer; 0: nothing was written.
  */
-enum coordinator_error coordinator_commit(struct log *log, struct bytes group_id, struct bytes member_id,
-                                          struct bytes group_instance_id, int32_t generation,
-                                          struct coordinator_offset *offsets, size_t count, uint64_t *lsn);
+enum kafka_error coordinator_commit(struct log *log, struct bytes group_id, struct bytes member_id,
+                                    struct bytes group_instance_id, int32_t generation,
+                                    struct coordinator_offset *offsets, size_t count, uint64_t *lsn);
 
 /* --- OffsetFetch ---
  * One partition: group_committed() in log/group.h. All of a group, in order of topic and partition: the next one behind
@@ -146,11 +126,11 @@ bool coordinator_committed_next(struct log *log, struct bytes group_id, struct c
 
 /* --- OffsetDelete: GROUP_ID_NOT_FOUND, or per partition GROUP_SUBSCRIBED_TO_TOPIC (the group has members that
  * consume it), UNKNOWN_TOPIC_OR_PARTITION. Only topic and partition of `offsets` are read. --- */
-enum coordinator_error coordinator_delete_offsets(struct log *log, struct bytes group_id,
-                                                  struct coordinator_offset *offsets, size_t count, uint64_t *lsn);
+enum kafka_error coordinator_delete_offsets(struct log *log, struct bytes group_id, struct coordinator_offset *offsets,
+                                            size_t count, uint64_t *lsn);
 
 /* --- DeleteGroups: GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP --- */
-enum coordinator_error coordinator_delete_group(struct log *log, struct bytes group_id, uint64_t *lsn);
+enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id, uint64_t *lsn);
 
 /* --- ListGroups and DescribeGroups: group_first(), group_next(), group_find(), and of each: --- */
 struct bytes group_id(const struct group *group);

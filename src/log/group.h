@@ -41,8 +41,9 @@ int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bo
 struct group_lag_listener {
     void (*run)(void *ctx);
     void *ctx;
-    struct bytes group_id, topic; /* copies made by group_lag_listen */
     struct list link;
+    struct log *log;              /* set by group_lag_listen */
+    struct bytes group_id, topic; /* copies made by it, freed by group_lag_unlisten */
 };
 void group_lag_listen(struct log *log, struct group_lag_listener *listener, struct bytes group_id, struct bytes topic);
 void group_lag_unlisten(struct group_lag_listener *listener);

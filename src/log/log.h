@@ -70,6 +70,9 @@ MUST_CHECK bool topic_check(struct log *log, const struct topic_spec *spec, stru
 MUST_CHECK bool topic_delete(struct log *log, struct topic *topic, uint64_t *lsn, struct error *err);
 MUST_CHECK bool topic_add_partitions(struct log *log, struct topic *topic, int32_t partition_count, uint64_t *lsn,
                                      struct error *err);
+/* Replaces all settings of the topic. */
+MUST_CHECK bool topic_set_configs(struct log *log, struct topic *topic, const struct topic_config_entry *configs,
+                                  size_t count, uint64_t *lsn, struct error *err);
 struct topic *topic_find(struct log *log, struct bytes name); /* NULL: none */
 struct topic *topic_find_by_id(struct log *log, const uint8_t id[16]);
 struct topic *topic_first(struct log *log); /* in order of names */

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log/fixture.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/memory.h"
+
+void fixture_init(struct fixture *fixture)
+{
+    static int count;
+    *fixture = (struct fixture){0};
+    snprintf(fixture->directory, sizeof fixture->directory, "%s/data%d", test_dir(), count++);
+    fixture->options = (struct log_options){.directory = fixture->directory, .journal_file_size = 64 << 10};
+    buf_init(&fixture->scratch, 64 << 20);
+}
+
+bool fixture_try_open(struct fixture *fixture, struct error *err)
+{
+    fixture->io = io_linux_new(err);
+    if (!fixture->io)
+        return false;
+    fixture->log = log_open(fixture->io, &fixture->options, err);
+    if (fixture->log)
+        return true;
+    io_free(fixture->io);
+    return false;
+}
+
+void fixture_open(struct fixture *fixture)
+{
+    struct error err;
+    CHECK_OK(fixture_try_open(fixture, &err), &err);
+}
+
+static void stop(void *ctx)
+{
+    io_stop(ctx);
+}
+
+void fixture_close(struct fixture *fixture)
+{
+    log_close(fixture->log, stop, fixture->io);
+    io_run(fixture->io);
+    io_free(fixture->io);
+    fixture->log = NULL;
+}
+
+void fixture_deinit(struct fixture *fixture)
+{
+    if (fixture->log)
+        fixture_close(fixture);
+    buf_deinit(&fixture->scratch);
+}
+
+void fixture_crash(const struct fixture *fixture, struct fixture *crashed)
+{
+    fixture_init(crashed);
+    char path[300];
+    snprintf(path, sizeof path, "%s/journal", crashed->directory);
+    CHECK(mkdir(crashed->directory, 0700) == 0 && mkdir(path, 0700) == 0);
+    for (size_t i = 0;; i++) {
+        AUTO_FREE(char) from = fixture_journal_path(fixture, i);
+        if (!from)
+            break;
+        AUTO_BUF content;
+        buf_init(&content, 256 << 20);
+        fixture_read_file(from, &content);
+        snprintf(path, sizeof path, "%s/journal%s", crashed->directory, strrchr(from, '/'));
+        fixture_write_file(path, buf_bytes(&content));
+    }
+}
+
+static void stop_when_synced(void *ctx, const struct error *err)
+{
+    if (err)
+        test_fail(__FILE__, __LINE__, "%s", err->message);
+    io_stop(ctx);
+}
+
+void fixture_sync(struct fixture *fixture)
+{
+    struct log_waiter waiter = {.run = stop_when_synced, .ctx = fixture->io};
+    log_wait(fixture->log, &waiter, log_lsn(fixture->log), LOG_SYNCED);
+    io_run(fixture->io);
+}
+
+void fixture_turn(struct fixture *fixture)
+{
+    struct io_timer timer;
+    io_timer_init(fixture->io, &timer, stop, fixture->io);
+    io_timer_start(&timer, 1);
+    io_run(fixture->io);
+}
+
+struct topic *fixture_topic(struct fixture *fixture, const char *name, int32_t partition_count)
+{
+    const struct topic_spec spec = {.name = bytes_of_string(name), .partition_count = partition_count};
+    struct topic *topic;
+    struct error err;
+    uint64_t lsn;
+    CHECK_OK(topic_create(fixture->log, &spec, &topic, &lsn, &err), &err);
+    return topic;
+}
+
+struct partition *fixture_partition(struct fixture *fixture, const char *topic, int32_t index)
+{
+    struct topic *found = topic_find(fixture->log, bytes_of_string(topic));
+    return found ? topic_partition(found, index) : NULL;
+}
+
+struct bytes fixture_producer_batch(struct fixture *fixture, const char *text, int count, int64_t producer_id,
+                                    int16_t epoch, int32_t sequence)
+{
+    struct kafka_batch_builder builder;
+    struct bytes batch;
+    struct error err;
+    buf_reset(&fixture->scratch);
+    kafka_batch_begin(&builder, &fixture->scratch, 0);
+    builder.producer_id = producer_id;
+    builder.producer_epoch = epoch;
+    builder.base_sequence = sequence;
+    for (int i = 0; i < count; i++) {
+        char value[200];
+        snprintf(value, sizeof value, "%s %d", text, i);
+        kafka_batch_add(&builder, 1000 + i, BYTES_NULL, bytes_of_string(value), NULL, 0);
+    }
+    CHECK_OK(kafka_batch_end(&builder, &batch, &err), &err);
+    return batch;
+}
+
+struct bytes fixture_batch(struct fixture *fixture, const char *text, int count)
+{
+    return fixture_producer_batch(fixture, text, count, -1, -1, -1);
+}
+
+int64_t fixture_append(struct fixture *fixture, struct partition *partition, struct bytes batch)
+{
+    struct append append = {.partition = partition, .batch = batch};
+    struct error err;
+    uint64_t lsn;
+    CHECK_OK(log_append(fixture->log, &append, 1, &lsn, &err), &err);
+    return append.base_offset;
+}
+
+static void append_values(struct bytes batches, int64_t *offset, struct buf *out)
+{
+    struct error err;
+    struct kafka_batch batch;
+    struct kafka_record record;
+    AUTO_KAFKA_RECORDS records = {0};
+    CHECK_OK(kafka_batch_parse(&batches, &batch, &err), &err);
+    CHECK_OK(kafka_batch_verify(&batch, &err), &err);
+    CHECK_OK(kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, &err), &err);
+    while (kafka_records_next(&records, &record)) {
+        CHECK_INT(record.offset, *offset);
+        ++*offset;
+        buf_append(out, record.value);
+        buf_append_byte(out, '\n');
+    }
+    CHECK(!records.corrupt);
+}
+
+char *fixture_read(struct partition *partition)
+{
+    struct error err;
+    struct buf out;
+    buf_init(&out, 256 << 20);
+    for (int64_t offset = 0; offset < partition_high_watermark(partition);) {
+        struct log_slice slice;
+        CHECK_OK(partition_read(partition, offset, 1 << 20, &slice, &err), &err);
+        CHECK(slice.count > 0);
+        for (size_t i = 0; i < slice.count; i++)
+            append_values(slice.parts[i], &offset, &out);
+        CHECK_INT(slice.next_offset, offset);
+        log_slice_release(&slice);
+    }
+    buf_append_byte(&out, '\0');
+    return (char *)(uintptr_t)buf_take(&out).data;
+}
+
+char *fixture_journal_path(const struct fixture *fixture, size_t index)
+{
+    char directory[300];
+    snprintf(directory, sizeof directory, "%s/journal", fixture->directory);
+    struct dirent **names;
+    int count = scandir(directory, &names, NULL, alphasort);
+    char *path = NULL;
+    for (int i = 0; i < count; i++) {
+        if (names[i]->d_name[0] != '.' && index-- == 0) {
+            path = memory_new(600);
+            snprintf(path, 600, "%s/%s", directory, names[i]->d_name);
+        }
+        free(names[i]);
+    }
+    if (count >= 0)
+        free(names);
+    return path;
+}
+
+void fixture_read_file(const char *path, struct buf *out)
+{
+    FILE *file = fopen(path, "rb");
+    CHECK(file != NULL);
+    uint8_t chunk[65536];
+    size_t got;
+    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0)
+        buf_append(out, bytes_of(chunk, got));
+    fclose(file);
+}
+
+void fixture_write_file(const char *path, struct bytes content)
+{
+    FILE *file = fopen(path, "wb");
+    CHECK(file != NULL);
+    CHECK_INT(fwrite(content.data, 1, content.size, file), content.size);
+    CHECK(fclose(file) == 0);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For the tests of this folder: a log in a directory of its own, driven step by step. */
+#ifndef LOG_FIXTURE_H
+#define LOG_FIXTURE_H
+
+#include "base/buf.h"
+#include "io/io.h"
+#include "log/log.h"
+#include "test.h"
+#include "wire/kafka_batch.h"
+
+struct fixture {
+    struct io *io;
+    struct log *log;
+    struct log_options options;
+    char directory[200];
+    struct buf scratch; /* of the last batch */
+};
+
+void fixture_init(struct fixture *fixture); /* small files; not open yet */
+bool fixture_try_open(struct fixture *fixture, struct error *err);
+void fixture_open(struct fixture *fixture);
+void fixture_close(struct fixture *fixture); /* properly; may be opened again */
+/* What a kill -9 at this moment would leave, as a directory of its own; *crashed is ready to be opened there. */
+void fixture_crash(const struct fixture *fixture, struct fixture *crashed);
+void fixture_deinit(struct fixture *fixture);
+
+void fixture_sync(struct fixture *fixture); /* waits for the newest LSN */
+void fixture_turn(struct fixture *fixture); /* one turn of the loop */
+
+struct topic *fixture_topic(struct fixture *fixture, const char *name, int32_t partition_count);
+struct partition *fixture_partition(struct fixture *fixture, const char *topic, int32_t index);
+
+/* A batch of `count` records with values "<text> 0", "<text> 1" ... and times 1000, 1001 ...; good until the next. */
+struct bytes fixture_batch(struct fixture *fixture, const char *text, int count);
+struct bytes fixture_producer_batch(struct fixture *fixture, const char *text, int count, int64_t producer_id,
+                                    int16_t epoch, int32_t sequence);
+int64_t fixture_append(struct fixture *fixture, struct partition *partition, struct bytes batch); /* base offset */
+/* All values below the high watermark, each followed by a newline; free(). */
+char *fixture_read(struct partition *partition);
+
+/* Files of the journal. */
+char *fixture_journal_path(const struct fixture *fixture, size_t index); /* free(); NULL: no such file */
+void fixture_read_file(const char *path, struct buf *out);
+void fixture_write_file(const char *path, struct bytes content);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a partition's batches lie in the journal: 12 bytes a batch, in chunks of up to 256, which carry what all of
+ * them share. Sizes, counts and times of single batches are read from the batches themselves.
+ */
+#ifndef LOG_INDEX_H
+#define LOG_INDEX_H
+
+#include "log/journal.h"
+
+enum { INDEX_CHUNK_COUNT = 256 };
+
+struct index_entry {
+    uint32_t offset_delta; /* from the chunk's base_offset */
+    struct journal_place place;
+};
+
+struct index_chunk {
+    int64_t base_offset;
+    int64_t max_timestamp; /* of all batches up to the end of this chunk, so it never falls */
+    struct index_entry *entries;
+    uint32_t count, capacity;
+};
+
+struct index {
+    struct index_chunk *chunks;
+    size_t count, capacity;
+};
+
+void index_deinit(struct index *index); /* zeroed memory is an empty one */
+void index_append(struct index *index, int64_t base_offset, int64_t max_timestamp, struct journal_place place);
+
+/* A batch in the index. `chunk` == index->count: behind the last one. */
+struct index_cursor {
+    size_t chunk;
+    uint32_t entry;
+};
+/* The last batch with a base offset of at most `offset`; the first one if there is none. */
+struct index_cursor index_find(const struct index *index, int64_t offset);
+/* The first batch of the first chunk in which the largest timestamp so far is at least `timestamp_ms`. */
+struct index_cursor index_find_time(const struct index *index, int64_t timestamp_ms);
+static inline bool index_at_end(const struct index *index, struct index_cursor cursor)
+{
+    return cursor.chunk >= index->count;
+}
+void index_next(const struct index *index, struct index_cursor *cursor);
+int64_t index_base_offset(const struct index *index, struct index_cursor cursor);
+struct journal_place index_place(const struct index *index, struct index_cursor cursor);
+int64_t index_max_timestamp(const struct index *index); /* INT64_MIN when empty */
+
+#endif

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Appending and the life of the files. Reading back is in journal_recover.c. */
+#include "log/journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/diag.h"
+#include "base/memory.h"
+#include "io/file.h"
+#include "log/journal_priv.h"
+
+/* Room that no frame takes, so that the one that closes the journal always fits. */
+enum { CLOSING_SIZE = FRAME_HEADER_SIZE };
+
+static void kick(struct journal *journal);
+
+/* --- Blocks: the memory that frames gather in --- */
+
+static struct journal_block *block_take(struct journal *journal, size_t size)
+{
+    struct journal_block *block = journal->spare;
+    if (block && size <= JOURNAL_BLOCK_SIZE) {
+        journal->spare = NULL;
+    } else {
+        size_t capacity = size > JOURNAL_BLOCK_SIZE ? size : JOURNAL_BLOCK_SIZE;
+        block = memory_resize(NULL, sizeof *block + capacity);
+        block->capacity = capacity;
+    }
+    block->used = 0;
+    block->link = (struct list){0};
+    return block;
+}
+
+static void block_release(struct journal *journal, struct journal_block *block)
+{
+    if (!journal->spare && block->capacity == JOURNAL_BLOCK_SIZE)
+        journal->spare = block;
+    else
+        free(block);
+}
+
+static void group_free(struct journal *journal, struct journal_group *group)
+{
+    while (!list_empty(&group->blocks)) {
+        struct journal_block *block = CONTAINER_OF(group->blocks.next, struct journal_block, link);
+        list_remove(&block->link);
+        block_release(journal, block);
+    }
+    list_remove(&group->link);
+    free(group);
+}
+
+/* --- Files --- */
+
+static bool make_file(struct journal *journal, struct journal_file *file, struct error *err)
+{
+    uint8_t header[JOURNAL_FILE_HEADER_SIZE];
+    journal_file_encode(&file->header, header);
+    return io_file_allocate(file->file, file->size, err) &&
+           io_file_write_now(file->file, 0, bytes_of(header, sizeof header), err) &&
+           io_file_sync_now(file->file, err) && io_dir_sync(journal->io, journal->path, err) &&
+           io_file_map(file->file, file->size, &file->map, err);
+}
+
+char *journal_file_path(const struct journal *journal, uint64_t first_lsn)
+{
+    char name[JOURNAL_FILE_NAME_SIZE];
+    journal_file_name(first_lsn, name);
+    size_t size = strlen(journal->path) + sizeof name + 1;
+    char *path = memory_new(size);
+    snprintf(path, size, "%s/%s", journal->path, name);
+    return path;
+}
+
+bool journal_add_file(struct journal *journal, struct error *err)
+{
+    uint32_t mark;
+    do
+        io_random(journal->io, &mark, sizeof mark);
+    while (mark == 0); /* zeros must not look like a frame */
+    struct journal_file file = {
+        .header = {.number = (uint32_t)journal->file_count, .mark = mark, .first_lsn = journal->lsn + 1},
+        .size = journal->file_size,
+        .end = JOURNAL_FILE_HEADER_SIZE};
+    AUTO_FREE(char) path = journal_file_path(journal, file.header.first_lsn);
+    if (!io_file_open(journal->io, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_EXCLUSIVE, &file.file, err))
+        return false;
+    if (!make_file(journal, &file, err)) {
+        io_file_close(file.file);
+        struct error ignored;
+        if (!io_path_remove(journal->io, path, &ignored))
+            diag_warn("log", "%s", ignored.message);
+        return false;
+    }
+    journal->files = memory_resize_array(journal->files, journal->file_count + 1, sizeof *journal->files);
+    journal->files[journal->file_count++] = file;
+    journal->size += file.size;
+    return true;
+}
+
+static bool refuse_full(struct journal *journal, struct error *err)
+{
+    error_set(err, ERROR_LIMIT, "the journal is at its maximum of %" PRIu64 " bytes", journal->size_max);
+    err->sys = ENOSPC;
+    return false;
+}
+
+/* The current file has no room: the next one. A failure is remembered for a second, and said once. */
+static bool roll(struct journal *journal, struct error *err)
+{
+    if (journal->full && io_now_ns(journal->io) < journal->full_until_ns) {
+        *err = journal->full_why;
+        return false;
+    }
+    bool ok = journal->size + journal->file_size <= journal->size_max ? journal_add_file(journal, err)
+                                                                      : refuse_full(journal, err);
+    if (ok) {
+        if (journal->full)
+            diag_info("log", "appends are accepted again");
+        journal->full = false;
+        return true;
+    }
+    if (!journal->full)
+        diag_error("log", "appends are refused: %s", err->message);
+    journal->full = true;
+    journal->full_why = *err;
+    journal->full_until_ns = io_now_ns(journal->io) + 1000000000;
+    return false;
+}
+
+/* --- Appending --- */
+
+static struct journal_file *current_file(struct journal *journal)
+{
+    return &journal->files[journal->file_count - 1];
+}
+
+/* The group that gathers: the last one, unless it is being written or belongs to a file that is full. */
+static struct journal_group *gathering_group(struct journal *journal)
+{
+    struct journal_group *group =
+        list_empty(&journal->groups) ? NULL : CONTAINER_OF(journal->groups.prev, struct journal_group, link);
+    uint32_t file = (uint32_t)journal->file_count - 1;
+    if (group && group != journal->in_flight && group->file == file)
+        return group;
+    group = NEW(struct journal_group);
+    group->file = file;
+    group->at = current_file(journal)->end;
+    group->first_lsn = group->last_lsn = journal->lsn + 1;
+    list_init(&group->blocks);
+    list_append(&journal->groups, &group->link);
+    return group;
+}
+
+static uint8_t *room_in_group(struct journal *journal, struct journal_group *group, size_t size)
+{
+    struct journal_block *block =
+        list_empty(&group->blocks) ? NULL : CONTAINER_OF(group->blocks.prev, struct journal_block, link);
+    if (!block || block->capacity - block->used < size) {
+        block = block_take(journal, size);
+        list_append(&group->blocks, &block->link);
+        group->block_count++;
+    }
+    return block->data + block->used;
+}
+
+static bool check_open(const struct journal *journal, struct error *err)
+{
+    if (journal->failed)
+        return error_set(err, ERROR_UNAVAILABLE, "the journal takes no more: %s", journal->why.message);
+    if (journal->closing)
+        return error_set(err, ERROR_UNAVAILABLE, "evoke is shutting down");
+    return true;
+}
+
+static bool refuse_limit(struct error *err, int sys, const char *message)
+{
+    error_set(err, ERROR_LIMIT, "%s", message);
+    err->sys = sys;
+    return false;
+}
+
+static void lay_out(struct journal *journal, struct journal_slot *slots, size_t count, size_t size, uint16_t flags)
+{
+    struct journal_group *group = gathering_group(journal);
+    struct journal_file *file = current_file(journal);
+    uint8_t *memory = room_in_group(journal, group, size);
+    struct frame header = {
+        .count = (uint16_t)count, .flags = flags, .lsn = journal->lsn + 1, .group_lsn = group->first_lsn};
+    frame_begin(memory, &header, file->header.mark, journal->scratch.streams, journal->scratch.sizes,
+                journal->scratch.at);
+    for (size_t i = 0; i < count; i++) {
+        slots[i].data = memory + journal->scratch.at[i];
+        slots[i].place = journal_place(group->file, file->end + journal->scratch.at[i]);
+    }
+    journal->reserved = memory;
+    journal->reserved_size = size;
+}
+
+bool journal_reserve(struct journal *journal, struct journal_slot *slots, size_t count, struct error *err)
+{
+    assert(!journal->reserved && count > 0);
+    if (!check_open(journal, err))
+        return false;
+    if (count > FRAME_COUNT_MAX)
+        return refuse_limit(err, EMSGSIZE, "more batches than fit in one frame");
+    for (size_t i = 0; i < count; i++) {
+        journal->scratch.streams[i] = slots[i].stream;
+        journal->scratch.sizes[i] = slots[i].size;
+    }
+    size_t size = frame_size(journal->scratch.sizes, count);
+    if (size == 0 || size > journal->file_size - JOURNAL_FILE_HEADER_SIZE - CLOSING_SIZE)
+        return refuse_limit(err, EMSGSIZE, "the batches are larger than a frame may be");
+    if (journal->pending_size + size > JOURNAL_PENDING_SIZE_MAX)
+        return refuse_limit(err, EAGAIN, "the disk is behind: try again");
+    if (size > current_file(journal)->size - CLOSING_SIZE - current_file(journal)->end && !roll(journal, err))
+        return false;
+    lay_out(journal, slots, count, size, 0);
+    return true;
+}
+
+static uint64_t commit(struct journal *journal)
+{
+    assert(journal->reserved);
+    struct journal_group *group = CONTAINER_OF(journal->groups.prev, struct journal_group, link);
+    struct journal_block *block = CONTAINER_OF(group->blocks.prev, struct journal_block, link);
+    frame_seal(journal->reserved);
+    block->used += journal->reserved_size;
+    group->last_lsn = ++journal->lsn;
+    current_file(journal)->end += journal->reserved_size;
+    journal->pending_size += journal->reserved_size;
+    group->size += journal->reserved_size;
+    journal->frames++;
+    journal->reserved = NULL;
+    return journal->lsn;
+}
+
+uint64_t journal_commit(struct journal *journal)
+{
+    uint64_t lsn = commit(journal);
+    if (!journal->in_flight && !journal->telling)
+        io_defer(&journal->kick);
+    return lsn;
+}
+
+/* --- Writing --- */
+
+static void fail(struct journal *journal, const struct error *err)
+{
+    if (journal->failed)
+        return;
+    journal->failed = true;
+    journal->why = *err;
+    diag_error("log", "the disk failed, evoke is read-only until it is started again: %s", err->message);
+    journal->callbacks.failed(journal->ctx, err);
+}
+
+static void on_written(void *ctx, const struct error *err)
+{
+    struct journal *journal = ctx;
+    if (err)
+        fail(journal, err);
+    if (journal->failed)
+        return;
+    journal->written_lsn = journal->in_flight->last_lsn;
+    journal->callbacks.written(journal->ctx, journal->written_lsn);
+}
+
+static void on_synced(void *ctx, const struct error *err)
+{
+    struct journal *journal = ctx;
+    struct journal_group *group = journal->in_flight;
+    if (err)
+        fail(journal, err);
+    journal->pending_size -= group->size;
+    uint64_t lsn = group->last_lsn;
+    group_free(journal, group);
+    journal->in_flight = NULL;
+    journal->telling = true;
+    if (!journal->failed) {
+        journal->synced_lsn = lsn;
+        journal->syncs++;
+        journal->sync_ns_total += io_now_ns(journal->io) - journal->in_flight_since_ns;
+        journal->callbacks.synced(journal->ctx, lsn);
+    }
+    journal->telling = false;
+    kick(journal);
+}
+
+static void start_group(struct journal *journal, struct journal_group *group)
+{
+    if (group->block_count > journal->part_capacity) {
+        journal->parts = memory_resize_array(journal->parts, group->block_count, sizeof *journal->parts);
+        journal->part_capacity = group->block_count;
+    }
+    size_t count = 0;
+    for (struct list *link = group->blocks.next; link != &group->blocks; link = link->next) {
+        struct journal_block *block = CONTAINER_OF(link, struct journal_block, link);
+        journal->parts[count++] = bytes_of(block->data, block->used);
+    }
+    journal->in_flight = group;
+    journal->in_flight_since_ns = io_now_ns(journal->io);
+    struct io_file *file = journal->files[group->file].file;
+    io_file_write(file, group->at, journal->parts, count, on_written, journal);
+    io_file_sync(file, on_synced, journal);
+}
+
+/* The empty last group that says that all before it was synced and nothing was to follow. */
+static void start_closing_group(struct journal *journal)
+{
+    journal->closed = true;
+    lay_out(journal, NULL, 0, FRAME_HEADER_SIZE, FRAME_CLOSED);
+    commit(journal);
+    start_group(journal, CONTAINER_OF(journal->groups.next, struct journal_group, link));
+}
+
+static void finish(struct journal *journal)
+{
+    struct error err;
+    if (!journal->failed) { /* gives the preallocated rest back, and the next start need not search it */
+        struct journal_file *file = current_file(journal);
+        if (!io_file_truncate(file->file, file->end, &err) || !io_file_sync_now(file->file, &err))
+            diag_warn("log", "%s", err.message);
+    }
+    void (*done)(void *ctx) = journal->done;
+    void *ctx = journal->done_ctx;
+    journal_free(journal);
+    done(ctx);
+}
+
+static void kick(struct journal *journal)
+{
+    if (journal->in_flight || journal->telling)
+        return;
+    if (!journal->failed && !list_empty(&journal->groups)) {
+        start_group(journal, CONTAINER_OF(journal->groups.next, struct journal_group, link));
+        return;
+    }
+    if (!journal->closing || journal->pins > 0)
+        return;
+    if (!journal->failed && !journal->closed)
+        start_closing_group(journal);
+    else
+        finish(journal);
+}
+
+void journal_kick(void *ctx)
+{
+    kick(ctx);
+}
+
+void journal_free(struct journal *journal)
+{
+    io_deferred_cancel(&journal->kick);
+    for (size_t i = 0; i < journal->file_count; i++)
+        io_file_close(journal->files[i].file);
+    while (!list_empty(&journal->groups))
+        group_free(journal, CONTAINER_OF(journal->groups.next, struct journal_group, link));
+    free(journal->spare);
+    free(journal->parts);
+    free(journal->files);
+    free(journal->path);
+    free(journal);
+}
+
+void journal_close(struct journal *journal, void (*done)(void *ctx), void *ctx)
+{
+    assert(!journal->closing);
+    journal->closing = true;
+    journal->done = done;
+    journal->done_ctx = ctx;
+    io_defer(&journal->kick);
+}
+
+void journal_abandon(struct journal *journal)
+{
+    assert(!journal->in_flight);
+    journal_free(journal);
+}
+
+/* --- The rest --- */
+
+uint64_t journal_lsn(const struct journal *journal)
+{
+    return journal->lsn;
+}
+
+uint64_t journal_written_lsn(const struct journal *journal)
+{
+    return journal->written_lsn;
+}
+
+uint64_t journal_synced_lsn(const struct journal *journal)
+{
+    return journal->synced_lsn;
+}
+
+const struct error *journal_failure(const struct journal *journal)
+{
+    return journal->failed ? &journal->why : NULL;
+}
+
+struct bytes journal_at(const struct journal *journal, struct journal_place place)
+{
+    assert(place.file < journal->file_count);
+    return bytes_slice(journal->files[place.file].map, (size_t)place.at8 * FRAME_ALIGNMENT, SIZE_MAX);
+}
+
+void journal_pin(struct journal *journal)
+{
+    journal->pins++;
+}
+
+void journal_unpin(struct journal *journal)
+{
+    assert(journal->pins > 0);
+    if (--journal->pins == 0 && journal->closing)
+        io_defer(&journal->kick);
+}
+
+void journal_metrics(const struct journal *journal, struct journal_metrics *out)
+{
+    *out = (struct journal_metrics){.bytes_max = journal->size_max,
+                                    .frames = journal->frames,
+                                    .syncs = journal->syncs,
+                                    .sync_ns_total = journal->sync_ns_total};
+    for (size_t i = 0; i < journal->file_count; i++)
+        out->bytes += i + 1 < journal->file_count ? journal->files[i].size : journal->files[i].end;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one sequence of frames on disk. It knows streams as numbers and batches as bytes; what they mean is the log's.
+ *
+ * Appending is two steps, so that a batch is copied once, straight to where it is written from, and its offset is set
+ * there:
+ *
+ *     journal_reserve(journal, slots, count, &lsn, err)   room in the current group, or an error and nothing happened
+ *     ... copy each batch to slots[i].data, set offset and epoch ...
+ *     journal_commit(journal)                             cannot fail
+ *
+ * Group commit: one write and its sync are in flight; what is reserved meanwhile gathers in the next group, which
+ * starts when the sync is back. No timer: a lone frame is written at the end of the turn it came in.
+ *
+ * Failures: the disk is full (a new file cannot be made) or the journal is at its maximum: ERROR_LIMIT with ENOSPC, and
+ * asked again no more than once a second. A write or sync that fails ends the journal for good: what the kernel then
+ * holds is unknown, and a second fdatasync that succeeds would say nothing about the first one's pages. Everybody gets
+ * ERROR_UNAVAILABLE until evoke is started again and has read what is really there.
+ *
+ * Files are read through shared mappings, which the page cache backs: nothing is read that is not written yet.
+ */
+#ifndef LOG_JOURNAL_H
+#define LOG_JOURNAL_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "io/io.h"
+#include "log/frame.h"
+
+struct journal;
+
+/* Where a batch lies. */
+struct journal_place {
+    uint32_t file; /* number */
+    uint32_t at8;  /* position in the file / 8 */
+};
+
+enum {
+    JOURNAL_PENDING_SIZE_MAX = 64 << 20,
+    JOURNAL_FILE_SIZE_MIN = 64 << 10,
+    JOURNAL_FILE_SIZE_MAX = 1 << 30,
+};
+
+struct journal_options {
+    const char *directory; /* the data directory; DIR/journal is made */
+    uint64_t file_size, size_max;
+};
+
+struct journal_callbacks {
+    /* During journal_open(), for each frame in order; it stands at `at` in the file. False stops it. */
+    bool (*recovered)(void *ctx, const struct frame *frame, uint32_t file, uint64_t at, struct error *err);
+    /* From the loop; up to and with `lsn`. */
+    void (*written)(void *ctx, uint64_t lsn);
+    void (*synced)(void *ctx, uint64_t lsn);
+    void (*failed)(void *ctx, const struct error *err); /* once */
+};
+
+/* What journal_open() found. */
+struct journal_recovery {
+    bool clean; /* new, or the last run ended properly */
+    uint64_t torn_bytes;
+};
+
+/*
+ * Reads the journal back (see journal_scan.h for what is cut and what is refused), makes it if it is not there, and is
+ * ready to append. Synchronous. ERROR_CORRUPT names file and position.
+ */
+struct journal *journal_open(struct io *io, const struct journal_options *options,
+                             const struct journal_callbacks *callbacks, void *ctx, struct journal_recovery *recovery,
+                             struct error *err);
+/* Syncs what is pending, marks the end as proper, closes, frees; then `done`, from the loop. Waits for pins. */
+void journal_close(struct journal *journal, void (*done)(void *ctx), void *ctx);
+
+/* Right after journal_open(), when its owner can not start after all: closes as if killed. */
+void journal_abandon(struct journal *journal);
+
+uint64_t journal_lsn(const struct journal *journal); /* of the newest frame committed; 0: none */
+uint64_t journal_written_lsn(const struct journal *journal);
+uint64_t journal_synced_lsn(const struct journal *journal);
+const struct error *journal_failure(const struct journal *journal); /* NULL: none */
+
+struct journal_slot {
+    uint64_t stream;
+    size_t size;
+    /* out */
+    uint8_t *data;
+    struct journal_place place;
+};
+
+/* ERROR_LIMIT: the frame is too large (EMSGSIZE), journal or disk full (ENOSPC), too much waits for the disk (EAGAIN);
+ * ERROR_UNAVAILABLE: failed or closing. */
+MUST_CHECK bool journal_reserve(struct journal *journal, struct journal_slot *slots, size_t count, struct error *err);
+/* The frame that was reserved last; returns its LSN. */
+uint64_t journal_commit(struct journal *journal);
+
+static inline struct journal_place journal_place(uint32_t file, uint64_t at)
+{
+    return (struct journal_place){file, (uint32_t)(at / FRAME_ALIGNMENT)};
+}
+/* From the place to the end of the file's mapping. Only for what is written; good while a pin is held, or in this turn.
+ */
+struct bytes journal_at(const struct journal *journal, struct journal_place place);
+void journal_pin(struct journal *journal);
+void journal_unpin(struct journal *journal);
+
+struct journal_metrics {
+    uint64_t bytes, bytes_max, frames, syncs, sync_ns_total;
+};
+void journal_metrics(const struct journal *journal, struct journal_metrics *out);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log/journal_file.h"
+
+#include <endian.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/crc32c.h"
+#include "base/memory.h"
+
+enum { SUMMED_SIZE = 64, CRC_AT = 12 };
+
+void journal_file_name(uint64_t first_lsn, char out[JOURNAL_FILE_NAME_SIZE])
+{
+    snprintf(out, JOURNAL_FILE_NAME_SIZE, "%020" PRIu64, first_lsn);
+}
+
+bool journal_file_parse_name(const char *name, uint64_t *first_lsn)
+{
+    return strlen(name) == JOURNAL_FILE_NAME_SIZE - 1 && bytes_to_u64(bytes_of_string(name), first_lsn) &&
+           *first_lsn > 0;
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+    value = htole32(value);
+    memcpy(at, &value, sizeof value);
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return le32toh(value);
+}
+
+static uint32_t sum(const uint8_t *header)
+{
+    uint8_t copy[SUMMED_SIZE];
+    memcpy(copy, header, sizeof copy);
+    put32(copy + CRC_AT, 0);
+    return crc32c(0, bytes_of(copy, sizeof copy));
+}
+
+void journal_file_encode(const struct journal_file_header *header, uint8_t out[JOURNAL_FILE_HEADER_SIZE])
+{
+    memset(out, 0, JOURNAL_FILE_HEADER_SIZE);
+    memcpy(out, "EVOKEJNL", 8);
+    put32(out + 8, JOURNAL_FILE_VERSION);
+    put32(out + 16, header->mark);
+    uint64_t first_lsn = htole64(header->first_lsn);
+    memcpy(out + 24, &first_lsn, sizeof first_lsn);
+    put32(out + 32, header->number);
+    put32(out + CRC_AT, sum(out));
+}
+
+bool journal_file_decode(struct bytes bytes, struct journal_file_header *out, struct error *err)
+{
+    if (bytes.size < SUMMED_SIZE || memcmp(bytes.data, "EVOKEJNL", 8) != 0 ||
+        get32(bytes.data + CRC_AT) != sum(bytes.data))
+        return error_set(err, ERROR_CORRUPT, "the file header does not verify");
+    uint32_t version = get32(bytes.data + 8);
+    if (version != JOURNAL_FILE_VERSION)
+        return error_set(err, ERROR_UNSUPPORTED, "format %" PRIu32 " is of a newer evoke; this one knows format %d",
+                         version, JOURNAL_FILE_VERSION);
+    uint64_t first_lsn;
+    memcpy(&first_lsn, bytes.data + 24, sizeof first_lsn);
+    out->first_lsn = le64toh(first_lsn);
+    out->mark = get32(bytes.data + 16);
+    out->number = get32(bytes.data + 32);
+    return true;
+}
+
+bool journal_file_reader_open(struct io *io, const char *path, struct journal_file_reader *out, struct error *err)
+{
+    struct journal_file_reader reader = {0};
+    if (!io_file_open(io, path, 0, &reader.file, err))
+        return false;
+    if (!io_file_size(reader.file, &reader.size, err)) {
+        io_file_close(reader.file);
+        return false;
+    }
+    *out = reader;
+    return true;
+}
+
+void journal_file_reader_close(struct journal_file_reader *reader)
+{
+    io_file_close(reader->file);
+    free(reader->window);
+    *reader = (struct journal_file_reader){0};
+}
+
+bool journal_file_reader_at(struct journal_file_reader *reader, uint64_t at, size_t size, struct bytes *out,
+                            struct error *err)
+{
+    if (at >= reader->size)
+        size = 0;
+    else if (size > reader->size - at)
+        size = (size_t)(reader->size - at);
+    if (size == 0) {
+        *out = bytes_of("", 0);
+        return true;
+    }
+    if (at < reader->window_at || at - reader->window_at > reader->window_size ||
+        reader->window_size - (at - reader->window_at) < size) {
+        size_t wanted = size > JOURNAL_FILE_WINDOW_SIZE ? size : JOURNAL_FILE_WINDOW_SIZE;
+        if (wanted > reader->window_capacity) {
+            free(reader->window);
+            reader->window = memory_new(wanted);
+            reader->window_capacity = wanted;
+        }
+        reader->window_size = 0;
+        if (!io_file_read(reader->file, at, reader->window, wanted, &reader->window_size, err))
+            return false;
+        reader->window_at = at;
+        if (reader->window_size < size) /* it shrank under our eyes */
+            size = reader->window_size;
+    }
+    *out = bytes_of(reader->window + (at - reader->window_at), size);
+    return true;
+}
+
+bool journal_file_reader_find_end(struct journal_file_reader *reader, uint64_t from, uint64_t *end, struct error *err)
+{
+    *end = from;
+    struct bytes bytes;
+    for (uint64_t at = from; at < reader->size; at += bytes.size) {
+        if (!journal_file_reader_at(reader, at, JOURNAL_FILE_WINDOW_SIZE, &bytes, err))
+            return false;
+        if (bytes.size == 0)
+            return true;
+        /* All zero: the first byte is, and each equals the one before it. */
+        if (bytes.data[0] == 0 && memcmp(bytes.data, bytes.data + 1, bytes.size - 1) == 0)
+            continue;
+        size_t last = bytes.size;
+        while (bytes.data[last - 1] == 0)
+            last--;
+        *end = at + last;
+    }
+    return true;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The journal's body: for journal.c, which appends, and journal_recover.c, which opens. */
+#ifndef LOG_JOURNAL_PRIV_H
+#define LOG_JOURNAL_PRIV_H
+
+#include "base/list.h"
+#include "io/file.h"
+#include "log/journal.h"
+#include "log/journal_file.h"
+
+enum { JOURNAL_BLOCK_SIZE = 256 << 10 };
+
+struct journal_block {
+    struct list link;
+    size_t used, capacity;
+    _Alignas(8) uint8_t data[];
+};
+
+/* Frames that are written and synced together. Never in two files. */
+struct journal_group {
+    struct list link;
+    uint32_t file;
+    uint64_t at; /* in the file */
+    uint64_t first_lsn, last_lsn;
+    size_t size, block_count;
+    struct list blocks;
+};
+
+struct journal_file {
+    struct io_file *file;
+    struct journal_file_header header;
+    struct bytes map;
+    uint64_t size; /* preallocated */
+    uint64_t end;  /* where the next frame goes */
+};
+
+struct journal {
+    struct io *io;
+    char *path; /* DIR/journal */
+    uint64_t file_size, size_max;
+    struct journal_callbacks callbacks;
+    void *ctx;
+    struct journal_file *files; /* by number; the last one is appended to */
+    size_t file_count;
+    uint64_t size; /* of all files */
+
+    uint64_t lsn, written_lsn, synced_lsn;
+    struct list groups; /* first the one in flight, last the one that gathers */
+    struct journal_group *in_flight;
+    bool telling; /* callbacks.synced runs: what they append belongs together in the next group */
+    uint64_t in_flight_since_ns;
+    size_t pending_size;
+    uint8_t *reserved; /* frame between reserve and commit */
+    size_t reserved_size;
+    struct io_deferred kick;
+    struct journal_block *spare;
+    struct bytes *parts; /* scratch of start_group() */
+    size_t part_capacity;
+    struct {
+        uint64_t streams[FRAME_COUNT_MAX];
+        size_t sizes[FRAME_COUNT_MAX], at[FRAME_COUNT_MAX];
+    } scratch;
+
+    bool full; /* since the last try, not again before: */
+    uint64_t full_until_ns;
+    struct error full_why;
+    bool failed;
+    struct error why;
+    bool closing, closed;
+    void (*done)(void *ctx);
+    void *done_ctx;
+    uint64_t pins;
+
+    uint64_t frames, syncs, sync_ns_total;
+};
+
+bool journal_add_file(struct journal *journal, struct error *err);
+char *journal_file_path(const struct journal *journal, uint64_t first_lsn);
+void journal_kick(void *ctx);
+void journal_free(struct journal *journal); /* closes the files */
+
+#endif

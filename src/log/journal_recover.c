@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening a journal: reads it back, cuts the torn tail, refuses damage, and makes it ready to append. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "log/journal_priv.h"
+#include "log/journal_scan.h"
+
+struct recovery {
+    struct journal *journal;
+    struct journal_scan scan;
+    struct journal_scan_item end;
+    bool closed; /* the last frame says so */
+};
+
+static bool read_frames(struct recovery *recovery, struct error *err)
+{
+    struct journal *journal = recovery->journal;
+    for (;;) {
+        struct journal_scan_item item;
+        if (!journal_scan_next(&recovery->scan, &item, err))
+            return false;
+        const char *path = item.file < recovery->scan.file_count ? recovery->scan.files[item.file].path : "";
+        switch (item.kind) {
+        case JOURNAL_SCAN_END:
+            recovery->end = item;
+            return true;
+        case JOURNAL_SCAN_DAMAGE:
+            return error_set(err, ERROR_CORRUPT, "%s: damaged at position %" PRIu64 ": %s", path, item.at,
+                             item.message);
+        case JOURNAL_SCAN_FRAME:
+            journal->lsn = item.frame.lsn;
+            journal->frames++;
+            recovery->closed = item.frame.flags & FRAME_CLOSED;
+            if (!journal->callbacks.recovered(journal->ctx, &item.frame, (uint32_t)item.file, item.at, err))
+                return error_wrap(err, "%s: at position %" PRIu64 ": frame %" PRIu64, path, item.at, item.frame.lsn);
+            break;
+        }
+    }
+}
+
+/* Zeros: what is left over must never stand behind a new frame. */
+static bool erase_tail(struct recovery *recovery, struct error *err)
+{
+    struct journal *journal = recovery->journal;
+    const struct journal_scan_file *scanned = &recovery->scan.files[recovery->end.file];
+    struct journal_file_reader reader;
+    uint64_t end;
+    if (!journal_file_reader_open(journal->io, scanned->path, &reader, err))
+        return false;
+    bool ok = journal_file_reader_find_end(&reader, recovery->end.at, &end, err);
+    journal_file_reader_close(&reader);
+    struct io_file *file;
+    if (!ok || !io_file_open(journal->io, scanned->path, IO_FILE_WRITE, &file, err))
+        return false;
+    AUTO_FREE(uint8_t) zeros = memory_new(JOURNAL_BLOCK_SIZE);
+    for (uint64_t at = recovery->end.at; ok && at < end;) {
+        size_t size = end - at < JOURNAL_BLOCK_SIZE ? (size_t)(end - at) : JOURNAL_BLOCK_SIZE;
+        ok = io_file_write_now(file, at, bytes_of(zeros, size), err);
+        at += size;
+    }
+    ok = ok && io_file_sync_now(file, err);
+    io_file_close(file);
+    return ok;
+}
+
+/* Files behind the end hold nothing that was synced. Backwards, so that there is never a gap. */
+static bool remove_files_behind(struct recovery *recovery, size_t keep, struct error *err)
+{
+    for (size_t i = recovery->scan.file_count; i > keep; i--)
+        if (!io_path_remove(recovery->journal->io, recovery->scan.files[i - 1].path, err))
+            return false;
+    return keep == recovery->scan.file_count || io_dir_sync(recovery->journal->io, recovery->journal->path, err);
+}
+
+static bool open_file(struct recovery *recovery, size_t index, size_t keep, struct error *err)
+{
+    struct journal *journal = recovery->journal;
+    const struct journal_scan_file *scanned = &recovery->scan.files[index];
+    bool last = index + 1 == keep, syncs = index + 2 >= keep;
+    struct journal_file *file = &journal->files[index];
+    *file = (struct journal_file){.header = scanned->header, .size = scanned->size, .end = scanned->size};
+    if (!io_file_open(journal->io, scanned->path, syncs ? IO_FILE_WRITE : 0, &file->file, err))
+        return false;
+    journal->file_count++;
+    if (last) {
+        file->end = recovery->end.at;
+        if (file->size < journal->file_size)
+            file->size = journal->file_size;
+        if (!io_file_allocate(file->file, file->size, err))
+            return false;
+    }
+    journal->size += file->size;
+    /* What a killed evoke had written may be in the page cache only: the last group of the last file, or, if that one
+     * was just begun, of the one before. Our first group will witness that all before it is synced. */
+    if (syncs && !io_file_sync_now(file->file, err))
+        return false;
+    return io_file_map(file->file, file->size, &file->map, err);
+}
+
+static bool open_files(struct recovery *recovery, struct error *err)
+{
+    struct journal *journal = recovery->journal;
+    size_t keep = recovery->end.at == 0 ? 0 : recovery->end.file + 1;
+    if (keep > 0 && !erase_tail(recovery, err))
+        return false;
+    if (!remove_files_behind(recovery, keep, err))
+        return false;
+    journal->files = memory_new_array(keep + 1, sizeof *journal->files);
+    for (size_t i = 0; i < keep; i++) {
+        if (recovery->scan.files[i].header.number != i)
+            return error_set(err, ERROR_CORRUPT, "%s: is file %" PRIu32 " of the journal, but %zu files are before it",
+                             recovery->scan.files[i].path, recovery->scan.files[i].header.number, i);
+        if (!open_file(recovery, i, keep, err))
+            return false;
+    }
+    return keep > 0 || journal_add_file(journal, err);
+}
+
+static bool recover(struct journal *journal, const struct journal_options *options, struct journal_recovery *out,
+                    struct error *err)
+{
+    struct recovery recovery = {.journal = journal};
+    if (!io_dir_make(journal->io, journal->path, err) ||
+        !journal_scan_open(journal->io, options->directory, &recovery.scan, err))
+        return false;
+    bool ok = read_frames(&recovery, err) && open_files(&recovery, err);
+    *out =
+        (struct journal_recovery){.clean = recovery.closed || journal->lsn == 0, .torn_bytes = recovery.end.torn_bytes};
+    journal_scan_close(&recovery.scan);
+    journal->written_lsn = journal->synced_lsn = journal->lsn;
+    return ok;
+}
+
+static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+struct journal *journal_open(struct io *io, const struct journal_options *options,
+                             const struct journal_callbacks *callbacks, void *ctx, struct journal_recovery *recovery,
+                             struct error *err)
+{
+    struct journal *journal = NEW(struct journal);
+    journal->io = io;
+    journal->callbacks = *callbacks;
+    journal->ctx = ctx;
+    journal->file_size = clamp(options->file_size, JOURNAL_FILE_SIZE_MIN, JOURNAL_FILE_SIZE_MAX);
+    journal->size_max = options->size_max < journal->file_size ? journal->file_size : options->size_max;
+    list_init(&journal->groups);
+    io_deferred_init(io, &journal->kick, journal_kick, journal);
+    size_t size = strlen(options->directory) + sizeof "/journal";
+    journal->path = memory_new(size);
+    snprintf(journal->path, size, "%s/journal", options->directory);
+    if (!recover(journal, options, recovery, err)) {
+        journal_free(journal);
+        return NULL;
+    }
+    return journal;
+}

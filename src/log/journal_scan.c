@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log/journal_scan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+
+static void add_file(void *ctx, const char *name)
+{
+    struct journal_scan *scan = ctx;
+    uint64_t first_lsn;
+    if (!journal_file_parse_name(name, &first_lsn))
+        return; /* not ours: an editor's backup, lost+found */
+    scan->files = memory_resize_array(scan->files, scan->file_count + 1, sizeof *scan->files);
+    /* Names come in order, and in twenty digits that is the order of LSNs. */
+    scan->files[scan->file_count++] = (struct journal_scan_file){.first_lsn = first_lsn};
+}
+
+static bool use_reader(struct journal_scan *scan, size_t file, struct error *err)
+{
+    if (scan->reader.file && scan->reader_file == file)
+        return true;
+    journal_file_reader_close(&scan->reader);
+    scan->reader_file = file;
+    return journal_file_reader_open(scan->io, scan->files[file].path, &scan->reader, err);
+}
+
+static bool read_header(struct journal_scan *scan, size_t index, struct error *err)
+{
+    struct journal_scan_file *file = &scan->files[index];
+    struct bytes bytes;
+    if (!use_reader(scan, index, err) ||
+        !journal_file_reader_at(&scan->reader, 0, JOURNAL_FILE_HEADER_SIZE, &bytes, err))
+        return false;
+    file->size = scan->reader.size;
+    struct error why;
+    file->header_valid = journal_file_decode(bytes, &file->header, &why);
+    if (!file->header_valid && why.kind == ERROR_UNSUPPORTED) {
+        *err = why;
+        return error_wrap(err, "%s", file->path);
+    }
+    if (file->header_valid && file->header.first_lsn != file->first_lsn)
+        file->header_valid = false;
+    return true;
+}
+
+bool journal_scan_open(struct io *io, const char *directory, struct journal_scan *out, struct error *err)
+{
+    struct journal_scan scan = {.io = io, .at = JOURNAL_FILE_HEADER_SIZE, .lsn = 1};
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/journal", directory) >= (int)sizeof path)
+        return error_set(err, ERROR_INVALID, "the path of the data directory is longer than %zu bytes", sizeof path);
+    if (!io_path_exists(io, path)) {
+        *out = scan;
+        return true;
+    }
+    bool ok = io_dir_list(io, path, add_file, &scan, err);
+    for (size_t i = 0; ok && i < scan.file_count; i++) {
+        char name[JOURNAL_FILE_NAME_SIZE];
+        journal_file_name(scan.files[i].first_lsn, name);
+        size_t size = strlen(path) + sizeof name + 1;
+        scan.files[i].path = memory_new(size);
+        snprintf(scan.files[i].path, size, "%s/%s", path, name);
+        ok = read_header(&scan, i, err);
+    }
+    if (!ok) {
+        journal_scan_close(&scan);
+        return false;
+    }
+    *out = scan;
+    return true;
+}
+
+void journal_scan_close(struct journal_scan *scan)
+{
+    journal_file_reader_close(&scan->reader);
+    for (size_t i = 0; i < scan->file_count; i++)
+        free(scan->files[i].path);
+    free(scan->files);
+    *scan = (struct journal_scan){0};
+}
+
+/* *found: a frame that verifies stands at `at`. */
+static bool read_frame(struct journal_scan *scan, size_t file, uint64_t at, struct frame *out, bool *found,
+                       struct error *err)
+{
+    *found = false;
+    struct bytes bytes;
+    if (!scan->files[file].header_valid)
+        return true;
+    if (!use_reader(scan, file, err) || !journal_file_reader_at(&scan->reader, at, FRAME_HEADER_SIZE, &bytes, err))
+        return false;
+    uint32_t mark = scan->files[file].header.mark;
+    size_t size = frame_peek(bytes, mark);
+    if (size == 0)
+        return true;
+    if (!journal_file_reader_at(&scan->reader, at, size, &bytes, err))
+        return false;
+    *found = bytes.size == size && frame_verify(bytes, mark, out);
+    return true;
+}
+
+/* The first frame at or behind *at in the file that verifies and has an LSN above `lsn`. */
+static bool find_frame(struct journal_scan *scan, size_t file, uint64_t lsn, uint64_t *at, struct frame *out,
+                       bool *found, struct error *err)
+{
+    *found = false;
+    uint32_t mark = scan->files[file].header.mark;
+    for (;;) {
+        struct bytes window;
+        if (!use_reader(scan, file, err) ||
+            !journal_file_reader_at(&scan->reader, *at, JOURNAL_FILE_WINDOW_SIZE, &window, err))
+            return false;
+        size_t i = 0;
+        bool candidate = false;
+        for (; !candidate && i + FRAME_HEADER_SIZE <= window.size; i += FRAME_ALIGNMENT)
+            candidate = frame_peek(bytes_slice(window, i, FRAME_HEADER_SIZE), mark) != 0;
+        if (i == 0)
+            return true; /* the file's end */
+        *at += i;
+        if (!candidate)
+            continue;
+        if (!read_frame(scan, file, *at - FRAME_ALIGNMENT, out, found, err))
+            return false;
+        if (*found && out->lsn > lsn) {
+            *at -= FRAME_ALIGNMENT;
+            return true;
+        }
+        *found = false;
+    }
+}
+
+static bool has_content(struct journal_scan *scan, size_t file, uint64_t from, uint64_t *size, struct error *err)
+{
+    uint64_t end;
+    if (!use_reader(scan, file, err) || !journal_file_reader_find_end(&scan->reader, from, &end, err))
+        return false;
+    *size = end - from;
+    return true;
+}
+
+struct witness {
+    bool found;   /* the missing frame had been synced */
+    bool resumes; /* a frame verifies further on, at: */
+    size_t file;
+    uint64_t at, lsn;
+    uint64_t content;              /* bytes that are not zero behind the gap */
+    const char *damaged_header_of; /* path */
+};
+
+/* A file whose header does not verify: synced before its first frame, so with content in the file it is damage. */
+static bool look_behind_bad_header(struct journal_scan *scan, size_t file, struct witness *witness, struct error *err)
+{
+    uint64_t content;
+    if (!has_content(scan, file, JOURNAL_FILE_HEADER_SIZE, &content, err))
+        return false;
+    witness->content += content;
+    if (content == 0)
+        return true;
+    witness->found = true;
+    witness->damaged_header_of = scan->files[file].path;
+    return true;
+}
+
+static bool look_in_file(struct journal_scan *scan, size_t file, uint64_t from, struct witness *witness,
+                         struct error *err)
+{
+    struct frame frame;
+    bool found = true;
+    uint64_t at = from, content;
+    while (!witness->found || !witness->resumes) {
+        if (!find_frame(scan, file, scan->lsn, &at, &frame, &found, err))
+            return false;
+        if (!found)
+            break;
+        if (!witness->resumes) {
+            witness->resumes = true;
+            witness->file = file;
+            witness->at = at;
+            witness->lsn = frame.lsn;
+        }
+        witness->found |= frame.group_lsn > scan->lsn;
+        at += frame.bytes.size;
+    }
+    if (!has_content(scan, file, from, &content, err))
+        return false;
+    witness->content += content;
+    return true;
+}
+
+static bool look_behind(struct journal_scan *scan, struct witness *witness, struct error *err)
+{
+    for (size_t i = scan->file; i < scan->file_count && !(witness->found && witness->resumes); i++) {
+        uint64_t from = i == scan->file ? scan->at : JOURNAL_FILE_HEADER_SIZE;
+        bool ok = scan->files[i].header_valid ? look_in_file(scan, i, from, witness, err)
+                                              : look_behind_bad_header(scan, i, witness, err);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static void report_damage(struct journal_scan *scan, const struct witness *witness, struct journal_scan_item *out)
+{
+    *out = (struct journal_scan_item){.kind = JOURNAL_SCAN_DAMAGE,
+                                      .file = scan->file,
+                                      .at = scan->at,
+                                      .damaged_lsn = scan->lsn,
+                                      .resumed_lsn = witness->resumes ? witness->lsn : 0};
+    if (witness->damaged_header_of)
+        snprintf(out->message, sizeof out->message, "the file header does not verify");
+    else
+        snprintf(out->message, sizeof out->message,
+                 "frame %" PRIu64 " does not verify, though it was synced: frames follow it up to %" PRIu64
+                 " and further",
+                 scan->lsn, witness->lsn);
+    if (witness->damaged_header_of)
+        for (size_t i = 0; i < scan->file_count; i++)
+            if (scan->files[i].path == witness->damaged_header_of) {
+                out->file = i;
+                out->at = 0;
+            }
+}
+
+/* The frame that should stand here does not. */
+static bool judge_gap(struct journal_scan *scan, struct journal_scan_item *out, struct error *err)
+{
+    struct witness witness = {0};
+    if (!look_behind(scan, &witness, err))
+        return false;
+    if (!witness.found) {
+        bool usable = scan->files[scan->file].header_valid;
+        *out = (struct journal_scan_item){
+            .kind = JOURNAL_SCAN_END, .file = scan->file, .at = usable ? scan->at : 0, .torn_bytes = witness.content};
+        scan->ended = true;
+        return true;
+    }
+    report_damage(scan, &witness, out);
+    if (witness.resumes) {
+        scan->file = witness.file;
+        scan->at = witness.at;
+        scan->lsn = witness.lsn;
+    } else {
+        scan->ended = true;
+    }
+    return true;
+}
+
+bool journal_scan_next(struct journal_scan *scan, struct journal_scan_item *out, struct error *err)
+{
+    if (scan->file_count == 0 || scan->ended) {
+        *out =
+            (struct journal_scan_item){.kind = JOURNAL_SCAN_END, .file = scan->file, .at = scan->ended ? scan->at : 0};
+        return true;
+    }
+    for (;;) {
+        struct frame frame;
+        bool found;
+        if (!read_frame(scan, scan->file, scan->at, &frame, &found, err))
+            return false;
+        if (found && frame.lsn == scan->lsn) {
+            *out = (struct journal_scan_item){
+                .kind = JOURNAL_SCAN_FRAME, .file = scan->file, .at = scan->at, .frame = frame};
+            scan->at += frame.bytes.size;
+            scan->lsn++;
+            return true;
+        }
+        const struct journal_scan_file *next = scan->file + 1 < scan->file_count ? &scan->files[scan->file + 1] : NULL;
+        if (!next || !next->header_valid || next->first_lsn != scan->lsn)
+            return judge_gap(scan, out, err);
+        scan->file++;
+        scan->at = JOURNAL_FILE_HEADER_SIZE;
+    }
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The log's body, for this folder alone. */
+#ifndef LOG_LOG_PRIV_H
+#define LOG_LOG_PRIV_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "io/io.h"
+#include "log/index.h"
+#include "log/journal.h"
+#include "log/log.h"
+#include "log/producer.h"
+#include "wire/kafka_batch.h"
+
+struct partition_epoch {
+    int32_t epoch;
+    int64_t start_offset;
+};
+
+struct partition {
+    struct log *log;
+    struct topic *topic; /* NULL: the catalog */
+    int32_t index;
+    bool deleted; /* readers may still hold it until the end of the turn */
+    uint64_t stream;
+    int64_t end_offset, high_watermark;
+    struct index batches;
+    struct partition_epoch *epochs; /* as the batches tell; ascending */
+    size_t epoch_count;
+    struct map producers;
+    struct list waiters; /* struct partition_waiter */
+};
+
+struct topic {
+    struct log *log;
+    struct bytes name; /* the key in log->topics */
+    uint8_t id[16];
+    bool internal;
+    struct partition **partitions;
+    int32_t partition_count;
+    struct map configs; /* name -> NUL-terminated value */
+    /* What appending looks at, from the configs: */
+    bool log_append_time, compacted;
+    int32_t batch_size_max;
+    int64_t timestamp_before_max_ms, timestamp_after_max_ms;
+    struct list dead_link;
+};
+
+/* An append whose high watermark waits for the sync. */
+struct pending_end {
+    uint64_t lsn;
+    struct partition *partition; /* NULL: deleted meanwhile */
+    int64_t end_offset;
+};
+
+struct pending_ends { /* a ring */
+    struct pending_end *at;
+    size_t first, count, capacity; /* capacity: a power of two */
+};
+
+/* What log_append() knows of one of its appends between checking and writing. */
+struct append_plan {
+    struct kafka_batch batch;
+    int64_t max_timestamp; /* of the records */
+    struct journal_slot *slot;
+};
+
+struct groups; /* group_priv.h */
+
+struct log {
+    struct io *io;
+    struct log_options options;
+    struct journal *journal;
+    char cluster_id[23];
+    int32_t leader_epoch;
+
+    struct map topics;       /* name -> struct topic */
+    struct map topics_by_id; /* 16 bytes -> struct topic */
+    struct list dead_topics; /* to be freed at the end of the turn */
+    uint64_t partition_count;
+    uint64_t next_stream;
+    struct partition *catalog;
+    struct topic *offsets_topic; /* __consumer_offsets */
+    struct list topic_listeners;
+    bool recovering;
+    struct partition **streams; /* by stream, during recovery only */
+    size_t stream_count;
+
+    struct append_plan *plans;
+    struct journal_slot *slots;
+    size_t plan_capacity;
+    struct pending_ends pending_ends;
+
+    struct list waiting[2], ready[2]; /* struct log_waiter, by enum log_durability */
+    struct list ready_partition_waiters;
+    struct io_deferred run_ready;
+
+    struct producers producers;
+    int64_t next_producer_id, producer_id_end;
+    uint64_t producer_ids_lsn;
+
+    struct groups *groups;
+
+    uint64_t appended_bytes, appends_refused;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+/* --- partition.c --- */
+struct partition *partition_new(struct log *log, struct topic *topic, int32_t index, uint64_t stream);
+void partition_free(struct partition *partition);
+/* Puts a batch that stands in the journal, or will, into memory's view of the partition. */
+void partition_note(struct partition *partition, const struct kafka_batch *batch, struct journal_place place);
+void partition_set_high_watermark(struct partition *partition, int64_t offset);
+void partition_delete(struct partition *partition); /* wakes its waiters */
+/* The batch at the cursor, parsed; it verified when it was written or recovered. */
+struct kafka_batch partition_batch_at(const struct partition *partition, struct index_cursor cursor);
+
+/* --- wait.c --- */
+void log_wait_init(struct log *log);
+void log_wait_deinit(struct log *log);
+void log_advance(struct log *log, enum log_durability durability, uint64_t lsn);
+void log_fail_waiters(struct log *log);
+void log_push_pending_end(struct log *log, uint64_t lsn, struct partition *partition, int64_t end_offset);
+void log_drop_pending_ends(struct log *log, const struct partition *partition);
+void log_run_ready(struct log *log);
+void log_ready_partition_waiter(struct log *log, struct partition_waiter *waiter);
+
+/* --- topic.c --- */
+struct topic *topic_make(struct log *log, struct bytes name, const uint8_t id[16], bool internal);
+void topic_make_partitions(struct topic *topic, int32_t count, uint64_t first_stream);
+void topic_set_config(struct topic *topic, struct bytes name, struct bytes value);
+void topic_configs_changed(struct topic *topic);
+void topic_announce(struct topic *topic, bool created); /* to the listeners */
+void topic_remove(struct topic *topic);                 /* freed at the end of the turn */
+void topic_free(struct topic *topic);
+void topics_free_dead(struct log *log);
+
+/* --- append.c --- */
+/* An append of evoke's own to a partition, alone in its frame. */
+MUST_CHECK bool log_append_internal(struct log *log, struct partition *partition, struct bytes batch, uint64_t *lsn,
+                                    struct error *err);
+/* What a batch means beyond its partition: the catalog's and the groups' state is a fold of their records. */
+MUST_CHECK bool log_apply(struct partition *partition, const struct kafka_batch *batch, struct error *err);
+
+#endif
