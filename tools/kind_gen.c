@@ -308,6 +308,12 @@ static bool is_rule(const char *attribute)
         return write_rule("MAX", 0, attribute + 4), true;
     if (strncmp(attribute, "enum=", 5) == 0)
         return write_rule("ENUM", name_of(attribute + 5), "0"), true;
+    if (strcmp(attribute, "nonempty") == 0)
+        return write_rule("NONEMPTY", 0, "0"), true;
+    if (strcmp(attribute, "may_be_empty") == 0)
+        return write_rule("MAY_BE_EMPTY", 0, "0"), true;
+    if (strncmp(attribute, "acted=", 6) == 0)
+        return write_rule("ACTED", name_of(attribute + 6), "0"), true;
     for (size_t i = 0; i < sizeof format_names / sizeof *format_names; i++) {
         if (strcmp(attribute, format_names[i]) != 0)
             continue;

@@ -265,10 +265,27 @@ static bool changes_nothing(const struct field *field, const struct json *value)
     return json_same(value, otherwise);
 }
 
+static bool is_among(struct bytes value, const char *values)
+{
+    struct bytes rest = bytes_of_string(values), part;
+    while (bytes_split(&rest, ',', &part))
+        if (bytes_equal(part, value))
+            return true;
+    return false;
+}
+
 static void warn_not_acted(struct decode *decode, const struct field *field, const struct json *value)
 {
-    if (!decode->quiet && !changes_nothing(field, value))
+    if (decode->quiet)
+        return;
+    if (!(field->flags & FIELD_ACTED) && !changes_nothing(field, value))
         warnings_add(decode->warnings, "%s: stored, but evoke does not act on it yet", decode->path.text);
+    for (size_t i = 0; i < field->rule_count; i++) {
+        const struct rule *rule = &schema_rules[field->rule + i];
+        if (rule->kind == RULE_ACTED && !is_among(json_bytes(value), schema_names + rule->text))
+            warnings_add(decode->warnings, "%s: %s is stored, but evoke does not act on it yet", decode->path.text,
+                         json_text(value) ? json_text(value) : "it");
+    }
 }
 
 static struct json *decode_field(struct decode *decode, const struct field *field, const struct json *in)
@@ -287,7 +304,7 @@ static struct json *decode_field(struct decode *decode, const struct field *fiel
     if (is_omitted(field, value)) {
         json_unref(value);
         value = NULL;
-    } else if (!(field->flags & FIELD_ACTED) && !status) {
+    } else if (!status) {
         warn_not_acted(decode, field, value);
     }
     field_path_cut(&decode->path, mark);

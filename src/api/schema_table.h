@@ -68,7 +68,15 @@ struct message {
     uint32_t words;
 };
 
-enum rule_kind { RULE_MIN, RULE_MAX, RULE_ENUM, RULE_FORMAT };
+enum rule_kind {
+    RULE_MIN,
+    RULE_MAX,
+    RULE_ENUM,
+    RULE_FORMAT,
+    RULE_NONEMPTY,     /* a required list: Kubernetes takes an empty one otherwise */
+    RULE_MAY_BE_EMPTY, /* a required text that may be empty */
+    RULE_ACTED         /* of these values; setting another one gives a warning */
+};
 
 enum text_format {
     FORMAT_DNS_LABEL,     /* RFC 1123, 63 */
