@@ -19,12 +19,14 @@
 
 struct node;
 struct runtime; /* node/runtime.h */
+struct machine; /* node/machine.h */
 
 struct node_options {
-    const char *name;           /* of the Node object; NULL: this host's name in lower case */
-    struct runtime *processes;  /* runs pods whose runtimeClassName is "process"; required */
-    struct runtime *containers; /* runs the other pods; NULL: `processes` runs them too (evoke is not root) */
-    bool schedule;              /* bind pods without spec.nodeName to this node; off beside a scheduler of its own */
+    const char *name;              /* of the Node object; NULL: the machine's host name */
+    const struct machine *machine; /* what it is, from machine_read() */
+    struct runtime *processes;     /* runs pods whose runtimeClassName is "process"; required */
+    struct runtime *containers;    /* runs the other pods; NULL: `processes` runs them too (evoke is not root) */
+    bool schedule;                 /* bind pods without spec.nodeName to this node; off beside a scheduler of its own */
 };
 
 /* The runtimes are borrowed and outlive the node. */

@@ -121,7 +121,8 @@ struct runtime_started {
 
 struct sandbox_events {
     /* The sandbox is there and has this address; or why not. After an error only remove makes sense. For an adopted
-     * sandbox on_started and on_exited follow for every run whose end was not acknowledged by a later start. */
+     * sandbox on_started and on_exited follow, in the same turn, for every run whose end was not acknowledged by a
+     * later start. */
     void (*on_ready)(void *ctx, const char *ip, const struct error *err);
     void (*on_started)(void *ctx, const char *container, unsigned attempt, const struct runtime_started *started,
                        const struct error *err);

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What runs in a monitored sandbox: runs of containers, and commands beside them. */
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "node/monitored_priv.h"
+#include "node/volumes.h"
+
+static char **copy_list(const char *const *list)
+{
+    size_t count = 0;
+    while (list && list[count])
+        count++;
+    char **copy = memory_new_array(count + 1, sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = memory_string(bytes_of_string(list[i]));
+    return copy;
+}
+
+static void free_list(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
+static void run_free(struct monitored_run *run)
+{
+    list_remove(&run->link);
+    free_list(run->environment);
+    free_list(run->cgroups);
+    free(run->working_directory);
+    free(run->image_id);
+    free(run);
+}
+
+static void exec_free(struct monitored_exec *exec)
+{
+    list_remove(&exec->link);
+    free(exec);
+}
+
+void monitored_free_runs(struct monitored *monitored)
+{
+    list_each (struct monitored_exec, exec, &monitored->execs, link)
+        exec_free(exec);
+    list_each (struct monitored_run, run, &monitored->runs, link)
+        run_free(run);
+}
+
+/* The newest run of the container. */
+static struct monitored_run *find_run(struct monitored *monitored, const char *container)
+{
+    struct monitored_run *newest = NULL;
+    list_each (struct monitored_run, run, &monitored->runs, link)
+        if (strcmp(run->container, container) == 0 && (!newest || run->attempt >= newest->attempt))
+            newest = run;
+    return newest;
+}
+
+static void task_name(const char *container, unsigned attempt, char out[96])
+{
+    snprintf(out, 96, "%s/%u", container, attempt);
+}
+
+static void send_string(struct monitored *monitored, enum protocol_type type, const char *text)
+{
+    AUTO_BUF buf;
+    buf_init(&buf, 1024);
+    protocol_put_string(&buf, type, text);
+    monitored_send(monitored, &buf);
+}
+
+static void send_signal(struct monitored *monitored, const char *task, int signal, bool everything)
+{
+    AUTO_BUF buf;
+    buf_init(&buf, 1024);
+    const struct protocol_signal message = {.name = task, .signal = (uint32_t)signal, .everything = everything};
+    protocol_put_signal(&buf, &message);
+    monitored_send(monitored, &buf);
+}
+
+/* --- What a later evoke has to know of a run: <container>/<attempt>.json --- */
+
+static void run_path(const struct monitored *monitored, const char *container, unsigned attempt, const char *ending,
+                     char out[PATH_MAX])
+{
+    snprintf(out, PATH_MAX, "%s/%s/%u%s", monitored->directory, container, attempt, ending);
+}
+
+static struct json *json_of_list(char *const *list)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; list && list[i]; i++)
+        json_append(array, json_new_string(bytes_of_string(list[i])));
+    return array;
+}
+
+static char **list_of_json(const struct json *array)
+{
+    char **list = memory_new_array(json_size(array) + 1, sizeof *list);
+    size_t count = 0;
+    json_array_each (i, element, array)
+        if (json_is_string(element))
+            list[count++] = memory_string(json_bytes(element));
+    return list;
+}
+
+static void write_run(struct monitored *monitored, const struct monitored_run *run)
+{
+    char path[PATH_MAX];
+    struct error ignored; /* what is lost is the environment of a probe's command after a restart of evoke */
+    AUTO_JSON *json = json_new_object();
+    AUTO_BUF text;
+    buf_init(&text, PROTOCOL_FRAME_MAX);
+    json_set(json, "environment", json_of_list(run->environment));
+    json_set(json, "cgroups", json_of_list(run->cgroups));
+    json_set(json, "workingDirectory", json_new_text(run->working_directory ? run->working_directory : ""));
+    json_set(json, "imageID", json_new_text(run->image_id));
+    json_print(json, &text);
+    run_path(monitored, run->container, run->attempt, ".json", path);
+    if (!volumes_write_file(path, buf_bytes(&text), 0600, &ignored))
+        unlink(path);
+}
+
+static struct monitored_run *run_new(struct monitored *monitored, const char *container, unsigned attempt)
+{
+    struct monitored_run *run = NEW(struct monitored_run);
+    snprintf(run->container, sizeof run->container, "%s", container);
+    run->attempt = attempt;
+    run->image_id = memory_string(BYTES_LITERAL(""));
+    list_append(&monitored->runs, &run->link);
+    return run;
+}
+
+static struct monitored_run *read_run(struct monitored *monitored, const char *container, unsigned attempt)
+{
+    char path[PATH_MAX];
+    struct error err;
+    AUTO_BUF text;
+    buf_init(&text, PROTOCOL_FRAME_MAX);
+    run_path(monitored, container, attempt, ".json", path);
+    AUTO_JSON *json = NULL;
+    if (io_path_read(monitored_engine(monitored)->io, path, &text, &err))
+        json = json_parse(buf_bytes(&text), 0, &err);
+    struct monitored_run *run = run_new(monitored, container, attempt);
+    run->environment = list_of_json(json_get(json, "environment"));
+    run->cgroups = list_of_json(json_get(json, "cgroups"));
+    run->working_directory = memory_string(bytes_of_string(json_text_at(json, "workingDirectory", "")));
+    free(run->image_id);
+    run->image_id = memory_string(bytes_of_string(json_text_at(json, "imageID", "")));
+    return run;
+}
+
+/* --- Starting --- */
+
+/* The current run and the one before are kept for `kubectl logs` and `logs --previous`. */
+static void drop_old_run(struct monitored *monitored, const char *container, unsigned attempt)
+{
+    static const char *const endings[] = {".log", ".log.1", ".log.2", ".log.3", ".log.4", ".exit", ".json"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+        run_path(monitored, container, attempt, endings[i], path);
+        unlink(path);
+    }
+}
+
+void monitored_start(struct sandbox *sandbox, const struct runtime_container *container)
+{
+    struct monitored *monitored = (struct monitored *)(void *)sandbox;
+    char path[PATH_MAX];
+    struct error err;
+    list_each (struct monitored_run, run, &monitored->runs, link) {
+        if (strcmp(run->container, container->name) != 0)
+            continue;
+        assert(!run->running);
+        char name[96];
+        task_name(run->container, run->attempt, name);
+        send_string(monitored, PROTOCOL_FORGET, name);
+        run_free(run);
+    }
+    if (container->attempt >= 2)
+        drop_old_run(monitored, container->name, container->attempt - 2);
+    snprintf(path, sizeof path, "%s/%s", monitored->directory, container->name);
+    if (mkdir(path, 0755) != 0 && errno != EEXIST) {
+        error_sys(&err, errno, "mkdir %s", path);
+        monitored_start_failed(monitored, container->name, container->attempt, RUNTIME_FAILED_CREATE, &err);
+        return;
+    }
+    monitored_engine(monitored)->ops->start(monitored, container);
+}
+
+struct monitored_run *monitored_run_add(struct monitored *monitored, const struct runtime_container *container)
+{
+    struct monitored_run *run = run_new(monitored, container->name, container->attempt);
+    run->environment = copy_list(container->environment);
+    run->working_directory = memory_string(bytes_of_string(container->working_directory));
+    run->out_of_memory = cgroups_out_of_memory(monitored_engine(monitored)->cgroups, monitored->uid, container->name);
+    return run;
+}
+
+void monitored_start_task(struct monitored *monitored, struct monitored_run *run, struct protocol_start *start)
+{
+    char name[96];
+    AUTO_BUF buf;
+    struct error err;
+    if (!run->cgroups)
+        run->cgroups = copy_list(start->cgroups);
+    task_name(run->container, run->attempt, name);
+    start->name = name;
+    buf_init(&buf, PROTOCOL_FRAME_MAX + 4);
+    protocol_put_start(&buf, start);
+    if (buf.overflowed) {
+        error_set(&err, ERROR_LIMIT, "command and environment of container %s take more than 8 MiB", run->container);
+        monitored_start_failed(monitored, run->container, run->attempt, RUNTIME_FAILED_CONFIG, &err);
+        return;
+    }
+    run->running = true;
+    monitored_send(monitored, &buf);
+    write_run(monitored, run);
+}
+
+/* --- A failed start is told from the loop, like a start that the monitor reports --- */
+
+struct failed_start {
+    struct io_deferred deferred;
+    struct list link;
+    struct monitored *monitored;
+    char container[RUNTIME_NAME_SIZE];
+    unsigned attempt;
+    enum runtime_failure failure;
+    struct error err;
+};
+
+static void tell_started(struct monitored *monitored, const char *container, unsigned attempt,
+                         const struct runtime_started *started, const struct error *err)
+{
+    if (monitored->state == MONITORED_ATTACHED)
+        monitored->sandbox.events->on_started(monitored->sandbox.ctx, container, attempt, started, err);
+}
+
+static void tell_failed_start(void *ctx)
+{
+    struct failed_start *failed = ctx;
+    struct runtime_started started = {.image_id = "", .failure = failed->failure};
+    list_remove(&failed->link);
+    tell_started(failed->monitored, failed->container, failed->attempt, &started, &failed->err);
+    free(failed);
+}
+
+void monitored_drop_failed_starts(struct monitored *monitored)
+{
+    list_each (struct failed_start, failed, &monitored->failed_starts, link) {
+        io_deferred_cancel(&failed->deferred);
+        list_remove(&failed->link);
+        free(failed);
+    }
+}
+
+void monitored_start_failed(struct monitored *monitored, const char *container, unsigned attempt,
+                            enum runtime_failure failure, const struct error *err)
+{
+    struct failed_start *failed = NEW(struct failed_start);
+    failed->monitored = monitored;
+    snprintf(failed->container, sizeof failed->container, "%s", container);
+    failed->attempt = attempt;
+    failed->failure = failure;
+    failed->err = *err;
+    list_append(&monitored->failed_starts, &failed->link);
+    io_deferred_init(monitored_engine(monitored)->io, &failed->deferred, tell_failed_start, failed);
+    io_defer(&failed->deferred);
+}
+
+/* --- What the monitor tells --- */
+
+/* A launcher's last line may be a JSON log record (runc's are): its message is the reason. */
+static void explain(const struct protocol_task *task, struct error *err)
+{
+    struct bytes rest = bytes_trim(task->text), line = rest, part;
+    struct error ignored;
+    while (bytes_split(&rest, '\n', &part))
+        line = part;
+    AUTO_JSON *record = json_parse(line, 0, &ignored);
+    struct bytes message = json_bytes(json_get(record, "msg"));
+    if (!message.data)
+        message = line;
+    error_set(err, ERROR_SYSTEM, BYTES_FORMAT, BYTES_ARGS(message));
+    err->sys = (int)task->sys;
+}
+
+static void run_exited(struct monitored *monitored, struct monitored_run *run, const struct protocol_task *task)
+{
+    bool killed = task->signal == SIGKILL || task->code == 137;
+    const struct runtime_exit exit = {
+        .code = task->signal ? -1 : (int)task->code,
+        .signal = (int)task->signal,
+        .out_of_memory = killed && cgroups_out_of_memory(monitored_engine(monitored)->cgroups, monitored->uid,
+                                                         run->container) > run->out_of_memory,
+        .started_ns = (int64_t)task->started_ns,
+        .finished_ns = (int64_t)task->finished_ns,
+    };
+    run->running = false;
+    if (monitored->state == MONITORED_ATTACHED)
+        monitored->sandbox.events->on_exited(monitored->sandbox.ctx, run->container, run->attempt, &exit);
+}
+
+static void run_changed(struct monitored *monitored, const char *container, unsigned attempt,
+                        const struct protocol_task *task)
+{
+    struct monitored_run *run = NULL;
+    list_each (struct monitored_run, known, &monitored->runs, link)
+        if (strcmp(known->container, container) == 0 && known->attempt == attempt)
+            run = known;
+    if (!run && !monitored->adopted)
+        return;
+    if (!run)
+        run = read_run(monitored, container, attempt);
+    struct runtime_started started = {
+        .started_ns = (int64_t)task->started_ns, .image_id = run->image_id, .failure = RUNTIME_FAILED_RUN};
+    struct error err;
+    run->running = task->state == PROTOCOL_TASK_STARTING || task->state == PROTOCOL_TASK_RUNNING;
+    if (task->state == PROTOCOL_TASK_STARTING || (run->told && task->state != PROTOCOL_TASK_EXITED))
+        return;
+    if (!run->told) {
+        run->told = true;
+        if (task->state == PROTOCOL_TASK_FAILED)
+            explain(task, &err);
+        tell_started(monitored, container, attempt, &started, task->state == PROTOCOL_TASK_FAILED ? &err : NULL);
+    }
+    if (task->state == PROTOCOL_TASK_EXITED)
+        run_exited(monitored, run, task);
+}
+
+static void exec_changed(struct monitored *monitored, const struct protocol_task *task)
+{
+    if (task->state != PROTOCOL_TASK_EXITED && task->state != PROTOCOL_TASK_FAILED)
+        return;
+    send_string(monitored, PROTOCOL_FORGET, task->name);
+    struct monitored_exec *exec = NULL;
+    list_each (struct monitored_exec, known, &monitored->execs, link)
+        if (strcmp(known->name, task->name) == 0)
+            exec = known;
+    if (!exec)
+        return;
+    const struct runtime_exit exit = {
+        .code = task->signal || task->state == PROTOCOL_TASK_FAILED ? -1 : (int)task->code,
+        .signal = (int)task->signal,
+        .started_ns = (int64_t)task->started_ns,
+        .finished_ns = (int64_t)task->finished_ns,
+    };
+    struct error err;
+    if (task->state == PROTOCOL_TASK_FAILED)
+        explain(task, &err);
+    void (*done)(void *, const struct runtime_exit *, struct bytes, const struct error *) = exec->done;
+    void *ctx = exec->ctx;
+    exec_free(exec);
+    done(ctx, &exit, task->text, task->state == PROTOCOL_TASK_FAILED ? &err : NULL);
+}
+
+void monitored_task(struct monitored *monitored, const struct protocol_task *task)
+{
+    char container[RUNTIME_NAME_SIZE];
+    const char *slash = strchr(task->name, '/');
+    uint64_t attempt;
+    if (!slash || (size_t)(slash - task->name) >= sizeof container)
+        return;
+    snprintf(container, sizeof container, "%.*s", (int)(slash - task->name), task->name);
+    if (bytes_to_u64(bytes_of_string(slash + 1), &attempt) && attempt <= UINT_MAX)
+        run_changed(monitored, container, (unsigned)attempt, task);
+    else
+        exec_changed(monitored, task);
+}
+
+/* --- Signals, commands, output --- */
+
+void monitored_signal(struct sandbox *sandbox, const char *container, int signal)
+{
+    struct monitored *monitored = (struct monitored *)(void *)sandbox;
+    struct monitored_run *run = find_run(monitored, container);
+    char name[96];
+    if (!run || !run->running)
+        return;
+    task_name(container, run->attempt, name);
+    send_signal(monitored, name, signal, signal == SIGKILL);
+}
+
+struct runtime_exec *monitored_exec(struct sandbox *sandbox, const char *container, const char *const *argv,
+                                    void (*done)(void *ctx, const struct runtime_exit *exit, struct bytes output,
+                                                 const struct error *err),
+                                    void *ctx)
+{
+    struct monitored *monitored = (struct monitored *)(void *)sandbox;
+    struct monitored_run *run = find_run(monitored, container);
+    if (!run || monitored->state != MONITORED_ATTACHED)
+        return NULL;
+    struct monitored_exec *exec = NEW(struct monitored_exec);
+    exec->monitored = monitored;
+    exec->run = run;
+    exec->done = done;
+    exec->ctx = ctx;
+    snprintf(exec->name, sizeof exec->name, "%s/exec-%llu", container, (unsigned long long)monitored->exec_next++);
+    list_append(&monitored->execs, &exec->link);
+    monitored_engine(monitored)->ops->exec(monitored, exec, argv);
+    return (struct runtime_exec *)exec;
+}
+
+void monitored_exec_task(struct monitored_exec *exec, struct protocol_start *start)
+{
+    AUTO_BUF buf;
+    buf_init(&buf, PROTOCOL_FRAME_MAX + 4);
+    start->name = exec->name;
+    start->flags |= PROTOCOL_START_CAPTURE;
+    protocol_put_start(&buf, start);
+    monitored_send(exec->monitored, &buf);
+}
+
+void monitored_exec_cancel(struct runtime_exec *cancelled)
+{
+    struct monitored_exec *exec = (struct monitored_exec *)(void *)cancelled;
+    send_signal(exec->monitored, exec->name, SIGKILL, true);
+    exec_free(exec);
+}
+
+void monitored_watch_output(struct sandbox *sandbox, const char *container, bool on)
+{
+    struct monitored *monitored = (struct monitored *)(void *)sandbox;
+    struct monitored_run *run = find_run(monitored, container);
+    char name[96];
+    AUTO_BUF buf;
+    buf_init(&buf, 1024);
+    if (!run)
+        return;
+    task_name(container, run->attempt, name);
+    protocol_put_watch(&buf, &(struct protocol_watch){.name = name, .on = on});
+    monitored_send(monitored, &buf);
+}
+
+void monitored_output(struct monitored *monitored, const char *task)
+{
+    char container[RUNTIME_NAME_SIZE];
+    size_t size = strcspn(task, "/");
+    if (size >= sizeof container || monitored->state != MONITORED_ATTACHED)
+        return;
+    snprintf(container, sizeof container, "%.*s", (int)size, task);
+    monitored->sandbox.events->on_output(monitored->sandbox.ctx, container);
+}
+
+void monitored_output_path(struct sandbox *sandbox, const char *container, unsigned attempt, char *out, size_t size)
+{
+    const struct monitored *monitored = (struct monitored *)(void *)sandbox;
+    snprintf(out, size, "%s/%s/%u.log", monitored->directory, container, attempt);
+}

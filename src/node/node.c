@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/diag.h"
+#include "base/memory.h"
+#include "node/node_priv.h"
+#include "node/pod_volumes.h"
+
+/* --- For pod*.c --- */
+
+struct node_machine *node_machine(struct node *node)
+{
+    return &node->facts;
+}
+
+struct io *node_io(struct node *node)
+{
+    return node->io;
+}
+
+struct api *node_api(struct node *node)
+{
+    return node->api;
+}
+
+struct http_client *node_http(struct node *node)
+{
+    return node->http;
+}
+
+struct node_counts *node_counters(struct node *node)
+{
+    return &node->counts;
+}
+
+const char *node_name(const struct node *node)
+{
+    return node->name;
+}
+
+/* --- Pods --- */
+
+static struct pod *find_pod(struct node *node, const char *uid)
+{
+    return map_get(&node->pods, bytes_of_string(uid));
+}
+
+static void free_gone(void *ctx)
+{
+    struct node *node = ctx;
+    list_each (struct pod, pod, &node->gone, link)
+        pod_free(pod);
+}
+
+/* Called from within the pod's own functions: it ends when they have returned. */
+void node_pod_gone(struct node *node, struct pod *pod)
+{
+    node_logs_end(pod);
+    map_remove(&node->pods, bytes_of_string(pod->uid));
+    list_append(&node->gone, &pod->link);
+    io_defer(&node->free_gone);
+}
+
+/* The engine that a pod asks for with runtimeClassName; NULL: there is none of that name. */
+static struct runtime *choose_runtime(struct node *node, const struct object *pod, struct error *err)
+{
+    const char *class = json_text_at(pod->json, "spec.runtimeClassName", "");
+    const char *handler = class;
+    if (!class[0])
+        return node->containers ? node->containers : node->processes;
+    const struct object *object = api_find(node->api, "RuntimeClass", "", class);
+    if (object)
+        handler = json_text_at(object->json, "handler", "");
+    if (strcmp(handler, node->processes->name) == 0 || strcmp(handler, "process") == 0)
+        return node->processes;
+    if (node->containers && strcmp(handler, node->containers->name) == 0)
+        return node->containers;
+    if (!object)
+        error_set(err, ERROR_NOT_FOUND, "RuntimeClass \"%s\" not found: evoke has \"process\"", class);
+    else
+        error_set(err, ERROR_UNSUPPORTED, "RuntimeClass \"%s\": this node has no runtime \"%s\"%s", class, handler,
+                  node->containers ? "" : " (evoke is not root, or there is no runc)");
+    return NULL;
+}
+
+static void take_pod(struct node *node, struct object *object)
+{
+    struct error err;
+    struct runtime *found = map_remove(&node->found, bytes_of_string(object->uid));
+    struct runtime *runtime = found ? found : choose_runtime(node, object, &err);
+    if (!runtime) {
+        api_record_event(node->api, object, "Warning", "FailedCreatePodSandBox", "evoke-node", "%s", err.message);
+        if (object->deleting) {
+            const struct api_delete_options now = {.uid = object->uid};
+            if (!api_delete(node->api, object->kind, object->namespace, object->name, &now, NULL, &err))
+                diag_warn("node", "%s", err.message);
+        }
+        return;
+    }
+    struct pod *pod = pod_new(node, object, runtime, found != NULL);
+    map_put(&node->pods, bytes_of_string(object->uid), pod);
+}
+
+static void on_pod(void *ctx, enum api_event_type type, struct object *object, struct object *before)
+{
+    (void)before;
+    struct node *node = ctx;
+    struct pod *pod = find_pod(node, object->uid);
+    const char *bound = json_text_at(object->json, "spec.nodeName", "");
+    if (type == API_DELETED) {
+        if (pod)
+            pod_object_deleted(pod);
+        return;
+    }
+    if (pod) {
+        pod_object_changed(pod, object);
+    } else if (!bound[0]) {
+        if (node->schedule)
+            node_schedule(node, object);
+    } else if (strcmp(bound, node->name) == 0) {
+        /* News may be of the past: an object that is gone by now is not taken. */
+        const struct object *now = api_get(node->api, object->kind, object->namespace, object->name);
+        if (now && strcmp(now->uid, object->uid) == 0)
+            take_pod(node, object);
+    }
+}
+
+/* cordon, uncordon, taints, labels */
+static void on_node(void *ctx, enum api_event_type type, struct object *object, struct object *before)
+{
+    struct node *node = ctx;
+    if (!node->schedule || !bytes_equal_string(object->name, node->name) || type == API_ADDED || !before)
+        return;
+    if (!json_same(json_get(object->json, "spec"), json_get(before->json, "spec")) ||
+        !json_same(json_at(object->json, "metadata.labels"), json_at(before->json, "metadata.labels")))
+        node_schedule_all(node);
+}
+
+static void on_config(void *ctx, enum api_event_type type, struct object *object, struct object *before)
+{
+    struct node *node = ctx;
+    (void)before;
+    if (type == API_DELETED)
+        return; /* pods keep what they have */
+    map_each (entry, &node->pods) {
+        struct pod *pod = entry->value;
+        if (bytes_equal_string(object->namespace, pod->namespace) &&
+            pod_volumes_refer(pod->manifest->json, object->kind->kind, object->name))
+            pod_config_changed(pod);
+    }
+}
+
+struct pod *node_pod(struct node *node, struct bytes namespace, struct bytes name)
+{
+    const struct object *object = api_get(node->api, kind_by_name("Pod"), namespace, name);
+    return object ? find_pod(node, object->uid) : NULL;
+}
+
+/* --- What an earlier evoke left --- */
+
+struct orphan {
+    struct sandbox *sandbox;
+    struct runtime *runtime;
+    char uid[37];
+};
+
+static void orphan_ready(void *ctx, const char *ip, const struct error *err)
+{
+    (void)ip;
+    (void)err;
+    struct orphan *orphan = ctx;
+    orphan->runtime->ops->remove(orphan->sandbox);
+}
+
+static void orphan_removed(void *ctx)
+{
+    struct orphan *orphan = ctx;
+    diag_info("node", "pod %s has no object any more: its processes were ended", orphan->uid);
+    free(orphan);
+}
+
+static void orphan_started(void *ctx, const char *container, unsigned attempt, const struct runtime_started *started,
+                           const struct error *err)
+{
+    (void)ctx, (void)container, (void)attempt, (void)started, (void)err;
+}
+
+static void orphan_exited(void *ctx, const char *container, unsigned attempt, const struct runtime_exit *exit)
+{
+    (void)ctx, (void)container, (void)attempt, (void)exit;
+}
+
+static void orphan_lost(void *ctx, const struct error *err)
+{
+    orphan_ready(ctx, "", err);
+}
+
+static void orphan_notice(void *ctx, const char *reason, const char *message)
+{
+    (void)ctx, (void)reason, (void)message;
+}
+
+static void remove_orphan(struct runtime *runtime, const char *uid)
+{
+    static const struct sandbox_events events = {
+        .on_ready = orphan_ready,
+        .on_started = orphan_started,
+        .on_exited = orphan_exited,
+        .on_lost = orphan_lost,
+        .on_removed = orphan_removed,
+        .on_notice = orphan_notice,
+    };
+    struct orphan *orphan = NEW(struct orphan);
+    orphan->runtime = runtime;
+    snprintf(orphan->uid, sizeof orphan->uid, "%s", uid);
+    orphan->sandbox = runtime->ops->adopt(runtime, uid, &events, orphan);
+}
+
+struct finding {
+    struct node *node;
+    struct runtime *runtime;
+};
+
+static void found(void *ctx, const char *uid)
+{
+    struct finding *finding = ctx;
+    map_put(&finding->node->found, bytes_of_string(uid), finding->runtime);
+}
+
+/* Before pods are listened to: what is on the disk either belongs to a pod of ours, which adopts it when it is told of
+ * it, or to nobody. */
+static void find_sandboxes(struct node *node)
+{
+    struct runtime *const runtimes[] = {node->processes, node->containers};
+    for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
+        if (runtimes[i])
+            runtimes[i]->ops->find(runtimes[i], found, &(struct finding){node, runtimes[i]});
+    struct map wanted = {0};
+    struct api_iterator iterator;
+    api_iterate(node->api, kind_by_name("Pod"), BYTES_NULL, &iterator);
+    for (const struct object *pod; (pod = api_iterator_next(&iterator));)
+        if (strcmp(json_text_at(pod->json, "spec.nodeName", ""), node->name) == 0)
+            map_put(&wanted, bytes_of_string(pod->uid), node);
+    map_each (entry, &node->found) {
+        char uid[37];
+        snprintf(uid, sizeof uid, BYTES_FORMAT, BYTES_ARGS(map_key(entry)));
+        if (map_get(&wanted, map_key(entry)))
+            continue;
+        remove_orphan(entry->value, uid);
+        map_remove(&node->found, bytes_of_string(uid));
+    }
+    map_deinit(&wanted, NULL);
+}
+
+/* --- Open and close --- */
+
+static void listen_to(struct node *node, struct api_listener *listener, const char *kind,
+                      void (*run)(void *, enum api_event_type, struct object *, struct object *))
+{
+    *listener = (struct api_listener){.run = run, .ctx = node, .kind = kind_by_name(kind)};
+    api_listen(node->api, listener);
+}
+
+struct node *node_open(struct io *io, struct api *api, const struct node_options *options, struct error *err)
+{
+    struct node *node = NEW(struct node);
+    node->io = io;
+    node->api = api;
+    node->processes = options->processes;
+    node->containers = options->containers;
+    node->schedule = options->schedule;
+    if (options->machine)
+        node->machine = *options->machine;
+    node->name = memory_string(bytes_of_string(options->name ? options->name : node->machine.hostname));
+    node->facts.cpu_m = node->machine.cpus * 1000;
+    node->facts.memory = node->machine.memory;
+    snprintf(node->facts.ip, sizeof node->facts.ip, "%s", node->machine.ip);
+    list_init(&node->gone);
+    io_deferred_init(io, &node->free_gone, free_gone, node);
+    if (!node_object_register(node, err)) {
+        free(node->name);
+        free(node);
+        return NULL;
+    }
+    node->http = http_client_new(io);
+    find_sandboxes(node);
+    listen_to(node, &node->pod_listener, "Pod", on_pod);
+    listen_to(node, &node->node_listener, "Node", on_node);
+    listen_to(node, &node->config_listener, "ConfigMap", on_config);
+    listen_to(node, &node->secret_listener, "Secret", on_config);
+    return node;
+}
+
+void node_close(struct node *node)
+{
+    if (!node)
+        return;
+    api_unlisten(&node->pod_listener);
+    api_unlisten(&node->node_listener);
+    api_unlisten(&node->config_listener);
+    api_unlisten(&node->secret_listener);
+    map_each (entry, &node->pods) {
+        node_logs_end(entry->value);
+        pod_free(entry->value);
+    }
+    map_deinit(&node->pods, NULL);
+    free_gone(node);
+    io_deferred_cancel(&node->free_gone);
+    map_deinit(&node->found, NULL);
+    http_client_free(node->http);
+    free(node->name);
+    free(node);
+}
+
+struct node_counts node_counts(const struct node *node)
+{
+    struct node_counts counts = node->counts;
+    counts.pods_running = 0;
+    map_each (entry, &node->pods) {
+        const struct pod *pod = entry->value;
+        counts.pods_running += strcmp(pod_phase(pod), "Running") == 0;
+    }
+    return counts;
+}

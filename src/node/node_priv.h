@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between node.c, node_object.c, node_schedule.c and node_log.c. */
+#ifndef NODE_NODE_PRIV_H
+#define NODE_NODE_PRIV_H
+
+#include "base/map.h"
+#include "node/machine.h"
+#include "node/pod.h"
+
+struct node {
+    struct io *io;
+    struct api *api;
+    char *name;
+    struct machine machine;
+    struct node_machine facts; /* what pods need of it */
+    struct runtime *processes, *containers;
+    bool schedule;
+    struct http_client *http;
+    struct map pods;  /* by uid: struct pod */
+    struct list gone; /* of struct pod: freed at the end of the turn */
+    struct io_deferred free_gone;
+    struct node_counts counts;
+    struct api_listener pod_listener, node_listener, config_listener, secret_listener;
+    struct map found; /* uids of sandboxes on the disk: struct runtime */
+};
+
+/* node_object.c: makes the Node object, and brings it up to date where it differs. */
+MUST_CHECK bool node_object_register(struct node *node, struct error *err);
+
+/* node_schedule.c: binds the pod to this node, or says in its status why not. */
+void node_schedule(struct node *node, struct object *pod);
+/* All that wait: the node has changed. */
+void node_schedule_all(struct node *node);
+
+struct pod *node_pod(struct node *node, struct bytes namespace, struct bytes name);
+
+/* node_log.c */
+void node_logs_end(struct pod *pod); /* the pod goes: its logs are at their end */
+
+#endif

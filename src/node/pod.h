@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pod on this node and its containers: what is known of them, and the one function that takes them on,
+ * pod_reconcile(), which runs at the end of any turn in which something changed. It compares what the object wants with
+ * what is, and starts what can be started next; every event (a container ended, a probe answered, the object changed, a
+ * timer ran) only notes its fact and defers it.
+ *
+ * Shared by pod*.c of this folder.
+ */
+#ifndef NODE_POD_H
+#define NODE_POD_H
+
+#include "api/api.h"
+#include "base/list.h"
+#include "http/http_client.h"
+#include "node/environment.h"
+#include "node/node.h"
+#include "node/probe.h"
+#include "node/runtime.h"
+
+enum {
+    POD_BACK_OFF_FIRST_MS = 10000,
+    POD_BACK_OFF_MAX_MS = 300000,
+    POD_BACK_OFF_RESET_MS = 600000, /* a run this long makes the next failure the first one again */
+    POD_RETRY_MS = 2000,            /* after an image or a volume that was not there */
+    POD_STATUS_DELAY_MS = 20,       /* how long a change that nobody waits for may wait to be written with the next */
+};
+
+enum container_state { CONTAINER_WAITING, CONTAINER_STARTING, CONTAINER_RUNNING, CONTAINER_ENDED };
+
+struct pod;
+
+struct container {
+    struct pod *pod;
+    const char *name; /* these two borrowed from pod->manifest */
+    const struct json *spec;
+    bool init;    /* runs before the others */
+    bool sidecar; /* an init container that goes on running (restartPolicy: Always) */
+    enum container_state state;
+    unsigned attempt; /* number of the current run, which is also the number of restarts */
+    bool has_run;     /* this attempt was started once: the next one is a restart */
+    char reason[48];  /* while waiting */
+    char message[500];
+    int64_t started_ns; /* wall time, while running */
+    char *image_id;
+    struct runtime_exit last, previous; /* how the current and the run before ended */
+    char last_reason[32], previous_reason[32];
+    char last_message[500];
+    bool has_last, has_previous;
+    uint64_t back_off_ms; /* before the next restart; 0: none yet */
+    struct io_timer restart;
+    struct probe *probes[3]; /* by enum probe_kind */
+    bool startup_done, ready;
+    struct probe_action *pre_stop;
+    struct io_timer stop; /* SIGKILL when the grace period is over */
+    bool stopping;        /* it was told to end */
+    bool blocked;         /* waits for a ConfigMap or Secret that it refers to */
+    bool following;       /* someone follows its output */
+};
+
+enum pod_stage {
+    POD_PENDING,  /* no sandbox: not yet, or its volumes cannot be made */
+    POD_CREATING, /* the sandbox is being made */
+    POD_LIVE,     /* containers run, wait, or have ended for good */
+    POD_REMOVING, /* the sandbox is being taken away */
+    POD_GONE,     /* no sandbox any more */
+};
+
+struct pod {
+    struct node *node;
+    struct list link;
+    char uid[37];
+    char *namespace, *name;
+    struct object *object;   /* the newest state */
+    struct object *manifest; /* the state in which it was first seen: its containers */
+    struct runtime *runtime;
+    struct sandbox *sandbox;
+    enum pod_stage stage;
+    bool adopted;  /* its sandbox was there before us */
+    bool lost;     /* the sandbox broke; it is made anew */
+    bool deleted;  /* the object is gone already */
+    bool ending;   /* the object is being deleted: containers are told to end */
+    bool finished; /* Succeeded or Failed */
+    bool failed;
+    char ip[48];
+    char reason[48], message[500]; /* of the pod itself: why it has no sandbox, why it failed */
+    int64_t start_ns;
+    int64_t grace_until_ns;       /* wall time */
+    struct container *containers; /* init containers first */
+    size_t init_count, container_count;
+    bool status_changed;
+    struct io_deferred reconcile;
+    struct io_timer status, retry;
+    struct list logs; /* of struct node_log */
+};
+
+/* --- pod.c --- */
+struct pod *pod_new(struct node *node, struct object *object, struct runtime *runtime, bool adopt);
+void pod_free(struct pod *pod); /* lets go of its sandbox */
+void pod_object_changed(struct pod *pod, struct object *object);
+void pod_object_deleted(struct pod *pod);
+void pod_config_changed(struct pod *pod); /* a ConfigMap or Secret that it refers to */
+/* Something changed: reconcile at the end of this turn; write the status now, or soon with whatever else changes. */
+void pod_touch(struct pod *pod, bool now);
+void pod_event(const struct pod *pod, const char *type, const char *reason, const char *format, ...) PRINTF_LIKE(4, 5);
+struct environment_source pod_source(const struct pod *pod);
+struct container *pod_container(struct pod *pod, const char *name);
+/* Whether its policy lets it run again after the way in which it ended. */
+bool pod_restarts(const struct container *container);
+
+/* --- pod_container.c --- */
+void container_init(struct container *container, struct pod *pod, const struct json *spec, bool init);
+void container_deinit(struct container *container);
+void container_start(struct container *container);
+void container_started(struct container *container, unsigned attempt, const struct runtime_started *started,
+                       const struct error *err);
+void container_ended(struct container *container, unsigned attempt, const struct runtime_exit *exit);
+/* preStop, then SIGTERM; SIGKILL when `grace_ms` have passed. */
+void container_stop(struct container *container, uint64_t grace_ms);
+void container_kill(struct container *container);
+/* What to wait before it runs again, in ms; counts as one more failure. */
+uint64_t container_back_off(struct container *container);
+/* It ended while nobody looked. */
+void container_lost(struct container *container);
+/* Takes over what the object's status says of it: an earlier evoke wrote that. */
+void container_restore(struct container *container, const struct json *status);
+void container_wait(struct container *container, const char *reason, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* --- pod_status.c --- */
+void pod_status_write(struct pod *pod);
+const char *pod_phase(const struct pod *pod);
+const char *pod_quality(const struct json *pod); /* "Guaranteed", "Burstable", "BestEffort" */
+/* cpu and memory of one container's requests and limits. */
+struct runtime_resources pod_resources(const struct json *container);
+
+/* --- Of the node, for these --- */
+struct node_machine {
+    char ip[48];
+    int64_t cpu_m;
+    int64_t memory;
+};
+struct node_machine *node_machine(struct node *node);
+struct io *node_io(struct node *node);
+struct api *node_api(struct node *node);
+struct http_client *node_http(struct node *node);
+struct node_counts *node_counters(struct node *node);
+const char *node_name(const struct node *node);
+/* The pod is off this node, sandbox and all: forget it. */
+void node_pod_gone(struct node *node, struct pod *pod);
+void node_logs_changed(struct pod *pod, const struct container *container); /* more output, or its end */
+
+#endif

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One container of a pod: started, probed, stopped, and what its end means. */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "node/pod.h"
+#include "node/pod_volumes.h"
+
+enum { PRE_STOP_TIMEOUT_MS = 600000 };
+
+static void on_restart(void *ctx)
+{
+    struct container *container = ctx;
+    pod_touch(container->pod, false);
+}
+
+static void on_stop(void *ctx)
+{
+    container_kill(ctx);
+}
+
+void container_init(struct container *container, struct pod *pod, const struct json *spec, bool init)
+{
+    *container = (struct container){.pod = pod, .spec = spec, .init = init};
+    container->name = json_text_at(spec, "name", "");
+    container->sidecar = init && strcmp(json_text_at(spec, "restartPolicy", ""), "Always") == 0;
+    io_timer_init(node_io(pod->node), &container->restart, on_restart, container);
+    io_timer_init(node_io(pod->node), &container->stop, on_stop, container);
+}
+
+static void stop_probes(struct container *container)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(container->probes); i++)
+        probe_free(TAKE(container->probes[i]));
+}
+
+void container_deinit(struct container *container)
+{
+    stop_probes(container);
+    probe_action_free(TAKE(container->pre_stop));
+    io_timer_stop(&container->restart);
+    io_timer_stop(&container->stop);
+    free(container->image_id);
+}
+
+void container_wait(struct container *container, const char *reason, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(container->message, sizeof container->message, format, args);
+    va_end(args);
+    container->state = CONTAINER_WAITING;
+    snprintf(container->reason, sizeof container->reason, "%s", reason);
+}
+
+/* --- Starting --- */
+
+/* Guaranteed -997, best effort 1000, in between by the share of the machine's memory that it asks for. */
+static int oom_score_adj(const struct pod *pod, const struct runtime_resources *resources)
+{
+    const char *quality = pod_quality(pod->manifest->json);
+    if (quality[0] == 'G')
+        return -997;
+    int64_t memory = node_machine(pod->node)->memory;
+    if (strcmp(quality, "BestEffort") == 0 || memory <= 0)
+        return 1000;
+    int64_t score = 1000 - (int64_t)((double)resources->memory_request / (double)memory * 1000);
+    return score < 3 ? 3 : score > 999 ? 999 : (int)score;
+}
+
+static const char *const *text_list(const struct json *array, struct arena *arena)
+{
+    const char **list = json_size(array) ? arena_alloc_array(arena, json_size(array) + 1, sizeof *list) : NULL;
+    size_t count = 0;
+    json_array_each (i, element, array)
+        if (json_is_string(element))
+            list[count++] = json_text(element);
+    return list;
+}
+
+/* The container's own security context stands before the pod's. */
+static int64_t security_number(const struct container *container, const char *key)
+{
+    const struct json *own = json_get(json_get(container->spec, "securityContext"), key);
+    return json_int(own ? own : json_get(json_at(container->pod->manifest->json, "spec.securityContext"), key), -1);
+}
+
+static void fill_security(const struct container *container, struct arena *arena, struct runtime_container *out)
+{
+    const struct json *own = json_get(container->spec, "securityContext");
+    const struct json *pods = json_at(container->pod->manifest->json, "spec.securityContext");
+    out->run_as_user = security_number(container, "runAsUser");
+    out->run_as_group = security_number(container, "runAsGroup");
+    out->run_as_non_root = json_bool_at(own, "runAsNonRoot", json_bool_at(pods, "runAsNonRoot", false));
+    out->privileged = json_bool_at(own, "privileged", false);
+    out->read_only_root = json_bool_at(own, "readOnlyRootFilesystem", false);
+    out->no_new_privileges = !json_bool_at(own, "allowPrivilegeEscalation", true);
+    out->capabilities_add = text_list(json_at(own, "capabilities.add"), arena);
+    out->capabilities_drop = text_list(json_at(own, "capabilities.drop"), arena);
+}
+
+/* A process pod shares the machine with all others: it is told which address and which port are its own. */
+static void add_process_variables(const struct container *container, struct environment *environment)
+{
+    char port[16];
+    int64_t number = json_int_at(container->spec, "ports.0.containerPort", 0);
+    environment_add(environment, "POD_IP", container->pod->ip);
+    snprintf(port, sizeof port, "%d", (int)number);
+    if (number > 0)
+        environment_add(environment, "PORT", port);
+}
+
+static bool describe(struct container *container, struct arena *arena, struct runtime_container *out, struct error *err)
+{
+    struct environment_source source = pod_source(container->pod);
+    struct environment environment;
+    if (!environment_resolve(&source, container->spec, arena, &environment, err))
+        return false;
+    if (strcmp(container->pod->runtime->name, "process") == 0)
+        add_process_variables(container, &environment);
+    const char *directory = json_text_at(container->spec, "workingDir", "");
+    *out = (struct runtime_container){
+        .name = container->name,
+        .attempt = container->attempt,
+        .image = json_text_at(container->spec, "image", ""),
+        .command = environment_expand_list(&environment, json_get(container->spec, "command"), arena),
+        .args = environment_expand_list(&environment, json_get(container->spec, "args"), arena),
+        .environment = environment.variables,
+        .working_directory = directory[0] ? directory : NULL,
+        .resources = pod_resources(container->spec),
+        .tty = json_bool_at(container->spec, "tty", false),
+    };
+    out->mounts = pod_volumes_mounts(container->spec, &environment, arena, &out->mount_count);
+    out->oom_score_adj = oom_score_adj(container->pod, &out->resources);
+    fill_security(container, arena, out);
+    return true;
+}
+
+void container_start(struct container *container)
+{
+    struct pod *pod = container->pod;
+    struct runtime_container description;
+    struct error err;
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    if (container->has_run) {
+        container->attempt++;
+        container->has_run = false;
+    }
+    if (!describe(container, &arena, &description, &err)) {
+        if (strcmp(container->message, err.message) != 0)
+            pod_event(pod, "Warning", "Failed", "Error: %s", err.message);
+        container_wait(container, "CreateContainerConfigError", "%s", err.message);
+        container->blocked = true;
+        pod_touch(pod, false);
+        return;
+    }
+    container->state = CONTAINER_STARTING;
+    container->stopping = false;
+    pod->runtime->ops->start(pod->sandbox, &description);
+}
+
+static void on_probe_change(void *ctx, enum probe_kind kind, bool good, const char *message)
+{
+    struct container *container = ctx;
+    struct pod *pod = container->pod;
+    if (kind == PROBE_READINESS) {
+        container->ready = good && container->startup_done;
+        pod_touch(pod, true);
+    } else if (kind == PROBE_STARTUP && good) {
+        container->startup_done = true;
+        probe_free(TAKE(container->probes[PROBE_STARTUP]));
+        pod_touch(pod, false); /* which starts the other probes */
+    } else if (!good) {
+        (void)message;
+        pod_event(pod, "Normal", "Killing", "Container %s failed %s probe, will be restarted", container->name,
+                  kind == PROBE_LIVENESS ? "liveness" : "startup");
+        container_stop(container,
+                       (uint64_t)json_int_at(pod->manifest->json, "spec.terminationGracePeriodSeconds", 30) * 1000);
+    }
+}
+
+static void on_probe_failure(void *ctx, enum probe_kind kind, const char *message)
+{
+    struct container *container = ctx;
+    node_counters(container->pod->node)->probes_failed++;
+    pod_event(container->pod, "Warning", "Unhealthy", "%s probe failed: %s", probe_kind_name(kind), message);
+}
+
+static void start_probe(struct container *container, enum probe_kind kind, const char *key)
+{
+    static const struct probe_events events = {.on_change = on_probe_change, .on_failure = on_probe_failure};
+    struct pod *pod = container->pod;
+    const struct json *spec = json_get(container->spec, key);
+    struct error err;
+    if (!spec || container->probes[kind])
+        return;
+    const struct probe_target target = {
+        .io = node_io(pod->node),
+        .http = node_http(pod->node),
+        .sandbox = pod->sandbox,
+        .container = container->name,
+        .ip = pod->ip,
+        .ports = json_get(container->spec, "ports"),
+    };
+    container->probes[kind] = probe_new(kind, spec, &target, &events, container, &err);
+    if (!container->probes[kind])
+        pod_event(pod, "Warning", "Unhealthy", "%s", err.message);
+}
+
+static void start_probes(struct container *container)
+{
+    bool has_startup = json_get(container->spec, "startupProbe") != NULL;
+    if (!container->startup_done && has_startup) {
+        start_probe(container, PROBE_STARTUP, "startupProbe");
+        return;
+    }
+    container->startup_done = true;
+    start_probe(container, PROBE_LIVENESS, "livenessProbe");
+    if (json_get(container->spec, "readinessProbe"))
+        start_probe(container, PROBE_READINESS, "readinessProbe");
+    else
+        container->ready = true;
+}
+
+static enum runtime_failure note_failed_start(struct container *container, const struct runtime_started *started,
+                                              const struct error *err)
+{
+    static const char *const reasons[] = {
+        [RUNTIME_FAILED_IMAGE_MISSING] = "ErrImagePull",
+        [RUNTIME_FAILED_IMAGE_NAME] = "InvalidImageName",
+        [RUNTIME_FAILED_CONFIG] = "CreateContainerConfigError",
+        [RUNTIME_FAILED_CREATE] = "CreateContainerError",
+        [RUNTIME_FAILED_RUN] = "RunContainerError",
+    };
+    struct pod *pod = container->pod;
+    const char *reason = reasons[started->failure];
+    if (started->failure == RUNTIME_FAILED_IMAGE_MISSING) {
+        bool again =
+            strcmp(container->reason, "ErrImagePull") == 0 || strcmp(container->reason, "ImagePullBackOff") == 0;
+        if (strcmp(json_text_at(container->spec, "imagePullPolicy", ""), "Never") == 0)
+            reason = "ErrImageNeverPull";
+        else if (again)
+            reason = "ImagePullBackOff";
+    }
+    if (strcmp(container->message, err->message) != 0 || started->failure == RUNTIME_FAILED_RUN)
+        pod_event(pod, "Warning", "Failed", "Error: %s", err->message);
+    container_wait(container, reason, "%s", err->message);
+    return started->failure;
+}
+
+uint64_t container_back_off(struct container *container)
+{
+    const struct runtime_exit *exit = &container->last;
+    uint64_t delay = container->back_off_ms;
+    if (exit->finished_ns - exit->started_ns > (int64_t)POD_BACK_OFF_RESET_MS * 1000000)
+        delay = 0;
+    container->back_off_ms = delay == 0                        ? POD_BACK_OFF_FIRST_MS
+                             : delay * 2 > POD_BACK_OFF_MAX_MS ? POD_BACK_OFF_MAX_MS
+                                                               : delay * 2;
+    return delay;
+}
+
+static void keep_end(struct container *container, const struct runtime_exit *exit, const char *reason,
+                     const char *message)
+{
+    if (container->has_last) {
+        container->previous = container->last;
+        container->has_previous = true;
+        memcpy(container->previous_reason, container->last_reason, sizeof container->previous_reason);
+    }
+    container->last = *exit;
+    container->has_last = true;
+    snprintf(container->last_reason, sizeof container->last_reason, "%s", reason);
+    snprintf(container->last_message, sizeof container->last_message, "%s", message);
+}
+
+/* A container that cannot be run has ended, as far as restart policy and back-off are concerned. */
+static void end_failed_start(struct container *container, const struct error *err)
+{
+    int64_t now = io_wall_ns(node_io(container->pod->node));
+    const struct runtime_exit exit = {.code = 128, .started_ns = now, .finished_ns = now};
+    keep_end(container, &exit, "StartError", err->message);
+    container->has_run = true;
+    if (!pod_restarts(container)) {
+        container->state = CONTAINER_ENDED;
+        return;
+    }
+    container_back_off(container);
+    io_timer_start(&container->restart, container->back_off_ms);
+}
+
+void container_started(struct container *container, unsigned attempt, const struct runtime_started *started,
+                       const struct error *err)
+{
+    struct pod *pod = container->pod;
+    /* Found after a restart of evoke, and known already. */
+    if (attempt < container->attempt || (attempt == container->attempt && container->state == CONTAINER_ENDED))
+        return;
+    bool adopted = container->state != CONTAINER_STARTING;
+    container->attempt = attempt;
+    if (err) {
+        node_counters(pod->node)->containers_failed++;
+        enum runtime_failure failure = note_failed_start(container, started, err);
+        if (failure == RUNTIME_FAILED_RUN || failure == RUNTIME_FAILED_CREATE)
+            end_failed_start(container, err);
+        else
+            io_timer_start(&container->restart, POD_RETRY_MS);
+        pod_touch(pod, true);
+        return;
+    }
+    free(container->image_id);
+    container->image_id = memory_string(bytes_of_string(started->image_id));
+    container->state = CONTAINER_RUNNING;
+    container->has_run = true;
+    container->startup_done = container->ready = false;
+    container->started_ns = started->started_ns;
+    container->reason[0] = container->message[0] = 0;
+    if (!adopted) {
+        node_counters(pod->node)->containers_started++;
+        pod_event(pod, "Normal", "Started", "Started container %s", container->name);
+    }
+    if (!pod->ending)
+        start_probes(container);
+    /* Ready at once, when there is no probe to wait for: someone may be waiting for that. */
+    pod_touch(pod, container->ready);
+}
+
+void container_ended(struct container *container, unsigned attempt, const struct runtime_exit *exit)
+{
+    struct pod *pod = container->pod;
+    if (attempt != container->attempt || container->state == CONTAINER_ENDED)
+        return;
+    stop_probes(container);
+    probe_action_free(TAKE(container->pre_stop));
+    io_timer_stop(&container->stop);
+    container->ready = false;
+    container->state = CONTAINER_ENDED;
+    bool well = exit->code == 0 && exit->signal == 0;
+    keep_end(container, exit,
+             exit->unknown         ? "ContainerStatusUnknown"
+             : exit->out_of_memory ? "OOMKilled"
+             : well                ? "Completed"
+                                   : "Error",
+             "");
+    node_logs_changed(pod, container);
+    pod_touch(pod, true);
+}
+
+void container_lost(struct container *container)
+{
+    int64_t now = io_wall_ns(node_io(container->pod->node));
+    const struct runtime_exit exit = {
+        .code = 137, .unknown = true, .started_ns = container->started_ns, .finished_ns = now};
+    if (container->has_run && container->state != CONTAINER_ENDED)
+        container_ended(container, container->attempt, &exit);
+}
+
+static bool read_end(const struct json *terminated, struct runtime_exit *out, char reason[32])
+{
+    if (!terminated)
+        return false;
+    *out = (struct runtime_exit){.code = (int)json_int_at(terminated, "exitCode", 0)};
+    text_parse_time_ns(json_bytes(json_get(terminated, "startedAt")), &out->started_ns);
+    text_parse_time_ns(json_bytes(json_get(terminated, "finishedAt")), &out->finished_ns);
+    snprintf(reason, 32, "%s", json_text_at(terminated, "reason", "Error"));
+    return true;
+}
+
+void container_restore(struct container *container, const struct json *status)
+{
+    int64_t restarts = json_int_at(status, "restartCount", 0);
+    container->attempt = restarts > 0 && restarts <= INT32_MAX ? (unsigned)restarts : 0;
+    container->has_run = json_bytes(json_get(status, "containerID")).size > 0;
+    container->image_id = memory_string(bytes_of_string(json_text_at(status, "imageID", "")));
+    if (read_end(json_at(status, "state.terminated"), &container->last, container->last_reason)) {
+        container->has_last = true;
+        container->state = CONTAINER_ENDED;
+        container->has_previous =
+            read_end(json_at(status, "lastState.terminated"), &container->previous, container->previous_reason);
+    } else {
+        container->has_last =
+            read_end(json_at(status, "lastState.terminated"), &container->last, container->last_reason);
+    }
+}
+
+/* --- Stopping --- */
+
+void container_kill(struct container *container)
+{
+    if (container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING)
+        container->pod->runtime->ops->signal(container->pod->sandbox, container->name, SIGKILL);
+}
+
+static void terminate(struct container *container)
+{
+    container->pod->runtime->ops->signal(container->pod->sandbox, container->name, SIGTERM);
+}
+
+static void pre_stopped(void *ctx, bool ok, const char *message)
+{
+    struct container *container = ctx;
+    probe_action_free(TAKE(container->pre_stop));
+    if (!ok)
+        pod_event(container->pod, "Warning", "FailedPreStopHook", "PreStopHook failed: %s", message);
+    terminate(container);
+}
+
+void container_stop(struct container *container, uint64_t grace_ms)
+{
+    struct pod *pod = container->pod;
+    const struct json *hook = json_at(container->spec, "lifecycle.preStop");
+    if (container->state != CONTAINER_RUNNING && container->state != CONTAINER_STARTING)
+        return;
+    if (grace_ms == 0) {
+        container_kill(container);
+        return;
+    }
+    if (io_timer_active(&container->stop) &&
+        container->stop.due_ns <= io_now_ns(node_io(pod->node)) + grace_ms * 1000000)
+        return;
+    io_timer_start(&container->stop, grace_ms);
+    if (container->stopping)
+        return;
+    container->stopping = true;
+    stop_probes(container);
+    if (!hook) {
+        terminate(container);
+        return;
+    }
+    const struct probe_target target = {
+        .io = node_io(pod->node),
+        .http = node_http(pod->node),
+        .sandbox = pod->sandbox,
+        .container = container->name,
+        .ip = pod->ip,
+        .ports = json_get(container->spec, "ports"),
+    };
+    container->pre_stop = probe_action_start(hook, &target, PRE_STOP_TIMEOUT_MS, pre_stopped, container);
+}

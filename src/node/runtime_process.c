@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pods as plain host processes: no image, no namespaces, no root. What a pod gets is a loopback address of its own
+ * (127.x.y.z, outside of 127.0.0.0/24, chosen from its uid so that it keeps it), a control group where that is
+ * possible, and evoke's working directory and PATH unless the manifest says otherwise.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/crc32c.h"
+#include "base/memory.h"
+#include "node/monitored.h"
+
+struct process_runtime {
+    struct monitored_engine engine; /* first */
+    char working_directory[PATH_MAX];
+};
+
+/* --- Addresses --- */
+
+static bool ip_in_use(const struct monitored *monitored, const char *ip)
+{
+    struct monitored_engine *engine = monitored_engine(monitored);
+    list_each (struct monitored, other, &engine->sandboxes, link)
+        if (other != monitored && strcmp(monitored_ip(other), ip) == 0)
+            return true;
+    return false;
+}
+
+static void choose_ip(const struct monitored *monitored, char out[16])
+{
+    uint32_t hash = crc32c(0, bytes_of_string(monitored->uid));
+    do {
+        /* 127.1.0.1 .. 127.254.255.254: never 127.0.x.x, nor what looks like a network or broadcast address. */
+        snprintf(out, 16, "127.%u.%u.%u", 1 + hash % 254, hash / 254 % 256, 1 + hash / 254 / 256 % 254);
+        hash++;
+    } while (ip_in_use(monitored, out));
+}
+
+static bool prepare(struct monitored *monitored, const struct runtime_pod *pod, struct error *err)
+{
+    (void)err;
+    char ip[16];
+    if (pod->ip && strncmp(pod->ip, "127.", 4) == 0 && !ip_in_use(monitored, pod->ip))
+        snprintf(ip, sizeof ip, "%s", pod->ip);
+    else
+        choose_ip(monitored, ip);
+    json_set(monitored->description, "ip", json_new_text(ip));
+    return true;
+}
+
+static void connected(struct monitored *monitored)
+{
+    monitored_ready(monitored, monitored_ip(monitored), NULL);
+}
+
+/* --- Containers --- */
+
+enum { INHERITED_MAX = 16 };
+
+static bool in_environment(const char *const *environment, const char *name)
+{
+    size_t size = strlen(name);
+    for (size_t i = 0; environment && environment[i]; i++)
+        if (strncmp(environment[i], name, size) == 0 && environment[i][size] == '=')
+            return true;
+    return false;
+}
+
+/* What a program needs to find its way on this machine, and nothing else of evoke's own environment. */
+static const char **whole_environment(struct arena *arena, struct monitored *monitored,
+                                      const struct runtime_container *container)
+{
+    static const char *const inherited[] = {"PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"};
+    size_t count = 0, at = 0;
+    while (container->environment && container->environment[count])
+        count++;
+    const char **environment =
+        arena_alloc_array(arena, count + ARRAY_SIZE(inherited) + container->mount_count + 1, sizeof *environment);
+    for (size_t i = 0; i < ARRAY_SIZE(inherited); i++) {
+        const char *value = getenv(inherited[i]);
+        if (!value && strcmp(inherited[i], "PATH") == 0)
+            value = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        if (value && !in_environment(container->environment, inherited[i]))
+            environment[at++] = arena_printf(arena, "%s=%s", inherited[i], value);
+    }
+    /* There is no file system of its own to mount a volume in: the process is told where it lies. */
+    for (size_t i = 0; i < container->mount_count; i++) {
+        const struct runtime_mount *mount = &container->mounts[i];
+        const char *host = json_text(json_get(json_get(monitored->description, "hostPaths"), mount->volume));
+        char *name = arena_printf(arena, "VOLUME_%s", mount->volume);
+        for (char *c = name; *c; c++)
+            *c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c == '-' ? '_' : *c;
+        const char *sub_path = mount->sub_path ? mount->sub_path : "";
+        if (host)
+            environment[at++] = arena_printf(arena, "%s=%s/%s", name, host, sub_path);
+        else
+            environment[at++] = arena_printf(arena, "%s=%s/_volumes/%s%s%s", name, monitored->directory, mount->volume,
+                                             sub_path[0] ? "/" : "", sub_path);
+    }
+    for (size_t i = 0; i < count; i++)
+        environment[at++] = container->environment[i];
+    return environment;
+}
+
+static const char **whole_command(struct arena *arena, const struct runtime_container *container)
+{
+    size_t count = 0, at = 0;
+    for (size_t i = 0; container->command && container->command[i]; i++)
+        count++;
+    for (size_t i = 0; container->args && container->args[i]; i++)
+        count++;
+    const char **argv = arena_alloc_array(arena, count + 1, sizeof *argv);
+    for (size_t i = 0; container->command && container->command[i]; i++)
+        argv[at++] = container->command[i];
+    for (size_t i = 0; container->args && container->args[i]; i++)
+        argv[at++] = container->args[i];
+    return argv;
+}
+
+static void notice_what_is_left_out(struct monitored *monitored, const struct runtime_container *container)
+{
+    char message[400];
+    for (size_t i = 0; i < container->mount_count && container->attempt == 0; i++) {
+        snprintf(
+            message, sizeof message,
+            "volume %.63s is not at %.200s: a process pod has no file system of its own; its path is in the variable "
+            "VOLUME_<NAME>",
+            container->mounts[i].volume, container->mounts[i].path);
+        monitored_notice(monitored, "VolumeNotMounted", message);
+    }
+}
+
+static void start(struct monitored *monitored, const struct runtime_container *container)
+{
+    struct process_runtime *runtime = (struct process_runtime *)(void *)monitored->sandbox.runtime;
+    struct error err;
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    const char **argv = whole_command(&arena, container);
+    if (!argv[0]) {
+        error_set(&err, ERROR_INVALID,
+                  "container %s has no command: a process pod has no image to take one from, set `command`",
+                  container->name);
+        monitored_start_failed(monitored, container->name, container->attempt, RUNTIME_FAILED_CONFIG, &err);
+        return;
+    }
+    if (container->run_as_non_root && geteuid() == 0 && container->run_as_user <= 0) {
+        error_set(&err, ERROR_INVALID, "container %s has runAsNonRoot and would run as root: set runAsUser",
+                  container->name);
+        monitored_start_failed(monitored, container->name, container->attempt, RUNTIME_FAILED_CONFIG, &err);
+        return;
+    }
+    struct cgroups_group group;
+    if (!cgroups_make(runtime->engine.cgroups, monitored->uid, container->name, &container->resources, &group, &err))
+        monitored_notice(monitored, "ResourcesNotApplied", err.message);
+    notice_what_is_left_out(monitored, container);
+    struct runtime_container whole = *container;
+    whole.environment = whole_environment(&arena, monitored, container);
+    if (!whole.working_directory)
+        whole.working_directory = runtime->working_directory;
+    struct protocol_start message = {
+        .directory = whole.working_directory,
+        .pid_file = "",
+        .error_file = "",
+        .user = geteuid() == 0 && container->run_as_user >= 0 ? (uint32_t)container->run_as_user : UINT32_MAX,
+        .group = geteuid() == 0 && container->run_as_group >= 0 ? (uint32_t)container->run_as_group : UINT32_MAX,
+        .oom_score_adj = (uint32_t)(container->oom_score_adj + 1000),
+        .argv = argv,
+        .environment = whole.environment,
+        .cgroups = (const char *const *)group.directories,
+    };
+    monitored_start_task(monitored, monitored_run_add(monitored, &whole), &message);
+    cgroups_group_deinit(&group);
+}
+
+static void exec(struct monitored *monitored, struct monitored_exec *exec, const char *const *argv)
+{
+    (void)monitored;
+    struct protocol_start message = {
+        .directory = exec->run->working_directory,
+        .pid_file = "",
+        .error_file = "",
+        .user = UINT32_MAX,
+        .group = UINT32_MAX,
+        .oom_score_adj = UINT32_MAX,
+        .argv = argv,
+        .environment = (const char *const *)exec->run->environment,
+        .cgroups = (const char *const *)exec->run->cgroups,
+    };
+    monitored_exec_task(exec, &message);
+}
+
+static const struct monitored_ops process_ops = {
+    .size = sizeof(struct monitored),
+    .prepare = prepare,
+    .connected = connected,
+    .start = start,
+    .exec = exec,
+};
+
+static void process_close(struct runtime *runtime)
+{
+    monitored_engine_deinit((struct monitored_engine *)(void *)runtime);
+    free(runtime);
+}
+
+struct runtime *runtime_process_open(struct io *io, const struct runtime_options *options, struct error *err)
+{
+    struct process_runtime *runtime = NEW(struct process_runtime);
+    runtime->engine.runtime = (struct runtime){.name = "process", .version = EVOKE_VERSION};
+    runtime->engine.ops = &process_ops;
+    if (!getcwd(runtime->working_directory, sizeof runtime->working_directory))
+        snprintf(runtime->working_directory, sizeof runtime->working_directory, "/");
+    if (!monitored_engine_init(&runtime->engine, io, options, process_close, err)) {
+        process_close(&runtime->engine.runtime);
+        return NULL;
+    }
+    return &runtime->engine.runtime;
+}
