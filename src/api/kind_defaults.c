@@ -59,11 +59,12 @@ static void round_resources(struct json *resources)
 /* The old name and the new one are always equal. */
 static void default_service_account(struct json *spec)
 {
-    const char *name = json_text_at(spec, "serviceAccountName", json_text_at(spec, "serviceAccount", NULL));
+    struct json *given = json_get(spec, "serviceAccountName");
+    AUTO_JSON *name = json_ref(given ? given : json_get(spec, "serviceAccount")); /* held: it is replaced */
     if (!name)
         return;
-    json_set(spec, "serviceAccountName", json_new_text(name));
-    json_set(spec, "serviceAccount", json_new_text(name));
+    json_set(spec, "serviceAccountName", json_ref(name));
+    json_set(spec, "serviceAccount", json_ref(name));
 }
 
 static const char *const container_lists[] = {"containers", "initContainers", "ephemeralContainers"};
