@@ -4,7 +4,7 @@
  * that it had then. Those states replace what is there now.
  */
 #include "api/store_priv.h"
-#include "api/watch.h"
+#include "api/watcher.h"
 #include "base/memory.h"
 
 static void add(struct api_snapshot *out, struct object *object)

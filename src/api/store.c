@@ -190,7 +190,7 @@ bool store_commit(struct api *api, enum api_event_type type, const struct kind *
     }
     struct object *answer = out ? object_ref(object) : NULL;
     store_apply(api, store_collection(api, kind), type, object);
-    watch_publish(api);
+    watcher_publish(api);
     if (out)
         *out = answer;
     return true;
@@ -367,7 +367,7 @@ struct api *api_open(struct io *io, struct log *log, struct error *err)
     api->log = log;
     api->last_collection = &api->first_collection;
     listener_init(api);
-    watch_init(api);
+    watcher_init(api);
     api->events = event_recorder_new(api);
     api->field_errors = NEW(struct field_errors);
     if (!open_topic(api, err) || !read_back(api, err) || !bootstrap_run(api, err)) {
@@ -389,7 +389,7 @@ void api_close(struct api *api)
     event_recorder_free(api->events);
     field_errors_deinit(api->field_errors);
     free(api->field_errors);
-    watch_deinit(api);
+    watcher_deinit(api);
     listener_deinit(api);
     for (struct collection *collection = api->first_collection, *next; collection; collection = next) {
         next = collection->next;

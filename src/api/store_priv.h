@@ -7,7 +7,7 @@
  *   write.c      create, update, delete: the rules of metadata
  *   history.c    the recent changes of a kind, which watches read
  *   listener.c   watching inside the program
- *   watch.c      watching from outside
+ *   watcher.c      watching from outside
  */
 #ifndef API_STORE_PRIV_H
 #define API_STORE_PRIV_H
@@ -22,7 +22,7 @@ struct collection {
     const struct kind *kind;
     struct map objects;      /* namespace, NUL, name -> struct object */
     struct history history;  /* its recent changes */
-    struct list watches;     /* struct watch: told when changes are durable */
+    struct list watches;     /* struct watcher: told when changes are durable */
     uint64_t revision;       /* of its newest change */
     uint64_t notified;       /* revision that the watches have been told of */
     struct collection *next; /* in the order of first use */
@@ -87,10 +87,10 @@ void listener_init(struct api *api);
 void listener_deinit(struct api *api);
 void listener_queue(struct api *api, enum api_event_type type, struct object *object, struct object *before);
 
-/* --- watch.c --- */
-void watch_init(struct api *api);
-void watch_deinit(struct api *api);
-void watch_publish(struct api *api);
+/* --- watcher.c --- */
+void watcher_init(struct api *api);
+void watcher_deinit(struct api *api);
+void watcher_publish(struct api *api);
 
 /* --- bootstrap.c --- */
 MUST_CHECK bool bootstrap_run(struct api *api, struct error *err);

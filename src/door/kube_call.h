@@ -24,7 +24,7 @@
 #include "api/kind.h"
 #include "api/schema.h"
 #include "api/table.h"
-#include "api/watch.h"
+#include "api/watcher.h"
 #include "door/kube_door.h"
 #include "door/kube_pki.h"
 #include "http/http_server.h"
@@ -145,7 +145,7 @@ struct json *kube_patch_apply(struct kube_call *call, const struct kind *kind, c
 struct kube_selection {
     struct label_selector *labels;
     struct field_selector *fields;
-    struct watch_options options;
+    struct watcher_options options;
 };
 /* labelSelector, fieldSelector, namespace and, in the path, a name. */
 MUST_CHECK bool kube_selection_init(struct kube_call *call, struct kube_selection *selection, struct error *err);

@@ -47,10 +47,10 @@ bool kube_selection_init(struct kube_call *call, struct kube_selection *selectio
         err->sys = err->kind == ERROR_INVALID ? EBADMSG : 0;
         return false;
     }
-    selection->options = (struct watch_options){.kind = call->target.kind,
-                                                .namespace = call->target.namespace,
-                                                .labels = selection->labels,
-                                                .fields = selection->fields};
+    selection->options = (struct watcher_options){.kind = call->target.kind,
+                                                  .namespace = call->target.namespace,
+                                                  .labels = selection->labels,
+                                                  .fields = selection->fields};
     return true;
 }
 
@@ -142,7 +142,7 @@ static void gather(struct listing *listing, const struct place *place, struct ap
     bool cut = listing->limit > 0;
     for (size_t i = 0; i < snapshot->count; i++) {
         struct object *object = snapshot->objects[i];
-        if ((place && !is_behind(object, place)) || !watch_selects(&listing->selection.options, object))
+        if ((place && !is_behind(object, place)) || !watcher_selects(&listing->selection.options, object))
             continue;
         if (cut && listing->count == (size_t)listing->limit)
             listing->remaining++;

@@ -23,7 +23,7 @@ struct stream {
     struct kube_call *call;
     struct list link; /* in door->streams */
     struct kube_selection selection;
-    struct watch *watch;
+    struct watcher *watch;
     struct io_timer timeout;
     bool bookmarks;
     bool initial_end; /* the end of the initial events gets its bookmark */
@@ -39,7 +39,7 @@ static void stream_deinit(struct stream *stream)
     list_remove(&stream->link);
     door->watch_count--;
     io_timer_stop(&stream->timeout);
-    watch_close(stream->watch);
+    watcher_close(stream->watch);
     kube_selection_deinit(&stream->selection);
     if (door->watch_count == 0)
         io_timer_stop(&door->bookmarks);
@@ -76,7 +76,7 @@ static struct json *as_table(struct stream *stream, const struct json *object)
     return table;
 }
 
-static void append_change(struct stream *stream, struct buf *out, const struct watch_event *event)
+static void append_change(struct stream *stream, struct buf *out, const struct watcher_event *event)
 {
     static const char *const types[] = {"ADDED", "MODIFIED", "DELETED"};
     const struct object *object = event->object;
@@ -133,15 +133,15 @@ static void append_error(struct stream *stream, struct buf *out, const struct er
 /* What there is, up to a piece; false: the watch has come to its end, which `out` says last. */
 static bool fill(struct stream *stream, struct buf *out)
 {
-    struct watch_event event;
+    struct watcher_event event;
     struct error err;
     bool got = true;
     while (got && out->size < PIECE_SIZE) {
-        if (!watch_next(stream->watch, &event, &got, &err)) {
+        if (!watcher_next(stream->watch, &event, &got, &err)) {
             append_error(stream, out, &err);
             return false;
         }
-        if (got && event.type != WATCH_INITIAL_END)
+        if (got && event.type != WATCHER_INITIAL_END)
             append_change(stream, out, &event);
         else if (got && stream->initial_end)
             append_bookmark(stream, out, event.revision, true);
@@ -181,7 +181,7 @@ static void on_drain(struct http_request *request)
 
 static void send_bookmark(struct stream *stream)
 {
-    uint64_t revision = watch_revision(stream->watch);
+    uint64_t revision = watcher_revision(stream->watch);
     if (!stream->bookmarks || revision <= stream->bookmarked ||
         http_response_queued(stream->call->request) >= IO_STREAM_QUEUE_HIGH)
         return;
@@ -243,7 +243,7 @@ static bool read_initial(struct kube_call *call, struct stream *stream, bool *in
 /* Without a resourceVersion, or from 0, a watch begins with what is there. */
 static bool read_place(struct kube_call *call, struct stream *stream, struct error *err)
 {
-    struct watch_options *options = &stream->selection.options;
+    struct watcher_options *options = &stream->selection.options;
     struct bytes text = kube_query(call, "resourceVersion");
     bool initial;
     if (text.size > 0 && !bytes_to_u64(text, &options->resource_version)) {
@@ -284,7 +284,7 @@ static bool open_watch(struct kube_call *call, struct stream *stream, struct err
         return false;
     stream->selection.options.on_ready = on_ready;
     stream->selection.options.ctx = stream;
-    stream->watch = watch_open(call->api, &stream->selection.options, err);
+    stream->watch = watcher_open(call->api, &stream->selection.options, err);
     return stream->watch != NULL;
 }
 

@@ -146,7 +146,7 @@ static bool delete_selected(struct kube_call *call, const struct kube_selection 
     struct bytes namespace = call->target.namespace;
     api_iterate(call->api, call->target.kind, namespace.size ? namespace : BYTES_NULL, &iterator);
     while ((object = api_iterator_next(&iterator))) {
-        if (!watch_selects(&selection->options, object))
+        if (!watcher_selects(&selection->options, object))
             continue;
         json_append(items, json_clone(object->json));
         if (!api_delete(call->api, object->kind, object->namespace, object->name, options, NULL, err) &&

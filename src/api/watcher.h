@@ -4,46 +4,46 @@
  * (an object that stops matching is deleted for it). Only what is on disk is shown, so a power cut never takes back
  * what a client has seen.
  *
- * The owner pulls: on_ready says that there may be something, watch_next() is called until it gives nothing. An owner
+ * The owner pulls: on_ready says that there may be something, watcher_next() is called until it gives nothing. An owner
  * whose client is slow simply does not pull; a watch holds no queue, only its place in the kind's history. When that is
- * forgotten, watch_next() fails with ERROR_GONE: the client lists again.
+ * forgotten, watcher_next() fails with ERROR_GONE: the client lists again.
  */
-#ifndef API_WATCH_H
-#define API_WATCH_H
+#ifndef API_WATCHER_H
+#define API_WATCHER_H
 
 #include "api/api.h"
 #include "api/field_selector.h"
 #include "api/label_selector.h"
 
-struct watch;
+struct watcher;
 
-struct watch_options {
+struct watcher_options {
     const struct kind *kind;
     struct bytes namespace;              /* null or empty: all; copied */
     const struct label_selector *labels; /* as long as the watch */
     const struct field_selector *fields; /* as long as the watch */
-    bool initial;                        /* first what is there, as WATCH_ADDED, then WATCH_INITIAL_END */
+    bool initial;                        /* first what is there, as WATCHER_ADDED, then WATCHER_INITIAL_END */
     uint64_t resource_version;           /* without `initial`: what comes after it */
     void (*on_ready)(void *ctx);         /* from the loop; may close the watch */
     void *ctx;
 };
 
-enum watch_event_type { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED, WATCH_INITIAL_END };
+enum watcher_event_type { WATCHER_ADDED, WATCHER_MODIFIED, WATCHER_DELETED, WATCHER_INITIAL_END };
 
-struct watch_event {
-    enum watch_event_type type;
-    struct object *object; /* a reference, the caller's; NULL for WATCH_INITIAL_END */
+struct watcher_event {
+    enum watcher_event_type type;
+    struct object *object; /* a reference, the caller's; NULL for WATCHER_INITIAL_END */
     uint64_t revision;
 };
 
 /* ERROR_GONE: resource_version is older than the history; ERROR_TIMEOUT: it is newer than now; ERROR_LIMIT: more than
  * LIMIT_WATCHES. on_ready is not called before there is a change: pull once after opening. */
-struct watch *watch_open(struct api *api, const struct watch_options *options, struct error *err);
-void watch_close(struct watch *watch); /* NULL is allowed */
+struct watcher *watcher_open(struct api *api, const struct watcher_options *options, struct error *err);
+void watcher_close(struct watcher *watch); /* NULL is allowed */
 /* *got says whether there was one. */
-MUST_CHECK bool watch_next(struct watch *watch, struct watch_event *out, bool *got, struct error *err);
+MUST_CHECK bool watcher_next(struct watcher *watch, struct watcher_event *out, bool *got, struct error *err);
 /* The client has seen everything up to here: for bookmarks. */
-uint64_t watch_revision(const struct watch *watch);
+uint64_t watcher_revision(const struct watcher *watch);
 
 /* --- The past --- */
 /* The objects of a kind, in order, as they were at a revision: the present with the changes since then undone. */
@@ -57,6 +57,6 @@ MUST_CHECK bool api_snapshot_take(struct api *api, const struct kind *kind, uint
 void api_snapshot_deinit(struct api_snapshot *snapshot);
 
 /* The same selection for a list. */
-bool watch_selects(const struct watch_options *options, const struct object *object);
+bool watcher_selects(const struct watcher_options *options, const struct object *object);
 
 #endif

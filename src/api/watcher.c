@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See watch.h. */
-#include "api/watch.h"
+#include "api/watcher.h"
 
 #include "api/store_priv.h"
 #include "base/diag.h"
 #include "base/limits.h"
 #include "base/memory.h"
 
-struct watch {
+struct watcher {
     struct api *api;
     struct collection *collection;
-    struct watch_options options;
+    struct watcher_options options;
     char *namespace;
     struct list link;
 
@@ -36,29 +36,29 @@ static void on_synced(void *ctx, const struct error *err)
         if (collection->notified >= collection->revision)
             continue;
         collection->notified = log_synced_lsn(api->log);
-        list_each (struct watch, watch, &collection->watches, link) {
+        list_each (struct watcher, watch, &collection->watches, link) {
             watch->options.on_ready(watch->options.ctx);
         }
     }
-    watch_publish(api);
+    watcher_publish(api);
 }
 
-void watch_init(struct api *api)
+void watcher_init(struct api *api)
 {
     api->synced = (struct log_waiter){.run = on_synced, .ctx = api};
 }
 
-void watch_deinit(struct api *api)
+void watcher_deinit(struct api *api)
 {
     if (api->synced_waits)
         log_wait_cancel(&api->synced);
     for (struct collection *collection = api->first_collection; collection; collection = collection->next)
-        list_each (struct watch, watch, &collection->watches, link) {
-            watch_close(watch);
+        list_each (struct watcher, watch, &collection->watches, link) {
+            watcher_close(watch);
         }
 }
 
-void watch_publish(struct api *api)
+void watcher_publish(struct api *api)
 {
     if (api->watch_count == 0 || api->synced_waits || api->told_revision >= api->revision)
         return;
@@ -69,25 +69,25 @@ void watch_publish(struct api *api)
 
 /* --- Opening --- */
 
-bool watch_selects(const struct watch_options *options, const struct object *object)
+bool watcher_selects(const struct watcher_options *options, const struct object *object)
 {
     return (options->namespace.size == 0 || bytes_equal(object->namespace, options->namespace)) &&
            (!options->labels || label_selector_matches(options->labels, json_at(object->json, "metadata.labels"))) &&
            field_selector_matches(options->fields, object->json);
 }
 
-static void take_snapshot(struct watch *watch)
+static void take_snapshot(struct watcher *watch)
 {
     struct collection *collection = watch->collection;
     watch->snapshot = memory_new_array(collection->objects.count + 1, sizeof *watch->snapshot);
     map_each (entry, &collection->objects) {
-        if (watch_selects(&watch->options, entry->value))
+        if (watcher_selects(&watch->options, entry->value))
             watch->snapshot[watch->snapshot_count++] = object_ref(entry->value);
     }
     watch->snapshot_revision = watch->api->revision;
 }
 
-static bool set_place(struct watch *watch, struct error *err)
+static bool set_place(struct watcher *watch, struct error *err)
 {
     struct api *api = watch->api;
     uint64_t revision = watch->options.initial ? api->revision : watch->options.resource_version;
@@ -103,13 +103,13 @@ static bool set_place(struct watch *watch, struct error *err)
     return true;
 }
 
-struct watch *watch_open(struct api *api, const struct watch_options *options, struct error *err)
+struct watcher *watcher_open(struct api *api, const struct watcher_options *options, struct error *err)
 {
     if (api->watch_count >= LIMIT_WATCHES) {
         error_set(err, ERROR_LIMIT, "more than %d watches", LIMIT_WATCHES);
         return NULL;
     }
-    struct watch *watch = NEW(struct watch);
+    struct watcher *watch = NEW(struct watcher);
     watch->api = api;
     watch->options = *options;
     watch->namespace = memory_string(options->namespace);
@@ -118,16 +118,16 @@ struct watch *watch_open(struct api *api, const struct watch_options *options, s
     list_append(&watch->collection->watches, &watch->link);
     api->watch_count++;
     if (!set_place(watch, err)) {
-        watch_close(watch);
+        watcher_close(watch);
         return NULL;
     }
     watch->collection->notified = 0; /* what is not on disk yet is for this one too */
     api->told_revision = log_synced_lsn(api->log);
-    watch_publish(api);
+    watcher_publish(api);
     return watch;
 }
 
-static void drop_snapshot(struct watch *watch)
+static void drop_snapshot(struct watcher *watch)
 {
     while (watch->snapshot_at < watch->snapshot_count)
         object_unref(watch->snapshot[watch->snapshot_at++]);
@@ -135,7 +135,7 @@ static void drop_snapshot(struct watch *watch)
     watch->snapshot = NULL;
 }
 
-void watch_close(struct watch *watch)
+void watcher_close(struct watcher *watch)
 {
     if (!watch)
         return;
@@ -148,43 +148,43 @@ void watch_close(struct watch *watch)
 
 /* --- Pulling --- */
 
-static bool is_durable(const struct watch *watch, uint64_t revision)
+static bool is_durable(const struct watcher *watch, uint64_t revision)
 {
     return revision <= log_synced_lsn(watch->api->log);
 }
 
-static bool next_of_snapshot(struct watch *watch, struct watch_event *out)
+static bool next_of_snapshot(struct watcher *watch, struct watcher_event *out)
 {
     if (!is_durable(watch, watch->snapshot_revision))
         return false;
     if (watch->snapshot_at < watch->snapshot_count) {
         struct object *object = watch->snapshot[watch->snapshot_at++];
-        *out = (struct watch_event){WATCH_ADDED, object, object->resource_version};
+        *out = (struct watcher_event){WATCHER_ADDED, object, object->resource_version};
     } else {
         drop_snapshot(watch);
-        *out = (struct watch_event){WATCH_INITIAL_END, NULL, watch->snapshot_revision};
+        *out = (struct watcher_event){WATCHER_INITIAL_END, NULL, watch->snapshot_revision};
     }
     return true;
 }
 
 /* A change as this client sees it. False: not at all. */
-static bool translate(const struct watch *watch, const struct history_entry *entry, struct watch_event *out)
+static bool translate(const struct watcher *watch, const struct history_entry *entry, struct watcher_event *out)
 {
     uint64_t revision = entry->object->resource_version;
-    bool matched = entry->before && watch_selects(&watch->options, entry->before);
-    bool matches = entry->type != API_DELETED && watch_selects(&watch->options, entry->object);
+    bool matched = entry->before && watcher_selects(&watch->options, entry->before);
+    bool matches = entry->type != API_DELETED && watcher_selects(&watch->options, entry->object);
     if (!matches && !matched)
         return false;
     if (matches)
-        *out = (struct watch_event){matched ? WATCH_MODIFIED : WATCH_ADDED, object_ref(entry->object), revision};
+        *out = (struct watcher_event){matched ? WATCHER_MODIFIED : WATCHER_ADDED, object_ref(entry->object), revision};
     else if (entry->type == API_DELETED)
-        *out = (struct watch_event){WATCH_DELETED, object_ref(entry->object), revision};
+        *out = (struct watcher_event){WATCHER_DELETED, object_ref(entry->object), revision};
     else
-        *out = (struct watch_event){WATCH_DELETED, object_at_revision(entry->before, revision), revision};
+        *out = (struct watcher_event){WATCHER_DELETED, object_at_revision(entry->before, revision), revision};
     return true;
 }
 
-bool watch_next(struct watch *watch, struct watch_event *out, bool *got, struct error *err)
+bool watcher_next(struct watcher *watch, struct watcher_event *out, bool *got, struct error *err)
 {
     const struct history_entry *entry;
     *got = false;
@@ -204,7 +204,7 @@ bool watch_next(struct watch *watch, struct watch_event *out, bool *got, struct 
     return true;
 }
 
-uint64_t watch_revision(const struct watch *watch)
+uint64_t watcher_revision(const struct watcher *watch)
 {
     const struct history_entry *entry;
     bool all = !watch->snapshot && history_read(&watch->collection->history, watch->cursor, &entry) && !entry;
