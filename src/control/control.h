@@ -31,10 +31,10 @@ struct control_network {
 
 struct control_options {
     struct api *api;
-    struct mesh *mesh;       /* NULL: no drains, and no demand but the log's */
+    struct mesh *mesh;        /* NULL: no drains, and no demand but the log's */
     const char *service_cidr; /* IPv4, /8 to /24; NULL: 10.96.0.0/16 if it can be made local, else 127.96.0.0/16 */
     const struct control_network *network; /* NULL: nothing can be made local */
-    struct bytes ca_certificate; /* PEM, for the ConfigMap kube-root-ca.crt of each namespace; copied; may be null */
+    struct bytes ca_certificate;   /* PEM, for the ConfigMap kube-root-ca.crt of each namespace; copied; may be null */
     struct io_address api_address; /* behind the Service default/kubernetes; IO_ADDRESS_NONE: it has no endpoint */
 };
 
@@ -47,7 +47,7 @@ void control_close(struct control *control);
 struct control_scale {
     struct bytes namespace, scaled_object, target;
     int64_t from, to;
-    int64_t lag;  /* events that wait, over all triggers */
+    int64_t lag;   /* events that wait, over all triggers */
     uint64_t held; /* connections that wait */
 };
 void control_observe_scale(struct control *control, void (*run)(void *ctx, const struct control_scale *scale),

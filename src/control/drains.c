@@ -24,8 +24,7 @@ struct drains {
     struct drains_counts counts;
 };
 
-struct drains *drains_new(struct api *api, struct mesh *mesh, void (*drained)(void *ctx, struct object *pod),
-                          void *ctx)
+struct drains *drains_new(struct api *api, struct mesh *mesh, void (*drained)(void *ctx, struct object *pod), void *ctx)
 {
     struct drains *drains = NEW(struct drains);
     *drains = (struct drains){.api = api, .mesh = mesh, .drained = drained, .ctx = ctx};

@@ -59,8 +59,8 @@ static bool adopt(struct api *api, const struct object *owner, const struct obje
     return update(api, object, next, err);
 }
 
-bool object_claim(struct api *api, const struct object *owner, const struct json *selector,
-                  const struct object *object, bool *mine, struct error *err)
+bool object_claim(struct api *api, const struct object *owner, const struct json *selector, const struct object *object,
+                  bool *mine, struct error *err)
 {
     bool chosen = object_matches_selector(selector, object->json);
     bool frozen = owner->deleting || object->deleting;
@@ -82,8 +82,7 @@ struct object *object_controller(struct api *api, const struct object *object, c
     const struct json *reference = object_controller_of(object);
     if (!bytes_equal_string(json_bytes(json_get(reference, "kind")), kind))
         return NULL;
-    struct object *owner =
-        api_get(api, kind_by_name(kind), object->namespace, json_bytes(json_get(reference, "name")));
+    struct object *owner = api_get(api, kind_by_name(kind), object->namespace, json_bytes(json_get(reference, "name")));
     return owner && reference_is(reference, owner->uid) ? owner : NULL;
 }
 
@@ -172,4 +171,12 @@ int64_t spec_replicas(const struct object *object)
 {
     int64_t replicas = json_int_at(object->json, "spec.replicas", 1);
     return replicas > 0 ? replicas : 0;
+}
+
+void object_set_count(struct json *object, const char *key, int64_t count)
+{
+    if (count)
+        json_set(object, key, json_new_int(count));
+    else
+        json_remove(object, key);
 }

@@ -4,15 +4,16 @@
 #define CONTROL_OBJECTS_H
 
 #include "api/api.h"
+#include "api/kind.h"
 
 /* --- Owners --- */
 /* A metadata.ownerReferences entry with controller and blockOwnerDeletion, as a new value. */
 struct json *owner_reference_new(const struct object *owner);
 bool object_controlled_by(const struct object *object, const struct object *owner);
 /*
- * Decides whether `object`, which `selector` chooses or not, belongs to `owner`: one without a controller that is chosen
- * is adopted, one of the owner's that is no longer chosen is released; an object or owner that is being deleted is
- * neither. *mine tells. ERROR_* of the update.
+ * Decides whether `object`, which `selector` chooses or not, belongs to `owner`: one without a controller that is
+ * chosen is adopted, one of the owner's that is no longer chosen is released; an object or owner that is being deleted
+ * is neither. *mine tells. ERROR_* of the update.
  */
 MUST_CHECK bool object_claim(struct api *api, const struct object *owner, const struct json *selector,
                              const struct object *object, bool *mine, struct error *err);
@@ -36,6 +37,8 @@ bool pod_available(const struct object *pod, int64_t min_ready_s, int64_t wall_m
 struct bytes pod_ip(const struct object *pod); /* empty: it has none yet */
 int64_t pod_restarts(const struct object *pod);
 
+/* Sets a number as the api stores it: a zero is absent. */
+void object_set_count(struct json *object, const char *key, int64_t count);
 /* spec.replicas (1 when absent), without going below 0 */
 int64_t spec_replicas(const struct object *object);
 

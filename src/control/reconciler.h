@@ -12,6 +12,7 @@
 #define CONTROL_RECONCILER_H
 
 #include "api/api.h"
+#include "api/kind.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "io/io.h"
