@@ -21,6 +21,7 @@
 #include "io/address.h"
 
 struct mesh;
+struct pod;
 
 struct mesh *mesh_open(struct api *api);
 /* All leases are released before, all waiters cancelled; proxied connections are closed. NULL is allowed. */
@@ -74,8 +75,8 @@ struct mesh_drain {
     void *ctx;
     /* the mesh's */
     struct mesh *mesh;
-    struct io_address pod_ip;
-    bool idle;
+    struct pod *pod;
+    bool told; /* run has been called */
     struct list link;
 };
 void mesh_drain_begin(struct mesh *mesh, struct mesh_drain *drain, struct bytes pod_ip);
