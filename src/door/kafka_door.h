@@ -47,10 +47,11 @@ enum { KAFKA_DOOR_API_KEYS = 96 };
 struct kafka_door_metrics {
     uint64_t connections; /* open now */
     uint64_t connections_accepted;
-    uint64_t connections_refused; /* above LIMIT_CONNECTIONS_PER_DOOR */
     uint64_t frames_too_large;
-    uint64_t frames_malformed;              /* cut short, counts that do not fit, trailing nonsense */
+    uint64_t frames_malformed;              /* cut short, counts that do not fit */
     uint64_t frames_unknown;                /* api key or version that is not served */
+    uint64_t frames_refused;                /* while all connections together hold too much */
+    uint64_t connections_idle;              /* ended after ten minutes without a request */
     uint64_t requests[KAFKA_DOOR_API_KEYS]; /* by api key */
     uint64_t errors;                        /* answers with an error code */
     uint64_t batches_corrupt;               /* CRC or structure */

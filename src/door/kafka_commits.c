@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OffsetCommit, OffsetFetch and OffsetDelete: where a group stands. A commit is answered once it is on disk. */
+#include "base/memory.h"
+#include "door/kafka_door_priv.h"
+#include "log/coordinator.h"
+
+enum { VERSION_OF_GROUPS = 8 /* OffsetFetch of several groups at once: KIP-709 */ };
+
+/* --- OffsetCommit --- */
+
+static void commit_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_offset_commit_response *response = ctx;
+    for (size_t i = 0; i < response->topics_count; i++)
+        for (size_t p = 0; p < response->topics[i].partitions_count; p++)
+            response->topics[i].partitions[p].error_code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE);
+}
+
+static struct coordinator_offset *gather_commits(struct kafka_request *request, size_t *count)
+{
+    const struct kafka_offset_commit_request *body = request->body;
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < body->topics_count; i++)
+        total += body->topics[i].partitions_count;
+    struct coordinator_offset *offsets = arena_alloc_array(&request->arena, total, sizeof *offsets);
+    for (size_t i = 0; i < body->topics_count; i++)
+        for (size_t p = 0; p < body->topics[i].partitions_count; p++) {
+            const struct kafka_offset_commit_request_partition *in = &body->topics[i].partitions[p];
+            offsets[at++] = (struct coordinator_offset){.topic = body->topics[i].name,
+                                                        .partition = in->partition_index,
+                                                        .offset = in->committed_offset,
+                                                        .leader_epoch = in->committed_leader_epoch,
+                                                        .metadata = in->committed_metadata};
+        }
+    *count = total;
+    return offsets;
+}
+
+void kafka_handle_offset_commit(struct kafka_request *request)
+{
+    const struct kafka_offset_commit_request *body = request->body;
+    struct arena *arena = &request->arena;
+    struct kafka_offset_commit_response *response = KAFKA_NEW(arena, kafka_offset_commit_response);
+    uint64_t lsn = 0;
+    size_t count, at = 0;
+    struct coordinator_offset *offsets = gather_commits(request, &count);
+    coordinator_commit(request->log, body->group_id, body->member_id, body->group_instance_id, body->generation_id,
+                       offsets, count, &lsn);
+    response->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_commit_response_topic, body->topics_count);
+    response->topics_count = body->topics_count;
+    for (size_t i = 0; i < body->topics_count; i++) {
+        struct kafka_offset_commit_response_topic *out = &response->topics[i];
+        out->name = body->topics[i].name;
+        out->partitions_count = body->topics[i].partitions_count;
+        out->partitions = KAFKA_NEW_ARRAY(arena, kafka_offset_commit_response_partition, out->partitions_count);
+        for (size_t p = 0; p < out->partitions_count; p++, at++) {
+            out->partitions[p].partition_index = offsets[at].partition;
+            out->partitions[p].error_code = kafka_refuse(request, offsets[at].error);
+        }
+    }
+    kafka_answer_when(request, response, lsn, LOG_SYNCED, commit_failed);
+}
+
+/* --- OffsetFetch ---
+ * Up to version 7 one group, later several; both are answered from the later shape. */
+
+static void fetch_one(struct kafka_request *request, struct bytes group, struct bytes topic, int32_t partition,
+                      struct kafka_offset_fetch_response_group_partition *out)
+{
+    struct committed_offset committed = group_committed(request->log, group, topic, partition);
+    out->partition_index = partition;
+    out->committed_offset = committed.offset;
+    out->committed_leader_epoch = committed.leader_epoch;
+    out->metadata = committed.metadata.data ? committed.metadata : BYTES_LITERAL("");
+}
+
+static void fetch_named(struct kafka_request *request, const struct kafka_offset_fetch_request_group *in,
+                        struct kafka_offset_fetch_response_group *out)
+{
+    struct arena *arena = &request->arena;
+    out->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_group_topic, in->topics_count);
+    out->topics_count = in->topics_count;
+    for (size_t i = 0; i < in->topics_count; i++) {
+        const struct kafka_offset_fetch_request_group_topic *topic = &in->topics[i];
+        size_t count = topic->partition_indexes_count;
+        out->topics[i].name = topic->name;
+        out->topics[i].partitions = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_group_partition, count);
+        out->topics[i].partitions_count = count;
+        for (size_t p = 0; p < count; p++)
+            fetch_one(request, in->group_id, topic->name, topic->partition_indexes[p], &out->topics[i].partitions[p]);
+    }
+}
+
+/* All that the group has committed, in order of topic and partition. */
+static void fetch_all(struct kafka_request *request, struct kafka_offset_fetch_response_group *out)
+{
+    struct arena *arena = &request->arena;
+    size_t partition_count = 0, topic_count = 0;
+    struct bytes last = BYTES_NULL;
+    for (struct coordinator_offset at = {0}; coordinator_committed_next(request->log, out->group_id, &at);) {
+        partition_count++;
+        topic_count += !last.data || !bytes_equal(last, at.topic);
+        last = at.topic;
+    }
+    struct kafka_offset_fetch_response_group_partition *partition =
+        KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_group_partition, partition_count);
+    out->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_group_topic, topic_count);
+    for (struct coordinator_offset at = {0}; coordinator_committed_next(request->log, out->group_id, &at);) {
+        if (out->topics_count == 0 || !bytes_equal(out->topics[out->topics_count - 1].name, at.topic)) {
+            out->topics[out->topics_count].name = at.topic;
+            out->topics[out->topics_count++].partitions = partition;
+        }
+        out->topics[out->topics_count - 1].partitions_count++;
+        *partition++ = (struct kafka_offset_fetch_response_group_partition){
+            .partition_index = at.partition,
+            .committed_offset = at.offset,
+            .committed_leader_epoch = at.leader_epoch,
+            .metadata = at.metadata.data ? at.metadata : BYTES_LITERAL("")};
+    }
+}
+
+static void fetch_group(struct kafka_request *request, const struct kafka_offset_fetch_request_group *in,
+                        struct kafka_offset_fetch_response_group *out)
+{
+    out->group_id = in->group_id;
+    if (in->topics)
+        fetch_named(request, in, out);
+    else
+        fetch_all(request, out);
+}
+
+/* The shape of the versions up to 7, made from the later one: field by field, since they are different structs. */
+static void fetch_old(struct kafka_request *request, struct kafka_offset_fetch_response *response)
+{
+    const struct kafka_offset_fetch_request *body = request->body;
+    struct arena *arena = &request->arena;
+    struct kafka_offset_fetch_response_group *group = KAFKA_NEW(arena, kafka_offset_fetch_response_group);
+    struct kafka_offset_fetch_request_group in = {.group_id = body->group_id, .topics_count = body->topics_count};
+    if (body->topics)
+        in.topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_request_group_topic, body->topics_count);
+    for (size_t i = 0; i < body->topics_count; i++) {
+        in.topics[i].name = body->topics[i].name;
+        in.topics[i].partition_indexes = body->topics[i].partition_indexes;
+        in.topics[i].partition_indexes_count = body->topics[i].partition_indexes_count;
+    }
+    fetch_group(request, &in, group);
+    response->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_topic, group->topics_count);
+    response->topics_count = group->topics_count;
+    for (size_t i = 0; i < group->topics_count; i++) {
+        const struct kafka_offset_fetch_response_group_topic *from = &group->topics[i];
+        struct kafka_offset_fetch_response_topic *out = &response->topics[i];
+        out->name = from->name;
+        out->partitions_count = from->partitions_count;
+        out->partitions = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_partition, from->partitions_count);
+        for (size_t p = 0; p < from->partitions_count; p++)
+            out->partitions[p] = (struct kafka_offset_fetch_response_partition){
+                .partition_index = from->partitions[p].partition_index,
+                .committed_offset = from->partitions[p].committed_offset,
+                .committed_leader_epoch = from->partitions[p].committed_leader_epoch,
+                .metadata = from->partitions[p].metadata};
+    }
+}
+
+void kafka_handle_offset_fetch(struct kafka_request *request)
+{
+    const struct kafka_offset_fetch_request *body = request->body;
+    struct kafka_offset_fetch_response *response = KAFKA_NEW(&request->arena, kafka_offset_fetch_response);
+    if (request->header.api_version < VERSION_OF_GROUPS) {
+        fetch_old(request, response);
+        kafka_answer(request, response);
+        return;
+    }
+    response->groups = KAFKA_NEW_ARRAY(&request->arena, kafka_offset_fetch_response_group, body->groups_count);
+    response->groups_count = body->groups_count;
+    for (size_t i = 0; i < body->groups_count; i++)
+        fetch_group(request, &body->groups[i], &response->groups[i]);
+    kafka_answer(request, response);
+}
+
+/* --- OffsetDelete --- */
+
+static void delete_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_offset_delete_response *response = ctx;
+    response->error_code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    response->topics_count = 0;
+}
+
+static struct coordinator_offset *gather_deletes(struct kafka_request *request, size_t *count)
+{
+    const struct kafka_offset_delete_request *body = request->body;
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < body->topics_count; i++)
+        total += body->topics[i].partitions_count;
+    struct coordinator_offset *offsets = arena_alloc_array(&request->arena, total, sizeof *offsets);
+    for (size_t i = 0; i < body->topics_count; i++)
+        for (size_t p = 0; p < body->topics[i].partitions_count; p++)
+            offsets[at++] = (struct coordinator_offset){.topic = body->topics[i].name,
+                                                        .partition = body->topics[i].partitions[p].partition_index};
+    *count = total;
+    return offsets;
+}
+
+void kafka_handle_offset_delete(struct kafka_request *request)
+{
+    const struct kafka_offset_delete_request *body = request->body;
+    struct arena *arena = &request->arena;
+    struct kafka_offset_delete_response *response = KAFKA_NEW(arena, kafka_offset_delete_response);
+    uint64_t lsn = 0;
+    size_t count, at = 0;
+    struct coordinator_offset *offsets = gather_deletes(request, &count);
+    response->error_code =
+        kafka_refuse(request, coordinator_delete_offsets(request->log, body->group_id, offsets, count, &lsn));
+    if (response->error_code) {
+        kafka_answer(request, response);
+        return;
+    }
+    response->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_delete_response_topic, body->topics_count);
+    response->topics_count = body->topics_count;
+    for (size_t i = 0; i < body->topics_count; i++) {
+        struct kafka_offset_delete_response_topic *out = &response->topics[i];
+        out->name = body->topics[i].name;
+        out->partitions_count = body->topics[i].partitions_count;
+        out->partitions = KAFKA_NEW_ARRAY(arena, kafka_offset_delete_response_partition, out->partitions_count);
+        for (size_t p = 0; p < out->partitions_count; p++, at++) {
+            out->partitions[p].partition_index = offsets[at].partition;
+            out->partitions[p].error_code = kafka_refuse(request, offsets[at].error);
+        }
+    }
+    kafka_answer_when(request, response, lsn, LOG_SYNCED, delete_failed);
+}

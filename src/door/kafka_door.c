@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door itself: listener, figures, and the list of what is served. */
+#include "door/kafka_door.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "door/kafka_door_priv.h"
+
+/* --- What is served: ApiVersions tells exactly this, with the versions of wire/api --- */
+
+static const struct kafka_handler handlers[] = {
+    {KAFKA_PRODUCE, kafka_handle_produce},
+    {KAFKA_FETCH, kafka_handle_fetch},
+    {KAFKA_LIST_OFFSETS, kafka_handle_list_offsets},
+    {KAFKA_METADATA, kafka_handle_metadata},
+    {KAFKA_OFFSET_COMMIT, kafka_handle_offset_commit},
+    {KAFKA_OFFSET_FETCH, kafka_handle_offset_fetch},
+    {KAFKA_FIND_COORDINATOR, kafka_handle_find_coordinator},
+    {KAFKA_JOIN_GROUP, kafka_handle_join_group},
+    {KAFKA_HEARTBEAT, kafka_handle_heartbeat},
+    {KAFKA_LEAVE_GROUP, kafka_handle_leave_group},
+    {KAFKA_SYNC_GROUP, kafka_handle_sync_group},
+    {KAFKA_DESCRIBE_GROUPS, kafka_handle_describe_groups},
+    {KAFKA_LIST_GROUPS, kafka_handle_list_groups},
+    {KAFKA_API_VERSIONS, kafka_handle_api_versions},
+    {KAFKA_CREATE_TOPICS, kafka_handle_create_topics},
+    {KAFKA_DELETE_TOPICS, kafka_handle_delete_topics},
+    {KAFKA_INIT_PRODUCER_ID, kafka_handle_init_producer_id},
+    {KAFKA_OFFSET_FOR_LEADER_EPOCH, kafka_handle_offset_for_leader_epoch},
+    {KAFKA_DESCRIBE_CONFIGS, kafka_handle_describe_configs},
+    {KAFKA_ALTER_CONFIGS, kafka_handle_alter_configs},
+    {KAFKA_CREATE_PARTITIONS, kafka_handle_create_partitions},
+    {KAFKA_DELETE_GROUPS, kafka_handle_delete_groups},
+    {KAFKA_INCREMENTAL_ALTER_CONFIGS, kafka_handle_incremental_alter_configs},
+    {KAFKA_OFFSET_DELETE, kafka_handle_offset_delete},
+    {KAFKA_DESCRIBE_CLUSTER, kafka_handle_describe_cluster},
+};
+
+const struct kafka_handler *kafka_handlers(size_t *count)
+{
+    *count = ARRAY_SIZE(handlers);
+    return handlers;
+}
+
+const struct kafka_handler *kafka_handler_find(int16_t key)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
+        if (handlers[i].key == key)
+            return &handlers[i];
+    return NULL;
+}
+
+/* --- Errors --- */
+
+/* The first row that fits: `sys` 0 fits any. */
+static const struct {
+    enum error_kind kind;
+    int sys;
+    enum kafka_error code;
+} codes[] = {
+    {ERROR_INVALID, ERANGE, KAFKA_INVALID_TIMESTAMP},
+    {ERROR_INVALID, 0, KAFKA_INVALID_REQUEST},
+    {ERROR_NOT_FOUND, 0, KAFKA_UNKNOWN_TOPIC_OR_PARTITION},
+    {ERROR_EXISTS, 0, KAFKA_TOPIC_ALREADY_EXISTS},
+    {ERROR_CONFLICT, EPROTO, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER},
+    {ERROR_CONFLICT, ESTALE, KAFKA_INVALID_PRODUCER_EPOCH},
+    {ERROR_CONFLICT, 0, KAFKA_INVALID_REQUEST},
+    {ERROR_GONE, 0, KAFKA_OFFSET_OUT_OF_RANGE},
+    {ERROR_UNAUTHENTICATED, 0, KAFKA_TOPIC_AUTHORIZATION_FAILED},
+    {ERROR_DENIED, 0, KAFKA_TOPIC_AUTHORIZATION_FAILED},
+    {ERROR_LIMIT, EMSGSIZE, KAFKA_MESSAGE_TOO_LARGE},
+    {ERROR_LIMIT, ENOSPC, KAFKA_KAFKA_STORAGE_ERROR},
+    {ERROR_LIMIT, 0, KAFKA_POLICY_VIOLATION},
+    {ERROR_TIMEOUT, 0, KAFKA_REQUEST_TIMED_OUT},
+    {ERROR_UNAVAILABLE, 0, KAFKA_KAFKA_STORAGE_ERROR},
+    {ERROR_UNSUPPORTED, 0, KAFKA_UNSUPPORTED_VERSION},
+    {ERROR_CORRUPT, 0, KAFKA_CORRUPT_MESSAGE},
+    {ERROR_CANCELLED, 0, KAFKA_NOT_LEADER_OR_FOLLOWER},
+    {ERROR_SYSTEM, 0, KAFKA_KAFKA_STORAGE_ERROR},
+};
+
+int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code)
+{
+    request->door->metrics.errors += code != KAFKA_NONE;
+    return (int16_t)code;
+}
+
+int16_t kafka_refuse_error(struct kafka_request *request, const struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+        if (codes[i].kind == err->kind && (codes[i].sys == 0 || codes[i].sys == err->sys))
+            return kafka_refuse(request, codes[i].code);
+    return kafka_refuse(request, KAFKA_UNKNOWN_SERVER_ERROR);
+}
+
+/* --- What several handlers need --- */
+
+struct partition *kafka_find_partition(struct kafka_request *request, struct bytes topic, int32_t index)
+{
+    struct topic *found = topic_find(request->log, topic);
+    return found ? topic_partition(found, index) : NULL;
+}
+
+enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch)
+{
+    int32_t ours = partition_leader_epoch(partition);
+    if (epoch < 0 || epoch == ours)
+        return KAFKA_NONE;
+    return epoch < ours ? KAFKA_FENCED_LEADER_EPOCH : KAFKA_UNKNOWN_LEADER_EPOCH;
+}
+
+/* --- Opening and closing --- */
+
+static void on_accept(void *ctx, struct io_stream *stream)
+{
+    kafka_connection_open(ctx, stream);
+}
+
+struct kafka_door *kafka_door_open(struct io *io, struct log *log, const struct kafka_door_options *options,
+                                   struct error *err)
+{
+    struct kafka_door *door = NEW(struct kafka_door);
+    *door = (struct kafka_door){.io = io, .log = log, .options = *options};
+    list_init(&door->connections);
+    if (door->options.partition_count <= 0)
+        door->options.partition_count = 1;
+    if (!io_listen(io, &options->address, options->tls, on_accept, door, &door->listener, err)) {
+        error_wrap(err, "kafka door");
+        free(door);
+        return NULL;
+    }
+    if (options->advertised_host)
+        door->advertised_host = memory_string(bytes_of_string(options->advertised_host));
+    return door;
+}
+
+void kafka_door_close(struct kafka_door *door)
+{
+    if (!door)
+        return;
+    io_listener_close(door->listener);
+    kafka_connection_end_all(door);
+    free(door->advertised_host);
+    free(door);
+}
+
+struct io_address kafka_door_address(const struct kafka_door *door)
+{
+    return io_listener_address(door->listener);
+}
+
+void kafka_door_metrics(const struct kafka_door *door, struct kafka_door_metrics *out)
+{
+    *out = door->metrics;
+}

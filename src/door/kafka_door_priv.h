@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the handlers (kafka_*.c) see of a request. A handler gets the decoded body and answers once, now or later:
+ *
+ *     kafka_answer(request, response)                                 as soon as its turn comes
+ *     kafka_answer_when(request, response, lsn, LOG_SYNCED, failed)   once the log is on disk up to there
+ *     kafka_no_answer(request)                                        Produce with acks=0
+ *     kafka_drop(request, why)                                        ends the connection
+ *
+ * After any of them the request is not touched again. A handler that waits for something else sets request->cancel,
+ * which undoes the waiting when the connection ends first; kafka_answer() clears it. Everything that lives as long as
+ * the request is in request->arena, which has no maximum once the body is decoded.
+ */
+#ifndef DOOR_KAFKA_DOOR_PRIV_H
+#define DOOR_KAFKA_DOOR_PRIV_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "door/kafka_door.h"
+#include "io/stream.h"
+#include "wire/kafka_error.h"
+#include "wire/kafka_messages.h"
+
+enum {
+    KAFKA_NODE_ID = 0,
+    KAFKA_ANSWER_SIZE_MAX = 16 << 20,    /* of what is not records */
+    KAFKA_FETCH_SIZE_MAX = 16 << 20,     /* records in one answer: a reader that is slow holds no more */
+    KAFKA_CONNECTION_HELD_MAX = 8 << 20, /* frames of unanswered requests: above it nothing more is read */
+    KAFKA_DOOR_HELD_MAX = 512 << 20,     /* of all connections: who brings more is disconnected */
+    KAFKA_IDLE_MS = 600000,              /* as Kafka's connections.max.idle.ms */
+};
+
+struct kafka_connection;
+struct kafka_request;
+
+/* What keeps the records of an answer in memory until the peer has them. The request has one reference. */
+struct kafka_pin {
+    size_t refs;
+    void (*release)(struct kafka_pin *pin);
+};
+
+struct kafka_door {
+    struct io *io;
+    struct log *log;
+    struct kafka_door_options options;
+    char *advertised_host;
+    struct io_listener *listener;
+    struct list connections;
+    size_t held;
+    struct kafka_door_metrics metrics;
+};
+
+struct kafka_request {
+    struct kafka_connection *connection;
+    struct kafka_door *door;
+    struct log *log;
+    struct list link; /* in the connection's requests, in order of arrival */
+    struct kafka_request_header header;
+    struct bytes frame; /* all of it; the body's strings point in here */
+    size_t held;        /* bytes of the frame and of what it was decoded to, as the connection counts them */
+    struct arena arena;
+    void *body; /* struct kafka_<api>_request */
+
+    void (*cancel)(struct kafka_request *request);
+    void *state; /* the handler's */
+
+    /* kafka_answer_when(): */
+    struct log_waiter waiter;
+    void *response;
+    void (*failed)(struct kafka_request *request, void *response);
+
+    int16_t answer_version; /* the request's, but for KIP-511 */
+    bool answered;
+    struct buf out;
+    struct kafka_hole *holes;
+    struct kafka_pin *pin; /* NULL: no records */
+};
+
+/* --- Connections (kafka_connection.c) --- */
+void kafka_connection_open(struct kafka_door *door, struct io_stream *stream);
+void kafka_connection_end_all(struct kafka_door *door);
+
+/* `response` is in the request's arena: struct kafka_<api>_response. */
+void kafka_answer(struct kafka_request *request, const void *response);
+/* lsn 0: at once. If the disk fails first, `failed` puts that into the response. */
+void kafka_answer_when(struct kafka_request *request, void *response, uint64_t lsn, enum log_durability durability,
+                       void (*failed)(struct kafka_request *request, void *response));
+void kafka_no_answer(struct kafka_request *request);
+void kafka_drop(struct kafka_request *request, const char *why);
+
+/* Counts it, unless it is NONE, and returns it. */
+int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code);
+/* The table from error kinds to Kafka's codes; also counts. */
+int16_t kafka_refuse_error(struct kafka_request *request, const struct error *err);
+
+/* What clients connect to: as configured, or as this one did. In the request's arena. */
+struct bytes kafka_own_host(struct kafka_request *request);
+int32_t kafka_own_port(struct kafka_request *request);
+struct bytes kafka_peer_host(struct kafka_request *request); /* "/127.0.0.1" */
+
+/* NULL: no such. Internal topics are found by name too. */
+struct partition *kafka_find_partition(struct kafka_request *request, struct bytes topic, int32_t index);
+/* The client's idea of the leader epoch (-1: none) against ours: NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
+enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch);
+
+/* --- What is served --- */
+struct kafka_handler {
+    int16_t key;
+    void (*run)(struct kafka_request *request);
+};
+const struct kafka_handler *kafka_handlers(size_t *count);
+const struct kafka_handler *kafka_handler_find(int16_t key);
+
+void kafka_handle_produce(struct kafka_request *request);
+void kafka_handle_init_producer_id(struct kafka_request *request);
+void kafka_handle_fetch(struct kafka_request *request);
+void kafka_handle_list_offsets(struct kafka_request *request);
+void kafka_handle_offset_for_leader_epoch(struct kafka_request *request);
+void kafka_handle_api_versions(struct kafka_request *request);
+void kafka_handle_metadata(struct kafka_request *request);
+void kafka_handle_describe_cluster(struct kafka_request *request);
+void kafka_handle_find_coordinator(struct kafka_request *request);
+void kafka_handle_join_group(struct kafka_request *request);
+void kafka_handle_sync_group(struct kafka_request *request);
+void kafka_handle_heartbeat(struct kafka_request *request);
+void kafka_handle_leave_group(struct kafka_request *request);
+void kafka_handle_describe_groups(struct kafka_request *request);
+void kafka_handle_list_groups(struct kafka_request *request);
+void kafka_handle_delete_groups(struct kafka_request *request);
+void kafka_handle_offset_commit(struct kafka_request *request);
+void kafka_handle_offset_fetch(struct kafka_request *request);
+void kafka_handle_offset_delete(struct kafka_request *request);
+void kafka_handle_create_topics(struct kafka_request *request);
+void kafka_handle_delete_topics(struct kafka_request *request);
+void kafka_handle_create_partitions(struct kafka_request *request);
+void kafka_handle_describe_configs(struct kafka_request *request);
+void kafka_handle_alter_configs(struct kafka_request *request);
+void kafka_handle_incremental_alter_configs(struct kafka_request *request);
+
+#endif

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fetch. The records are slices of the log, which go to the socket without a copy. A fetch that finds less than
+ * min_bytes waits on its partitions, each of which tells when its high watermark moves, and on a timer of max_wait_ms;
+ * the one partition that moved is then read again, not all of them. A topic may be deleted meanwhile, so partitions are
+ * looked up by name each time.
+ *
+ * There are no fetch sessions (KIP-227): session id 0 in every answer says so, and every request is a full one.
+ */
+#include "base/memory.h"
+#include "door/kafka_door_priv.h"
+
+enum { FETCH_WAIT_MAX_MS = 300000, FETCH_SLICES_MAX = 4096, READ_COMMITTED = 1 };
+
+struct fetch_part {
+    struct fetch *fetch;
+    struct bytes topic;
+    uint8_t topic_id[16];
+    const struct kafka_fetch_request_partition *in;
+    struct kafka_fetch_response_partition *out;
+    struct log_slice *slice; /* NULL: nothing to read */
+    struct partition_waiter waiter;
+    bool waiting;
+};
+
+/* Everything but the pin, which outlives the request until the peer has the bytes, is in the request's arena. */
+struct fetch {
+    struct kafka_request *request;
+    struct kafka_fetch_response *response;
+    struct fetch_part *parts;
+    size_t part_count, slice_count;
+    int64_t size, size_max, size_min;
+    bool refused; /* some partition has an error: that is answered at once */
+    bool capped;  /* some partition has more than what was asked for at most */
+    bool parked;
+    struct io_timer timer;
+};
+
+/* --- Slices, and what keeps them while they are sent --- */
+
+static void slice_free(struct log_slice *slice)
+{
+    log_slice_release(slice);
+    free(slice);
+}
+
+struct fetch_pin {
+    struct kafka_pin pin;
+    size_t count;
+    struct log_slice *slices[];
+};
+
+static void fetch_pin_release(struct kafka_pin *pin)
+{
+    struct fetch_pin *self = CONTAINER_OF(pin, struct fetch_pin, pin);
+    for (size_t i = 0; i < self->count; i++)
+        slice_free(self->slices[i]);
+    free(self);
+}
+
+static void pin_slices(struct fetch *fetch)
+{
+    if (fetch->slice_count == 0)
+        return;
+    struct fetch_pin *self = memory_new(sizeof *self + fetch->slice_count * sizeof self->slices[0]);
+    self->pin = (struct kafka_pin){.refs = 1, .release = fetch_pin_release};
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        struct fetch_part *part = &fetch->parts[i];
+        struct log_slice *slice = TAKE(part->slice);
+        if (!slice)
+            continue;
+        self->slices[self->count++] = slice;
+        part->out->records = (struct kafka_record_set){slice->parts, slice->count, slice->size};
+    }
+    fetch->request->pin = &self->pin;
+}
+
+static void drop_slice(struct fetch_part *part)
+{
+    if (!part->slice)
+        return;
+    part->fetch->size -= (int64_t)part->slice->size;
+    part->fetch->slice_count--;
+    slice_free(TAKE(part->slice));
+}
+
+static void keep_slice(struct fetch_part *part, const struct log_slice *slice)
+{
+    part->slice = NEW(struct log_slice);
+    *part->slice = *slice;
+    part->fetch->slice_count++;
+    part->fetch->size += (int64_t)slice->size;
+    part->fetch->capped |= slice->next_offset < part->out->high_watermark;
+}
+
+/* --- Reading --- */
+
+static void refuse(struct fetch_part *part, int16_t code)
+{
+    drop_slice(part);
+    part->out->error_code = code;
+    part->out->high_watermark = -1;
+    part->out->last_stable_offset = -1;
+    part->out->log_start_offset = -1;
+    part->fetch->refused = true;
+}
+
+static struct partition *find(const struct fetch_part *part)
+{
+    struct topic *topic = topic_find(part->fetch->request->log, part->topic);
+    static const uint8_t any[16];
+    if (!topic || (memcmp(part->topic_id, any, sizeof any) != 0 && memcmp(part->topic_id, topic_id(topic), 16) != 0))
+        return NULL;
+    return topic_partition(topic, part->in->partition);
+}
+
+/* partition_read() gives at least one batch, however little is asked for (KIP-74). */
+static void read_slice(struct fetch_part *part, struct partition *partition)
+{
+    struct fetch *fetch = part->fetch;
+    struct log_slice slice;
+    struct error err;
+    int64_t left = fetch->size_max - fetch->size, wanted = part->in->partition_max_bytes;
+    if (left <= 0 || fetch->slice_count == FETCH_SLICES_MAX)
+        return;
+    size_t size_max = (size_t)(wanted < 0 ? 0 : wanted < left ? wanted : left);
+    if (!partition_read(partition, part->in->fetch_offset, size_max, &slice, &err))
+        refuse(part, kafka_refuse(fetch->request,
+                                  err.kind == ERROR_INVALID ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_KAFKA_STORAGE_ERROR));
+    else if (slice.count > 0)
+        keep_slice(part, &slice);
+    else
+        log_slice_release(&slice);
+}
+
+static void read_part(struct fetch_part *part)
+{
+    struct partition *partition = find(part);
+    drop_slice(part);
+    enum kafka_error code =
+        partition ? kafka_check_epoch(partition, part->in->current_leader_epoch) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (code) {
+        refuse(part, kafka_refuse(part->fetch->request, code));
+        return;
+    }
+    memcpy(part->topic_id, topic_id(partition_topic(partition)), sizeof part->topic_id);
+    part->out->high_watermark = part->out->last_stable_offset = partition_high_watermark(partition);
+    part->out->log_start_offset = partition_log_start_offset(partition);
+    /* Appended but not yet on disk: there, but not to be read before it is. */
+    if (part->in->fetch_offset <= part->out->high_watermark || part->in->fetch_offset > partition_end_offset(partition))
+        read_slice(part, partition);
+}
+
+/* --- Waiting and answering --- */
+
+static void stop_waiting(struct fetch *fetch)
+{
+    if (!fetch->parked)
+        return;
+    fetch->parked = false;
+    fetch->request->door->metrics.fetches_waiting--;
+    io_timer_stop(&fetch->timer);
+    for (size_t i = 0; i < fetch->part_count; i++)
+        if (fetch->parts[i].waiting)
+            partition_wait_cancel(&fetch->parts[i].waiter);
+}
+
+static void release(struct fetch *fetch)
+{
+    for (size_t i = 0; i < fetch->part_count; i++)
+        drop_slice(&fetch->parts[i]);
+}
+
+static void cancel(struct kafka_request *request)
+{
+    struct fetch *fetch = request->state;
+    stop_waiting(fetch);
+    release(fetch);
+}
+
+static void answer(struct fetch *fetch)
+{
+    stop_waiting(fetch);
+    pin_slices(fetch);
+    fetch->request->cancel = NULL;
+    kafka_answer(fetch->request, fetch->response);
+}
+
+static bool is_enough(const struct fetch *fetch)
+{
+    return fetch->refused || fetch->capped || fetch->size >= fetch->size_min;
+}
+
+static void wait_for(struct fetch_part *part);
+
+static void moved(void *ctx)
+{
+    struct fetch_part *part = ctx;
+    part->waiting = false;
+    read_part(part);
+    if (is_enough(part->fetch))
+        answer(part->fetch);
+    else
+        wait_for(part);
+}
+
+static void wait_for(struct fetch_part *part)
+{
+    struct partition *partition = find(part);
+    if (!partition)
+        return;
+    part->waiter = (struct partition_waiter){.run = moved, .ctx = part};
+    part->waiting = true;
+    int64_t offset = partition_high_watermark(partition);
+    partition_wait(partition, &part->waiter, offset > part->in->fetch_offset ? offset : part->in->fetch_offset);
+}
+
+static void timed_out(void *ctx)
+{
+    answer(ctx);
+}
+
+static void park(struct fetch *fetch, int32_t wait_ms)
+{
+    struct kafka_request *request = fetch->request;
+    fetch->parked = true;
+    request->state = fetch;
+    request->cancel = cancel;
+    request->door->metrics.fetches_waiting++;
+    for (size_t i = 0; i < fetch->part_count; i++)
+        wait_for(&fetch->parts[i]);
+    io_timer_init(request->door->io, &fetch->timer, timed_out, fetch);
+    io_timer_start(&fetch->timer, (uint64_t)(wait_ms < FETCH_WAIT_MAX_MS ? wait_ms : FETCH_WAIT_MAX_MS));
+}
+
+/* --- The request --- */
+
+static void prepare_partition(struct fetch *fetch, struct fetch_part *part, struct bytes topic,
+                              const struct kafka_fetch_request_partition *in,
+                              struct kafka_fetch_response_partition *out)
+{
+    const struct kafka_fetch_request *body = fetch->request->body;
+    static const struct bytes nothing[1];
+    *part = (struct fetch_part){.fetch = fetch, .topic = topic, .in = in, .out = out};
+    out->partition_index = in->partition;
+    out->high_watermark = -1;
+    out->records.parts = nothing; /* empty, not null: some clients stumble over null */
+    if (body->isolation_level == READ_COMMITTED)
+        out->aborted_transactions =
+            KAFKA_NEW_ARRAY(&fetch->request->arena, kafka_fetch_response_aborted_transaction, 1);
+}
+
+static void prepare(struct fetch *fetch)
+{
+    const struct kafka_fetch_request *body = fetch->request->body;
+    struct arena *arena = &fetch->request->arena;
+    struct kafka_fetch_response *response = fetch->response;
+    response->topics = KAFKA_NEW_ARRAY(arena, kafka_fetch_response_topic, body->topics_count);
+    response->topics_count = body->topics_count;
+    for (size_t i = 0; i < body->topics_count; i++)
+        fetch->part_count += body->topics[i].partitions_count;
+    struct fetch_part *part = fetch->parts = arena_alloc_array(arena, fetch->part_count, sizeof *part);
+    for (size_t i = 0; i < body->topics_count; i++) {
+        const struct kafka_fetch_request_topic *in = &body->topics[i];
+        struct kafka_fetch_response_topic *out = &response->topics[i];
+        out->topic = in->topic;
+        out->partitions = KAFKA_NEW_ARRAY(arena, kafka_fetch_response_partition, in->partitions_count);
+        out->partitions_count = in->partitions_count;
+        for (size_t p = 0; p < in->partitions_count; p++)
+            prepare_partition(fetch, part++, in->topic, &in->partitions[p], &out->partitions[p]);
+    }
+}
+
+void kafka_handle_fetch(struct kafka_request *request)
+{
+    const struct kafka_fetch_request *body = request->body;
+    struct fetch *fetch = ARENA_NEW(&request->arena, struct fetch);
+    *fetch = (struct fetch){
+        .request = request,
+        .response = KAFKA_NEW(&request->arena, kafka_fetch_response),
+        .size_max = body->max_bytes < 1                      ? 1
+                    : body->max_bytes < KAFKA_FETCH_SIZE_MAX ? body->max_bytes
+                                                             : KAFKA_FETCH_SIZE_MAX,
+        .size_min = body->min_bytes,
+    };
+    if (body->session_id != 0) {
+        fetch->response->error_code = kafka_refuse(request, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+        kafka_answer(request, fetch->response);
+        return;
+    }
+    prepare(fetch);
+    for (size_t i = 0; i < fetch->part_count; i++)
+        read_part(&fetch->parts[i]);
+    if (is_enough(fetch) || body->max_wait_ms <= 0)
+        answer(fetch);
+    else
+        park(fetch, body->max_wait_ms);
+}

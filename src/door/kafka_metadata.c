@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a client asks to find its way: ApiVersions, Metadata (which also makes topics), DescribeCluster,
+ * FindCoordinator. The answer to where is always: here. */
+#include <ctype.h>
+
+#include "base/memory.h"
+#include "door/kafka_door_priv.h"
+
+enum {
+    ENDPOINT_BROKERS = 1,
+    KEY_TYPE_GROUP = 0,
+    /* Bit sets of Kafka's ACL operations: what may be done where nothing is forbidden. */
+    TOPIC_OPERATIONS = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
+    CLUSTER_OPERATIONS = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
+};
+
+/* --- ApiVersions --- */
+
+/* KIP-511: [A-Za-z0-9](?:[A-Za-z0-9\-.]*[A-Za-z0-9])? */
+static bool is_software_name(struct bytes name)
+{
+    for (size_t i = 0; i < name.size; i++)
+        if (!isalnum(name.data[i]) && ((name.data[i] != '-' && name.data[i] != '.') || i == 0 || i == name.size - 1))
+            return false;
+    return name.size > 0;
+}
+
+void kafka_handle_api_versions(struct kafka_request *request)
+{
+    const struct kafka_api_versions_request *body = request->body;
+    struct kafka_api_versions_response *response = KAFKA_NEW(&request->arena, kafka_api_versions_response);
+    if (request->header.api_version >= 3 &&
+        (!is_software_name(body->client_software_name) || !is_software_name(body->client_software_version))) {
+        response->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+        kafka_answer(request, response);
+        return;
+    }
+    size_t count;
+    const struct kafka_handler *handlers = kafka_handlers(&count);
+    response->api_keys = KAFKA_NEW_ARRAY(&request->arena, kafka_api_versions_response_api_key, count);
+    response->api_keys_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct kafka_api *api = kafka_api_find(handlers[i].key);
+        response->api_keys[i].api_key = api->key;
+        response->api_keys[i].min_version = api->version_min;
+        response->api_keys[i].max_version = api->version_max;
+    }
+    kafka_answer(request, response);
+}
+
+/* --- Metadata --- */
+
+static void describe_partitions(struct arena *arena, struct topic *topic, struct kafka_metadata_response_topic *out)
+{
+    size_t count = (size_t)topic_partition_count(topic);
+    out->partitions = KAFKA_NEW_ARRAY(arena, kafka_metadata_response_partition, count);
+    out->partitions_count = count;
+    int32_t *nodes = ARENA_NEW(arena, int32_t); /* all of them: this one */
+    *nodes = KAFKA_NODE_ID;
+    for (size_t i = 0; i < count; i++) {
+        struct kafka_metadata_response_partition *partition = &out->partitions[i];
+        partition->partition_index = (int32_t)i;
+        partition->leader_id = KAFKA_NODE_ID;
+        partition->leader_epoch = partition_leader_epoch(topic_partition(topic, (int32_t)i));
+        partition->replica_nodes = partition->isr_nodes = nodes;
+        partition->replica_nodes_count = partition->isr_nodes_count = 1;
+    }
+}
+
+static void describe_topic(struct kafka_request *request, struct topic *topic,
+                           struct kafka_metadata_response_topic *out)
+{
+    const struct kafka_metadata_request *body = request->body;
+    out->name = topic_name(topic);
+    memcpy(out->topic_id, topic_id(topic), sizeof out->topic_id);
+    out->is_internal = topic_internal(topic);
+    if (body->include_topic_authorized_operations)
+        out->topic_authorized_operations = TOPIC_OPERATIONS;
+    describe_partitions(&request->arena, topic, out);
+}
+
+/* NULL: it is not there and was not made; out has the error. */
+static struct topic *find_or_create(struct kafka_request *request, struct bytes name, uint64_t *lsn_max,
+                                    struct kafka_metadata_response_topic *out)
+{
+    const struct kafka_metadata_request *body = request->body;
+    struct topic *topic = topic_find(request->log, name);
+    struct topic_spec spec = {.name = name, .partition_count = request->door->options.partition_count};
+    struct error err;
+    uint64_t lsn;
+    if (topic)
+        return topic;
+    out->name = name;
+    if (!topic_check(request->log, &spec, &err)) {
+        out->error_code = kafka_refuse(request, err.kind == ERROR_INVALID ? KAFKA_INVALID_TOPIC_EXCEPTION
+                                                                          : KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+        return NULL;
+    }
+    if (!body->allow_auto_topic_creation || request->door->options.no_auto_create) {
+        out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+        return NULL;
+    }
+    if (!topic_create(request->log, &spec, &topic, &lsn, &err)) {
+        out->error_code = kafka_refuse(request, KAFKA_LEADER_NOT_AVAILABLE); /* disk full: retriable */
+        return NULL;
+    }
+    *lsn_max = lsn > *lsn_max ? lsn : *lsn_max;
+    return topic;
+}
+
+static void describe_named(struct kafka_request *request, struct kafka_metadata_response *response, uint64_t *lsn)
+{
+    const struct kafka_metadata_request *body = request->body;
+    static const uint8_t no_id[16];
+    response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, body->topics_count);
+    response->topics_count = body->topics_count;
+    for (size_t i = 0; i < body->topics_count; i++) {
+        const struct kafka_metadata_request_topic *in = &body->topics[i];
+        struct kafka_metadata_response_topic *out = &response->topics[i];
+        struct topic *topic;
+        if (!in->name.data && memcmp(in->topic_id, no_id, sizeof no_id) != 0) {
+            topic = topic_find_by_id(request->log, in->topic_id);
+            memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
+            if (!topic)
+                out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_ID);
+        } else
+            topic = find_or_create(request, in->name, lsn, out);
+        if (topic)
+            describe_topic(request, topic, out);
+    }
+}
+
+static void describe_all(struct kafka_request *request, struct kafka_metadata_response *response)
+{
+    size_t count = 0;
+    for (struct topic *topic = topic_first(request->log); topic; topic = topic_next(request->log, topic))
+        count += !topic_internal(topic);
+    response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, count);
+    for (struct topic *topic = topic_first(request->log); topic; topic = topic_next(request->log, topic))
+        if (!topic_internal(topic))
+            describe_topic(request, topic, &response->topics[response->topics_count++]);
+}
+
+/* The disk failed while a topic was made: say that it is not there yet. */
+static void metadata_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_metadata_response *response = ctx;
+    for (size_t i = 0; i < response->topics_count; i++)
+        response->topics[i].error_code = kafka_refuse(request, KAFKA_LEADER_NOT_AVAILABLE);
+}
+
+void kafka_handle_metadata(struct kafka_request *request)
+{
+    const struct kafka_metadata_request *body = request->body;
+    struct arena *arena = &request->arena;
+    struct kafka_metadata_response *response = KAFKA_NEW(arena, kafka_metadata_response);
+    uint64_t lsn = 0;
+    response->brokers = KAFKA_NEW_ARRAY(arena, kafka_metadata_response_broker, 1);
+    response->brokers_count = 1;
+    response->brokers[0].node_id = KAFKA_NODE_ID;
+    response->brokers[0].host = kafka_own_host(request);
+    response->brokers[0].port = kafka_own_port(request);
+    response->cluster_id = bytes_of_string(log_cluster_id(request->log));
+    response->controller_id = KAFKA_NODE_ID;
+    if (body->include_cluster_authorized_operations)
+        response->cluster_authorized_operations = CLUSTER_OPERATIONS;
+    /* All topics are null since version 1, and an empty list in version 0. */
+    if (!body->topics || (request->header.api_version == 0 && body->topics_count == 0))
+        describe_all(request, response);
+    else
+        describe_named(request, response, &lsn);
+    kafka_answer_when(request, response, lsn, LOG_SYNCED, metadata_failed);
+}
+
+/* --- DescribeCluster --- */
+
+void kafka_handle_describe_cluster(struct kafka_request *request)
+{
+    const struct kafka_describe_cluster_request *body = request->body;
+    struct arena *arena = &request->arena;
+    struct kafka_describe_cluster_response *response = KAFKA_NEW(arena, kafka_describe_cluster_response);
+    response->endpoint_type = body->endpoint_type;
+    response->cluster_id = bytes_of_string(log_cluster_id(request->log));
+    response->controller_id = KAFKA_NODE_ID;
+    if (body->endpoint_type != ENDPOINT_BROKERS) {
+        response->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+        response->error_message = BYTES_LITERAL("only brokers can be described");
+        kafka_answer(request, response);
+        return;
+    }
+    response->brokers = KAFKA_NEW_ARRAY(arena, kafka_describe_cluster_response_broker, 1);
+    response->brokers_count = 1;
+    response->brokers[0].broker_id = KAFKA_NODE_ID;
+    response->brokers[0].host = kafka_own_host(request);
+    response->brokers[0].port = kafka_own_port(request);
+    if (body->include_cluster_authorized_operations)
+        response->cluster_authorized_operations = CLUSTER_OPERATIONS;
+    kafka_answer(request, response);
+}
+
+/* --- FindCoordinator --- */
+
+/* Of groups only: transactions (key type 1) and share groups (2) are not served. */
+static enum kafka_error check_key(int8_t key_type, const char **message)
+{
+    *message = key_type == KEY_TYPE_GROUP ? NULL : "only consumer groups have a coordinator here";
+    return key_type == KEY_TYPE_GROUP ? KAFKA_NONE : KAFKA_UNSUPPORTED_VERSION;
+}
+
+void kafka_handle_find_coordinator(struct kafka_request *request)
+{
+    const struct kafka_find_coordinator_request *body = request->body;
+    struct arena *arena = &request->arena;
+    struct kafka_find_coordinator_response *response = KAFKA_NEW(arena, kafka_find_coordinator_response);
+    const char *message;
+    enum kafka_error code = check_key(body->key_type, &message);
+    struct bytes host = code ? BYTES_NULL : kafka_own_host(request);
+    int32_t port = code ? -1 : kafka_own_port(request), node_id = code ? -1 : KAFKA_NODE_ID;
+    if (code)
+        kafka_refuse(request, code);
+    response->error_code = (int16_t)code;
+    response->error_message = bytes_of_string(message);
+    response->node_id = node_id;
+    response->host = host;
+    response->port = port;
+    response->coordinators =
+        KAFKA_NEW_ARRAY(arena, kafka_find_coordinator_response_coordinator, body->coordinator_keys_count);
+    response->coordinators_count = body->coordinator_keys_count;
+    for (size_t i = 0; i < body->coordinator_keys_count; i++)
+        response->coordinators[i] =
+            (struct kafka_find_coordinator_response_coordinator){.key = body->coordinator_keys[i],
+                                                                 .node_id = node_id,
+                                                                 .host = host,
+                                                                 .port = port,
+                                                                 .error_code = (int16_t)code,
+                                                                 .error_message = bytes_of_string(message)};
+    kafka_answer(request, response);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Produce and InitProducerId. Each partition of a request is an append of its own, so that what is wrong with one does
+ * not refuse the others; the log checks the batch. acks=all waits until the last of them is on disk, acks=1 until the
+ * kernel has it.
+ */
+#include <errno.h>
+
+#include "base/memory.h"
+#include "door/kafka_door_priv.h"
+#include "wire/kafka_batch.h"
+
+enum { ACKS_ALL = -1, VERSION_OF_V2_BATCHES = 3, VERSION_OF_ZSTD = 7 };
+
+static struct bytes records_of(const struct kafka_record_set *records)
+{
+    return records->count ? records->parts[0] : BYTES_NULL;
+}
+
+static void refuse(struct kafka_request *request, struct kafka_produce_response_partition *out, enum kafka_error code,
+                   const char *message)
+{
+    out->error_code = kafka_refuse(request, code);
+    out->error_message = bytes_of_string(arena_string(&request->arena, bytes_of_string(message)));
+    out->base_offset = -1;
+}
+
+/* What the log's errors mean here. */
+static void refuse_append(struct kafka_request *request, struct kafka_produce_response_partition *out,
+                          const struct error *err)
+{
+    struct kafka_door_metrics *metrics = &request->door->metrics;
+    if (err->kind == ERROR_CORRUPT)
+        metrics->batches_corrupt++;
+    else
+        metrics->batches_refused++;
+    out->error_code = kafka_refuse_error(request, err);
+    if (err->kind == ERROR_INVALID && err->sys == 0)
+        out->error_code = KAFKA_INVALID_RECORD;
+    out->error_message = bytes_of_string(arena_string(&request->arena, bytes_of_string(err->message)));
+    out->base_offset = -1;
+}
+
+/* Of what a batch's header says. The rest is the log's to check. */
+static enum kafka_error check_batch(const struct kafka_request *request, const struct kafka_batch *batch,
+                                    const char **message)
+{
+    if (request->header.api_version < VERSION_OF_ZSTD && kafka_batch_codec(batch) == KAFKA_CODEC_ZSTD) {
+        *message = "zstd needs Produce version 7";
+        return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    }
+    if (batch->attributes & KAFKA_BATCH_TRANSACTIONAL) {
+        *message = "transactions are not supported";
+        return KAFKA_INVALID_TXN_STATE;
+    }
+    return KAFKA_NONE;
+}
+
+static bool parse_batch(struct kafka_request *request, struct bytes records, struct kafka_batch *batch,
+                        struct kafka_produce_response_partition *out)
+{
+    struct error err;
+    struct bytes rest = records;
+    const char *message = NULL;
+    if (kafka_batch_parse(&rest, batch, &err)) {
+        enum kafka_error code = check_batch(request, batch, &message);
+        if (code)
+            refuse(request, out, code, message);
+        return !code;
+    }
+    refuse_append(request, out, &err);
+    if (err.kind == ERROR_UNSUPPORTED)
+        out->error_code = KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT;
+    return false;
+}
+
+static void append(struct kafka_request *request, struct partition *partition, struct bytes records,
+                   struct kafka_produce_response_partition *out, uint64_t *lsn_max)
+{
+    struct append append = {.partition = partition, .batch = records};
+    struct kafka_batch batch;
+    struct error err;
+    uint64_t lsn;
+    if (!parse_batch(request, records, &batch, out))
+        return;
+    if (!log_append(request->log, &append, 1, &lsn, &err)) {
+        refuse_append(request, out, &err);
+        return;
+    }
+    struct bytes type = topic_config(partition_topic(partition), BYTES_LITERAL("message.timestamp.type"));
+    if (bytes_equal_string(type, "LogAppendTime"))
+        out->log_append_time_ms = io_wall_ms(request->door->io);
+    out->base_offset = append.base_offset;
+    out->log_start_offset = partition_log_start_offset(partition);
+    *lsn_max = lsn > *lsn_max ? lsn : *lsn_max;
+    if (!append.duplicate)
+        request->door->metrics.records_in += (uint64_t)batch.record_count;
+}
+
+static void produce_partition(struct kafka_request *request, struct topic *topic,
+                              const struct kafka_produce_request_partition *in,
+                              struct kafka_produce_response_partition *out, uint64_t *lsn)
+{
+    const struct kafka_produce_request *body = request->body;
+    struct partition *partition = topic ? topic_partition(topic, in->index) : NULL;
+    out->index = in->index;
+    if (request->header.api_version < VERSION_OF_V2_BATCHES)
+        refuse(request, out, KAFKA_UNSUPPORTED_VERSION, "Produce before version 3");
+    else if (body->acks < ACKS_ALL || body->acks > 1)
+        refuse(request, out, KAFKA_INVALID_REQUIRED_ACKS, "acks must be -1, 0 or 1");
+    else if (!partition)
+        refuse(request, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "no such topic or partition");
+    else
+        append(request, partition, records_of(&in->records), out, lsn);
+}
+
+/* The disk failed between append and sync: nobody knows what is on it. */
+static void produce_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_produce_response *response = ctx;
+    for (size_t i = 0; i < response->topics_count; i++)
+        for (size_t p = 0; p < response->topics[i].partitions_count; p++)
+            if (!response->topics[i].partitions[p].error_code)
+                refuse(request, &response->topics[i].partitions[p], KAFKA_KAFKA_STORAGE_ERROR, "the disk failed");
+}
+
+static bool any_refused(const struct kafka_produce_response *response)
+{
+    for (size_t i = 0; i < response->topics_count; i++)
+        for (size_t p = 0; p < response->topics[i].partitions_count; p++)
+            if (response->topics[i].partitions[p].error_code)
+                return true;
+    return false;
+}
+
+void kafka_handle_produce(struct kafka_request *request)
+{
+    const struct kafka_produce_request *body = request->body;
+    struct arena *arena = &request->arena;
+    struct kafka_produce_response *response = KAFKA_NEW(arena, kafka_produce_response);
+    uint64_t lsn = 0;
+    response->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_response_topic, body->topics_count);
+    response->topics_count = body->topics_count;
+    for (size_t i = 0; i < body->topics_count; i++) {
+        const struct kafka_produce_request_topic *in = &body->topics[i];
+        struct kafka_produce_response_topic *out = &response->topics[i];
+        struct topic *topic = topic_find(request->log, in->name);
+        out->name = in->name;
+        out->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_response_partition, in->partitions_count);
+        out->partitions_count = in->partitions_count;
+        for (size_t p = 0; p < in->partitions_count; p++)
+            produce_partition(request, topic, &in->partitions[p], &out->partitions[p], &lsn);
+    }
+    if (body->acks != 0)
+        kafka_answer_when(request, response, lsn, body->acks == 1 ? LOG_WRITTEN : LOG_SYNCED, produce_failed);
+    else if (any_refused(response))
+        kafka_drop(request, "a batch that was sent with acks=0 could not be appended");
+    else
+        kafka_no_answer(request);
+}
+
+/* --- InitProducerId --- */
+
+static void init_producer_id_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_init_producer_id_response *response = ctx;
+    response->error_code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE);
+}
+
+/* A producer without transactions gets a fresh id each time it asks, with epoch 0. */
+void kafka_handle_init_producer_id(struct kafka_request *request)
+{
+    const struct kafka_init_producer_id_request *body = request->body;
+    struct kafka_init_producer_id_response *response = KAFKA_NEW(&request->arena, kafka_init_producer_id_response);
+    struct error err;
+    uint64_t lsn = 0;
+    response->producer_epoch = -1;
+    if (body->transactional_id.data)
+        response->error_code = kafka_refuse(request, KAFKA_UNSUPPORTED_VERSION);
+    else if (!log_new_producer_id(request->log, &response->producer_id, &lsn, &err))
+        response->error_code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    else
+        response->producer_epoch = 0;
+    kafka_answer_when(request, response, lsn, LOG_SYNCED, init_producer_id_failed);
+}

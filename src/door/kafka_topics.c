@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CreateTopics, DeleteTopics, CreatePartitions. Each topic of a request succeeds or fails on its own; the answer waits
+ * until what was done is on disk. There is one node, so the only replication factor is 1 and the only assignment [0].
+ */
+#include "base/limits.h"
+#include "base/memory.h"
+#include "door/kafka_configs.h"
+#include "door/kafka_door_priv.h"
+
+enum { BROKER_DEFAULT = -1 };
+
+static struct bytes message_of(struct kafka_request *request, const struct error *err)
+{
+    return bytes_of_string(arena_string(&request->arena, bytes_of_string(err->message)));
+}
+
+static void note_lsn(uint64_t *lsn_max, uint64_t lsn)
+{
+    *lsn_max = lsn > *lsn_max ? lsn : *lsn_max;
+}
+
+/* --- CreateTopics --- */
+
+static bool fail(struct error *err, enum kafka_error *code, enum kafka_error is, const char *message)
+{
+    *code = is;
+    return error_set(err, ERROR_INVALID, "%s", message);
+}
+
+static bool check_assignments(const struct kafka_create_topics_request_topic *in, enum kafka_error *code,
+                              struct error *err)
+{
+    if (in->assignments_count == 0)
+        return true;
+    if (in->num_partitions != BROKER_DEFAULT || in->replication_factor != BROKER_DEFAULT)
+        return fail(err, code, KAFKA_INVALID_REQUEST, "a count and an assignment of partitions exclude each other");
+    for (size_t i = 0; i < in->assignments_count; i++) {
+        const struct kafka_create_topics_request_assignment *assignment = &in->assignments[i];
+        if (assignment->partition_index != (int32_t)i || assignment->broker_ids_count != 1 ||
+            assignment->broker_ids[0] != KAFKA_NODE_ID)
+            return fail(err, code, KAFKA_INVALID_REPLICA_ASSIGNMENT,
+                        "there is one node, 0; partitions are assigned to it in order");
+    }
+    return true;
+}
+
+static bool check_topic(const struct kafka_create_topics_request *body, size_t at, enum kafka_error *code,
+                        struct error *err)
+{
+    const struct kafka_create_topics_request_topic *in = &body->topics[at];
+    for (size_t i = 0; i < body->topics_count; i++)
+        if (i != at && bytes_equal(body->topics[i].name, in->name))
+            return fail(err, code, KAFKA_INVALID_REQUEST, "the topic is in the request twice");
+    if (in->num_partitions == 0 || in->num_partitions < BROKER_DEFAULT)
+        return fail(err, code, KAFKA_INVALID_PARTITIONS, "a topic has 1 partition or more");
+    if (in->replication_factor != BROKER_DEFAULT && in->replication_factor != 1)
+        return fail(err, code, KAFKA_INVALID_REPLICATION_FACTOR, "there is one node: the replication factor is 1");
+    return check_assignments(in, code, err);
+}
+
+static int32_t partition_count_of(const struct kafka_request *request,
+                                  const struct kafka_create_topics_request_topic *in)
+{
+    if (in->assignments_count > 0)
+        return in->assignments_count > INT32_MAX ? INT32_MAX : (int32_t)in->assignments_count;
+    return in->num_partitions == BROKER_DEFAULT ? request->door->options.partition_count : in->num_partitions;
+}
+
+/* What topic_check() or topic_create() found wrong: Kafka has a code for each part of the specification. */
+static enum kafka_error code_of_spec(struct kafka_request *request, const struct topic_spec *spec,
+                                     const struct error *err)
+{
+    struct topic_spec bare = {.name = spec->name, .partition_count = 1};
+    struct error ignored;
+    if (err->kind == ERROR_EXISTS)
+        return KAFKA_TOPIC_ALREADY_EXISTS;
+    if (err->kind != ERROR_INVALID && err->kind != ERROR_LIMIT)
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    if (err->sys)
+        return KAFKA_KAFKA_STORAGE_ERROR; /* the journal is full */
+    if (!topic_check(request->log, &bare, &ignored))
+        return err->kind == ERROR_LIMIT ? KAFKA_POLICY_VIOLATION : KAFKA_INVALID_TOPIC_EXCEPTION;
+    bare.partition_count = spec->partition_count;
+    return topic_check(request->log, &bare, &ignored) ? KAFKA_INVALID_CONFIG : KAFKA_INVALID_PARTITIONS;
+}
+
+static void create_topic(struct kafka_request *request, const struct kafka_create_topics_request_topic *in,
+                         struct kafka_create_topics_response_topic *out, uint64_t *lsn_max)
+{
+    const struct kafka_create_topics_request *body = request->body;
+    struct topic_config_entry *configs = arena_alloc_array(&request->arena, in->configs_count, sizeof *configs);
+    struct topic_spec spec = {.name = in->name,
+                              .partition_count = partition_count_of(request, in),
+                              .configs = configs,
+                              .config_count = in->configs_count};
+    struct topic *topic = NULL;
+    struct error err;
+    uint64_t lsn = 0;
+    for (size_t i = 0; i < in->configs_count; i++)
+        configs[i] = (struct topic_config_entry){in->configs[i].name, in->configs[i].value};
+    bool done = body->validate_only ? topic_check(request->log, &spec, &err)
+                                    : topic_create(request->log, &spec, &topic, &lsn, &err);
+    if (!done) {
+        out->error_code = kafka_refuse(request, code_of_spec(request, &spec, &err));
+        out->error_message = message_of(request, &err);
+        return;
+    }
+    note_lsn(lsn_max, lsn);
+    out->num_partitions = spec.partition_count;
+    out->replication_factor = 1;
+    if (topic)
+        memcpy(out->topic_id, topic_id(topic), sizeof out->topic_id);
+    kafka_configs_of_new_topic(&request->arena, &spec, &out->configs, &out->configs_count);
+}
+
+static void create_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_create_topics_response *response = ctx;
+    for (size_t i = 0; i < response->topics_count; i++)
+        response->topics[i].error_code = kafka_refuse(request, KAFKA_KAFKA_STORAGE_ERROR);
+}
+
+void kafka_handle_create_topics(struct kafka_request *request)
+{
+    const struct kafka_create_topics_request *body = request->body;
+    struct kafka_create_topics_response *response = KAFKA_NEW(&request->arena, kafka_create_topics_response);
+    uint64_t lsn = 0;
+    response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_create_topics_response_topic, body->topics_count);
+    response->topics_count = body->topics_count;
+    for (size_t i = 0; i < body->topics_count; i++) {
+        struct kafka_create_topics_response_topic *out = &response->topics[i];
+        enum kafka_error code;
+        struct error err;
+        out->name = body->topics[i].name;
+        if (check_topic(body, i, &code, &err)) {
+            create_topic(request, &body->topics[i], out, &lsn);
+        } else {
+            out->error_code = kafka_refuse(request, code);
+            out->error_message = message_of(request, &err);
+        }
+    }
+    kafka_answer_when(request, response, lsn, LOG_SYNCED, create_failed);
+}
+
+/* --- DeleteTopics --- */
+
+static void delete_topic(struct kafka_request *request, struct topic *topic, enum kafka_error unknown,
+                         struct kafka_delete_topics_response_result *out, uint64_t *lsn_max)
+{
+    struct error err;
+    uint64_t lsn;
+    if (!topic) {
+        out->error_code = kafka_refuse(request, unknown);
+        out->error_message = BYTES_LITERAL("no such topic");
+        return;
+    }
+    memcpy(out->topic_id, topic_id(topic), sizeof out->topic_id);
+    out->name = arena_copy(&request->arena, topic_name(topic));
+    if (topic_internal(topic)) {
+        out->error_code = kafka_refuse(request, KAFKA_INVALID_TOPIC_EXCEPTION);
+        out->error_message = BYTES_LITERAL("the topic is evoke's own");
+    } else if (topic_delete(request->log, topic, &lsn, &err)) {
+        note_lsn(lsn_max, lsn);
+    } else {
+        out->error_code = kafka_refuse_error(request, &err);
+        out->error_message = message_of(request, &err);
+    }
+}
+
+static void delete_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_delete_topics_response *response = ctx;
+    for (size_t i = 0; i < response->results_count; i++)
+        response->results[i].error_code = kafka_refuse(request, KAFKA_KAFKA_STORAGE_ERROR);
+}
+
+void kafka_handle_delete_topics(struct kafka_request *request)
+{
+    const struct kafka_delete_topics_request *body = request->body;
+    struct kafka_delete_topics_response *response = KAFKA_NEW(&request->arena, kafka_delete_topics_response);
+    size_t count = body->topics_count + body->topic_names_count; /* one of them, by version */
+    uint64_t lsn = 0;
+    response->results = KAFKA_NEW_ARRAY(&request->arena, kafka_delete_topics_response_result, count);
+    response->results_count = count;
+    struct kafka_delete_topics_response_result *out = response->results;
+    for (size_t i = 0; i < body->topic_names_count; i++, out++) {
+        out->name = body->topic_names[i];
+        delete_topic(request, topic_find(request->log, out->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
+    }
+    for (size_t i = 0; i < body->topics_count; i++, out++) {
+        const struct kafka_delete_topics_request_topic *in = &body->topics[i];
+        out->name = in->name;
+        memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
+        if (in->name.data)
+            delete_topic(request, topic_find(request->log, in->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
+        else
+            delete_topic(request, topic_find_by_id(request->log, in->topic_id), KAFKA_UNKNOWN_TOPIC_ID, out, &lsn);
+    }
+    kafka_answer_when(request, response, lsn, LOG_SYNCED, delete_failed);
+}
+
+/* --- CreatePartitions --- */
+
+static bool check_growth(const struct topic *topic, const struct kafka_create_partitions_request_topic *in,
+                         enum kafka_error *code, struct error *err)
+{
+    if (!topic)
+        return fail(err, code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "no such topic");
+    if (topic_internal(topic))
+        return fail(err, code, KAFKA_INVALID_TOPIC_EXCEPTION, "the topic is evoke's own");
+    *code = KAFKA_INVALID_PARTITIONS;
+    if (in->count <= topic_partition_count(topic))
+        return error_set(err, ERROR_INVALID, "the topic has %d partitions already", topic_partition_count(topic));
+    if (in->count > LIMIT_PARTITIONS_PER_TOPIC)
+        return error_set(err, ERROR_INVALID, "a topic has at most %d partitions", (int)LIMIT_PARTITIONS_PER_TOPIC);
+    for (size_t i = 0; i < in->assignments_count; i++)
+        if (in->assignments[i].broker_ids_count != 1 || in->assignments[i].broker_ids[0] != KAFKA_NODE_ID)
+            return fail(err, code, KAFKA_INVALID_REPLICA_ASSIGNMENT, "there is one node, 0");
+    return true;
+}
+
+static void add_partitions(struct kafka_request *request, const struct kafka_create_partitions_request_topic *in,
+                           struct kafka_create_partitions_response_result *out, uint64_t *lsn_max)
+{
+    const struct kafka_create_partitions_request *body = request->body;
+    struct topic *topic = topic_find(request->log, in->name);
+    enum kafka_error code = KAFKA_NONE;
+    struct error err;
+    uint64_t lsn;
+    out->name = in->name;
+    if (!check_growth(topic, in, &code, &err)) {
+        out->error_code = kafka_refuse(request, code);
+        out->error_message = message_of(request, &err);
+    } else if (body->validate_only) {
+        return;
+    } else if (topic_add_partitions(request->log, topic, in->count, &lsn, &err)) {
+        note_lsn(lsn_max, lsn);
+    } else {
+        out->error_code = kafka_refuse_error(request, &err);
+        out->error_message = message_of(request, &err);
+    }
+}
+
+static void add_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_create_partitions_response *response = ctx;
+    for (size_t i = 0; i < response->results_count; i++)
+        response->results[i].error_code = kafka_refuse(request, KAFKA_KAFKA_STORAGE_ERROR);
+}
+
+void kafka_handle_create_partitions(struct kafka_request *request)
+{
+    const struct kafka_create_partitions_request *body = request->body;
+    struct kafka_create_partitions_response *response = KAFKA_NEW(&request->arena, kafka_create_partitions_response);
+    uint64_t lsn = 0;
+    response->results = KAFKA_NEW_ARRAY(&request->arena, kafka_create_partitions_response_result, body->topics_count);
+    response->results_count = body->topics_count;
+    for (size_t i = 0; i < body->topics_count; i++)
+        add_partitions(request, &body->topics[i], &response->results[i], &lsn);
+    kafka_answer_when(request, response, lsn, LOG_SYNCED, add_failed);
+}
