@@ -329,7 +329,7 @@ static struct json *merge_parts(const struct kind *kind, struct json *given, con
         if (flags & API_STATUS)
             carry(next, given, "status");
         else
-            json_set_at(next, "spec.finalizers", json_ref(json_at(given, "spec.finalizers")));
+            carry(json_get(next, "spec"), json_get(given, "spec"), "finalizers");
         json_unref(given);
         return next;
     }
