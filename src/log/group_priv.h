@@ -4,6 +4,7 @@
 #define LOG_GROUP_PRIV_H
 
 #include "base/map.h"
+#include "log/coordinator.h"
 #include "log/group.h"
 #include "log/group_records.h"
 #include "log/log_priv.h"
@@ -22,10 +23,58 @@ struct group_offset {
     uint8_t metadata[];
 };
 
+enum group_state { GROUP_EMPTY, GROUP_PREPARING_REBALANCE, GROUP_COMPLETING_REBALANCE, GROUP_STABLE };
+
+struct group_protocol {
+    struct bytes name, metadata; /* in the member's `protocol_memory` */
+};
+
+struct group_member {
+    struct list link; /* in group->members */
+    struct group *group;
+    struct bytes id, group_instance_id, client_id, client_host; /* copies */
+    struct group_protocol *protocols;
+    size_t protocol_count;
+    uint8_t *protocol_memory;
+    struct bytes assignment; /* a copy; null: none yet */
+    int32_t session_timeout_ms, rebalance_timeout_ms;
+    bool is_new;                   /* has never finished a rebalance */
+    bool awaiting_join;            /* it has joined this rebalance; also when its connection is gone */
+    bool sync_pending;             /* it has not sent SyncGroup in this generation */
+    struct coordinator_join *join; /* parked; NULL: none, or gone */
+    struct coordinator_sync *sync;
+    struct io_timer session;
+    struct log_waiter renamed; /* a static member's new id is being synced; then its join is answered: */
+    struct bytes renamed_leader;
+    bool renamed_skips_assignment;
+};
+
+/* Has been told its id (MEMBER_ID_REQUIRED) and is to come back with it. */
+struct group_pending_member {
+    struct list link;
+    struct group *group;
+    struct bytes id;
+    struct io_timer timer;
+};
+
 struct group {
     struct groups *groups;
     struct bytes id;    /* the key in groups->by_id */
     struct map offsets; /* topic, zero byte, partition (big-endian) -> struct group_offset */
+
+    enum group_state state;
+    bool stored; /* __consumer_offsets has a record of it */
+    int32_t generation;
+    struct bytes protocol_type, protocol; /* copies; null: none */
+    struct group_member *leader;
+    struct list members; /* in the order of joining */
+    struct map members_by_id, static_members;
+    struct list pending_members;
+    size_t pending_count;
+    struct io_timer rebalance;     /* PreparingRebalance: how long to wait for members; after it: for their SyncGroup */
+    int64_t initial_delay_left_ms; /* above 0: the first rebalance of an empty group goes on gathering */
+    bool initial, member_added;
+    struct log_waiter stored_waiter; /* the leader's assignment is being synced */
 };
 
 struct groups {
@@ -35,6 +84,8 @@ struct groups {
     struct map lag_listeners; /* topic, zero byte, group -> struct lag_key */
     struct list ready_lag_listeners;
     struct io_deferred run_lag_listeners;
+    struct list join_answers, sync_answers; /* requests whose `done` is due; `parked` is the answer */
+    struct io_deferred run_answers;
 };
 
 struct groups *groups_new(struct log *log);
@@ -44,23 +95,49 @@ void groups_free(struct groups *groups);
 
 /* A batch of __consumer_offsets. */
 MUST_CHECK bool groups_apply(struct log *log, const struct kafka_batch *batch, struct error *err);
-/* A partition of the topic has a new high watermark. */
-void groups_topic_moved(struct log *log, const struct topic *topic);
-/* The topic is deleted: so are all offsets on it. *lsn is raised when records are written for it. */
-void groups_forget_topic(struct log *log, struct bytes topic, uint64_t *lsn);
-
 struct group *group_ensure(struct groups *groups, struct bytes group_id);
-/* A batch for __consumer_offsets in the making. */
-void group_add_offset(struct kafka_batch_builder *builder, const struct log *log, struct bytes group_id,
-                      struct bytes topic, int32_t partition, const struct committed_offset *offset);
-void group_add_offset_tombstone(struct kafka_batch_builder *builder, const struct log *log, struct bytes group_id,
-                                struct bytes topic, int32_t partition);
-MUST_CHECK bool group_check_offset(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition,
-                                   struct bytes metadata, struct error *err);
+/* Frees it when nothing is known of it any more. */
+void group_free_if_unused(struct group *group);
 
+/* --- group_lag.c --- */
+/* A partition of the topic has a new high watermark; an offset of the group on the topic has changed. */
+void groups_topic_moved(struct log *log, const struct topic *topic);
+void groups_offset_moved(struct groups *groups, struct bytes group_id, struct bytes topic);
+void groups_run_lag_listeners(void *groups);
+
+/* --- group_offsets.c --- */
 /* "topic", zero byte, be32 partition. */
-enum { GROUP_OFFSET_KEY_SIZE_MAX = 249 + 1 + 4 };
+enum { TOPIC_NAME_SIZE_MAX = 249, GROUP_OFFSET_KEY_SIZE_MAX = TOPIC_NAME_SIZE_MAX + 1 + 4 };
 struct bytes group_offset_key(uint8_t out[GROUP_OFFSET_KEY_SIZE_MAX], struct bytes topic, int32_t partition);
 void group_split_offset_key(struct bytes key, struct bytes *topic, int32_t *partition);
+
+bool group_apply_offset(struct groups *groups, const struct group_record_key *key, struct bytes value);
+MUST_CHECK bool group_check_offset(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition,
+                                   struct bytes metadata, struct error *err);
+/* The topic is deleted: so are all offsets on it. *lsn is raised when records are written for it. */
+void groups_forget_topic(struct log *log, struct bytes topic, uint64_t *lsn);
+/* Offsets on topics that are no more: a deletion that was cut short by a crash. */
+void groups_forget_lost_topics(struct groups *groups);
+
+/* A batch for __consumer_offsets in the making. Errors show at the end. */
+struct group_batch {
+    struct log *log;
+    struct buf buf;
+    struct kafka_batch_builder builder;
+};
+#define AUTO_GROUP_BATCH __attribute__((cleanup(group_batch_deinit))) struct group_batch
+enum { GROUP_TOMBSTONES_AT_ONCE = 1000 };
+
+void group_batch_begin(struct group_batch *batch, struct log *log);
+void group_batch_deinit(struct group_batch *batch);
+void group_batch_add(struct group_batch *batch, const struct group_record_key *key, struct bytes value);
+void group_batch_add_offset(struct group_batch *batch, struct bytes group_id, struct bytes topic, int32_t partition,
+                            const struct committed_offset *offset);
+/* Of the group's offsets on the topic (null: on any); how many, up to count_max. */
+size_t group_batch_add_tombstones(struct group_batch *batch, const struct group *group, struct bytes topic,
+                                  size_t count_max);
+MUST_CHECK bool group_batch_end(struct group_batch *batch, struct bytes *out, struct error *err);
+/* Ends it and appends it. Groups that it leaves without anything known are freed. */
+MUST_CHECK bool group_batch_append(struct group_batch *batch, uint64_t *lsn, struct error *err);
 
 #endif

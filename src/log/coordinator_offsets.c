@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* OffsetCommit by members, OffsetFetch of a whole group, OffsetDelete, DeleteGroups. */
+#include <endian.h>
+
+#include "base/memory.h"
+#include "log/coordinator_priv.h"
+
+static enum kafka_error fail_all(struct coordinator_offset *offsets, size_t count, enum kafka_error error)
+{
+    for (size_t i = 0; i < count; i++)
+        offsets[i].error = error;
+    return error;
+}
+
+/* --- OffsetCommit --- */
+
+/* Without a generation: a consumer that assigns itself, or a tool; not beside a group that has members. */
+static enum kafka_error check_committer(struct group *group, struct bytes member_id, struct bytes group_instance_id,
+                                        int32_t generation)
+{
+    struct group_member *member;
+    if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
+        return !group || group->state == GROUP_EMPTY ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
+    if (!group)
+        return generation < 0 ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
+    enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
+    if (error)
+        return error;
+    if (generation != group->generation)
+        return KAFKA_ILLEGAL_GENERATION;
+    coordinator_restart_session(member);
+    return group->state == GROUP_COMPLETING_REBALANCE ? KAFKA_REBALANCE_IN_PROGRESS : KAFKA_NONE;
+}
+
+static enum kafka_error check_offset(struct log *log, struct bytes group_id, const struct coordinator_offset *offset)
+{
+    struct error err;
+    if (group_check_offset(log, group_id, offset->topic, offset->partition, offset->metadata, &err))
+        return KAFKA_NONE;
+    if (err.kind == ERROR_NOT_FOUND)
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    return offset->metadata.size > GROUP_METADATA_SIZE_MAX ? KAFKA_OFFSET_METADATA_TOO_LARGE
+                                                           : KAFKA_COORDINATOR_NOT_AVAILABLE;
+}
+
+enum kafka_error coordinator_commit(struct log *log, struct bytes group_id, struct bytes member_id,
+                                    struct bytes group_instance_id, int32_t generation,
+                                    struct coordinator_offset *offsets, size_t count, uint64_t *lsn)
+{
+    *lsn = 0;
+    if (group_id.size == 0 || group_id.size > GROUP_ID_SIZE_MAX)
+        return fail_all(offsets, count, KAFKA_INVALID_GROUP_ID);
+    enum kafka_error error = check_committer(group_find(log, group_id), member_id, group_instance_id, generation);
+    if (error)
+        return fail_all(offsets, count, error);
+    AUTO_GROUP_BATCH batch;
+    size_t good = 0;
+    group_batch_begin(&batch, log);
+    for (size_t i = 0; i < count; i++) {
+        offsets[i].error = check_offset(log, group_id, &offsets[i]);
+        if (offsets[i].error)
+            continue;
+        const struct committed_offset offset = {offsets[i].offset, offsets[i].leader_epoch, offsets[i].metadata};
+        group_batch_add_offset(&batch, group_id, offsets[i].topic, offsets[i].partition, &offset);
+        good++;
+    }
+    struct error err;
+    if (good > 0 && !group_batch_append(&batch, lsn, &err)) {
+        *lsn = 0;
+        return fail_all(offsets, count, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    }
+    return KAFKA_NONE;
+}
+
+/* --- OffsetFetch --- */
+
+bool coordinator_committed_next(struct log *log, struct bytes group_id, struct coordinator_offset *offset)
+{
+    struct group *group = group_find(log, group_id);
+    if (!group)
+        return false;
+    uint8_t memory[GROUP_OFFSET_KEY_SIZE_MAX];
+    struct map_entry *entry;
+    if (offset->topic.data) {
+        struct bytes key = group_offset_key(memory, offset->topic, offset->partition);
+        entry = map_at_or_after(&group->offsets, key);
+        if (entry && bytes_equal(map_key(entry), key))
+            entry = map_next(entry);
+    } else {
+        entry = map_first(&group->offsets);
+    }
+    if (!entry)
+        return false;
+    const struct group_offset *found = entry->value;
+    *offset = (struct coordinator_offset){.offset = found->offset,
+                                          .leader_epoch = found->leader_epoch,
+                                          .metadata = bytes_of(found->metadata, found->metadata_size)};
+    group_split_offset_key(map_key(entry), &offset->topic, &offset->partition);
+    return true;
+}
+
+/* --- OffsetDelete --- */
+
+/* A consumer's subscription: i16 version, i32 count, topics as i16 length and bytes (and more). */
+static bool subscribes(struct bytes subscription, struct bytes topic)
+{
+    uint16_t size;
+    uint32_t count;
+    if (subscription.size < 2 + sizeof count)
+        return false;
+    memcpy(&count, subscription.data + 2, sizeof count);
+    struct bytes rest = bytes_slice(subscription, 2 + sizeof count, SIZE_MAX);
+    for (uint32_t i = 0; i < be32toh(count) && rest.size >= sizeof size; i++) {
+        memcpy(&size, rest.data, sizeof size);
+        if (bytes_equal(bytes_slice(rest, sizeof size, be16toh(size)), topic))
+            return true;
+        rest = bytes_slice(rest, sizeof size + be16toh(size), SIZE_MAX);
+    }
+    return false;
+}
+
+static bool group_subscribes(const struct group *group, struct bytes topic)
+{
+    group_each_member (member, group) {
+        for (size_t i = 0; i < member->protocol_count; i++)
+            if (subscribes(member->protocols[i].metadata, topic))
+                return true;
+    }
+    return false;
+}
+
+static enum kafka_error check_deletion(struct log *log, const struct group *group,
+                                       const struct coordinator_offset *offset)
+{
+    struct topic *topic = topic_find(log, offset->topic);
+    if (!topic || !topic_partition(topic, offset->partition))
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    return group_subscribes(group, offset->topic) ? KAFKA_GROUP_SUBSCRIBED_TO_TOPIC : KAFKA_NONE;
+}
+
+enum kafka_error coordinator_delete_offsets(struct log *log, struct bytes group_id, struct coordinator_offset *offsets,
+                                            size_t count, uint64_t *lsn)
+{
+    *lsn = 0;
+    const struct group *group = group_find(log, group_id);
+    if (!group)
+        return fail_all(offsets, count, KAFKA_GROUP_ID_NOT_FOUND);
+    if (group->state != GROUP_EMPTY && !bytes_equal_string(group->protocol_type, "consumer"))
+        return fail_all(offsets, count, KAFKA_NON_EMPTY_GROUP);
+    AUTO_GROUP_BATCH batch;
+    size_t good = 0;
+    group_batch_begin(&batch, log);
+    for (size_t i = 0; i < count; i++) {
+        offsets[i].error = check_deletion(log, group, &offsets[i]);
+        if (offsets[i].error || group_committed(log, group_id, offsets[i].topic, offsets[i].partition).offset < 0)
+            continue;
+        const struct group_record_key key = {true, group->id, offsets[i].topic, offsets[i].partition};
+        group_batch_add(&batch, &key, BYTES_NULL);
+        good++;
+    }
+    struct error err;
+    if (good > 0 && !group_batch_append(&batch, lsn, &err))
+        return fail_all(offsets, count, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    return KAFKA_NONE;
+}
+
+/* --- DeleteGroups --- */
+
+enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id, uint64_t *lsn)
+{
+    struct group *group;
+    *lsn = 0;
+    if (!group_find(log, group_id))
+        return KAFKA_GROUP_ID_NOT_FOUND;
+    while ((group = group_find(log, group_id))) {
+        if (group->state != GROUP_EMPTY)
+            return KAFKA_NON_EMPTY_GROUP;
+        coordinator_stop_group(group); /* ends those that were to come back */
+        const struct group_record_key key = {.group = group->id};
+        struct error err;
+        AUTO_GROUP_BATCH batch;
+        group_batch_begin(&batch, log);
+        size_t count = group_batch_add_tombstones(&batch, group, BYTES_NULL, GROUP_TOMBSTONES_AT_ONCE);
+        if (count < GROUP_TOMBSTONES_AT_ONCE) /* the last ones */
+            group_batch_add(&batch, &key, BYTES_NULL);
+        if (!group_batch_append(&batch, lsn, &err)) /* applying it frees a group of which nothing is left */
+            return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    }
+    return KAFKA_NONE;
+}

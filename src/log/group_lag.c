@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How far groups are behind, and who wants to know. Listeners are kept under "topic, zero byte, group": a commit finds
+ * its listeners by the whole key, a high watermark those of its topic by the prefix; nobody else is looked at.
+ */
+#include "base/memory.h"
+#include "log/group_priv.h"
+
+struct lag_key {
+    struct list listeners;
+    size_t count;
+};
+
+static struct bytes lag_key_bytes(struct buf *buf, struct bytes topic, struct bytes group_id)
+{
+    buf_init(buf, 249 + 1 + GROUP_ID_SIZE_MAX);
+    buf_append(buf, topic);
+    buf_append_byte(buf, 0);
+    buf_append(buf, group_id);
+    return buf_bytes(buf);
+}
+
+static void mark(struct groups *groups, struct lag_key *key)
+{
+    if (list_empty(&key->listeners))
+        return;
+    list_splice(&groups->ready_lag_listeners, &key->listeners);
+    io_defer(&groups->run_lag_listeners);
+}
+
+void groups_topic_moved(struct log *log, const struct topic *topic)
+{
+    struct groups *groups = log->groups;
+    if (groups->lag_listeners.count == 0)
+        return;
+    AUTO_BUF buf;
+    struct bytes prefix = lag_key_bytes(&buf, topic->name, BYTES_NULL);
+    for (struct map_entry *entry = map_at_or_after(&groups->lag_listeners, prefix);
+         entry && bytes_starts_with(map_key(entry), prefix); entry = map_next(entry))
+        mark(groups, entry->value);
+}
+
+void groups_offset_moved(struct groups *groups, struct bytes group_id, struct bytes topic)
+{
+    if (groups->lag_listeners.count == 0)
+        return;
+    AUTO_BUF buf;
+    struct lag_key *key = map_get(&groups->lag_listeners, lag_key_bytes(&buf, topic, group_id));
+    if (key)
+        mark(groups, key);
+}
+
+void group_lag_listen(struct log *log, struct group_lag_listener *listener, struct bytes group_id, struct bytes topic)
+{
+    struct groups *groups = log->groups;
+    AUTO_BUF buf;
+    struct bytes bytes = lag_key_bytes(&buf, topic, group_id);
+    struct lag_key *key = map_get(&groups->lag_listeners, bytes);
+    if (!key) {
+        key = NEW(struct lag_key);
+        list_init(&key->listeners);
+        map_put(&groups->lag_listeners, bytes, key);
+    }
+    key->count++;
+    listener->log = log;
+    listener->group_id = memory_copy(group_id);
+    listener->topic = memory_copy(topic);
+    list_append(&key->listeners, &listener->link);
+}
+
+void group_lag_unlisten(struct group_lag_listener *listener)
+{
+    if (!listener->log)
+        return;
+    struct groups *groups = listener->log->groups;
+    AUTO_BUF buf;
+    struct bytes bytes = lag_key_bytes(&buf, listener->topic, listener->group_id);
+    struct lag_key *key = map_get(&groups->lag_listeners, bytes);
+    list_remove(&listener->link);
+    if (--key->count == 0)
+        free(map_remove(&groups->lag_listeners, bytes));
+    free((void *)(uintptr_t)listener->group_id.data);
+    free((void *)(uintptr_t)listener->topic.data);
+    *listener = (struct group_lag_listener){.run = listener->run, .ctx = listener->ctx};
+}
+
+/* Each goes back to its key before it runs, so that it may unlisten, and so that what it causes is told again. */
+void groups_run_lag_listeners(void *ctx)
+{
+    struct groups *groups = ctx;
+    struct list now;
+    list_init(&now);
+    list_splice(&now, &groups->ready_lag_listeners);
+    while (!list_empty(&now)) {
+        struct group_lag_listener *listener = CONTAINER_OF(now.next, struct group_lag_listener, link);
+        AUTO_BUF buf;
+        struct lag_key *key = map_get(&groups->lag_listeners, lag_key_bytes(&buf, listener->topic, listener->group_id));
+        list_remove(&listener->link);
+        list_append(&key->listeners, &listener->link);
+        listener->run(listener->ctx);
+    }
+}
+
+int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bool from_earliest)
+{
+    struct topic *found = topic_find(log, topic);
+    int64_t lag = 0;
+    for (int32_t i = 0; found && i < found->partition_count; i++) {
+        const struct partition *partition = found->partitions[i];
+        int64_t from = group_committed(log, group_id, topic, i).offset;
+        if (from < 0)
+            from = from_earliest ? partition_log_start_offset(partition) : partition->high_watermark;
+        if (partition->high_watermark > from)
+            lag += partition->high_watermark - from;
+    }
+    return lag;
+}
