@@ -51,6 +51,4 @@ struct tls_engine {
 
 extern const struct tls_engine tls_openssl;
 
-void tls_session_deinit(struct tls_session *session); /* the peer's names */
-
 #endif

@@ -257,11 +257,13 @@ static void kill_everything(struct task *task)
         kill(task->pid, SIGKILL);
     if (task->launcher > 0)
         kill(task->launcher, SIGKILL);
-    for (size_t i = 0; task->cgroups[i]; i++)
+    /* A command beside a container is in the container's groups, and may end without it. */
+    bool shared = (task->flags & PROTOCOL_START_CAPTURE) != 0;
+    for (size_t i = 0; task->cgroups[i] && !shared; i++)
         for (int tries = 0; tries < 8 && !kill_cgroup(task->cgroups[i]); tries++)
             ;
     /* The session's number is the main process's, which stays reserved until that one is reaped. */
-    if (!task->cgroups[0] && task->pid > 0 && !(task->flags & PROTOCOL_START_DETACHED))
+    if ((!task->cgroups[0] || shared) && task->pid > 0 && !(task->flags & PROTOCOL_START_DETACHED))
         for (int tries = 0; tries < 3 && !kill_session(task->pid); tries++)
             ;
 }

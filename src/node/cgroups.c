@@ -242,18 +242,22 @@ static size_t limits_of(const struct cgroups *cgroups, const struct runtime_reso
 
 static char *make_group(struct cgroups *cgroups, enum hierarchy_use use, const char *pod_uid, const char *container)
 {
-    /* The root itself goes with its last pod. */
-    if (!cgroups->roots[use] || !make_directory(cgroups->roots[use]))
+    const char *root = cgroups->roots[use];
+    if (!root)
         return NULL;
-    size_t size = strlen(cgroups->roots[use]) + strlen(pod_uid) + strlen(container) + 3;
+    size_t size = strlen(root) + strlen(pod_uid) + strlen(container) + 3;
+    AUTO_FREE(char) pod = memory_new(size);
     AUTO_FREE(char) path = memory_new(size);
-    snprintf(path, size, "%s/%s", cgroups->roots[use], pod_uid);
-    if (!make_directory(path))
-        return NULL;
-    if (cgroups->unified)
-        hand_on_controllers(path);
-    snprintf(path, size, "%s/%s/%s", cgroups->roots[use], pod_uid, container);
-    return make_directory(path) ? TAKE(path) : NULL;
+    snprintf(pod, size, "%s/%s", root, pod_uid);
+    snprintf(path, size, "%s/%s/%s", root, pod_uid, container);
+    /* The root goes with its last pod, perhaps in this moment and by the hand of another evoke. */
+    for (int tries = 0; tries < 3; tries++)
+        if (make_directory(root) && make_directory(pod) && make_directory(path)) {
+            if (cgroups->unified)
+                hand_on_controllers(pod);
+            return TAKE(path);
+        }
+    return NULL;
 }
 
 bool cgroups_make(struct cgroups *cgroups, const char *pod_uid, const char *container,

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Process pods on the real machine, from the object in the api to what runs, and back. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "node/world_test.h"
+
+#define POD(name, spec)                                                                                                \
+    "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'" name                                                        \
+    "','labels':{'app':'shop'}},'spec':{'runtimeClassName':'process'," spec "}}"
+#define SHELL(name, script) "{'name':'" name "','image':'none','command':['sh','-c','" script "']"
+
+TEST(a_process_pod_runs_to_its_end_and_its_output_is_kept)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("job", "'restartPolicy':'Never','containers':[" SHELL(
+                                        "main", "echo hello; echo again; exit 0") "}]"));
+    world_until_text(&world, "job", "status.phase", "Succeeded");
+    const struct json *status = json_get(world_pod(&world, "job"), "status");
+    CHECK_STR(json_text_at(status, "containerStatuses.0.state.terminated.reason", ""), "Completed");
+    CHECK_INT(json_int_at(status, "containerStatuses.0.restartCount", -1), 0);
+    CHECK(strncmp(json_text_at(status, "podIP", ""), "127.", 4) == 0);
+    CHECK(strncmp(json_text_at(status, "podIP", ""), "127.0.0.", 8) != 0);
+    AUTO_FREE(char) all = world_logs(&world, "job", NULL);
+    CHECK_STR(all, "hello\nagain\n");
+    const struct node_log_options last = {.tail_lines = 1, .limit_bytes = -1};
+    AUTO_FREE(char) one = world_logs(&world, "job", &last);
+    CHECK_STR(one, "again\n");
+    CHECK(world_has_event(&world, "job", "Scheduled"));
+    CHECK(world_has_event(&world, "job", "Started"));
+    world_delete(&world, "job", -1);
+    world_until_no_pod(&world, "job");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_failing_pod_that_may_not_restart_is_failed)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("job", "'restartPolicy':'Never','containers':[" SHELL("main", "exit 3") "}]"));
+    world_until_text(&world, "job", "status.phase", "Failed");
+    const struct json *status = json_get(world_pod(&world, "job"), "status");
+    CHECK_INT(json_int_at(status, "containerStatuses.0.state.terminated.exitCode", -1), 3);
+    CHECK_STR(json_text_at(status, "containerStatuses.0.state.terminated.reason", ""), "Error");
+    world_delete(&world, "job", 0);
+    world_until_no_pod(&world, "job");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_crashing_container_restarts_at_once_and_then_backs_off)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("crash", "'containers':[" SHELL("main", "echo run; exit 1") "}]"));
+    world_until_text(&world, "crash", "status.containerStatuses.0.state.waiting.reason", "CrashLoopBackOff");
+    const struct json *status = json_get(world_pod(&world, "crash"), "status");
+    CHECK_INT(json_int_at(status, "containerStatuses.0.restartCount", -1), 1);
+    CHECK_INT(json_int_at(status, "containerStatuses.0.lastState.terminated.exitCode", -1), 1);
+    CHECK_STR(json_text_at(status, "phase", ""), "Running");
+    const struct node_log_options previous = {.previous = true, .tail_lines = -1, .limit_bytes = -1};
+    AUTO_FREE(char) text = world_logs(&world, "crash", &previous);
+    CHECK_STR(text, "run\n");
+    CHECK(world_has_event(&world, "crash", "BackOff"));
+    world_delete(&world, "crash", 0);
+    world_until_no_pod(&world, "crash");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_command_that_does_not_exist_is_told_with_the_systems_words)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("typo", "'containers':[{'name':'main','image':'none','command':['/no/such/program']}]"));
+    world_until_text(&world, "typo", "status.containerStatuses.0.state.waiting.reason", "RunContainerError");
+    CHECK_STR(json_text_at(world_pod(&world, "typo"), "status.containerStatuses.0.state.waiting.message", ""),
+              "exec /no/such/program: No such file or directory");
+    CHECK(world_has_event(&world, "typo", "Failed"));
+    world_delete(&world, "typo", 0);
+    world_until_no_pod(&world, "typo");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(variables_come_from_all_sources_and_are_expanded)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(
+        &world,
+        "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'conf'},'data':{'KEY':'from map','OTHER':'o'}}");
+    world_create(&world, "{'apiVersion':'v1','kind':'Secret','metadata':{'name':'sec'},'data':{'PW':'c2VjcmV0'}}");
+    world_create(
+        &world,
+        POD("env",
+            "'restartPolicy':'Never','containers':[{'name':'main','image':'none','command':['sh','-c','"
+            "echo $A; echo $B; echo $C; echo $D; echo $E; echo $P_OTHER; echo $PORT; echo $F; echo $G'],"
+            "'ports':[{'containerPort':8080}],'resources':{'limits':{'memory':'64Mi'}},"
+            "'envFrom':[{'prefix':'P_','configMapRef':{'name':'conf'}}],"
+            "'env':[{'name':'A','value':'plain'},{'name':'B','value':'<$(A)>'},{'name':'G','value':'$$(A) $(NO) $'},"
+            "{'name':'C','valueFrom':{'configMapKeyRef':{'name':'conf','key':'KEY'}}},"
+            "{'name':'D','valueFrom':{'secretKeyRef':{'name':'sec','key':'PW'}}},"
+            "{'name':'E','valueFrom':{'fieldRef':{'fieldPath':'metadata.name'}}},"
+            "{'name':'F','valueFrom':{'resourceFieldRef':{'resource':'limits.memory','divisor':'1Mi'}}}]}]"));
+    world_until_text(&world, "env", "status.phase", "Succeeded");
+    AUTO_FREE(char) text = world_logs(&world, "env", NULL);
+    CHECK_STR(text, "plain\n<plain>\nfrom map\nsecret\nenv\no\n8080\n64\n$(A) $(NO) $\n");
+    world_delete(&world, "env", 0);
+    world_until_no_pod(&world, "env");
+    world_close(&world);
+}
+
+TEST(a_container_waits_for_a_config_map_that_is_not_there)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(
+        &world,
+        POD("wait",
+            "'restartPolicy':'Never','containers':[" SHELL(
+                "main",
+                "echo $X") ",'env':[{'name':'X','valueFrom':{'configMapKeyRef':{'name':'late','key':'k'}}}]}]"));
+    world_until_text(&world, "wait", "status.containerStatuses.0.state.waiting.reason", "CreateContainerConfigError");
+    CHECK_STR(json_text_at(world_pod(&world, "wait"), "status.containerStatuses.0.state.waiting.message", ""),
+              "configmap \"late\" not found");
+    world_create(&world, "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'late'},'data':{'k':'at last'}}");
+    world_until_text(&world, "wait", "status.phase", "Succeeded");
+    AUTO_FREE(char) text = world_logs(&world, "wait", NULL);
+    CHECK_STR(text, "at last\n");
+    world_delete(&world, "wait", 0);
+    world_until_no_pod(&world, "wait");
+    world_close(&world);
+}
+
+TEST(a_config_map_volume_follows_its_config_map)
+{
+    struct world world = {0};
+    struct error err;
+    world_open(&world);
+    world_create(&world,
+                 "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'conf'},'data':{'a':'one','gone':'x'}}");
+    world_create(
+        &world,
+        POD("vol", "'volumes':[{'name':'my-conf','configMap':{'name':'conf'}}],'containers':[" SHELL(
+                       "main", "cd $VOLUME_MY_CONF; cat a; ls; while grep -q one a; do sleep 0.02; done; cat a; ls; "
+                               "exec sleep 600") ",'volumeMounts':[{'name':'my-conf','mountPath':'/etc/conf'}]}]"));
+    world_until_ready(&world, "vol", true);
+    world_run_ms(&world, 50);
+    struct object *conf = api_find(world.api, "ConfigMap", "default", "conf");
+    AUTO_JSON *json = json_clone(conf->json);
+    json_set_at(json, "data.a", json_new_text("two"));
+    json_remove(json_get(json, "data"), "gone");
+    CHECK_OK(api_update(world.api, conf->kind, conf->namespace, conf->name, json, 0, NULL, &err), &err);
+    world_run_ms(&world, 200);
+    AUTO_FREE(char) text = world_logs(&world, "vol", NULL);
+    CHECK_STR(text, "onea\ngone\ntwoa\n");
+    CHECK(world_has_event(&world, "vol", "VolumeNotMounted"));
+    world_delete(&world, "vol", 0);
+    world_until_no_pod(&world, "vol");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(init_containers_run_one_after_the_other_before_the_others)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(
+        &world,
+        POD("init",
+            "'restartPolicy':'Never','volumes':[{'name':'d','emptyDir':{}}],"
+            "'initContainers':[" SHELL(
+                "one", "echo 1 >> $VOLUME_D/f") ",'volumeMounts':[{'name':'d','mountPath':'/"
+                                                "d'}]}," SHELL("two", "echo 2 >> $VOLUME_D/f") ",'"
+                                                                                               "volumeMounts':"
+                                                                                               "[{'name':'d','"
+                                                                                               "mountPath':'/"
+                                                                                               "d'}]}],"
+                                                                                               "'containers':"
+                                                                                               "[" SHELL("main",
+                                                                                                         "cat "
+                                                                                                         "$VOLUME_D/"
+                                                                                                         "f") ",'"
+                                                                                                              "volum"
+                                                                                                              "eMoun"
+                                                                                                              "ts':["
+                                                                                                              "{'"
+                                                                                                              "name'"
+                                                                                                              ":'d',"
+                                                                                                              "'moun"
+                                                                                                              "tPath"
+                                                                                                              "':'/"
+                                                                                                              "d'}]}"
+                                                                                                              "]"));
+    world_until_text(&world, "init", "status.phase", "Succeeded");
+    AUTO_FREE(char)
+    text =
+        world_logs(&world, "init",
+                   &(struct node_log_options){.container = BYTES_LITERAL("main"), .tail_lines = -1, .limit_bytes = -1});
+    CHECK_STR(text, "1\n2\n");
+    world_delete(&world, "init", 0);
+    world_until_no_pod(&world, "init");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_readiness_probe_makes_a_pod_ready_and_takes_it_back)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world,
+                 POD("probe", "'volumes':[{'name':'d','emptyDir':{}}],'containers':[" SHELL(
+                                  "main", "sleep 0.05; touch $VOLUME_D/ready; sleep 0.1; rm $VOLUME_D/ready; exec "
+                                          "sleep 600") ",'volumeMounts':[{'name':'d','mountPath':'/d'}],"
+                                                       "'readinessProbe':{'periodSeconds':1,'failureThreshold':1,'exec'"
+                                                       ":{'command':['sh','-c','test -e $VOLUME_D/ready']}}}]"));
+    world_until_text(&world, "probe", "status.phase", "Running");
+    world_until_ready(&world, "probe", true);
+    world_until_ready(&world, "probe", false);
+    CHECK(world_has_event(&world, "probe", "Unhealthy"));
+    world_delete(&world, "probe", 0);
+    world_until_no_pod(&world, "probe");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_failing_liveness_probe_restarts_the_container)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world,
+                 POD("live", "'terminationGracePeriodSeconds':1,'containers':[" SHELL(
+                                 "main", "exec sleep 600") ",'livenessProbe':{'periodSeconds':1,'failureThreshold':1,'"
+                                                           "exec':{'command':['false']}}}]"));
+    world_until_text(&world, "live", "status.containerStatuses.0.lastState.terminated.reason", "Error");
+    CHECK(world_has_event(&world, "live", "Killing"));
+    world_delete(&world, "live", 0);
+    world_until_no_pod(&world, "live");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_deleted_pod_gets_sigterm_and_time_to_end)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(
+        &world,
+        POD("nice", "'containers':[" SHELL(
+                        "main", "trap \\\"echo bye; exit 0\\\" TERM; echo up; while :; do sleep 0.01; done") "}]"));
+    world_until_ready(&world, "nice", true);
+    world_run_ms(&world, 50);
+    world_delete(&world, "nice", -1);
+    CHECK(json_get(json_get(world_pod(&world, "nice"), "metadata"), "deletionTimestamp") != NULL);
+    world_until_no_pod(&world, "nice");
+    CHECK(world_has_event(&world, "nice", "Killing"));
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_pod_that_ignores_sigterm_is_killed_when_its_grace_is_over)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(
+        &world,
+        POD("stubborn", "'containers':[" SHELL(
+                            "main", "trap \\\"\\\" TERM; (setsid sleep 600 &); while :; do sleep 0.01; done") "}]"));
+    world_until_ready(&world, "stubborn", true);
+    world_delete(&world, "stubborn", 1);
+    world_until_no_pod(&world, "stubborn");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+/* Not so for one that nobody has reaped yet. */
+static bool alive(int pid)
+{
+    char path[64], state = 'Z';
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *file = pid > 0 ? fopen(path, "re") : NULL;
+    bool known = file && fscanf(file, "%*d %*s %c", &state) == 1;
+    if (file)
+        fclose(file);
+    return known && state != 'Z';
+}
+
+static int pid_of(struct world *world, const char *pod)
+{
+    AUTO_FREE(char) text = world_logs(world, pod, NULL);
+    return (int)strtol(text, NULL, 10);
+}
+
+TEST(a_pod_goes_on_while_evoke_is_away_and_is_found_again)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("stay", "'containers':[" SHELL("main", "echo $$$$; exec sleep 600") "}]"));
+    world_create(&world, POD("ends", "'restartPolicy':'Never','containers':[" SHELL("main", "sleep 0.3; exit 5") "}]"));
+    world_until_ready(&world, "stay", true);
+    world_until_ready(&world, "ends", true);
+    world_run_ms(&world, 50);
+    int pid = pid_of(&world, "stay");
+    char ip[48];
+    snprintf(ip, sizeof ip, "%s", json_text_at(world_pod(&world, "stay"), "status.podIP", ""));
+    world_close(&world);
+    usleep(500000);
+    world_open(&world);
+    world_until_text(&world, "ends", "status.phase", "Failed");
+    CHECK_INT(json_int_at(world_pod(&world, "ends"), "status.containerStatuses.0.state.terminated.exitCode", -1), 5);
+    world_until_ready(&world, "stay", true);
+    CHECK_INT(json_int_at(world_pod(&world, "stay"), "status.containerStatuses.0.restartCount", -1), 0);
+    CHECK_STR(json_text_at(world_pod(&world, "stay"), "status.podIP", ""), ip);
+    CHECK(alive(pid));
+    world_delete(&world, "stay", 0);
+    world_delete(&world, "ends", 0);
+    world_until_no_pod(&world, "stay");
+    world_until_no_pod(&world, "ends");
+    world_check_clean(&world);
+    CHECK(!alive(pid));
+    world_close(&world);
+}
+
+TEST(a_pod_whose_monitor_is_killed_is_started_anew)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("stay", "'containers':[" SHELL("main", "echo $$$$; exec sleep 600") "}]"));
+    world_until_ready(&world, "stay", true);
+    world_run_ms(&world, 50);
+    int pid = pid_of(&world, "stay");
+    char command[4200];
+    snprintf(command, sizeof command,
+             "kill -9 $(ls -l /proc/[0-9]*/cwd 2>/dev/null | grep '%s/pods' | sed 's,.*/proc/\\([0-9]*\\)/.*,\\1,' | "
+             "head -1)",
+             test_dir());
+    CHECK(system(command) == 0);
+    world_until_text(&world, "stay", "status.containerStatuses.0.lastState.terminated.reason",
+                     "ContainerStatusUnknown");
+    world_until_ready(&world, "stay", true);
+    CHECK_INT(json_int_at(world_pod(&world, "stay"), "status.containerStatuses.0.restartCount", -1), 1);
+    CHECK(!alive(pid));
+    world_delete(&world, "stay", 0);
+    world_until_no_pod(&world, "stay");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(what_runs_without_an_object_is_ended_at_the_start)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("orphan", "'containers':[" SHELL("main", "exec sleep 600") "}]"));
+    world_until_ready(&world, "orphan", true);
+    node_close(world.node); /* evoke ends; the object goes while no node looks */
+    world.node = NULL;
+    world_delete(&world, "orphan", 0);
+    world_close(&world);
+    world_open(&world);
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_log_can_be_followed_until_the_container_ends)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("talk", "'restartPolicy':'Never','containers':[" SHELL(
+                                         "main", "for i in 1 2 3; do echo $i; sleep 0.05; done") "}]"));
+    world_until_text(&world, "talk", "status.phase", "Running");
+    const struct node_log_options follow = {.follow = true, .tail_lines = -1, .limit_bytes = -1};
+    AUTO_FREE(char) text = world_logs(&world, "talk", &follow);
+    CHECK_STR(text, "1\n2\n3\n");
+    world_delete(&world, "talk", 0);
+    world_until_no_pod(&world, "talk");
+    world_close(&world);
+}
+
+TEST(a_pod_that_nothing_fits_says_why)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world,
+                 POD("far", "'nodeSelector':{'disk':'ssd'},'containers':[" SHELL("main", "exec sleep 600") "}]"));
+    world_until_text(&world, "far", "status.conditions.0.reason", "Unschedulable");
+    CHECK(world_has_event(&world, "far", "FailedScheduling"));
+    world_delete(&world, "far", 0);
+    world_until_no_pod(&world, "far");
+    world_close(&world);
+}
+
+TEST(memory_and_processor_limits_are_applied_or_it_is_told)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(
+        &world,
+        POD("big",
+            "'restartPolicy':'Never','containers':[" SHELL(
+                "main",
+                "x=$(head -c 200000000 /dev/zero | tr \\\\\\\\000 x); echo survived") ",'resources':{'limits':{'memory'"
+                                                                                      ":'32Mi','cpu':'500m'}}}]"));
+    world_until_text(&world, "big", "status.phase", "Failed");
+    bool told = world_has_event(&world, "big", "ResourcesNotApplied");
+    const char *reason =
+        json_text_at(world_pod(&world, "big"), "status.containerStatuses.0.state.terminated.reason", "");
+    CHECK(told || strcmp(reason, "OOMKilled") == 0 || strcmp(reason, "Error") == 0);
+    world_delete(&world, "big", 0);
+    world_until_no_pod(&world, "big");
+    world_check_clean(&world);
+    world_close(&world);
+}
