@@ -93,6 +93,12 @@ void kube_patch(struct kube_call *call)
     AUTO_OBJECT *object = NULL;
     const struct kube_target *target = &call->target;
     AUTO_OBJECT *current = object_ref(api_get(call->api, target->kind, target->namespace, target->name));
+    enum patch_type type = type_of(call);
+    if (type == APPLY_PATCH || type == UNKNOWN_PATCH) { /* also for what is not there: apply would make it */
+        unsupported(type, &err);
+        kube_respond_error(call, &err);
+        return;
+    }
     if (!current) { /* the same 404 */
         kube_get(call);
         return;

@@ -107,6 +107,16 @@ static struct json *success_of(struct kube_call *call, const struct object *obje
     return status;
 }
 
+/* Kinds whose DELETE answers with the object as it was last; the others answer with a Status. Typed clients insist. */
+static bool answers_with_object(const struct kind *kind)
+{
+    static const char *const kinds[] = {"Pod", "Service", "ServiceAccount"};
+    for (size_t i = 0; kind->group[0] == '\0' && i < ARRAY_SIZE(kinds); i++)
+        if (strcmp(kind->kind, kinds[i]) == 0)
+            return true;
+    return false;
+}
+
 void kube_delete(struct kube_call *call)
 {
     struct error err;
@@ -119,8 +129,8 @@ void kube_delete(struct kube_call *call)
         return;
     }
     const struct object *left = api_get(call->api, target->kind, target->namespace, target->name);
-    if (left && strcmp(left->uid, object->uid) == 0 &&
-        !(options.dry_run && !object->deleting)) { /* it goes on for a while */
+    bool stays = left && strcmp(left->uid, object->uid) == 0 && (object->deleting || !options.dry_run);
+    if (stays || answers_with_object(target->kind)) {
         kube_respond_durable(call, 200, TAKE(object));
         return;
     }
