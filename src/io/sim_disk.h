@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The simulated disk: what programs see (page cache), what would be found after a power loss (durable), and what lies
+ * between. A file's content is kept twice, with a mark for each sector that differs; names are kept twice, with a list
+ * of the changes that lead from the durable ones to the current ones. As in the journals of ext4 and xfs, changes of
+ * names become durable in their order: syncing a directory makes all changes up to its own last one durable.
+ */
+#ifndef IO_SIM_DISK_H
+#define IO_SIM_DISK_H
+
+#include "base/error.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "io/rng.h"
+
+enum { DISK_SECTOR_SIZE = 512, DISK_FILE_SIZE_MAX = 256 << 20 };
+
+struct disk {
+    struct map names;    /* path -> struct node: as programs see it */
+    struct map durable;  /* as it would be found after a power loss */
+    struct list changes; /* struct change, of names, not yet durable */
+    uint64_t used;       /* bytes of all files */
+    uint64_t size_max;   /* 0: no limit */
+};
+
+struct node {
+    int refs;
+    bool is_dir;
+    struct disk *disk;
+    uint64_t size, durable_size;
+    uint8_t *cache;        /* DISK_FILE_SIZE_MAX of address space; untouched pages cost nothing */
+    uint8_t *durable;      /* the same */
+    uint64_t *dirty;       /* one bit a sector */
+    size_t dirty_capacity; /* words */
+    bool given_up;         /* a sync has failed: cache and durable may differ where nothing is dirty */
+};
+
+void disk_init(struct disk *disk);
+void disk_deinit(struct disk *disk);
+void disk_lose_power(struct disk *disk, struct rng *rng);
+
+/* Paths are normal here: from "/", single slashes, none at the end but for the root. False: too long. */
+enum { DISK_PATH_SIZE = 1024 };
+bool disk_normalize(const char *path, char out[DISK_PATH_SIZE]);
+
+struct node *disk_find(const struct disk *disk, const char *path);
+MUST_CHECK bool disk_make(struct disk *disk, const char *path, bool is_dir, struct node **out, struct error *err);
+MUST_CHECK bool disk_remove(struct disk *disk, const char *path, struct error *err);
+void disk_remove_all(struct disk *disk, const char *path);
+MUST_CHECK bool disk_rename(struct disk *disk, const char *from, const char *to, struct error *err);
+void disk_list(const struct disk *disk, const char *path, void (*each)(void *ctx, const char *name), void *ctx);
+void disk_sync_dir(struct disk *disk, const char *path);
+
+void node_ref(struct node *node);
+void node_unref(struct node *node);
+/* ENOSPC, EFBIG or 0. */
+int node_resize(struct node *node, uint64_t size);
+int node_write(struct node *node, uint64_t offset, struct bytes data);
+void node_sync(struct node *node);
+/* What a failed fdatasync leaves: clean pages that are not on the disk. */
+void node_give_up_dirty(struct node *node);
+
+#endif

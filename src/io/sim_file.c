@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files of the simulated engine. Each handle has a queue of writes and syncs; one is under way at a time and takes
+ * effect when it finishes, so a crash finds a queue of which some have happened and the rest have not.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "io/file_priv.h"
+#include "io/sim_priv.h"
+
+enum { WRITE_MAX_NS = 50000, SYNC_MAX_NS = 1000000, OPERATION_MIN_NS = 5000 };
+
+struct operation {
+    struct list link;
+    bool sync;
+    uint64_t offset;
+    struct bytes *parts;
+    size_t count;
+    io_file_done *done;
+    void *ctx;
+    struct sim_file *file;
+    int sys;
+};
+
+struct sim_file {
+    struct io_file base;
+    struct list link; /* in sim_io.files */
+    struct node *node;
+    bool writable, closed, busy; /* busy: an event for the first operation is due */
+    struct list queue;           /* struct operation */
+    char path[DISK_PATH_SIZE];
+};
+
+/* --- The point where the power fails --- */
+
+/* Before each change of the disk. False: it does not happen any more. */
+static bool may_change(struct sim_io *io)
+{
+    uint64_t *left = &io->world->faults.changes_until_power_loss;
+    if (io->dead)
+        return false;
+    if (*left == 0 || --*left > 0)
+        return true;
+    io_simulated_power_loss(&io->base);
+    return false;
+}
+
+/* For the synchronous calls. */
+static bool change_or_fail(struct io *io, struct error *err)
+{
+    return may_change(sim_io_of(io)) || !sim_refuse_dead(sim_io_of(io), err);
+}
+
+static bool normalize(struct io *io, const char *path, char out[DISK_PATH_SIZE], struct error *err)
+{
+    if (sim_refuse_dead(sim_io_of(io), err))
+        return false;
+    return disk_normalize(path, out) || error_sys(err, ENAMETOOLONG, "%.100s...", path);
+}
+
+static struct disk *disk_of(struct io *io)
+{
+    struct world *world = sim_io_of(io)->world;
+    world->disk.size_max = world->faults.disk_size_max;
+    return &world->disk;
+}
+
+/* --- Operations --- */
+
+static int write_parts(struct operation *operation, struct rng *rng, uint32_t error_ppm)
+{
+    uint64_t offset = operation->offset;
+    for (size_t i = 0; i < operation->count; i++) {
+        struct bytes part = operation->parts[i];
+        if (rng_chance(rng, error_ppm)) {
+            (void)node_write(operation->file->node, offset, bytes_slice(part, 0, rng_below(rng, part.size + 1)));
+            return EIO;
+        }
+        int sys = node_write(operation->file->node, offset, part);
+        if (sys)
+            return sys;
+        offset += part.size;
+    }
+    return 0;
+}
+
+static int perform(struct operation *operation)
+{
+    struct world *world = sim_io_of(operation->file->base.io)->world;
+    (void)disk_of(operation->file->base.io);
+    if (!operation->sync)
+        return operation->file->writable ? write_parts(operation, &world->rng, world->faults.write_error_ppm) : EBADF;
+    if (rng_chance(&world->rng, world->faults.sync_error_ppm)) {
+        node_give_up_dirty(operation->file->node);
+        return EIO;
+    }
+    node_sync(operation->file->node);
+    return 0;
+}
+
+static void operation_free(void *ctx)
+{
+    struct operation *operation = ctx;
+    list_remove(&operation->link);
+    free(operation->parts);
+    free(operation);
+}
+
+static void operation_done(void *ctx)
+{
+    struct operation *operation = ctx;
+    struct error err;
+    if (operation->sys)
+        error_sys(&err, operation->sys, "%s", operation->sync ? "sync" : "write");
+    if (operation->done)
+        operation->done(operation->ctx, operation->sys ? &err : NULL);
+    operation_free(operation);
+}
+
+static void file_run(void *ctx);
+
+/* A closed file ends with the event that still knows it. */
+static void file_drop(void *ctx)
+{
+    struct sim_file *file = ctx;
+    file->busy = false;
+    if (file->closed)
+        free(file);
+}
+
+static void start_next(struct sim_file *file)
+{
+    struct sim_io *io = sim_io_of(file->base.io);
+    if (file->busy || file->closed || io->dead || list_empty(&file->queue))
+        return;
+    const struct operation *first = LIST_FIRST(&file->queue, struct operation, link);
+    uint64_t usual_ns = first->sync ? SYNC_MAX_NS : WRITE_MAX_NS;
+    uint64_t max_ns = io->world->faults.disk_max_ns ? io->world->faults.disk_max_ns : usual_ns;
+    file->busy = true;
+    world_schedule(io->world, io, OPERATION_MIN_NS + rng_below(&io->world->rng, max_ns), first->sync ? "sync" : "write",
+                   file_run, file_drop, file);
+}
+
+static void file_run(void *ctx)
+{
+    struct sim_file *file = ctx;
+    struct sim_io *io = sim_io_of(file->base.io);
+    if (file->closed) {
+        file_drop(file);
+        return;
+    }
+    file->busy = false;
+    struct operation *operation = LIST_FIRST(&file->queue, struct operation, link);
+    if (!may_change(io))
+        return;
+    operation->sys = perform(operation);
+    list_remove(&operation->link);
+    start_next(file);
+    operation_done(operation);
+}
+
+static void submit(struct io_file *base, struct operation *operation)
+{
+    struct sim_file *file = (struct sim_file *)base;
+    if (sim_io_of(base->io)->dead) {
+        operation_free(operation);
+        return;
+    }
+    operation->file = file;
+    list_append(&file->queue, &operation->link);
+    start_next(file);
+}
+
+static void sim_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                      io_file_done *done, void *ctx)
+{
+    struct operation *operation = NEW(struct operation);
+    *operation = (struct operation){.offset = offset, .count = count, .done = done, .ctx = ctx};
+    operation->parts = memory_new_array(count, sizeof *parts);
+    if (count > 0)
+        memcpy(operation->parts, parts, count * sizeof *parts);
+    submit(file, operation);
+}
+
+static void sim_sync(struct io_file *file, io_file_done *done, void *ctx)
+{
+    struct operation *operation = NEW(struct operation);
+    *operation = (struct operation){.sync = true, .done = done, .ctx = ctx};
+    submit(file, operation);
+}
+
+/* --- Handles --- */
+
+static bool sim_open(struct io *io, const char *path, int flags, int mode, struct io_file **out, struct error *err)
+{
+    (void)mode;
+    char normal[DISK_PATH_SIZE];
+    if (!normalize(io, path, normal, err))
+        return false;
+    struct node *node = disk_find(disk_of(io), normal);
+    if (!node) {
+        if (!(flags & IO_FILE_CREATE))
+            return error_sys(err, ENOENT, "open %s", path);
+        if (!change_or_fail(io, err) || !disk_make(disk_of(io), normal, false, &node, err))
+            return false;
+    } else if ((flags & IO_FILE_CREATE) && (flags & IO_FILE_EXCLUSIVE)) {
+        return error_sys(err, EEXIST, "open %s", path);
+    } else if (node->is_dir) {
+        return error_sys(err, EISDIR, "open %s", path);
+    }
+    struct sim_file *file = NEW(struct sim_file);
+    file->base.io = io;
+    file->node = node;
+    file->writable = flags & IO_FILE_WRITE;
+    memcpy(file->path, normal, sizeof normal);
+    node_ref(node);
+    list_init(&file->queue);
+    list_append(&sim_io_of(io)->files, &file->link);
+    *out = &file->base;
+    return true;
+}
+
+/* What is in flight happens now; who asked is told from the loop. */
+static void sim_close(struct io_file *base)
+{
+    struct sim_file *file = (struct sim_file *)base;
+    struct sim_io *io = sim_io_of(base->io);
+    while (!list_empty(&file->queue)) {
+        struct operation *operation = LIST_FIRST(&file->queue, struct operation, link);
+        if (!may_change(io))
+            break; /* the power has failed: the queue is gone */
+        operation->sys = perform(operation);
+        list_remove(&operation->link);
+        world_schedule(io->world, io, 1, "closed file", operation_done, operation_free, operation);
+    }
+    file->closed = true;
+    list_remove(&file->link);
+    node_unref(file->node);
+    file->node = NULL;
+    if (!file->busy)
+        free(file);
+}
+
+static bool fail(const struct io_file *file, int sys, const char *what, struct error *err)
+{
+    return error_sys(err, sys, "%s %s", what, ((const struct sim_file *)file)->path);
+}
+
+static struct node *node_of(struct io_file *file)
+{
+    return ((struct sim_file *)file)->node;
+}
+
+static bool sim_size(struct io_file *file, uint64_t *out, struct error *err)
+{
+    if (sim_refuse_dead(sim_io_of(file->io), err))
+        return false;
+    *out = node_of(file)->size;
+    return true;
+}
+
+static bool resize(struct io_file *file, uint64_t size, const char *what, struct error *err)
+{
+    if (!change_or_fail(file->io, err))
+        return false;
+    (void)disk_of(file->io);
+    int sys = ((struct sim_file *)file)->writable ? node_resize(node_of(file), size) : EBADF;
+    return sys == 0 || fail(file, sys, what, err);
+}
+
+static bool sim_allocate(struct io_file *file, uint64_t size, struct error *err)
+{
+    return (!sim_io_of(file->io)->dead && node_of(file)->size >= size) || resize(file, size, "allocate", err);
+}
+
+static bool sim_truncate(struct io_file *file, uint64_t size, struct error *err)
+{
+    return resize(file, size, "truncate", err);
+}
+
+static bool sim_read(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, struct error *err)
+{
+    if (sim_refuse_dead(sim_io_of(file->io), err))
+        return false;
+    const struct node *node = node_of(file);
+    uint64_t left = offset < node->size ? node->size - offset : 0;
+    *got = size < left ? size : (size_t)left;
+    memcpy(out, node->cache + (*got ? offset : 0), *got);
+    return true;
+}
+
+static bool sim_write_now(struct io_file *file, uint64_t offset, struct bytes data, struct error *err)
+{
+    if (!change_or_fail(file->io, err))
+        return false;
+    struct operation operation = {.offset = offset, .parts = &data, .count = 1, .file = (struct sim_file *)file};
+    int sys = perform(&operation);
+    return sys == 0 || fail(file, sys, "write", err);
+}
+
+static bool sim_sync_now(struct io_file *file, struct error *err)
+{
+    if (!change_or_fail(file->io, err))
+        return false;
+    struct operation operation = {.sync = true, .file = (struct sim_file *)file};
+    int sys = perform(&operation);
+    return sys == 0 || fail(file, sys, "sync", err);
+}
+
+static bool sim_map(struct io_file *file, uint64_t size, struct bytes *out, struct error *err)
+{
+    if (sim_refuse_dead(sim_io_of(file->io), err))
+        return false;
+    if (size > DISK_FILE_SIZE_MAX)
+        return fail(file, ENOMEM, "map", err);
+    *out = bytes_of(node_of(file)->cache, size);
+    return true;
+}
+
+/* --- Names --- */
+
+static bool sim_dir_make(struct io *io, const char *path, struct error *err)
+{
+    char normal[DISK_PATH_SIZE];
+    if (!normalize(io, path, normal, err))
+        return false;
+    struct node *node = disk_find(disk_of(io), normal);
+    if (node)
+        return node->is_dir || error_sys(err, EEXIST, "make directory %s", path);
+    return change_or_fail(io, err) && disk_make(disk_of(io), normal, true, &node, err);
+}
+
+static bool find_dir(struct io *io, const char *path, char normal[DISK_PATH_SIZE], struct error *err)
+{
+    if (!normalize(io, path, normal, err))
+        return false;
+    const struct node *node = disk_find(disk_of(io), normal);
+    return (node && node->is_dir) || error_sys(err, node ? ENOTDIR : ENOENT, "open %s", path);
+}
+
+static bool sim_dir_list(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,
+                         struct error *err)
+{
+    char normal[DISK_PATH_SIZE];
+    if (!find_dir(io, path, normal, err))
+        return false;
+    disk_list(disk_of(io), normal, each, ctx);
+    return true;
+}
+
+static bool sim_dir_sync(struct io *io, const char *path, struct error *err)
+{
+    char normal[DISK_PATH_SIZE];
+    if (!find_dir(io, path, normal, err) || !change_or_fail(io, err))
+        return false;
+    disk_sync_dir(disk_of(io), normal);
+    return true;
+}
+
+static bool sim_dir_lock(struct io *io, const char *path, struct error *err)
+{
+    char normal[DISK_PATH_SIZE];
+    if (!find_dir(io, path, normal, err))
+        return false;
+    struct map *locks = &sim_io_of(io)->world->locks;
+    if (map_get(locks, bytes_of_string(normal)))
+        return error_set(err, ERROR_UNAVAILABLE, "%s is in use by another process", path);
+    (void)map_put(locks, bytes_of_string(normal), io);
+    return true;
+}
+
+static bool sim_remove(struct io *io, const char *path, struct error *err)
+{
+    char normal[DISK_PATH_SIZE];
+    return normalize(io, path, normal, err) && change_or_fail(io, err) && disk_remove(disk_of(io), normal, err);
+}
+
+static bool sim_remove_all(struct io *io, const char *path, struct error *err)
+{
+    char normal[DISK_PATH_SIZE];
+    if (!normalize(io, path, normal, err) || !change_or_fail(io, err))
+        return false;
+    disk_remove_all(disk_of(io), normal);
+    return true;
+}
+
+static bool sim_rename(struct io *io, const char *from, const char *to, struct error *err)
+{
+    char normal_from[DISK_PATH_SIZE], normal_to[DISK_PATH_SIZE];
+    return normalize(io, from, normal_from, err) && normalize(io, to, normal_to, err) && change_or_fail(io, err) &&
+           disk_rename(disk_of(io), normal_from, normal_to, err);
+}
+
+static bool sim_exists(struct io *io, const char *path)
+{
+    char normal[DISK_PATH_SIZE];
+    return !sim_io_of(io)->dead && disk_normalize(path, normal) && disk_find(disk_of(io), normal);
+}
+
+/* --- The end of a program --- */
+
+/* The kernel may have done a part of what was asked of it. */
+void sim_file_kill(struct sim_io *io)
+{
+    list_each (struct sim_file, file, &io->files, link) {
+        bool happens = true;
+        while (!list_empty(&file->queue)) {
+            struct operation *operation = LIST_FIRST(&file->queue, struct operation, link);
+            happens = happens && rng_below(&io->world->rng, 2);
+            if (happens)
+                (void)perform(operation);
+            operation_free(operation);
+        }
+    }
+    map_each (entry, &io->world->locks) {
+        if (entry->value == io)
+            (void)map_remove(&io->world->locks, map_key(entry));
+    }
+}
+
+void sim_file_free(struct sim_io *io)
+{
+    list_each (struct sim_file, file, &io->files, link) {
+        sim_close(&file->base);
+    }
+}
+
+const struct file_engine sim_file_engine = {
+    .open = sim_open,
+    .close = sim_close,
+    .size = sim_size,
+    .allocate = sim_allocate,
+    .truncate = sim_truncate,
+    .read = sim_read,
+    .write_now = sim_write_now,
+    .sync_now = sim_sync_now,
+    .map = sim_map,
+    .write = sim_write,
+    .sync = sim_sync,
+    .dir_make = sim_dir_make,
+    .dir_list = sim_dir_list,
+    .dir_sync = sim_dir_sync,
+    .dir_lock = sim_dir_lock,
+    .remove = sim_remove,
+    .remove_all = sim_remove_all,
+    .rename = sim_rename,
+    .exists = sim_exists,
+};
