@@ -329,7 +329,8 @@ static bool is_rule(const char *attribute)
 static size_t default_of(const char *text)
 {
     char quoted[LINE_MAX_SIZE];
-    bool plain = isdigit((unsigned char)*text) || strchr("-{[\"", *text) || strcmp(text, "true") == 0 ||
+    bool number = *text && text[strspn(text, "-0123456789")] == 0;
+    bool plain = number || *text == '{' || *text == '[' || *text == '"' || strcmp(text, "true") == 0 ||
                  strcmp(text, "false") == 0;
     snprintf(quoted, sizeof quoted, plain ? "%s" : "\"%s\"", text);
     return name_of(quoted);
@@ -566,6 +567,6 @@ int main(int argc, char **argv)
     write_kinds(true, "schema_requests", "schema_request_count");
     pool_write(&names, "schema_names", stdout);
     pool_write(&words, "schema_words", stdout);
-    printf("const char schema_hash[] = \"%016" PRIX64 "\";\n", hash);
+    printf("const char schema_hash[] = \"%016" PRIX64 "\" EVOKE_VERSION;\n", hash);
     return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }

@@ -43,6 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const struct kind *kind = kind_at(data[0] % count);
     struct bytes text = bytes_of(data + 1, size - 1);
+    AUTO_WARNINGS warnings = {0};
+    if (!schema_check_duplicates(kind, text, SCHEMA_WARN, &warnings, &err))
+        return 0;
     AUTO_JSON *in = json_parse(text, JSON_PARSE_LAST_KEY_WINS, &err);
     if (in)
         create(kind, in);
