@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The journal against what power cuts, bad disks and kill -9 leave: every cut, every flipped bit, every torn sector. */
+#include "log/journal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/crc32c.h"
+#include "base/memory.h"
+#include "io/file.h"
+#include "log/fixture.h"
+#include "log/journal_file.h"
+#include "log/journal_scan.h"
+
+enum { FRAMES_MAX = 64, SECTOR_SIZE = 512 };
+
+/* A journal whose frames and groups are known. */
+struct sample {
+    struct io *io;
+    struct journal *journal;
+    char directory[200];
+    struct {
+        uint64_t at, end; /* in its file */
+        uint32_t file;
+        bool data; /* false: the frame that closes */
+        int group;
+    } frames[FRAMES_MAX]; /* by LSN - 1 */
+    size_t frame_count;
+    int group;
+    uint64_t recovered; /* frames seen by journal_open() */
+    struct buf files[8];
+    size_t file_count;
+};
+
+static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, uint64_t at, struct error *err)
+{
+    struct sample *sample = ctx;
+    (void)file, (void)at, (void)err;
+    CHECK_INT(frame->lsn, ++sample->recovered);
+    return true;
+}
+
+static void on_written(void *ctx, uint64_t lsn)
+{
+    (void)ctx, (void)lsn;
+}
+
+static void on_synced(void *ctx, uint64_t lsn)
+{
+    struct sample *sample = ctx;
+    if (lsn == journal_lsn(sample->journal))
+        io_stop(sample->io);
+}
+
+static void on_failed(void *ctx, const struct error *err)
+{
+    (void)ctx;
+    test_fail(__FILE__, __LINE__, "%s", err->message);
+}
+
+static const struct journal_callbacks callbacks = {on_recovered, on_written, on_synced, on_failed};
+
+static void open_sample(struct sample *sample, const char *directory)
+{
+    struct error err;
+    struct journal_recovery recovery;
+    *sample = (struct sample){.io = io_linux_new(&err)};
+    snprintf(sample->directory, sizeof sample->directory, "%s/%s", test_dir(), directory);
+    const struct journal_options options = {sample->directory, JOURNAL_FILE_SIZE_MIN, 1 << 30};
+    sample->journal = journal_open(sample->io, &options, &callbacks, sample, &recovery, &err);
+    if (!sample->journal)
+        test_fail(__FILE__, __LINE__, "%s", err.message);
+}
+
+static void append(struct sample *sample, size_t value_size)
+{
+    AUTO_BUF buf;
+    buf_init(&buf, 1 << 20);
+    AUTO_FREE(uint8_t) value = memory_new(value_size);
+    memset(value, 'x', value_size);
+    struct kafka_batch_builder builder;
+    struct bytes batch;
+    struct error err;
+    kafka_batch_begin(&builder, &buf, 0);
+    kafka_batch_add(&builder, 1000, BYTES_NULL, bytes_of(value, value_size), NULL, 0);
+    CHECK_OK(kafka_batch_end(&builder, &batch, &err), &err);
+    struct journal_slot slot = {.stream = 7, .size = batch.size};
+    CHECK_OK(journal_reserve(sample->journal, &slot, 1, &err), &err);
+    memcpy(slot.data, batch.data, batch.size);
+    uint64_t lsn = journal_commit(sample->journal);
+    CHECK_INT(lsn, sample->frame_count + 1);
+    uint64_t at = (uint64_t)slot.place.at8 * 8 - FRAME_HEADER_SIZE - FRAME_ENTRY_SIZE;
+    sample->frames[sample->frame_count].file = slot.place.file;
+    sample->frames[sample->frame_count].at = at;
+    sample->frames[sample->frame_count].end = at + frame_size(&batch.size, 1);
+    sample->frames[sample->frame_count].data = true;
+    sample->frames[sample->frame_count++].group = sample->group;
+}
+
+/* What was appended since the last call becomes one group. */
+static void sync_group(struct sample *sample)
+{
+    io_run(sample->io);
+    CHECK_INT(journal_synced_lsn(sample->journal), sample->frame_count);
+    sample->group++;
+}
+
+static void load_files(struct sample *sample)
+{
+    struct fixture names = {0};
+    snprintf(names.directory, sizeof names.directory, "%s", sample->directory);
+    for (sample->file_count = 0; sample->file_count < 8; sample->file_count++) {
+        AUTO_FREE(char) path = fixture_journal_path(&names, sample->file_count);
+        if (!path)
+            break;
+        buf_init(&sample->files[sample->file_count], 1 << 20);
+        fixture_read_file(path, &sample->files[sample->file_count]);
+    }
+}
+
+static void stop(void *ctx)
+{
+    io_stop(ctx);
+}
+
+static void close_sample(struct sample *sample)
+{
+    journal_close(sample->journal, stop, sample->io);
+    io_run(sample->io);
+    io_free(sample->io);
+}
+
+static void make_sample(struct sample *sample, bool closed)
+{
+    open_sample(sample, "sample");
+    append(sample, 10);
+    append(sample, 300);
+    sync_group(sample);
+    append(sample, 1);
+    sync_group(sample);
+    for (size_t i = 0; i < 5; i++)
+        append(sample, 90 + 130 * i);
+    sync_group(sample);
+    if (!closed)
+        load_files(sample);
+    close_sample(sample);
+    if (closed) {
+        load_files(sample);
+        uint64_t at = sample->frames[sample->frame_count - 1].end;
+        sample->frames[sample->frame_count].at = at;
+        sample->frames[sample->frame_count].end = at + FRAME_HEADER_SIZE;
+        sample->frames[sample->frame_count++].group = sample->group;
+        CHECK_INT(sample->files[0].size, at + FRAME_HEADER_SIZE);
+    }
+}
+
+static void free_sample(struct sample *sample)
+{
+    for (size_t i = 0; i < sample->file_count; i++)
+        buf_deinit(&sample->files[i]);
+}
+
+/* What a scan finds in these bytes as the journal's files. */
+struct finding {
+    uint64_t frames; /* before the damage, or the end */
+    bool damage;
+    struct journal_scan_item item; /* DAMAGE or END */
+};
+
+static struct finding scan_image(struct io *io, const struct sample *sample, size_t changed, struct bytes content)
+{
+    char path[300];
+    struct error err;
+    struct fixture names = {0};
+    struct finding finding = {0};
+    snprintf(names.directory, sizeof names.directory, "%s", sample->directory);
+    for (size_t i = 0; i < sample->file_count; i++) {
+        AUTO_FREE(char) name = fixture_journal_path(&names, i);
+        snprintf(path, sizeof path, "%s", name);
+        fixture_write_file(path, i == changed ? content : buf_bytes(&sample->files[i]));
+    }
+    struct journal_scan scan;
+    CHECK_OK(journal_scan_open(io, sample->directory, &scan, &err), &err);
+    for (;;) {
+        CHECK_OK(journal_scan_next(&scan, &finding.item, &err), &err);
+        if (finding.item.kind != JOURNAL_SCAN_FRAME)
+            break;
+        finding.frames++;
+    }
+    finding.damage = finding.item.kind == JOURNAL_SCAN_DAMAGE;
+    journal_scan_close(&scan);
+    return finding;
+}
+
+static uint64_t frames_that_end_by(const struct sample *sample, uint64_t at)
+{
+    uint64_t count = 0;
+    while (count < sample->frame_count && sample->frames[count].end <= at)
+        count++;
+    return count;
+}
+
+TEST(a_journal_that_is_cut_anywhere_gives_the_frames_before_the_cut)
+{
+    struct sample sample;
+    struct error err;
+    make_sample(&sample, false);
+    struct io *io = io_linux_new(&err);
+    uint64_t end = sample.frames[sample.frame_count - 1].end;
+    for (uint64_t size = 0; size <= end + 50; size++) {
+        struct finding found = scan_image(io, &sample, 0, bytes_slice(buf_bytes(&sample.files[0]), 0, size));
+        CHECK(!found.damage);
+        CHECK_INT(found.frames, frames_that_end_by(&sample, size));
+        CHECK_INT(found.item.at == 0, size < 64);
+    }
+    io_free(io);
+    free_sample(&sample);
+}
+
+/* Without a witness (a later group, or the frame that closes) the last group can only be taken for torn. */
+static void check_flip(const struct sample *sample, uint64_t at, const struct finding *found)
+{
+    uint64_t hit = frames_that_end_by(sample, at); /* index of the frame that is hit, or frame_count */
+    if (at < 64) {
+        CHECK(found->damage);
+        CHECK_INT(found->item.at, 0);
+    } else if (at < JOURNAL_FILE_HEADER_SIZE || hit == sample->frame_count) {
+        CHECK(!found->damage);
+        CHECK_INT(found->frames, sample->frame_count);
+    } else if (sample->frames[hit].group < sample->frames[sample->frame_count - 1].group) {
+        CHECK(found->damage);
+        CHECK_INT(found->frames, hit);
+        CHECK_INT(found->item.damaged_lsn, hit + 1);
+        CHECK_INT(found->item.at, sample->frames[hit].at);
+    } else {
+        CHECK(!found->damage);
+        CHECK_INT(found->frames, hit);
+        CHECK(found->item.torn_bytes > 0);
+    }
+}
+
+static void check_all_flips(bool closed)
+{
+    struct sample sample;
+    struct error err;
+    make_sample(&sample, closed);
+    struct io *io = io_linux_new(&err);
+    struct buf *file = &sample.files[0];
+    uint64_t end = sample.frames[sample.frame_count - 1].end;
+    for (uint64_t at = 0; at < end + 40 && at < file->size; at++) {
+        if (at >= 128 && at < JOURNAL_FILE_HEADER_SIZE - 8)
+            continue; /* alike */
+        file->data[at] ^= (uint8_t)(1 << (at % 8));
+        struct finding found = scan_image(io, &sample, 0, buf_bytes(file));
+        check_flip(&sample, at, &found);
+        file->data[at] ^= (uint8_t)(1 << (at % 8));
+    }
+    io_free(io);
+    free_sample(&sample);
+}
+
+TEST(a_flipped_bit_anywhere_in_a_closed_journal_is_damage)
+{
+    check_all_flips(true);
+}
+
+TEST(a_flipped_bit_in_a_journal_that_was_killed_is_damage_up_to_the_last_group)
+{
+    check_all_flips(false);
+}
+
+TEST(any_sectors_of_the_last_group_may_be_missing_and_nothing_before_it_is_lost)
+{
+    struct sample sample;
+    struct error err;
+    make_sample(&sample, false);
+    struct io *io = io_linux_new(&err);
+    struct buf *file = &sample.files[0];
+    uint64_t end = sample.frames[sample.frame_count - 1].end, begin = 0, synced = 0;
+    for (size_t i = 0; i < sample.frame_count; i++)
+        if (sample.frames[i].group < sample.group - 1) {
+            begin = sample.frames[i].end;
+            synced = i + 1;
+        }
+    size_t first = begin / SECTOR_SIZE, count = (end + SECTOR_SIZE - 1) / SECTOR_SIZE - first;
+    CHECK(count >= 4 && count <= 10);
+    AUTO_FREE(uint8_t) image = memory_new(file->size);
+    for (unsigned lost = 0; lost < 1U << count; lost++) {
+        memcpy(image, file->data, file->size);
+        uint64_t intact = sample.frame_count;
+        for (size_t i = 0; i < count; i++) {
+            uint64_t from = (first + i) * SECTOR_SIZE, to = from + SECTOR_SIZE;
+            if (!(lost & 1U << i))
+                continue;
+            if (from < begin)
+                from = begin; /* what was there before is written again with the same bytes */
+            memset(image + from, 0, to - from);
+            if (frames_that_end_by(&sample, from) < intact)
+                intact = frames_that_end_by(&sample, from);
+        }
+        struct finding found = scan_image(io, &sample, 0, bytes_of(image, file->size));
+        CHECK(!found.damage);
+        CHECK(found.frames >= synced);
+        CHECK_INT(found.frames, intact);
+    }
+    io_free(io);
+    free_sample(&sample);
+}
+
+TEST(what_a_torn_group_left_behind_never_comes_back)
+{
+    struct sample sample, again;
+    struct error err;
+    make_sample(&sample, false);
+    struct io *io = io_linux_new(&err);
+    struct buf *file = &sample.files[0];
+    uint64_t torn = sample.frames[4].at; /* in the last group; the frames behind it are whole */
+    file->data[torn + 20] ^= 1;
+    struct finding found = scan_image(io, &sample, 0, buf_bytes(file));
+    CHECK_INT(found.frames, 4);
+    CHECK(found.item.torn_bytes > 500);
+    io_free(io);
+
+    open_sample(&again, "sample");
+    CHECK_INT(again.recovered, 4);
+    again.frame_count = 4;
+    append(&again, 90 + 130); /* as long as the one that was torn: the next old one would fit behind it */
+    CHECK_INT(again.frames[4].at, torn);
+    sync_group(&again);
+    load_files(&again);
+    close_sample(&again);
+    io = io_linux_new(&err);
+    found = scan_image(io, &again, 0, buf_bytes(&again.files[0]));
+    CHECK(!found.damage);
+    CHECK_INT(found.frames, 5);
+    CHECK_INT(found.item.torn_bytes, 0);
+    io_free(io);
+    free_sample(&sample);
+    free_sample(&again);
+}
+
+static void make_sample_of_three_files(struct sample *sample)
+{
+    open_sample(sample, "sample");
+    for (size_t i = 0; i < 14; i++) {
+        append(sample, 10000 + i);
+        if (i % 2)
+            sync_group(sample);
+    }
+    load_files(sample);
+    close_sample(sample);
+    CHECK_INT(sample->file_count, 3);
+}
+
+TEST(damage_in_an_earlier_file_is_named_with_file_and_position)
+{
+    struct sample sample;
+    struct error err;
+    make_sample_of_three_files(&sample);
+    struct io *io = io_linux_new(&err);
+    struct buf *file = &sample.files[0];
+    size_t last = 0; /* the last frame of the first file, which a new file's first group witnesses for */
+    while (sample.frames[last + 1].file == 0)
+        last++;
+    file->data[sample.frames[last].end - 100] ^= 1;
+    struct finding found = scan_image(io, &sample, 0, buf_bytes(file));
+    CHECK(found.damage);
+    CHECK_INT(found.item.file, 0);
+    CHECK_INT(found.item.at, sample.frames[last].at);
+    CHECK_INT(found.item.damaged_lsn, last + 1);
+    io_free(io);
+
+    struct journal_recovery recovery;
+    const struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30};
+    struct sample ctx = {0};
+    ctx.io = io_linux_new(&err);
+    CHECK(journal_open(ctx.io, &options, &callbacks, &ctx, &recovery, &err) == NULL);
+    CHECK_INT(err.kind, ERROR_CORRUPT);
+    char position[50];
+    snprintf(position, sizeof position, "damaged at position %d", (int)sample.frames[last].at);
+    CHECK(strstr(err.message, position) != NULL);
+    CHECK(strstr(err.message, "/journal/00000000000000000001") != NULL);
+    io_free(ctx.io);
+    free_sample(&sample);
+}
+
+TEST(a_missing_file_in_the_middle_is_damage)
+{
+    struct sample sample;
+    struct error err;
+    make_sample_of_three_files(&sample);
+    struct fixture names = {0};
+    snprintf(names.directory, sizeof names.directory, "%s", sample.directory);
+    AUTO_FREE(char) path = fixture_journal_path(&names, 1);
+    CHECK(remove(path) == 0);
+    sample.io = io_linux_new(&err);
+    struct journal_scan scan;
+    struct journal_scan_item item;
+    CHECK_OK(journal_scan_open(sample.io, sample.directory, &scan, &err), &err);
+    do
+        CHECK_OK(journal_scan_next(&scan, &item, &err), &err);
+    while (item.kind == JOURNAL_SCAN_FRAME);
+    CHECK_INT(item.kind, JOURNAL_SCAN_DAMAGE);
+    CHECK(item.resumed_lsn > item.damaged_lsn);
+    journal_scan_close(&scan);
+    io_free(sample.io);
+    free_sample(&sample);
+}
+
+TEST(a_last_file_whose_first_group_was_torn_goes_away)
+{
+    struct sample sample, again;
+    struct error err;
+    make_sample_of_three_files(&sample);
+    struct io *io = io_linux_new(&err);
+    struct buf *file = &sample.files[2];
+    size_t first = 0;
+    while (sample.frames[first].file < 2)
+        first++;
+    memset(file->data + JOURNAL_FILE_HEADER_SIZE, 0, file->size - JOURNAL_FILE_HEADER_SIZE);
+    struct finding found = scan_image(io, &sample, 2, buf_bytes(file));
+    CHECK(!found.damage);
+    CHECK_INT(found.frames, first);
+    memset(file->data, 0, file->size); /* nor did its header reach the disk */
+    found = scan_image(io, &sample, 2, buf_bytes(file));
+    CHECK(!found.damage);
+    CHECK_INT(found.frames, first);
+    io_free(io);
+    open_sample(&again, "sample");
+    CHECK_INT(again.recovered, first);
+    again.frame_count = first;
+    append(&again, 10000);
+    sync_group(&again);
+    close_sample(&again);
+    open_sample(&again, "sample");
+    CHECK_INT(again.recovered, first + 2); /* and the one that closed */
+    close_sample(&again);
+    free_sample(&sample);
+}
+
+TEST(a_journal_of_a_newer_format_is_left_alone)
+{
+    struct sample sample;
+    struct error err = {0};
+    make_sample(&sample, true);
+    uint8_t *header = sample.files[0].data;
+    header[8] = 2;
+    memset(header + 12, 0, 4);
+    uint32_t crc = crc32c(0, bytes_of(header, 64));
+    memcpy(header + 12, &crc, 4);
+    struct fixture names = {0};
+    snprintf(names.directory, sizeof names.directory, "%s", sample.directory);
+    AUTO_FREE(char) path = fixture_journal_path(&names, 0);
+    fixture_write_file(path, buf_bytes(&sample.files[0]));
+    struct journal_recovery recovery;
+    const struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30};
+    struct sample ctx = {0};
+    ctx.io = io_linux_new(&err);
+    CHECK(journal_open(ctx.io, &options, &callbacks, &ctx, &recovery, &err) == NULL);
+    CHECK_INT(err.kind, ERROR_UNSUPPORTED);
+    io_free(ctx.io);
+    free_sample(&sample);
+}
+
+TEST(a_frame_that_is_too_large_is_refused)
+{
+    struct sample sample;
+    open_sample(&sample, "sample");
+    struct journal_slot slot = {.stream = 1, .size = JOURNAL_FILE_SIZE_MIN};
+    struct error err = {0};
+    CHECK(!journal_reserve(sample.journal, &slot, 1, &err));
+    CHECK_INT(err.kind, ERROR_LIMIT);
+    CHECK_INT(err.sys, EMSGSIZE);
+    append(&sample, 100); /* and nothing has happened */
+    sync_group(&sample);
+    close_sample(&sample);
+}
