@@ -142,16 +142,23 @@ static bool batch_verifies(struct bytes batch, size_t with_padding)
     return crc32c(0, bytes_slice(batch, FRAME_BATCH_PREFIX_SIZE, batch.size)) == be32toh(crc);
 }
 
-bool frame_verify(struct bytes bytes, uint32_t mark, struct frame *out)
+bool frame_read_damaged(struct bytes bytes, uint32_t mark, struct frame *out)
 {
-    if (frame_peek(bytes, mark) != bytes.size || bytes.size == 0 || !entries_fit(bytes) ||
-        get32(bytes.data) != sum(bytes.data))
+    if (frame_peek(bytes, mark) != bytes.size || bytes.size == 0 || !entries_fit(bytes))
         return false;
-    struct frame frame = {.bytes = bytes,
+    *out = (struct frame){.bytes = bytes,
                           .count = get16(bytes.data + 12),
                           .flags = get16(bytes.data + 14),
                           .lsn = get64(bytes.data + 16),
                           .group_lsn = get64(bytes.data + 24)};
+    return true;
+}
+
+bool frame_verify(struct bytes bytes, uint32_t mark, struct frame *out)
+{
+    struct frame frame;
+    if (!frame_read_damaged(bytes, mark, &frame) || get32(bytes.data) != sum(bytes.data))
+        return false;
     size_t at = 0;
     for (size_t i = 0; i < frame.count; i++) {
         struct bytes batch = frame_entry(&frame, i, &at).batch;

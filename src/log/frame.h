@@ -61,6 +61,8 @@ void frame_seal(uint8_t *memory);
 size_t frame_peek(struct bytes start, uint32_t mark);
 /* `bytes` is what frame_peek() said. False: it does not verify. */
 bool frame_verify(struct bytes bytes, uint32_t mark, struct frame *out);
+/* The same without looking at any CRC: what a damaged frame seems to hold. False: its entries make no sense. */
+bool frame_read_damaged(struct bytes bytes, uint32_t mark, struct frame *out);
 /* Of a frame that verified. `index` < frame->count; go through them in order with *at, which starts at 0. */
 struct frame_entry frame_entry(const struct frame *frame, size_t index, size_t *at);
 

@@ -273,3 +273,16 @@ bool journal_scan_next(struct journal_scan *scan, struct journal_scan_item *out,
         scan->at = JOURNAL_FILE_HEADER_SIZE;
     }
 }
+
+bool journal_scan_damaged_frame(struct journal_scan *scan, const struct journal_scan_item *damage, struct frame *out)
+{
+    struct bytes bytes;
+    struct error err; /* it is damaged anyhow */
+    uint32_t mark = scan->files[damage->file].header.mark;
+    if (!use_reader(scan, damage->file, &err) ||
+        !journal_file_reader_at(&scan->reader, damage->at, FRAME_HEADER_SIZE, &bytes, &err))
+        return false;
+    size_t size = frame_peek(bytes, mark);
+    return size > 0 && journal_file_reader_at(&scan->reader, damage->at, size, &bytes, &err) && bytes.size == size &&
+           frame_read_damaged(bytes, mark, out) && out->lsn == damage->damaged_lsn;
+}

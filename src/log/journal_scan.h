@@ -75,6 +75,8 @@ struct journal_scan_item {
 /* Lists the files of DIR/journal and reads their headers. No directory or no files: file_count 0. ERROR_UNSUPPORTED. */
 MUST_CHECK bool journal_scan_open(struct io *io, const char *directory, struct journal_scan *out, struct error *err);
 void journal_scan_close(struct journal_scan *scan); /* also zeroed memory */
+/* After DAMAGE: what the damaged frame seems to hold; false when that can not be told. Good until the next call. */
+bool journal_scan_damaged_frame(struct journal_scan *scan, const struct journal_scan_item *damage, struct frame *out);
 /* False: a file could not be read. Not after END. */
 MUST_CHECK bool journal_scan_next(struct journal_scan *scan, struct journal_scan_item *out, struct error *err);
 

@@ -72,7 +72,7 @@ static void set_options(struct log *log, const struct log_options *options)
         log->options.group_session_timeout_max_ms = 1800000;
 }
 
-static void log_free(struct log *log)
+void log_free(struct log *log)
 {
     groups_free(log->groups);
     topics_free_dead(log);
@@ -89,16 +89,31 @@ static void log_free(struct log *log)
     free(log);
 }
 
+struct log *log_new(struct io *io, const struct log_options *options)
+{
+    struct log *log = NEW(struct log);
+    log->io = io;
+    log->next_stream = 1;
+    set_options(log, options);
+    list_init(&log->dead_topics);
+    list_init(&log->topic_listeners);
+    producers_init(&log->producers);
+    log_wait_init(log);
+    log->groups = groups_new(log);
+    log->catalog = partition_new(log, NULL, 0, 0);
+    log->recovering = true;
+    log->streams = memory_new_array(1, sizeof(struct partition *));
+    log->streams[0] = log->catalog;
+    log->stream_count = 1;
+    return log;
+}
+
 static bool recover(struct log *log, struct error *err)
 {
     const struct journal_options options = {.directory = log->options.directory,
                                             .file_size = log->options.journal_file_size,
                                             .size_max = log->options.journal_size_max};
     struct journal_recovery recovery;
-    log->recovering = true;
-    log->streams = memory_new_array(1, sizeof(struct partition *));
-    log->streams[0] = log->catalog;
-    log->stream_count = 1;
     log->journal = journal_open(log->io, &options, &callbacks, log, &recovery, err);
     if (!log->journal)
         return false;
@@ -119,16 +134,7 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
 {
     if (!io_dir_make(io, options->directory, err) || !io_dir_lock(io, options->directory, err))
         return NULL;
-    struct log *log = NEW(struct log);
-    log->io = io;
-    log->next_stream = 1;
-    set_options(log, options);
-    list_init(&log->dead_topics);
-    list_init(&log->topic_listeners);
-    producers_init(&log->producers);
-    log_wait_init(log);
-    log->groups = groups_new(log);
-    log->catalog = partition_new(log, NULL, 0, 0);
+    struct log *log = log_new(io, options);
     if (!recover(log, err)) {
         if (log->journal)
             journal_abandon(log->journal);

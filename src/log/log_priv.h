@@ -106,6 +106,11 @@ struct log {
     void *closed_ctx;
 };
 
+/* --- log.c --- */
+/* Ready to take in what is recovered, without a journal. */
+struct log *log_new(struct io *io, const struct log_options *options);
+void log_free(struct log *log); /* the journal is closed */
+
 /* --- partition.c --- */
 struct partition *partition_new(struct log *log, struct topic *topic, int32_t index, uint64_t stream);
 void partition_free(struct partition *partition);
