@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Java client behind the verbs of test_kafka_clients.py. See there.
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.TreeSet;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.WakeupException;
+
+public class Client {
+    static Properties properties(String bootstrap, String... more) {
+        Properties properties = new Properties();
+        properties.put("bootstrap.servers", bootstrap);
+        for (String side : List.of("key", "value")) {
+            properties.put(side + ".serializer", "org.apache.kafka.common.serialization.StringSerializer");
+            properties.put(side + ".deserializer", "org.apache.kafka.common.serialization.StringDeserializer");
+        }
+        for (int i = 0; i < more.length; i += 2)
+            properties.put(more[i], more[i + 1]);
+        return properties;
+    }
+
+    static void produce(String bootstrap, String topic, String codec, int count) throws Exception {
+        try (var producer = new KafkaProducer<String, String>(properties(bootstrap, "compression.type", codec, "linger.ms", "20"))) {
+            var sent = new ArrayList<Future<?>>();
+            for (int i = 0; i < count; i++) {
+                var record = new ProducerRecord<>(topic, "k" + i, codec + " " + i + " " + "x".repeat(100));
+                record.headers().add("n", ("" + i).getBytes());
+                sent.add(producer.send(record));
+            }
+            for (var future : sent)
+                future.get();
+        }
+    }
+
+    static void show(ConsumerRecord<String, String> record) {
+        String header = new String(record.headers().lastHeader("n").value(), StandardCharsets.UTF_8);
+        System.out.println(record.topic() + " " + record.partition() + " " + record.offset() + " " + record.key() + " "
+            + record.value().replaceAll("x+$", "").trim() + " " + header);
+    }
+
+    static void consume(String bootstrap, int count, List<String> topics) {
+        try (var consumer = new KafkaConsumer<String, String>(properties(bootstrap, "auto.offset.reset", "earliest"))) {
+            var partitions = new ArrayList<TopicPartition>();
+            for (var topic : topics)
+                consumer.partitionsFor(topic).forEach(p -> partitions.add(new TopicPartition(topic, p.partition())));
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            int left = count * topics.size();
+            long end = System.currentTimeMillis() + 20000;
+            while (left > 0 && System.currentTimeMillis() < end)
+                for (var record : consumer.poll(Duration.ofMillis(500))) {
+                    show(record);
+                    left--;
+                }
+        }
+    }
+
+    static void group(String bootstrap, String topic, String name) throws Exception {
+        var properties = properties(bootstrap, "group.id", name, "auto.offset.reset", "earliest", "enable.auto.commit", "false",
+            "session.timeout.ms", "6000", "heartbeat.interval.ms", "500");
+        var consumer = new KafkaConsumer<String, String>(properties);
+        var thread = Thread.currentThread();
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            consumer.wakeup();
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+            }
+        }));
+        consumer.subscribe(List.of(topic), new ConsumerRebalanceListener() {
+            public void onPartitionsRevoked(Collection<TopicPartition> partitions) {}
+            public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+                var numbers = new TreeSet<Integer>();
+                consumer.assignment().forEach(p -> numbers.add(p.partition()));
+                System.out.println("assigned " + String.join(" ", numbers.stream().map(n -> "" + n).toList()));
+            }
+        });
+        try {
+            for (;;) {
+                var records = consumer.poll(Duration.ofMillis(200));
+                for (var record : records)
+                    System.out.println("got " + record.partition() + " " + record.offset());
+                if (!records.isEmpty())
+                    consumer.commitSync();
+            }
+        } catch (WakeupException e) {
+        } finally {
+            consumer.close();
+        }
+    }
+
+    static void admin(String bootstrap, String topic) throws Exception {
+        try (var admin = Admin.create(properties(bootstrap))) {
+            admin.createTopics(List.of(new NewTopic(topic, 2, (short) 1).configs(Map.of("cleanup.policy", "compact")))).all().get();
+            admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(4))).all().get();
+            var resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
+            var change = new AlterConfigOp(new ConfigEntry("retention.ms", "1000"), AlterConfigOp.OpType.SET);
+            admin.incrementalAlterConfigs(Map.of(resource, List.of(change))).all().get();
+            var config = admin.describeConfigs(List.of(resource)).all().get().get(resource);
+            var described = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
+            var latest = admin.listOffsets(Map.of(new TopicPartition(topic, 3), OffsetSpec.latest())).all().get();
+            System.out.println("partitions " + described.partitions().size());
+            System.out.println("cleanup.policy " + config.get("cleanup.policy").value() + " " + config.get("cleanup.policy").source());
+            System.out.println("retention.ms " + config.get("retention.ms").value());
+            System.out.println("segment.bytes " + config.get("segment.bytes").source());
+            System.out.println("latest " + latest.get(new TopicPartition(topic, 3)).offset());
+            System.out.println("nodes " + admin.describeCluster().nodes().get().size());
+            admin.deleteTopics(List.of(topic)).all().get();
+            System.out.println("left " + admin.listTopics().names().get().contains(topic));
+        }
+    }
+
+    public static void main(String[] args) throws Exception {
+        switch (args[0]) {
+            case "produce" -> {
+                for (int i = 4; i < args.length; i++)
+                    produce(args[1], args[2] + "-" + args[i], args[i], Integer.parseInt(args[3]));
+            }
+            case "consume" -> consume(args[1], Integer.parseInt(args[2]), List.of(args).subList(3, args.length));
+            case "group" -> group(args[1], args[2], args[3]);
+            case "admin" -> admin(args[1], args[2]);
+        }
+        System.exit(0);
+    }
+}

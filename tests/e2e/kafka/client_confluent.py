@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""confluent-kafka (librdkafka) behind the verbs of test_kafka_clients.py. See there."""
+import signal
+import sys
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+
+def produce(bootstrap, prefix, count, *codecs):
+    failed = []
+    for codec in codecs:
+        producer = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "enable.idempotence": True, "linger.ms": 20})
+        for i in range(int(count)):
+            producer.produce(f"{prefix}-{codec}", key=f"k{i}", value=f"{codec} {i} " + "x" * 100, headers={"n": str(i)},
+                             on_delivery=lambda err, _: err and failed.append(err))
+        if producer.flush(30) or failed:
+            sys.exit(f"not delivered: {failed[:3]}")
+
+
+def consume(bootstrap, count, *topics):
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "auto.offset.reset": "earliest"})
+    known = consumer.list_topics(timeout=10).topics
+    consumer.assign([TopicPartition(t, p, 0) for t in topics for p in known[t].partitions])
+    for m in consumer.consume(int(count) * len(topics), timeout=20):
+        header = dict(m.headers())["n"].decode()
+        print(m.topic(), m.partition(), m.offset(), m.key().decode(), m.value().decode().rstrip("x").strip(), header)
+    consumer.close()
+
+
+def group(bootstrap, topic, name):
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": name, "auto.offset.reset": "earliest",
+                         "enable.auto.commit": False, "session.timeout.ms": 6000, "heartbeat.interval.ms": 500})
+    told = lambda _, partitions: print("assigned", *sorted(p.partition for p in partitions), flush=True)
+    consumer.subscribe([topic], on_assign=told)
+    while not stop:
+        message = consumer.poll(0.2)
+        if message and not message.error():
+            print("got", message.partition(), message.offset(), flush=True)
+            consumer.commit(message, asynchronous=False)
+    consumer.close()
+
+
+{"produce": produce, "consume": consume, "group": group}[sys.argv[1]](*sys.argv[2:])
