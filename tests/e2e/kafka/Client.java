@@ -135,7 +135,10 @@ public class Client {
                     produce(args[1], args[2] + "-" + args[i], args[i], Integer.parseInt(args[3]));
             }
             case "consume" -> consume(args[1], Integer.parseInt(args[2]), List.of(args).subList(3, args.length));
-            case "group" -> group(args[1], args[2], args[3]);
+            case "group" -> {
+                group(args[1], args[2], args[3]);
+                return; // the shutdown hook waits for this thread: an exit from here would never end
+            }
             case "admin" -> admin(args[1], args[2]);
         }
         System.exit(0);
