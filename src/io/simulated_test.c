@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/stream.h"
+#include "io/tls.h"
 #include "test.h"
 
 /* --- A busy little world: a server, clients that talk to it, a file, processes --- */
@@ -640,5 +641,93 @@ TEST(a_program_gets_its_signals)
     io_simulated_signal(io, SIGTERM);
     CHECK(io_simulated_run_until(io, any_signal, &signal, 10));
     CHECK_INT(signal, SIGTERM);
+    io_free(io);
+}
+
+/* --- Time limits of streams: here they cost nothing to wait for --- */
+
+static void never_accept(void *ctx, struct io_stream *stream)
+{
+    (void)ctx;
+    (void)stream;
+    test_fail(__FILE__, __LINE__, "accepted without a TLS handshake");
+}
+
+TEST(who_does_not_start_the_tls_handshake_is_dropped_after_ten_seconds)
+{
+    struct error err;
+    struct io *io = io_simulated_new(9);
+    struct visit visit = {0};
+    struct io_listener *listener;
+    struct io_address address = address_of("127.0.0.1:443");
+    struct io_certificate ca, own;
+    CHECK_OK(io_certificate_make_ca(io, "ca", 1, &ca, &err), &err);
+    CHECK_OK(io_certificate_make(io, &ca, "s", NULL, 0, (const char *const[]){"s"}, 1, 1, &own, &err), &err);
+    struct io_tls *tls =
+        io_tls_server_new(io, bytes_of_string(own.certificate_pem), bytes_of_string(own.key_pem), BYTES_NULL, &err);
+    CHECK_OK(tls, &err);
+    CHECK_OK(io_listen(io, &address, tls, never_accept, NULL, &listener, &err), &err);
+    io_connect(io, &address, NULL, NULL, 1000, visit_connected, &visit);
+    io_simulated_run_for(io, 10);
+    CHECK(visit.caller);
+    io_stream_start(visit.caller, &(struct io_stream_callbacks){.on_data = server_data, .on_end = stream_gone},
+                    &visit.gone);
+    io_simulated_run_for(io, 9900);
+    CHECK(!visit.gone);
+    io_simulated_run_for(io, 200);
+    CHECK(visit.gone);
+    io_stream_close(visit.caller);
+    io_listener_close(listener);
+    io_tls_free(tls);
+    io_certificate_deinit(&ca);
+    io_certificate_deinit(&own);
+    io_free(io);
+}
+
+static void note_failure(void *ctx, struct io_stream *stream, const struct error *err)
+{
+    CHECK(!stream);
+    *(enum error_kind *)ctx = err->kind;
+}
+
+TEST(a_connect_that_takes_too_long_is_a_timeout)
+{
+    struct io *io = io_simulated_new(9);
+    enum error_kind why = 0;
+    struct io_address address = address_of("10.0.0.1:80");
+    io_simulated_faults(io)->latency_max_ns = UINT64_C(1000000000000);
+    io_connect(io, &address, NULL, NULL, 500, note_failure, &why);
+    io_simulated_run_for(io, 499);
+    CHECK_INT(why, 0);
+    io_simulated_run_for(io, 2);
+    CHECK_INT(why, ERROR_TIMEOUT);
+    io_free(io);
+}
+
+static void note_released(void *owner)
+{
+    *(bool *)owner = true;
+}
+
+TEST(close_after_write_gives_a_peer_that_does_not_read_five_seconds)
+{
+    struct error err;
+    struct io *io = io_simulated_new(9);
+    struct visit visit = {0};
+    bool released = false;
+    struct io_listener *listener;
+    struct io_address address = address_of("127.0.0.1:80");
+    static uint8_t much[8 << 20];
+    CHECK_OK(io_listen(io, &address, NULL, visit_called, &visit, &listener, &err), &err);
+    io_connect(io, &address, NULL, NULL, 1000, visit_connected, &visit);
+    CHECK(io_simulated_run_until(io, met, &visit, 1000));
+    io_stream_write_ref(visit.called, bytes_of(much, sizeof much), note_released, &released);
+    io_stream_close_after_write(visit.called);
+    io_simulated_run_for(io, 4900);
+    CHECK(!released);
+    io_simulated_run_for(io, 200);
+    CHECK(released);
+    io_stream_close(visit.caller);
+    io_listener_close(listener);
     io_free(io);
 }

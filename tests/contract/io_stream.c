@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/memory.h"
+#include "io/stream_priv.h"
 #include "test.h"
 #include "world.h"
 
@@ -434,5 +435,92 @@ TEST(a_stream_may_be_closed_in_its_own_callback)
     io_run(pair.io);
     CHECK(!pair.server.stream);
     CHECK(!pair.server.ended);
+    pair_deinit(&pair);
+}
+
+/* --- A full door --- */
+
+enum { DOOR_MAX = 2, CALLS = 4 };
+
+struct door {
+    struct io *io;
+    struct io_listener *listener;
+    struct io_stream *inside[CALLS], *outside[CALLS];
+    size_t inside_count, outside_count;
+};
+
+static void enter(void *ctx, struct io_stream *stream)
+{
+    struct door *door = ctx;
+    door->inside[door->inside_count++] = stream;
+    if (door->inside_count > DOOR_MAX)
+        io_stop(door->io);
+}
+
+static void called(void *ctx, struct io_stream *stream, const struct error *err)
+{
+    struct door *door = ctx;
+    CHECK(!err);
+    door->outside[door->outside_count++] = stream;
+}
+
+static void stop_door(void *ctx)
+{
+    struct door *door = ctx;
+    io_stop(door->io);
+}
+
+TEST(beyond_its_limit_a_listener_leaves_connections_waiting_until_one_is_closed)
+{
+    struct door door = {.io = world_new()};
+    struct error err;
+    struct io_address address = address_of("127.0.0.1:0");
+    CHECK_OK(io_listen(door.io, &address, NULL, enter, &door, &door.listener, &err), &err);
+    door.listener->stream_count_max = DOOR_MAX;
+    address = io_listener_address(door.listener);
+    for (int i = 0; i < CALLS; i++)
+        io_connect(door.io, &address, NULL, NULL, 5000, called, &door);
+    struct io_timer timer;
+    io_timer_init(door.io, &timer, stop_door, &door);
+    io_timer_start(&timer, 50);
+    io_run(door.io);
+    CHECK_INT(door.inside_count, DOOR_MAX);
+    CHECK_INT(door.outside_count, CALLS);
+    io_stream_close(TAKE(door.inside[0]));
+    io_run(door.io);
+    CHECK_INT(door.inside_count, DOOR_MAX + 1);
+    for (size_t i = 0; i < CALLS; i++) {
+        io_stream_close(door.inside[i]);
+        io_stream_close(door.outside[i]);
+    }
+    io_listener_close(door.listener);
+    io_free(door.io);
+}
+
+static void answer_and_close(struct end *end)
+{
+    if (end->stream && !end->ended) {
+        io_stream_write(end->stream, bytes_of(many_data, MANY));
+        io_stream_close_after_write(TAKE(end->stream));
+    }
+}
+
+static void ask(struct pair *pair)
+{
+    pair->server.then = answer_and_close;
+    pair->client.then = stop_when_ended;
+    io_stream_write(pair->client.stream, BYTES_LITERAL("question"));
+    io_stream_write(pair->client.stream, BYTES_LITERAL(", and more that nobody will read"));
+}
+
+TEST(close_after_write_lets_all_of_a_long_answer_arrive)
+{
+    struct pair pair = {.ready = ask};
+    many_data = many();
+    pair_init(&pair, "127.0.0.1:0");
+    io_run(pair.io);
+    CHECK_INT(pair.client.why, 0);
+    CHECK_INT(pair.client.got.size, MANY);
+    free(many_data);
     pair_deinit(&pair);
 }

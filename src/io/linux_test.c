@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only the Linux engine can be asked: descriptors, sessions, zombies, sleep. The rest is in tests/contract/. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "io/file.h"
+#include "io/process.h"
+#include "io/stream.h"
+#include "test.h"
+
+static struct io *linux_new(void)
+{
+    struct error err;
+    struct io *io = io_linux_new(&err);
+    CHECK_OK(io, &err);
+    return io;
+}
+
+static void stop(void *ctx)
+{
+    io_stop(ctx);
+}
+
+static void run_for(struct io *io, uint64_t ms)
+{
+    struct io_timer timer;
+    io_timer_init(io, &timer, stop, io);
+    io_timer_start(&timer, ms);
+    io_run(io);
+}
+
+/* --- Processes --- */
+
+struct run {
+    struct io *io;
+    int code;
+    char output[4096];
+};
+
+static void exited(void *ctx, const struct io_process_exit *exit)
+{
+    struct run *run = ctx;
+    run->code = exit->code;
+    snprintf(run->output, sizeof run->output, BYTES_FORMAT, BYTES_ARGS(exit->output));
+    io_stop(run->io);
+}
+
+static void run_process(struct run *run, struct io_process_options options)
+{
+    struct error err;
+    struct io_process *process;
+    run->io = linux_new();
+    CHECK_OK(io_process_spawn(run->io, &options, exited, run, &process, &err), &err);
+    io_run(run->io);
+    io_process_release(process);
+    io_free(run->io);
+}
+
+#define SHELL(script) ((const char *const[]){"sh", "-c", script, NULL})
+
+TEST(a_child_starts_with_a_clean_signal_state_and_only_its_descriptors)
+{
+    struct run run = {0};
+    int fd = open("/dev/null", O_RDONLY); /* not close-on-exec, as a careless library would leave it */
+    CHECK(fd >= 0);
+    run_process(&run, (struct io_process_options){
+                          .argv = SHELL("grep -E 'SigBlk|SigIgn' /proc/self/status; ls /proc/self/fd | tr '\\n' ' '"),
+                          .output_max = 1000});
+    CHECK(strstr(run.output, "SigBlk:\t0000000000000000"));
+    const char *ignored = strstr(run.output, "SigIgn:\t");
+    CHECK(ignored && (strtoull(ignored + 8, NULL, 16) & 0x7fffffff) == 0); /* 32 and 33 are glibc's own */
+    CHECK(strstr(run.output, "0 1 2 3 "));                                 /* 3 is the directory that ls reads */
+    CHECK(!strstr(run.output, "0 1 2 3 4"));
+    close(fd);
+}
+
+TEST(descriptors_may_be_given_in_any_order)
+{
+    struct run run = {0};
+    int a[2], b[2];
+    char text[8] = {0};
+    CHECK(pipe(a) == 0 && pipe(b) == 0);
+    /* As 1 it gets b's end, as 3 a's, as 4 nothing; 0 and 2 are what the test has as 0 and 2. */
+    int descriptors[] = {-1, b[1], -1, a[1], -1};
+    run_process(&run, (struct io_process_options){.argv = SHELL("echo one; echo three >&3; cat <&4"),
+                                                  .descriptors = descriptors,
+                                                  .descriptor_count = 5});
+    CHECK_INT(run.code, 0);
+    CHECK_INT(read(b[0], text, sizeof text), 4);
+    CHECK(memcmp(text, "one\n", 4) == 0);
+    CHECK_INT(read(a[0], text, sizeof text), 6);
+    CHECK(memcmp(text, "three\n", 6) == 0);
+}
+
+TEST(a_new_session_has_no_terminal_and_its_own_group)
+{
+    struct run run = {0};
+    int pid, parent, group, session;
+    run_process(&run, (struct io_process_options){.argv = (const char *const[]){"cat", "/proc/self/stat", NULL},
+                                                  .output_max = 1000,
+                                                  .new_session = true});
+    CHECK_INT(sscanf(run.output, "%d (cat) %*c %d %d %d", &pid, &parent, &group, &session), 4);
+    CHECK_INT(parent, getpid());
+    CHECK_INT(group, pid);
+    CHECK_INT(session, pid);
+}
+
+TEST(directory_and_environment_are_the_childs)
+{
+    struct run run = {0};
+    run_process(&run, (struct io_process_options){.argv = SHELL("pwd; echo $GREETING$HOME"),
+                                                  .directory = "/usr",
+                                                  .environment = (const char *const[]){"GREETING=hello", NULL},
+                                                  .output_max = 1000});
+    CHECK_STR(run.output, "/usr\nhello\n");
+}
+
+TEST(a_working_directory_that_does_not_exist_is_named)
+{
+    struct io *io = linux_new();
+    struct error err;
+    struct io_process *process;
+    struct io_process_options options = {.argv = SHELL("true"), .directory = "/no/such/directory"};
+    CHECK(!io_process_spawn(io, &options, exited, NULL, &process, &err));
+    CHECK_INT(err.kind, ERROR_NOT_FOUND);
+    CHECK(strstr(err.message, "/no/such/directory"));
+    io_free(io);
+}
+
+TEST(much_output_neither_blocks_the_child_nor_is_kept_beyond_its_maximum)
+{
+    struct run run = {0};
+    run_process(
+        &run, (struct io_process_options){.argv = SHELL("head -c 1000000 /dev/zero | tr '\\0' x"), .output_max = 100});
+    CHECK_INT(run.code, 0);
+    CHECK_INT(strlen(run.output), 100);
+}
+
+TEST(output_does_not_wait_for_a_grandchild_that_holds_the_pipe)
+{
+    struct run run = {0};
+    run_process(&run, (struct io_process_options){.argv = SHELL("sleep 3 & echo done"), .output_max = 100});
+    CHECK_STR(run.output, "done\n");
+}
+
+TEST(a_released_child_leaves_no_zombie)
+{
+    struct io *io = linux_new();
+    struct error err;
+    struct io_process *process;
+    struct io_process_options options = {.argv = SHELL("exit 0")};
+    CHECK_OK(io_process_spawn(io, &options, exited, NULL, &process, &err), &err);
+    int pid = io_process_pid(process);
+    io_process_release(process);
+    for (int i = 0; i < 100 && kill(pid, 0) == 0; i++)
+        run_for(io, 10);
+    CHECK(kill(pid, 0) < 0 && errno == ESRCH);
+    io_free(io);
+}
+
+TEST(a_foreign_child_is_not_reaped)
+{
+    struct run run = {0};
+    struct error err;
+    struct io_process *process;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(5);
+    run.io = linux_new();
+    CHECK_OK(io_process_watch(run.io, pid, exited, &run, &process, &err), &err);
+    io_run(run.io);
+    CHECK_INT(run.code, -1);
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 5);
+    io_process_release(process);
+    io_free(run.io);
+}
+
+/* --- Descriptors run out --- */
+
+struct guests {
+    struct io *io;
+    struct io_stream *stream;
+    int count;
+};
+
+static void accepted(void *ctx, struct io_stream *stream)
+{
+    struct guests *guests = ctx;
+    guests->stream = stream;
+    guests->count++;
+    io_stop(guests->io);
+}
+
+static struct io_address address_of(const char *text)
+{
+    struct io_address address;
+    struct error err;
+    CHECK_OK(io_address_parse(text, &address, &err), &err);
+    return address;
+}
+
+static double cpu_s(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void connect_unix(int fd, const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+    CHECK(connect(fd, (struct sockaddr *)&un, sizeof un) == 0);
+}
+
+TEST(without_descriptors_a_connection_waits_and_the_loop_sleeps)
+{
+    struct guests guests = {.io = linux_new()};
+    struct io_listener *listener;
+    struct error err;
+    char where[200] = "unix:";
+    strcat(where, test_dir());
+    strcat(where, "/s");
+    struct io_address address = address_of(where);
+    CHECK_OK(io_listen(guests.io, &address, NULL, accepted, &guests, &listener, &err), &err);
+    int client = socket(AF_UNIX, SOCK_STREAM, 0), taken[64];
+    CHECK(setrlimit(RLIMIT_NOFILE, &(struct rlimit){64, 64}) == 0);
+    size_t count = 0;
+    while ((taken[count] = open("/dev/null", O_RDONLY)) >= 0)
+        count++;
+    CHECK_INT(errno, EMFILE);
+    connect_unix(client, address.path);
+    double before_s = cpu_s();
+    run_for(guests.io, 300);
+    CHECK_INT(guests.count, 0);
+    CHECK(cpu_s() - before_s < 0.1); /* a loop that spins would have taken nearly all of the 300 ms */
+    while (count > 0)
+        close(taken[--count]);
+    io_run(guests.io);
+    CHECK_INT(guests.count, 1);
+    io_stream_close(guests.stream);
+    io_listener_close(listener);
+    io_free(guests.io);
+    close(client);
+}
+
+TEST(an_idle_loop_is_not_woken)
+{
+    struct guests guests = {.io = linux_new()};
+    struct io_listener *listener;
+    struct error err;
+    struct io_address address = address_of("127.0.0.1:0");
+    CHECK_OK(io_listen(guests.io, &address, NULL, accepted, &guests, &listener, &err), &err);
+    struct io_timer far;
+    io_timer_init(guests.io, &far, stop, guests.io);
+    io_timer_start(&far, 3600000);
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    run_for(guests.io, 200);
+    getrusage(RUSAGE_SELF, &after);
+    CHECK(after.ru_nvcsw - before.ru_nvcsw <= 3); /* to sleep once, and what the kernel may add */
+    io_timer_stop(&far);
+    io_listener_close(listener);
+    io_free(guests.io);
+}
+
+/* --- Unix sockets --- */
+
+TEST(a_stale_socket_is_replaced_and_a_live_one_is_not)
+{
+    struct guests guests = {.io = linux_new()};
+    struct io_listener *listener, *second;
+    struct error err;
+    char where[200] = "unix:";
+    strcat(where, test_dir());
+    strcat(where, "/s");
+    struct io_address address = address_of(where);
+    int stale = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    snprintf(un.sun_path, sizeof un.sun_path, "%s", address.path);
+    CHECK(bind(stale, (struct sockaddr *)&un, sizeof un) == 0);
+    close(stale);
+    CHECK_OK(io_listen(guests.io, &address, NULL, accepted, &guests, &listener, &err), &err);
+    struct stat status;
+    CHECK(stat(address.path, &status) == 0);
+    CHECK_INT(status.st_mode & 0777, 0600);
+    CHECK(!io_listen(guests.io, &address, NULL, accepted, &guests, &second, &err));
+    CHECK_INT(err.sys, EADDRINUSE);
+    io_listener_close(listener);
+    CHECK(stat(address.path, &status) < 0);
+    io_free(guests.io);
+}
+
+/* --- Files --- */
+
+static void note_error(void *ctx, const struct error *err)
+{
+    struct error *out = ctx;
+    if (err)
+        *out = *err;
+}
+
+TEST(a_write_that_the_system_refuses_is_told)
+{
+    struct io *io = linux_new();
+    struct io_file *file;
+    struct error err, told = {0};
+    struct bytes part = BYTES_LITERAL("x");
+    CHECK_OK(io_file_open(io, "/dev/full", IO_FILE_WRITE, &file, &err), &err);
+    io_file_write(file, 0, &part, 1, note_error, &told);
+    run_for(io, 20);
+    for (int i = 0; i < 100 && told.kind == 0; i++)
+        run_for(io, 10);
+    CHECK_INT(told.kind, ERROR_LIMIT);
+    CHECK_INT(told.sys, ENOSPC);
+    io_file_close(file);
+    io_free(io);
+}
+
+TEST(files_are_private_and_a_whole_file_has_the_mode_asked_for)
+{
+    struct io *io = linux_new();
+    struct io_file *file;
+    struct error err;
+    struct stat status;
+    char path[200];
+    snprintf(path, sizeof path, "%s/a", test_dir());
+    umask(022);
+    CHECK_OK(io_file_open(io, path, IO_FILE_WRITE | IO_FILE_CREATE, &file, &err), &err);
+    io_file_close(file);
+    CHECK(stat(path, &status) == 0);
+    CHECK_INT(status.st_mode & 0777, 0600);
+    CHECK_OK(io_path_write(io, path, BYTES_LITERAL("x"), 0644, &err), &err);
+    CHECK(stat(path, &status) == 0);
+    CHECK_INT(status.st_mode & 0777, 0644);
+    io_free(io);
+}
+
+TEST(removing_a_tree_does_not_follow_links)
+{
+    struct io *io = linux_new();
+    struct error err;
+    char tree[200], outside[200], link[200];
+    snprintf(tree, sizeof tree, "%s/tree", test_dir());
+    snprintf(outside, sizeof outside, "%s/outside/keep", test_dir());
+    snprintf(link, sizeof link, "%s/tree/link", test_dir());
+    CHECK_OK(io_dir_make(io, tree, &err), &err);
+    CHECK_OK(io_dir_make(io, outside, &err), &err);
+    CHECK(symlink("../outside", link) == 0);
+    CHECK_OK(io_path_remove_all(io, tree, &err), &err);
+    CHECK(io_path_exists(io, outside));
+    CHECK(!io_path_exists(io, tree));
+    io_free(io);
+}
