@@ -9,6 +9,8 @@
 #include "base/buf.h"
 #include "base/memory.h"
 
+static char *format_text(const char *format, va_list args) PRINTF_LIKE(1, 0);
+
 static char *format_text(const char *format, va_list args)
 {
     char *text = NULL;
