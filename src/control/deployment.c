@@ -199,7 +199,7 @@ static bool note_pause(struct rollout *rollout, struct error *err)
     AUTO_JSON *next = json_clone(rollout->deployment->json);
     deployment_set_condition(rollout->api, next, "Progressing", "Unknown",
                              paused ? "DeploymentPaused" : "DeploymentResumed",
-                             paused ? "Deployment is paused" : "Deployment is resumed");
+                             paused ? "The rollout is paused." : "The rollout goes on.");
     return rollout_store_status(rollout, next, err);
 }
 
@@ -230,7 +230,7 @@ static bool reconcile(void *ctx, const struct key *key, struct error *err)
         return true;
     if (selects_everything(deployment)) {
         api_record_event(deployments->api, deployment, "Warning", "SelectingAll", "deployment-controller",
-                         "This deployment is selecting all pods. A non-empty selector is required.");
+                         "The selector is empty: it would choose every pod of the namespace");
         return true;
     }
     struct rollout rollout = {

@@ -282,7 +282,7 @@ static bool fail_create(struct rollout *rollout, struct error *err)
     struct error ignored;
     AUTO_JSON *next = json_clone(rollout->deployment->json);
     api_record_event(rollout->api, rollout->deployment, "Warning", "ReplicaSetCreateError", "deployment-controller",
-                     "Failed to create new replica set: %s", err->message);
+                     "New replica set: %s", err->message);
     if (deployment_has_deadline(rollout->deployment))
         deployment_set_condition(rollout->api, next, "Progressing", "False", "ReplicaSetCreateError", err->message);
     bool stored = rollout_store_status(rollout, next, &ignored);

@@ -95,8 +95,7 @@ static void set_available(const struct rollout *rollout, struct json *next)
     bool enough = count_of(next, "availableReplicas") >= rollout->replicas - rollout->bounds.max_unavailable;
     deployment_set_condition(rollout->api, next, "Available", enough ? "True" : "False",
                              enough ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
-                             enough ? "Deployment has minimum availability."
-                                    : "Deployment does not have minimum availability.");
+                             enough ? "Enough replicas are available." : "Fewer replicas are available than must be.");
 }
 
 static void set_failure(const struct rollout *rollout, struct json *next)
@@ -151,15 +150,15 @@ static void set_progressing(const struct rollout *rollout, struct json *next)
     if (count_of(next, "replicas") == count_of(next, "updatedReplicas") && reason_is(before, "NewReplicaSetAvailable"))
         return; /* it was complete and nothing is rolled out: pods that come and go are not its progress */
     if (counts_complete(rollout, next)) {
-        snprintf(message, sizeof message, "%s \"" BYTES_FORMAT "\" has successfully progressed.", what,
-                 BYTES_ARGS(name));
+        snprintf(message, sizeof message, "%s \"" BYTES_FORMAT "\" is rolled out.", what, BYTES_ARGS(name));
         deployment_set_condition(rollout->api, next, "Progressing", "True", "NewReplicaSetAvailable", message);
     } else if (made_progress(before, next)) {
-        snprintf(message, sizeof message, "%s \"" BYTES_FORMAT "\" is progressing.", what, BYTES_ARGS(name));
+        snprintf(message, sizeof message, "%s \"" BYTES_FORMAT "\" makes progress.", what, BYTES_ARGS(name));
         deployment_set_condition(rollout->api, next, "Progressing", "True", "ReplicaSetUpdated", message);
         touch_condition(rollout->api, next, "Progressing", message);
     } else if (deadline_left_ms(rollout, next) == 0) {
-        snprintf(message, sizeof message, "%s \"" BYTES_FORMAT "\" has timed out progressing.", what, BYTES_ARGS(name));
+        snprintf(message, sizeof message, "%s \"" BYTES_FORMAT "\" made no progress within the deadline.", what,
+                 BYTES_ARGS(name));
         deployment_set_condition(rollout->api, next, "Progressing", "False", "ProgressDeadlineExceeded", message);
     }
 }

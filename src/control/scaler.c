@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/scaler.h"
+
+#include "base/memory.h"
+#include "control/objects.h"
+#include "control/scaler_priv.h"
+
+/* --- How much there is to do --- */
+
+/* Returns what the backlog asks for; sets what is seen beside. */
+static int64_t look_at_triggers(struct scaled *scaled, bool *active)
+{
+    struct log *log = api_log(scaled->scaler->api);
+    int64_t asked = 0;
+    scaled->lag = 0;
+    for (size_t i = 0; i < scaled->trigger_count; i++) {
+        const struct kafka_trigger *kafka = &scaled->triggers[i].kafka;
+        const struct topic *topic = topic_find(log, bytes_of_string(kafka->topic));
+        int64_t lag = kafka_trigger_lag(kafka, log);
+        int64_t replicas = kafka_trigger_replicas(kafka, lag, topic ? topic_partition_count(topic) : 0);
+        scaled->lag += lag;
+        asked = replicas > asked ? replicas : asked;
+        if (lag > kafka->activation_lag_threshold) {
+            *active = true;
+            scaled->cause = scaled->cause ? scaled->cause : kafka->metric;
+        }
+    }
+    return asked;
+}
+
+static void look_at_services(struct scaled *scaled, bool *active)
+{
+    scaled->held = scaled->in_flight = 0;
+    for (size_t i = 0; scaled->scaler->mesh && i < scaled->service_count; i++) {
+        struct bytes service = bytes_of_string(scaled->services[i]);
+        scaled->held += mesh_held(scaled->scaler->mesh, scaled->namespace, service);
+        scaled->in_flight += mesh_in_flight(scaled->scaler->mesh, scaled->namespace, service);
+        if (scaled->held > 0)
+            scaled->cause = scaled->cause ? scaled->cause : scaled->services[i];
+    }
+    *active |= scaled->held > 0 || scaled->in_flight > 0;
+}
+
+/* Without any activity since it was made, only initialCooldownPeriod keeps it up. */
+static uint64_t inactive_at_ms(const struct scaled *scaled, const struct object *object)
+{
+    struct io *io = api_io(scaled->scaler->api);
+    if (scaled->ever_active)
+        return scaled->active_ms + scaled->rule.cooldown_ms;
+    int64_t created_s = time_at_s(object->json, "metadata.creationTimestamp", 0);
+    int64_t end_ms = (created_s + json_int_at(object->json, "spec.initialCooldownPeriod", 0)) * 1000;
+    int64_t left_ms = end_ms - io_wall_ms(io);
+    return left_ms > 0 ? io_now_ms(io) + (uint64_t)left_ms : 0;
+}
+
+static int64_t decide(struct scaled *scaled, const struct object *object, const struct object *target, bool *active,
+                      uint64_t *next_ms)
+{
+    scaled_find_services(scaled, target);
+    scaled->cause = NULL;
+    struct scale_input input = {.now_ms = io_now_ms(api_io(scaled->scaler->api)), .current = spec_replicas(target)};
+    input.asked = look_at_triggers(scaled, active);
+    look_at_services(scaled, active);
+    if (*active) {
+        scaled->ever_active = true;
+        scaled->active_ms = input.now_ms;
+    }
+    input.active = *active;
+    input.inactive_at_ms = inactive_at_ms(scaled, object);
+    return scale_decide(&scaled->rule, &scaled->window, &input, next_ms);
+}
+
+/* --- Acting --- */
+
+static bool set_replicas(struct scaled *scaled, const struct object *object, const struct object *target,
+                         int64_t replicas, struct error *err)
+{
+    struct scaler *scaler = scaled->scaler;
+    int64_t before = spec_replicas(target);
+    if (before == replicas)
+        return true;
+    AUTO_JSON *next = json_clone(target->json);
+    json_set_at(next, "spec.replicas", json_new_int(replicas));
+    if (!api_update(scaler->api, target->kind, target->namespace, target->name, next, 0, NULL, err)) {
+        api_record_event(scaler->api, object, "Warning", "KEDAScaleTargetActivationFailed", "keda-operator", "%s",
+                         err->message);
+        return error_wrap(err, "deployment %s", scaled->target);
+    }
+    *(replicas > before ? &scaler->counts.ups : &scaler->counts.downs) += 1;
+    scaled_tell(scaled, object, before, replicas);
+    const struct control_scale scale = {object->namespace, object->name, target->name, before,
+                                        replicas,          scaled->lag,  scaled->held};
+    if (scaler->observe)
+        scaler->observe(scaler->observe_ctx, &scale);
+    return true;
+}
+
+/* The annotation autoscaling.keda.sh/paused-replicas holds a number, autoscaling.keda.sh/paused a flag. */
+static bool is_paused(const struct object *object, int64_t *at)
+{
+    const struct json *annotations = json_at(object->json, "metadata.annotations");
+    const struct json *replicas = json_get(annotations, "autoscaling.keda.sh/paused-replicas");
+    *at = -1;
+    if (replicas && (!bytes_to_i64(json_bytes(replicas), at) || *at < 0))
+        *at = -1;
+    return replicas || bytes_equal_string(json_bytes(json_get(annotations, "autoscaling.keda.sh/paused")), "true");
+}
+
+static bool sync(struct scaled *scaled, struct object *object, struct error *err)
+{
+    struct scaler *scaler = scaled->scaler;
+    uint64_t next_ms = UINT64_MAX, now_ms = io_now_ms(api_io(scaler->api));
+    int64_t paused_at;
+    bool active = false, paused = is_paused(object, &paused_at);
+    AUTO_OBJECT *target =
+        scaled->refusal.kind
+            ? NULL
+            : object_ref(api_get(scaler->api, scaler->target_kind, object->namespace, bytes_of_string(scaled->target)));
+    if (target && !target->deleting) {
+        int64_t replicas = decide(scaled, object, target, &active, &next_ms);
+        if (paused)
+            replicas = paused_at >= 0 ? paused_at : spec_replicas(target);
+        if (!set_replicas(scaled, object, target, replicas, err))
+            return false;
+    }
+    if (!scaled_write_status(scaled, object, target, active, paused, paused_at, &next_ms, err))
+        return false;
+    const struct key key = {object->kind, object->namespace, object->name};
+    if (next_ms != UINT64_MAX)
+        reconciler_enqueue_after(&scaler->reconciler, &key, next_ms > now_ms ? next_ms - now_ms : 0);
+    return true;
+}
+
+static bool reconcile(void *ctx, const struct key *key, struct error *err)
+{
+    struct scaler *scaler = ctx;
+    AUTO_OBJECT *object = object_ref(api_get(scaler->api, key->kind, key->namespace, key->name));
+    if (!object || object->deleting) {
+        scaled_remove(scaler, key->namespace, key->name);
+        return true;
+    }
+    struct scaled *scaled = scaled_find_or_add(scaler, object);
+    scaled_read(scaled, object);
+    return sync(scaled, object, err);
+}
+
+/* --- Watching --- */
+
+/* advanced.restoreToOriginalReplicaCount: the target gets back what it had before it was scaled. */
+static void restore(struct scaler *scaler, const struct object *object)
+{
+    struct error err;
+    const struct json *original = json_at(object->json, "status.originalReplicaCount");
+    struct object *target = api_get(scaler->api, scaler->target_kind, object->namespace,
+                                    json_bytes(json_at(object->json, "spec.scaleTargetRef.name")));
+    if (!target || !original || !json_bool_at(object->json, "spec.advanced.restoreToOriginalReplicaCount", false))
+        return;
+    AUTO_JSON *next = json_clone(target->json);
+    json_set_at(next, "spec.replicas", json_ref(original));
+    if (!api_update(scaler->api, target->kind, target->namespace, target->name, next, 0, NULL, &err))
+        api_record_event(scaler->api, target, "Warning", "KEDAScaleTargetActivationFailed", "keda-operator", "%s",
+                         err.message);
+}
+
+static void scaled_object_changed(void *ctx, enum api_event_type type, struct object *object, struct object *before)
+{
+    struct scaler *scaler = ctx;
+    (void)before;
+    if (type == API_DELETED)
+        restore(scaler, object);
+    if (type != API_MODIFIED) /* another one of the same name has nothing to do with it */
+        scaled_remove(scaler, object->namespace, object->name);
+    reconciler_enqueue_object(&scaler->reconciler, object);
+}
+
+static bool same_at(const struct object *a, const struct object *b, const char *path)
+{
+    return json_same(json_at(a->json, path), json_at(b->json, path));
+}
+
+static void target_changed(void *ctx, enum api_event_type type, struct object *object, struct object *before)
+{
+    struct scaler *scaler = ctx;
+    bool same_labels = before && same_at(object, before, "spec.template.metadata.labels");
+    if (type == API_MODIFIED && same_labels && same_at(object, before, "spec.replicas"))
+        return;
+    for (struct scaled *scaled = NULL; (scaled = scaled_next(scaler, object->namespace, scaled));) {
+        if (!scaled->target || !bytes_equal_string(object->name, scaled->target))
+            continue;
+        scaled->services_known &= same_labels;
+        reconciler_enqueue(&scaler->reconciler, scaler->kind, scaled->namespace, scaled->name);
+    }
+}
+
+static void service_changed(void *ctx, enum api_event_type type, struct object *object, struct object *before)
+{
+    struct scaler *scaler = ctx;
+    if (type == API_MODIFIED && before && same_at(object, before, "spec.selector"))
+        return;
+    for (struct scaled *scaled = NULL; (scaled = scaled_next(scaler, object->namespace, scaled));) {
+        scaled->services_known = false;
+        reconciler_enqueue(&scaler->reconciler, scaler->kind, scaled->namespace, scaled->name);
+    }
+}
+
+static void demand_changed(void *ctx, struct bytes namespace, struct bytes service)
+{
+    struct scaler *scaler = ctx;
+    for (struct scaled *scaled = NULL; (scaled = scaled_next(scaler, namespace, scaled));)
+        for (size_t i = 0; i < scaled->service_count; i++)
+            if (bytes_equal_string(service, scaled->services[i]))
+                reconciler_enqueue(&scaler->reconciler, scaler->kind, scaled->namespace, scaled->name);
+}
+
+static const struct reconciler_watch watches[] = {
+    {"ScaledObject", scaled_object_changed},
+    {"Deployment", target_changed},
+    {"Service", service_changed},
+};
+
+static const struct reconciler_options options = {"scaled object", reconcile, watches, ARRAY_SIZE(watches)};
+
+struct scaler *scaler_new(const struct scaler_options *given)
+{
+    struct scaler *scaler = NEW(struct scaler);
+    scaler->api = given->api;
+    scaler->mesh = given->mesh;
+    scaler->kind = kind_by_name("ScaledObject");
+    scaler->target_kind = kind_by_name("Deployment");
+    scaler->service_kind = kind_by_name("Service");
+    reconciler_init(&scaler->reconciler, given->queue, given->api, &options, scaler);
+    scaler->demand = (struct mesh_demand_listener){.run = demand_changed, .ctx = scaler};
+    if (scaler->mesh)
+        mesh_listen_demand(scaler->mesh, &scaler->demand);
+    return scaler;
+}
+
+void scaler_free(struct scaler *scaler)
+{
+    if (!scaler)
+        return;
+    if (scaler->mesh)
+        mesh_unlisten_demand(&scaler->demand);
+    reconciler_deinit(&scaler->reconciler);
+    map_deinit(&scaler->scaled, scaled_free);
+    free(scaler);
+}
+
+void scaler_observe(struct scaler *scaler, void (*run)(void *ctx, const struct control_scale *scale), void *ctx)
+{
+    scaler->observe = run;
+    scaler->observe_ctx = ctx;
+}
+
+struct scaler_counts scaler_counts(const struct scaler *scaler)
+{
+    return scaler->counts;
+}
