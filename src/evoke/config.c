@@ -6,6 +6,8 @@
 
 #include "base/memory.h"
 #include "evoke/command.h"
+#include "io/file.h"
+#include "wire/yaml.h"
 
 #define SETTING(member) offsetof(struct config, member)
 
@@ -30,7 +32,7 @@ static const struct setting {
     {"log-level", "LEVEL", "debug, info, warn or error (default info)", SETTING(log_level)},
 };
 
-static const char **member(struct config *config, size_t at)
+static const char **member_of(struct config *config, size_t at)
 {
     return (const char **)(void *)((char *)config + at);
 }
@@ -41,7 +43,7 @@ size_t config_flags(struct config *config, struct flag flags[CONFIG_FLAGS_MAX])
     flags[count++] = (struct flag){"config", 'f', FLAG_TEXT, &config->file, "FILE", "settings as YAML, names as here"};
     for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
         flags[count++] = (struct flag){
-            settings[i].name, 0, FLAG_TEXT, member(config, settings[i].at), settings[i].value, settings[i].help};
+            settings[i].name, 0, FLAG_TEXT, member_of(config, settings[i].at), settings[i].value, settings[i].help};
     flags[count] = (struct flag){0};
     return count;
 }
@@ -94,10 +96,56 @@ static bool finish_level(const char *text, enum diag_level *out, struct error *e
     return !text || error_set(err, ERROR_INVALID, "--log-level: debug, info, warn or error, not \"%s\"", text);
 }
 
+static const struct setting *find_setting(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+        if (strcmp(settings[i].name, name) == 0)
+            return &settings[i];
+    return NULL;
+}
+
+/* Takes the file's settings where no flag was given. All are scalars; numbers are taken as they are written. */
+static bool take_settings(struct config *config, const struct yaml_document *document, struct arena *arena,
+                          struct error *err)
+{
+    json_object_each (member, document->value) {
+        const struct setting *setting = find_setting(member.key);
+        const char *text = json_text(member.value);
+        int line = yaml_line(document, member.key);
+        if (!setting)
+            return error_set(err, ERROR_INVALID, "%s:%d: unknown setting \"%s\"", config->file, line, member.key);
+        if (json_is_int(member.value))
+            text = arena_printf(arena, "%lld", (long long)json_int(member.value, 0));
+        else if (json_type(member.value) == JSON_FALSE) /* "off" is false to some YAML writers */
+            text = "off";
+        if (!text)
+            return error_set(err, ERROR_INVALID, "%s:%d: %s: must be a text", config->file, line, member.key);
+        const char **out = member_of(config, setting->at);
+        if (!*out)
+            *out = arena_string(arena, bytes_of_string(text));
+    }
+    return true;
+}
+
+static bool read_file(struct config *config, struct io *io, struct arena *arena, struct error *err)
+{
+    AUTO_BUF text;
+    AUTO_YAML yaml = {0};
+    buf_init(&text, YAML_SIZE_MAX);
+    if (!io_path_read(io, config->file, &text, err) || !yaml_parse(buf_bytes(&text), config->file, &yaml, err))
+        return false;
+    if (yaml.count == 0)
+        return true;
+    if (yaml.count > 1 || !json_is_object(yaml.documents[0].value))
+        return error_set(err, ERROR_INVALID, "%s: must be one YAML document of settings, \"name: value\"",
+                         config->file);
+    return take_settings(config, &yaml.documents[0], arena, err);
+}
+
 bool config_finish(struct config *config, struct io *io, struct arena *arena, struct error *err)
 {
-    (void)io;
-    (void)arena;
+    if (config->file && !read_file(config, io, arena, err))
+        return false;
     if (!config->data)
         config->data = command_default_data();
     return finish_address("listen-kafka", config->listen_kafka, "127.0.0.1:9092", &config->kafka, err) &&

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "evoke/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "control/control.h"
+#include "door/admin_door.h"
+#include "door/events_door.h"
+#include "door/kafka_door.h"
+#include "door/kube_door.h"
+#include "evoke/metrics.h"
+#include "io/file.h"
+#include "mesh/mesh.h"
+#include "node/node.h"
+
+struct daemon {
+    struct io *io;
+    const struct config *config;
+    struct parts parts; /* evoke/metrics.h: all that has figures */
+    struct admin_door *admin;
+    struct control *control;
+    struct runtime *processes, *containers; /* ours to close; NULL when they are the caller's */
+    char events_url[IO_ADDRESS_TEXT_SIZE + 16];
+    void (*done)(void *ctx);
+    void *done_ctx;
+};
+
+/* --- Doors --- */
+
+static bool is_on(const struct io_address *address)
+{
+    return address->family != IO_ADDRESS_NONE;
+}
+
+/* What a user can do about a door that does not open. */
+static bool wrap_door_error(const struct io_address *address, const char *flag, struct error *err)
+{
+    char text[IO_ADDRESS_TEXT_SIZE];
+    io_address_format(address, text);
+    if (err->sys == EADDRINUSE)
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "%s is in use by another program; choose another address with --%s, or --%s off", text, flag,
+                         flag);
+    return error_wrap(err, "--%s %s", flag, text);
+}
+
+static bool open_admin(struct daemon *daemon, struct error *err)
+{
+    const struct io_address *address = &daemon->config->admin;
+    if (!is_on(address))
+        return true;
+    daemon->admin = admin_door_open(daemon->io, address, err);
+    if (!daemon->admin)
+        return wrap_door_error(address, "listen-admin", err);
+    metrics_register(&daemon->parts, daemon->admin);
+    return true;
+}
+
+static bool open_kafka(struct daemon *daemon, struct error *err)
+{
+    struct io_address advertised;
+    char host[IO_ADDRESS_TEXT_SIZE];
+    struct kafka_door_options options = {.address = daemon->config->kafka};
+    if (!is_on(&options.address))
+        return true;
+    if (daemon->config->advertise_kafka) {
+        if (!io_address_parse(daemon->config->advertise_kafka, &advertised, err))
+            return error_wrap(err, "--advertise-kafka");
+        io_address_format_ip(&advertised, host);
+        options.advertised_host = host;
+        options.advertised_port = advertised.port;
+    }
+    daemon->parts.kafka = kafka_door_open(daemon->io, daemon->parts.log, &options, err);
+    return daemon->parts.kafka || wrap_door_error(&options.address, "listen-kafka", err);
+}
+
+static bool open_events(struct daemon *daemon, struct error *err)
+{
+    if (!is_on(&daemon->config->http))
+        return true;
+    daemon->parts.events = events_door_open(daemon->parts.api, &daemon->config->http, err);
+    if (!daemon->parts.events)
+        return wrap_door_error(&daemon->config->http, "listen-http", err);
+    char text[IO_ADDRESS_TEXT_SIZE];
+    struct io_address address = events_door_address(daemon->parts.events);
+    io_address_format(&address, text);
+    snprintf(daemon->events_url, sizeof daemon->events_url, "http://%s", text);
+    return true;
+}
+
+static bool open_kube(struct daemon *daemon, struct error *err)
+{
+    const struct kube_door_options options = {.address = daemon->config->api, .directory = daemon->config->data};
+    if (!is_on(&options.address))
+        return true;
+    daemon->parts.kube = kube_door_open(daemon->parts.api, &options, err);
+    return daemon->parts.kube || wrap_door_error(&options.address, "listen-api", err);
+}
+
+/* --- pods/log: the node's functions in the words of the API door --- */
+
+static void *logs_open(void *node, struct bytes namespace, struct bytes pod, const struct kube_log_options *options,
+                       const struct kube_log_callbacks *callbacks, void *ctx, struct error *err)
+{
+    const struct node_log_options node_options = {
+        .container = options->container,
+        .follow = options->follow,
+        .previous = options->previous,
+        .timestamps = options->timestamps,
+        .tail_lines = options->tail_lines,
+        .since_ns = options->since_ns,
+        .limit_bytes = options->limit_bytes,
+    };
+    const struct node_log_callbacks node_callbacks = {.on_data = callbacks->on_data, .on_end = callbacks->on_end};
+    return node_log_open(node, namespace, pod, &node_options, &node_callbacks, ctx, err);
+}
+
+static void logs_pause(void *log)
+{
+    node_log_pause(log);
+}
+
+static void logs_resume(void *log)
+{
+    node_log_resume(log);
+}
+
+static void logs_close(void *log)
+{
+    node_log_close(log);
+}
+
+/* --- Parts --- */
+
+static bool open_log(struct daemon *daemon, struct error *err)
+{
+    const struct config *config = daemon->config;
+    const struct log_options options = {.directory = config->data,
+                                        .journal_file_size = config->journal_file_bytes,
+                                        .journal_size_max = config->journal_bytes_max};
+    if (!io_dir_make(daemon->io, config->data, err))
+        return error_wrap(err, "--data");
+    daemon->parts.log = log_open(daemon->io, &options, err);
+    if (!daemon->parts.log)
+        return false;
+    daemon->parts.api = api_open(daemon->io, daemon->parts.log, err);
+    return daemon->parts.api != NULL;
+}
+
+static bool open_runtimes(struct daemon *daemon, const struct daemon_options *options, struct runtime **processes,
+                          struct runtime **containers, struct error *err)
+{
+    const struct runtime_options runtime_options = {.directory = daemon->config->data,
+                                                    .pod_cidr = daemon->config->pod_cidr};
+    struct error no_containers;
+    *processes = options->processes;
+    *containers = options->containers;
+    if (*processes)
+        return true;
+    daemon->processes = *processes = runtime_process_open(daemon->io, &runtime_options, err);
+    if (!*processes)
+        return false;
+    if (geteuid() != 0)
+        return true;
+    daemon->containers = *containers = runtime_oci_open(daemon->io, &runtime_options, &no_containers);
+    if (!*containers)
+        diag_warn("evoke", "pods run as processes, not as containers: %s", no_containers.message);
+    return true;
+}
+
+static bool open_node(struct daemon *daemon, const struct daemon_options *options, struct error *err)
+{
+    struct node_options node_options = {.schedule = true};
+    if (!open_runtimes(daemon, options, &node_options.processes, &node_options.containers, err))
+        return false;
+    daemon->parts.node = node_open(daemon->io, daemon->parts.api, &node_options, err);
+    if (!daemon->parts.node)
+        return false;
+    const struct kube_pod_logs logs = {
+        .node = daemon->parts.node, .open = logs_open, .pause = logs_pause, .resume = logs_resume, .close = logs_close};
+    if (daemon->parts.kube)
+        kube_door_set_pod_logs(daemon->parts.kube, &logs);
+    return true;
+}
+
+static bool open_control(struct daemon *daemon, struct error *err)
+{
+    const struct control_options options = {
+        .api = daemon->parts.api,
+        .mesh = daemon->parts.mesh,
+        .service_cidr = daemon->config->service_cidr,
+        .ca = daemon->parts.kube ? kube_door_ca(daemon->parts.kube) : NULL,
+    };
+    daemon->control = control_open(&options, err);
+    return daemon->control != NULL;
+}
+
+static void open_dispatch(struct daemon *daemon, const struct daemon_options *options)
+{
+    const struct dispatch_options dispatch_options = {
+        .api = daemon->parts.api,
+        .mesh = daemon->parts.mesh,
+        .events_url = daemon->parts.events ? daemon->events_url : NULL,
+        .observe = options->observe,
+        .observe_ctx = options->observe_ctx,
+    };
+    daemon->parts.dispatch = dispatch_open(&dispatch_options);
+}
+
+static bool open_all(struct daemon *daemon, const struct daemon_options *options, struct error *err)
+{
+    if (!open_log(daemon, err) || !open_admin(daemon, err) || !open_kafka(daemon, err) || !open_events(daemon, err) ||
+        !open_kube(daemon, err))
+        return false;
+    daemon->parts.mesh = mesh_open(daemon->parts.api);
+    open_dispatch(daemon, options);
+    if (!open_control(daemon, err) || !open_node(daemon, options, err))
+        return false;
+    if (daemon->admin)
+        admin_door_set_unhealthy(daemon->admin, NULL);
+    return true;
+}
+
+/* Doors first, so that nothing new comes in; then who acts; the log last. */
+static void close_parts(struct daemon *daemon)
+{
+    admin_door_close(daemon->admin);
+    kafka_door_close(daemon->parts.kafka);
+    events_door_close(daemon->parts.events);
+    if (daemon->parts.kube)
+        kube_door_set_pod_logs(daemon->parts.kube, NULL);
+    kube_door_close(daemon->parts.kube);
+    dispatch_close(daemon->parts.dispatch);
+    node_close(daemon->parts.node);
+    control_close(daemon->control);
+    mesh_close(daemon->parts.mesh);
+    runtime_close(daemon->processes);
+    runtime_close(daemon->containers);
+    if (daemon->parts.api)
+        api_close(daemon->parts.api);
+}
+
+static void on_log_closed(void *ctx)
+{
+    struct daemon *daemon = ctx;
+    void (*done)(void *ctx) = daemon->done;
+    void *done_ctx = daemon->done_ctx;
+    free(daemon);
+    if (done)
+        done(done_ctx);
+}
+
+void daemon_close(struct daemon *daemon, void (*done)(void *ctx), void *ctx)
+{
+    daemon->done = done;
+    daemon->done_ctx = ctx;
+    close_parts(daemon);
+    if (daemon->parts.log)
+        log_close(daemon->parts.log, on_log_closed, daemon);
+    else
+        on_log_closed(daemon);
+}
+
+struct daemon *daemon_open(struct io *io, const struct daemon_options *options, struct error *err)
+{
+    struct daemon *daemon = NEW(struct daemon);
+    daemon->io = io;
+    daemon->config = options->config;
+    if (open_all(daemon, options, err))
+        return daemon;
+    daemon_close(daemon, NULL, NULL);
+    return NULL;
+}
+
+struct api *daemon_api(struct daemon *daemon)
+{
+    return daemon->parts.api;
+}
+
+void daemon_each_door(struct daemon *daemon, void (*each)(void *ctx, const char *name, const char *url), void *ctx)
+{
+    char text[IO_ADDRESS_TEXT_SIZE], url[IO_ADDRESS_TEXT_SIZE + 32];
+    if (daemon->parts.kafka) {
+        struct io_address address = kafka_door_address(daemon->parts.kafka);
+        io_address_format(&address, text);
+        each(ctx, "kafka", text);
+    }
+    if (daemon->parts.kube) {
+        struct io_address address = kube_door_address(daemon->parts.kube);
+        io_address_format(&address, text);
+        snprintf(url, sizeof url, "https://%s", text);
+        each(ctx, "api", url);
+    }
+    if (daemon->parts.events) {
+        snprintf(url, sizeof url, "%s/<namespace>/<broker>", daemon->events_url);
+        each(ctx, "events", url);
+    }
+    if (daemon->admin) {
+        struct io_address address = admin_door_address(daemon->admin);
+        io_address_format(&address, text);
+        snprintf(url, sizeof url, "http://%s/metrics", text);
+        each(ctx, "admin", url);
+    }
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "evoke/kafka_client.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "io/stream.h"
+#include "wire/kafka_error.h"
+#include "wire/kafka_message.h"
+
+enum { CLIENT_TIMEOUT_MS = 30000 };
+
+struct kafka_client {
+    struct io *io;
+    struct io_stream *stream;
+    struct buf received;
+    int32_t correlation_id;
+    bool failed;
+    struct error err;
+    struct io_timer timeout;
+};
+
+static void stop_with(struct kafka_client *client, const struct error *err)
+{
+    client->failed = true;
+    client->err = *err;
+    io_stop(client->io);
+}
+
+static void on_connected(void *ctx, struct io_stream *stream, const struct error *err)
+{
+    struct kafka_client *client = ctx;
+    client->stream = stream;
+    if (stream)
+        io_stop(client->io);
+    else
+        stop_with(client, err);
+}
+
+static bool frame_is_whole(const struct kafka_client *client)
+{
+    uint32_t size;
+    if (client->received.size < sizeof size)
+        return false;
+    memcpy(&size, client->received.data, sizeof size);
+    return client->received.size - sizeof size >= __builtin_bswap32(size);
+}
+
+static void on_data(void *ctx, struct bytes data)
+{
+    struct kafka_client *client = ctx;
+    struct error err;
+    buf_append(&client->received, data);
+    if (client->received.overflowed) {
+        error_set(&err, ERROR_LIMIT, "the answer is larger than %d bytes", LIMIT_KAFKA_FRAME_SIZE);
+        stop_with(client, &err);
+    } else if (frame_is_whole(client)) {
+        io_stop(client->io);
+    }
+}
+
+static void on_end(void *ctx, const struct error *err)
+{
+    struct error closed;
+    error_set(&closed, ERROR_UNAVAILABLE, "the server closed the connection%s%s", err ? ": " : "",
+              err ? err->message : "");
+    stop_with(ctx, &closed);
+}
+
+static void on_timeout(void *ctx)
+{
+    struct error err;
+    error_set(&err, ERROR_TIMEOUT, "no answer within %d s", CLIENT_TIMEOUT_MS / 1000);
+    stop_with(ctx, &err);
+}
+
+struct kafka_client *kafka_client_open(const char *address, struct error *err)
+{
+    static const struct io_stream_callbacks callbacks = {.on_data = on_data, .on_end = on_end};
+    struct io_address parsed;
+    if (!address)
+        address = KAFKA_CLIENT_DEFAULT;
+    if (!io_address_parse(address, &parsed, err)) {
+        error_wrap(err, "--brokers");
+        return NULL;
+    }
+    struct io *io = io_linux_new(err);
+    if (!io)
+        return NULL;
+    struct kafka_client *client = NEW(struct kafka_client);
+    client->io = io;
+    buf_init(&client->received, LIMIT_KAFKA_FRAME_SIZE + 4);
+    io_timer_init(io, &client->timeout, on_timeout, client);
+    io_connect(io, &parsed, NULL, NULL, CLIENT_TIMEOUT_MS, on_connected, client);
+    io_run(io);
+    if (client->failed) {
+        error_set(err, ERROR_UNAVAILABLE, "no Kafka door at %s (%s); is \"evoke serve\" running?", address,
+                  client->err.message);
+        kafka_client_close(client);
+        return NULL;
+    }
+    io_stream_start(client->stream, &callbacks, client);
+    return client;
+}
+
+void kafka_client_close(struct kafka_client *client)
+{
+    if (!client)
+        return;
+    io_timer_stop(&client->timeout);
+    io_stream_close(client->stream);
+    buf_deinit(&client->received);
+    io_free(client->io);
+    free(client);
+}
+
+void *kafka_client_call(struct kafka_client *client, enum kafka_api_key key, int16_t version, const void *request,
+                        struct arena *arena, struct error *err)
+{
+    const struct kafka_api *api = kafka_api_find((int16_t)key);
+    assert(api && !client->failed);
+    AUTO_BUF out;
+    buf_init(&out, LIMIT_KAFKA_FRAME_SIZE);
+    if (!kafka_encode_request(api, version, ++client->correlation_id, BYTES_LITERAL("evoke"), request, &out, err))
+        return NULL;
+    buf_reset(&client->received);
+    io_stream_write(client->stream, buf_bytes(&out));
+    io_timer_start(&client->timeout, CLIENT_TIMEOUT_MS);
+    io_run(client->io);
+    io_timer_stop(&client->timeout);
+    if (client->failed) {
+        *err = client->err;
+        return NULL;
+    }
+    /* The answer's strings point into the frame: it moves to the arena with them. */
+    struct bytes frame = arena_copy(arena, bytes_slice(buf_bytes(&client->received), 4, SIZE_MAX));
+    int32_t correlation_id;
+    void *response;
+    if (!kafka_decode_response(api, version, frame, arena, &correlation_id, &response, err))
+        return NULL;
+    if (correlation_id != client->correlation_id) {
+        error_set(err, ERROR_CORRUPT, "the answer belongs to another request");
+        return NULL;
+    }
+    return response;
+}
+
+bool kafka_client_offset(struct kafka_client *client, struct bytes topic, int32_t partition, int64_t timestamp_ms,
+                         int64_t *out, struct error *err)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct kafka_list_offsets_request *request = KAFKA_NEW(&arena, kafka_list_offsets_request);
+    request->topics = KAFKA_NEW_ARRAY(&arena, kafka_list_offsets_request_topic, 1);
+    request->topics_count = 1;
+    request->topics->name = topic;
+    request->topics->partitions = KAFKA_NEW_ARRAY(&arena, kafka_list_offsets_request_partition, 1);
+    request->topics->partitions_count = 1;
+    request->topics->partitions->partition_index = partition;
+    request->topics->partitions->timestamp = timestamp_ms;
+    const struct kafka_list_offsets_response *response =
+        kafka_client_call(client, KAFKA_LIST_OFFSETS, 4, request, &arena, err);
+    if (!response)
+        return false;
+    if (response->topics_count != 1 || response->topics->partitions_count != 1)
+        return error_set(err, ERROR_CORRUPT, "the answer is not about the topic asked for");
+    if (response->topics->partitions->error_code != KAFKA_NONE)
+        return kafka_client_error(err, response->topics->partitions->error_code, BYTES_NULL,
+                                  "topic " BYTES_FORMAT ", partition %d", BYTES_ARGS(topic), partition);
+    *out = response->topics->partitions->offset;
+    return true;
+}
+
+bool kafka_client_error(struct error *err, int16_t code, struct bytes message, const char *format, ...)
+{
+    char what[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    if (message.size > 0)
+        return error_set(err, ERROR_INVALID, "%s: " BYTES_FORMAT " (%s)", what, BYTES_ARGS(message),
+                         kafka_error_name(code));
+    return error_set(err, ERROR_INVALID, "%s: %s", what, kafka_error_name(code));
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client's side of the Kafka protocol, for the commands: one connection, one request at a time. It speaks to evoke,
+ * and to any Kafka server that serves the versions named at the calls.
+ */
+#ifndef EVOKE_KAFKA_CLIENT_H
+#define EVOKE_KAFKA_CLIENT_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "evoke/flags.h"
+#include "wire/kafka_messages.h"
+
+struct kafka_client;
+
+#define KAFKA_CLIENT_DEFAULT "127.0.0.1:9092"
+
+/* The flag that all commands with a client have. */
+#define KAFKA_CLIENT_FLAG(out)                                                                                         \
+    {                                                                                                                  \
+        "brokers", 'b', FLAG_TEXT, (out), "ADDR:PORT", "the Kafka door to talk to (default " KAFKA_CLIENT_DEFAULT ")"  \
+    }
+
+/* `address` NULL: the default. ERROR_UNAVAILABLE says how to start evoke. */
+struct kafka_client *kafka_client_open(const char *address, struct error *err);
+void kafka_client_close(struct kafka_client *client); /* NULL is allowed */
+
+/* Sends the request and waits for its response, which lives in `arena` (without a maximum). NULL: it failed. */
+void *kafka_client_call(struct kafka_client *client, enum kafka_api_key key, int16_t version, const void *request,
+                        struct arena *arena, struct error *err);
+
+enum { KAFKA_CLIENT_EARLIEST = -2, KAFKA_CLIENT_LATEST = -1 };
+/* ListOffsets: KAFKA_CLIENT_EARLIEST, KAFKA_CLIENT_LATEST, or the first offset at or after a time in ms (-1: none). */
+MUST_CHECK bool kafka_client_offset(struct kafka_client *client, struct bytes topic, int32_t partition,
+                                    int64_t timestamp_ms, int64_t *out, struct error *err);
+
+/* Turns a Kafka error code into an error: "UNKNOWN_TOPIC_OR_PARTITION", or the server's message if there is one. */
+bool kafka_client_error(struct error *err, int16_t code, struct bytes message, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Manifests from files, for `evoke up`: read as YAML or JSON, applied to the api as `kubectl apply` does on the
+ * client's side. What the manifest of the last time had and this one has not is removed; what others have set stays.
+ * The last manifest is kept in the same annotation as kubectl's, so both can be used in turn.
+ */
+#ifndef EVOKE_MANIFEST_H
+#define EVOKE_MANIFEST_H
+
+#include "api/api.h"
+#include "base/error.h"
+
+/* One line per object, as kubectl prints them: "deployment.apps/billing created" (configured, unchanged); and warnings:
+ * "Warning: ...". */
+typedef void manifest_report(void *ctx, const char *line);
+
+enum { MANIFEST_FILES_MAX = 1000 };
+
+/*
+ * `path`: a file, or a directory whose *.yaml, *.yml and *.json files are read in the order of their names. All files
+ * are read before the first object is applied. Errors name file and line: "shop/billing.yaml:12: unknown field
+ * "spec.replica"". What was applied before an error stays.
+ */
+MUST_CHECK bool manifest_apply(struct api *api, const char *path, manifest_report *report, void *ctx,
+                               struct error *err);
+
+#endif

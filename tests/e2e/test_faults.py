@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong from outside: each ends in a clear error, and evoke goes on."""
+import os
+import socket
+import struct
+import subprocess
+
+import pytest
+import requests
+
+from conftest import Evoke, free_port, wait_until
+
+
+def metric(evoke, name):
+    text = requests.get(f"http://{evoke.admin}/metrics", timeout=5).text
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+
+def try_serve(evoke, *arguments):
+    return subprocess.run([str(evoke.binary), "serve", *arguments], capture_output=True, text=True, timeout=20)
+
+
+def test_a_data_directory_in_use_is_refused(evoke):
+    done = try_serve(evoke, "--data", str(evoke.data), "--listen-kafka", "127.0.0.1:0", "--listen-api", "127.0.0.1:0",
+                     "--listen-http", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0")
+    assert done.returncode == 1
+    assert str(evoke.data) in done.stderr and "in use" in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--listen-kafka", "--listen-api", "--listen-http", "--listen-admin"])
+def test_a_port_in_use_names_the_flag(evoke, tmp_path, flag):
+    addresses = {"--listen-kafka": "127.0.0.1:0", "--listen-api": "127.0.0.1:0", "--listen-http": "127.0.0.1:0",
+                 "--listen-admin": "127.0.0.1:0"}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        addresses[flag] = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = try_serve(evoke, "--data", str(tmp_path / "data"), *[word for pair in addresses.items() for word in pair])
+    assert done.returncode == 1
+    assert flag in done.stderr and addresses[flag] in done.stderr
+
+
+def test_an_unwritable_data_directory_is_refused(evoke):
+    done = try_serve(evoke, "--data", "/proc/evoke")
+    assert done.returncode == 1 and "/proc/evoke" in done.stderr
+
+
+@pytest.mark.parametrize("arguments,words", [
+    (["--nonsense"], ["unknown flag", "--nonsense"]),
+    (["--listen-kafka", "nowhere"], ["--listen-kafka", "nowhere"]),
+    (["--journal-size-max", "lots"], ["--journal-size-max", "lots"]),
+    (["--log-level", "loud"], ["--log-level", "loud"]),
+    (["--config", "/nonexistent.yaml"], ["/nonexistent.yaml"]),
+])
+def test_wrong_settings_are_named_and_exit_with_2(evoke, arguments, words):
+    done = try_serve(evoke, *arguments)
+    assert done.returncode == 2
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_settings_file_is_read_and_its_errors_name_the_line(evoke, tmp_path):
+    path = tmp_path / "evoke.yaml"
+    path.write_text("data: /tmp/x\nlisten-kafka: 127.0.0.1:0\nlisten-kafke: x\n")
+    done = try_serve(evoke, "--config", str(path))
+    assert done.returncode == 2
+    assert f"{path}:3" in done.stderr and "listen-kafke" in done.stderr
+
+
+def test_a_newer_format_is_refused(new_evoke):
+    evoke = new_evoke().start()
+    evoke.stop()
+    first = sorted((evoke.data / "journal").iterdir())[0]
+    done = subprocess.run([str(evoke.binary), "check", str(evoke.data)], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stdout + done.stderr
+    content = bytearray(first.read_bytes()[:4096])
+    marked = [i for i in range(64) if content[i]]
+    assert marked, "a header"
+    version = struct.unpack_from("<I", content, 8)[0]
+    with open(first, "r+b") as file:
+        file.seek(8)
+        file.write(struct.pack("<I", version + 1))
+    done = try_serve(evoke, "--data", str(evoke.data))
+    assert done.returncode == 1 and first.name in done.stderr
+
+
+def kafka_socket(evoke):
+    host, port = evoke.kafka.split(":")
+    s = socket.create_connection((host, int(port)), timeout=5)
+    return s
+
+
+def test_frames_that_are_no_requests_end_their_connection_and_are_counted(evoke):
+    before = metric(evoke, "evoke_kafka_frames_refused_total")
+    for frame in (struct.pack(">i", 0x7fffffff) + b"x" * 100, struct.pack(">i", -5), struct.pack(">i", 10) + b"\xff" * 10,
+                  struct.pack(">ihhi", 8, 999, 0, 1), b"GET / HTTP/1.1\r\n\r\n"):
+        with kafka_socket(evoke) as s:
+            s.sendall(frame)
+            assert s.recv(100) == b""
+    wait_until(lambda: metric(evoke, "evoke_kafka_frames_refused_total") >= before + 4, what="counted")
+    assert evoke.healthy()
+
+
+def test_a_frame_cut_short_holds_nothing_up(evoke):
+    held = []
+    for _ in range(50):
+        s = kafka_socket(evoke)
+        s.sendall(struct.pack(">i", 1000) + b"x" * 10)
+        held.append(s)
+    assert evoke.run("topic", "list", "-b", evoke.kafka).returncode == 0
+    for s in held:
+        s.close()
+
+
+def test_a_batch_with_a_wrong_crc_is_refused(evoke):
+    from kafka import KafkaProducer
+    producer = KafkaProducer(bootstrap_servers=evoke.kafka)
+    producer.send("crc", b"value").get(10)
+    producer.close()
+    header = struct.pack(">hhih", 0, 7, 1, 4) + b"test"
+    batch = bytearray(struct.pack(">qiibIhiqqqhii", 0, 49 + 7, 0, 2, 12345, 0, 0, 1, 1, -1, -1, -1, 1) + b"\x0c\x00\x00\x00\x01\x02x\x00"[:7])
+    topic = struct.pack(">h", 3) + b"crc"
+    body = struct.pack(">hhi", -1, -1, 1000) + struct.pack(">i", 1) + topic + struct.pack(">iii", 1, 0, len(batch)) + bytes(batch)
+    with kafka_socket(evoke) as s:
+        s.sendall(struct.pack(">i", len(header) + len(body)) + header + body)
+        size = struct.unpack(">i", s.recv(4))[0]
+        answer = b""
+        while len(answer) < size:
+            answer += s.recv(size - len(answer))
+    # correlation id, one topic "crc", one partition, index, error code
+    assert struct.unpack_from(">h", answer, 4 + 4 + 2 + 3 + 4 + 4)[0] == 2, "CORRUPT_MESSAGE"
+
+
+def test_the_api_needs_credentials(evoke):
+    import urllib3
+    urllib3.disable_warnings()
+    answer = requests.get(f"https://{evoke.api}/api/v1/pods", verify=False, timeout=5)
+    assert answer.status_code == 401 and answer.json()["kind"] == "Status"
+    assert requests.get(f"https://{evoke.api}/healthz", verify=False, timeout=5).text == "ok"
+
+
+def test_a_slow_http_client_does_not_hold_others_up(evoke):
+    host, port = evoke.http.split(":")
+    slow = [socket.create_connection((host, int(port)), timeout=5) for _ in range(50)]
+    for s in slow:
+        s.sendall(b"POST /default/none HTTP/1.1\r\nHost: x\r\nContent-Le")
+    assert requests.post(f"http://{evoke.http}/default/none", timeout=5).status_code in (400, 404, 415)
+    for s in slow:
+        s.close()
+
+
+def test_a_full_journal_refuses_producers_retriably_and_says_so_once(new_evoke):
+    evoke = new_evoke(["--journal-file-size", "1Mi", "--journal-size-max", "4Mi"]).start()
+    from confluent_kafka import Producer
+    errors = []
+    producer = Producer({"bootstrap.servers": evoke.kafka, "message.timeout.ms": 3000, "linger.ms": 0,
+                         "batch.size": 100000})
+    for _ in range(120):
+        producer.produce("full", b"x" * 50000, callback=lambda err, message: errors.append(err) if err else None)
+    producer.flush(20)
+    assert errors, "the journal is full"
+    consumed = evoke.run("consume", "-b", evoke.kafka, "full")
+    assert consumed.returncode == 0 and len(consumed.stdout.splitlines()) + len(errors) == 120
+    assert evoke.output().lower().count("journal is full") == 1
+    assert evoke.healthy()
+    assert evoke.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_loses_nothing(new_evoke, tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(mount)], check=True)
+    try:
+        evoke = new_evoke(["--journal-file-size", "4Mi"])
+        evoke.data = mount / "data"
+        evoke.log_path = tmp_path / "small.log"
+        evoke.start()
+        from confluent_kafka import Producer
+        delivered = []
+        producer = Producer({"bootstrap.servers": evoke.kafka, "message.timeout.ms": 3000, "batch.size": 100000})
+        for i in range(600):
+            while True:
+                try:
+                    producer.produce("full", b"%06d" % i + b"x" * 50000,
+                                     callback=lambda err, message: delivered.append(message.value()[:6]) if not err else None)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        producer.flush(30)
+        assert 0 < len(delivered) < 600
+        evoke.stop()
+        (mount / "ballast").unlink(missing_ok=True)
+        subprocess.run(["mount", "-o", "remount,size=64m", str(mount)], check=True)
+        evoke.start()
+        values = [line[:6].encode() for line in evoke.run("consume", "-b", evoke.kafka, "full").stdout.splitlines()]
+        assert sorted(set(values)) == sorted(values), "nothing twice"
+        assert set(delivered) <= set(values), "nothing lost"
+        evoke.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(mount)], check=False)
