@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "control/control.h"
 #include "door/admin_door.h"
 #include "door/events_door.h"
 #include "door/kafka_door.h"
@@ -14,6 +13,7 @@
 #include "evoke/metrics.h"
 #include "io/file.h"
 #include "mesh/mesh.h"
+#include "node/network.h"
 #include "node/node.h"
 
 struct daemon {
@@ -21,7 +21,6 @@ struct daemon {
     const struct config *config;
     struct parts parts; /* evoke/metrics.h: all that has figures */
     struct admin_door *admin;
-    struct control *control;
     struct runtime *processes, *containers; /* ours to close; NULL when they are the caller's */
     char events_url[IO_ADDRESS_TEXT_SIZE + 16];
     void (*done)(void *ctx);
@@ -186,16 +185,27 @@ static bool open_node(struct daemon *daemon, const struct daemon_options *option
     return true;
 }
 
-static bool open_control(struct daemon *daemon, struct error *err)
+static bool make_local(void *ctx, const char *cidr, struct error *err)
 {
-    const struct control_options options = {
+    (void)ctx;
+    return network_make_local(cidr, err);
+}
+
+static bool open_control(struct daemon *daemon, const struct daemon_options *options, struct error *err)
+{
+    static const struct control_network network = {.make_local = make_local};
+    struct control_options control_options = {
         .api = daemon->parts.api,
         .mesh = daemon->parts.mesh,
         .service_cidr = daemon->config->service_cidr,
-        .ca = daemon->parts.kube ? kube_door_ca(daemon->parts.kube) : NULL,
+        .network = options->processes ? NULL : &network, /* a simulated world has no interfaces of its own */
     };
-    daemon->control = control_open(&options, err);
-    return daemon->control != NULL;
+    if (daemon->parts.kube) {
+        control_options.ca_certificate = bytes_of_string(kube_door_ca(daemon->parts.kube));
+        control_options.api_address = kube_door_address(daemon->parts.kube);
+    }
+    daemon->parts.control = control_open(&control_options, err);
+    return daemon->parts.control != NULL;
 }
 
 static void open_dispatch(struct daemon *daemon, const struct daemon_options *options)
@@ -217,7 +227,7 @@ static bool open_all(struct daemon *daemon, const struct daemon_options *options
         return false;
     daemon->parts.mesh = mesh_open(daemon->parts.api);
     open_dispatch(daemon, options);
-    if (!open_control(daemon, err) || !open_node(daemon, options, err))
+    if (!open_control(daemon, options, err) || !open_node(daemon, options, err))
         return false;
     if (daemon->admin)
         admin_door_set_unhealthy(daemon->admin, NULL);
@@ -235,7 +245,7 @@ static void close_parts(struct daemon *daemon)
     kube_door_close(daemon->parts.kube);
     dispatch_close(daemon->parts.dispatch);
     node_close(daemon->parts.node);
-    control_close(daemon->control);
+    control_close(daemon->parts.control);
     mesh_close(daemon->parts.mesh);
     runtime_close(daemon->processes);
     runtime_close(daemon->containers);

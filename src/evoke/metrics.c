@@ -182,6 +182,25 @@ static void collect_node(void *ctx, struct metrics *out)
     counter(out, "evoke_node_probes_failed_total", "Probes that failed.", node.probes_failed);
 }
 
+static void collect_control(void *ctx, struct metrics *out)
+{
+    const struct parts *parts = ctx;
+    if (!parts->control)
+        return;
+    struct control_metrics control;
+    control_metrics(parts->control, &control);
+    counter(out, "evoke_control_reconciles_total", "Reconciliations.", control.reconciles);
+    counter(out, "evoke_control_reconcile_errors_total", "Reconciliations that failed and are tried again.",
+            control.reconcile_errors);
+    gauge(out, "evoke_control_queued", "Objects that wait for their turn, a retry or a time.", control.queued);
+    metrics_family(out, "evoke_control_scales_total", METRICS_COUNTER, "Scale decisions of ScaledObjects.");
+    metrics_sample(out, (double)control.scale_ups, "direction", "up", NULL);
+    metrics_sample(out, (double)control.scale_downs, "direction", "down", NULL);
+    counter(out, "evoke_control_drains_total", "Pods that were drained before they were deleted.", control.drains);
+    counter(out, "evoke_control_drains_expired_total", "Drains ended by the grace period.", control.drains_expired);
+    gauge(out, "evoke_control_draining", "Pods that are being drained.", control.draining);
+}
+
 void metrics_register(struct parts *parts, struct admin_door *door)
 {
     admin_door_add_collector(door, collect_process, parts);
@@ -192,4 +211,5 @@ void metrics_register(struct parts *parts, struct admin_door *door)
     admin_door_add_collector(door, collect_mesh, parts);
     admin_door_add_collector(door, collect_dispatch, parts);
     admin_door_add_collector(door, collect_node, parts);
+    admin_door_add_collector(door, collect_control, parts);
 }

@@ -4,6 +4,7 @@
 #define EVOKE_METRICS_H
 
 #include "api/api.h"
+#include "control/control.h"
 #include "dispatch/dispatch.h"
 #include "door/admin_door.h"
 #include "door/events_door.h"
@@ -20,6 +21,7 @@ struct parts {
     struct mesh *mesh;
     struct dispatch *dispatch;
     struct node *node;
+    struct control *control;
     struct kafka_door *kafka;
     struct events_door *events;
     struct kube_door *kube;
