@@ -10,7 +10,6 @@
  *     MODE=fail     500
  * GET is answered by 200, for probes. WORK_MS: sleep so long before each answer.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>

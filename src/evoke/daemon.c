@@ -13,7 +13,7 @@
 #include "evoke/metrics.h"
 #include "io/file.h"
 #include "mesh/mesh.h"
-#include "node/network.h"
+#include "node/machine.h"
 #include "node/node.h"
 
 struct daemon {
@@ -172,7 +172,12 @@ static bool open_runtimes(struct daemon *daemon, const struct daemon_options *op
 
 static bool open_node(struct daemon *daemon, const struct daemon_options *options, struct error *err)
 {
-    struct node_options node_options = {.schedule = true};
+    struct machine machine = {0};
+    struct node_options node_options = {.schedule = true, .machine = options->machine};
+    if (!options->machine) {
+        machine_read(&machine);
+        node_options.machine = &machine;
+    }
     if (!open_runtimes(daemon, options, &node_options.processes, &node_options.containers, err))
         return false;
     daemon->parts.node = node_open(daemon->io, daemon->parts.api, &node_options, err);
@@ -185,20 +190,12 @@ static bool open_node(struct daemon *daemon, const struct daemon_options *option
     return true;
 }
 
-static bool make_local(void *ctx, const char *cidr, struct error *err)
+static bool open_control(struct daemon *daemon, struct error *err)
 {
-    (void)ctx;
-    return network_make_local(cidr, err);
-}
-
-static bool open_control(struct daemon *daemon, const struct daemon_options *options, struct error *err)
-{
-    static const struct control_network network = {.make_local = make_local};
     struct control_options control_options = {
         .api = daemon->parts.api,
         .mesh = daemon->parts.mesh,
         .service_cidr = daemon->config->service_cidr,
-        .network = options->processes ? NULL : &network, /* a simulated world has no interfaces of its own */
     };
     if (daemon->parts.kube) {
         control_options.ca_certificate = bytes_of_string(kube_door_ca(daemon->parts.kube));
@@ -227,7 +224,7 @@ static bool open_all(struct daemon *daemon, const struct daemon_options *options
         return false;
     daemon->parts.mesh = mesh_open(daemon->parts.api);
     open_dispatch(daemon, options);
-    if (!open_control(daemon, options, err) || !open_node(daemon, options, err))
+    if (!open_control(daemon, err) || !open_node(daemon, options, err))
         return false;
     if (daemon->admin)
         admin_door_set_unhealthy(daemon->admin, NULL);
@@ -292,7 +289,7 @@ struct api *daemon_api(struct daemon *daemon)
 
 void daemon_each_door(struct daemon *daemon, void (*each)(void *ctx, const char *name, const char *url), void *ctx)
 {
-    char text[IO_ADDRESS_TEXT_SIZE], url[IO_ADDRESS_TEXT_SIZE + 32];
+    char text[IO_ADDRESS_TEXT_SIZE], url[2 * IO_ADDRESS_TEXT_SIZE];
     if (daemon->parts.kafka) {
         struct io_address address = kafka_door_address(daemon->parts.kafka);
         io_address_format(&address, text);

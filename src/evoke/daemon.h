@@ -19,6 +19,7 @@ struct daemon_options {
     const struct config *config; /* finished; outlives the daemon */
     /* Borrowed. `processes` NULL: the daemon opens those of Linux itself, containers only as root. */
     struct runtime *processes, *containers;
+    const struct machine *machine; /* what the Node object says of it; NULL: this one (node/machine.h) */
     void (*observe)(void *ctx, const struct dispatch_step *step); /* NULL: nobody looks */
     void *observe_ctx;
 };
