@@ -84,7 +84,6 @@ static void collect_kafka(void *ctx, struct metrics *out)
     kafka_door_metrics(parts->kafka, kafka);
     gauge(out, "evoke_kafka_connections", "Connections to the Kafka door.", kafka->connections);
     counter(out, "evoke_kafka_connections_total", "Connections accepted.", kafka->connections_accepted);
-    counter(out, "evoke_kafka_connections_refused_total", "Connections refused: too many.", kafka->connections_refused);
     metrics_family(out, "evoke_kafka_requests_total", METRICS_COUNTER, "Requests by API.");
     for (int16_t key = 0; key < KAFKA_DOOR_API_KEYS; key++) {
         const struct kafka_api *api = kafka_api_find(key);
