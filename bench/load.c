@@ -157,6 +157,7 @@ static int consume(const char *brokers, const char *topic, uint64_t count)
         }
     }
     report("consumed", records, bytes, now_ns() - start);
+    fflush(stdout);
     _exit(0); /* leaving a consumer properly takes longer than the run */
 }
 

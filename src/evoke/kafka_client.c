@@ -182,7 +182,6 @@ bool kafka_client_error(struct error *err, int16_t code, struct bytes message, c
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     if (message.size > 0)
-        return error_set(err, ERROR_INVALID, "%s: " BYTES_FORMAT " (%s)", what, BYTES_ARGS(message),
-                         kafka_error_name(code));
+        return error_set(err, ERROR_INVALID, BYTES_FORMAT " (%s)", BYTES_ARGS(message), kafka_error_name(code));
     return error_set(err, ERROR_INVALID, "%s: %s", what, kafka_error_name(code));
 }
