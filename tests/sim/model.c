@@ -18,11 +18,15 @@ void model_topic_deinit(struct model_topic *topic)
     *topic = (struct model_topic){0};
 }
 
-static bool parse_id(struct bytes id, const char *format, int *producer, int64_t *number)
+/* "p<producer>-<number>" behind the prefix. */
+static bool parse_id(struct bytes id, const char *prefix, int *producer, int64_t *number)
 {
     char text[64];
-    snprintf(text, sizeof text, BYTES_FORMAT, BYTES_ARGS(id));
-    return sscanf(text, format, producer, number) == 2 && *producer >= 0 && *producer < MODEL_PRODUCERS_MAX &&
+    struct bytes start = bytes_of_string(prefix);
+    if (!bytes_starts_with(id, start))
+        return false;
+    snprintf(text, sizeof text, BYTES_FORMAT, BYTES_ARGS(bytes_slice(id, start.size, SIZE_MAX)));
+    return sscanf(text, "p%d-%" SCNd64, producer, number) == 2 && *producer >= 0 && *producer < MODEL_PRODUCERS_MAX &&
            *number >= 0 && *number < MODEL_RECORDS_MAX;
 }
 
@@ -31,7 +35,7 @@ static bool check_event(const struct model *model, struct model_topic *topic, st
 {
     int producer;
     int64_t number;
-    if (!parse_id(id, "p%d-%" SCNd64, &producer, &number))
+    if (!parse_id(id, "", &producer, &number))
         return error_set(err, ERROR_CORRUPT, "offset %" PRId64 ": event \"" BYTES_FORMAT "\" was never sent", offset,
                          BYTES_ARGS(id));
     if (number != topic->next[producer])
@@ -50,7 +54,7 @@ static bool check_reply(struct model_topic *topic, struct bytes id, int64_t offs
 {
     int producer;
     int64_t number;
-    if (!parse_id(id, "re-p%d-%" SCNd64, &producer, &number) || number >= topic->next[producer])
+    if (!parse_id(id, "re-", &producer, &number) || number >= topic->next[producer])
         return error_set(err, ERROR_CORRUPT, "offset %" PRId64 ": reply \"" BYTES_FORMAT "\" to no event before it",
                          offset, BYTES_ARGS(id));
     if (topic->replied[producer][number]++)
