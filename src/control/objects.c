@@ -159,7 +159,7 @@ struct bytes pod_ip(const struct object *pod)
     return json_bytes(json_at(pod->json, "status.podIP"));
 }
 
-int64_t pod_restarts(const struct object *pod)
+int64_t pod_restart_count(const struct object *pod)
 {
     int64_t restarts = 0;
     json_array_each (i, container, json_at(pod->json, "status.containerStatuses"))

@@ -35,7 +35,7 @@ bool pod_ready(const struct object *pod);
 /* Ready for min_ready_s. If it is ready but not long enough, *after_ms is lowered to when it will be. */
 bool pod_available(const struct object *pod, int64_t min_ready_s, int64_t wall_ms, uint64_t *after_ms);
 struct bytes pod_ip(const struct object *pod); /* empty: it has none yet */
-int64_t pod_restarts(const struct object *pod);
+int64_t pod_restart_count(const struct object *pod);
 
 /* Sets a number as the api stores it: a zero is absent. */
 void object_set_count(struct json *object, const char *key, int64_t count);

@@ -20,7 +20,7 @@ struct victim victim_of(struct object *pod, uint32_t in_flight, int64_t wall_s)
         .ready = pod_ready(pod),
         .in_flight = in_flight,
         .ready_for_s = -1,
-        .restarts = pod_restarts(pod),
+        .restarts = pod_restart_count(pod),
         .created_s = time_at_s(pod->json, "metadata.creationTimestamp", 0),
         .pod = pod,
     };
