@@ -225,7 +225,7 @@ TEST(what_is_set_but_not_acted_on_gives_a_warning)
     struct json *out = NULL;
     AUTO_WARNINGS warnings = {0};
     AUTO_JSON *in =
-        test_json("{'bogus': 1, 'spec': {'hostname': 'h', 'schedulerName': 'default-scheduler', 'priority': 0,"
+        test_json("{'bogus': 1, 'spec': {'subdomain': 'h', 'schedulerName': 'default-scheduler', 'priority': 0,"
                   "'affinity': {'nodeAffinity': {'x': 1}}, 'securityContext': {},"
                   "'containers': [{'name': 'a', 'stdin': true, 'tty': false}]}, 'status': {'resize': 'x'}}");
     CHECK_OK(schema_decode_json(kind_by_name("Pod"), in, SCHEMA_WARN, &out, &warnings, &err), &err);
@@ -233,7 +233,7 @@ TEST(what_is_set_but_not_acted_on_gives_a_warning)
     static const char *const want[] = {
         "unknown field \"bogus\"",
         "spec.containers[0].stdin: stored, but evoke does not act on it yet",
-        "spec.hostname: stored, but evoke does not act on it yet",
+        "spec.subdomain: stored, but evoke does not act on it yet",
         "unknown field \"spec.affinity.nodeAffinity.x\"",
         "spec.affinity: stored, but evoke does not act on it yet",
     };
