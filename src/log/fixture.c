@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/memory.h"
+#include "io/simulated.h"
 
 void fixture_init(struct fixture *fixture)
 {
@@ -16,9 +17,16 @@ void fixture_init(struct fixture *fixture)
     buf_init(&fixture->scratch, 64 << 20);
 }
 
+void fixture_init_simulated(struct fixture *fixture, uint64_t seed)
+{
+    fixture_init(fixture);
+    fixture->world = io_simulated_new(seed);
+    snprintf(fixture->directory, sizeof fixture->directory, "/data");
+}
+
 bool fixture_try_open(struct fixture *fixture, struct error *err)
 {
-    fixture->io = io_linux_new(err);
+    fixture->io = fixture->world ? io_simulated_another(fixture->world) : io_linux_new(err);
     if (!fixture->io)
         return false;
     fixture->log = log_open(fixture->io, &fixture->options, err);
@@ -51,7 +59,33 @@ void fixture_deinit(struct fixture *fixture)
 {
     if (fixture->log)
         fixture_close(fixture);
+    if (fixture->world)
+        io_free(fixture->world);
     buf_deinit(&fixture->scratch);
+}
+
+static void bury(struct fixture *fixture)
+{
+    log_abandon(fixture->log);
+    io_free(fixture->io);
+    fixture->log = NULL;
+}
+
+void fixture_power_loss(struct fixture *fixture)
+{
+    io_simulated_power_loss(fixture->io);
+    bury(fixture);
+}
+
+void fixture_kill(struct fixture *fixture)
+{
+    io_simulated_kill(fixture->io);
+    bury(fixture);
+}
+
+void fixture_run_ms(struct fixture *fixture, uint64_t duration_ms)
+{
+    io_simulated_run_for(fixture->io, duration_ms);
 }
 
 void fixture_crash(const struct fixture *fixture, struct fixture *crashed)

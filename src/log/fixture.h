@@ -11,6 +11,7 @@
 
 struct fixture {
     struct io *io;
+    struct io *world; /* NULL: the real one; else a simulated one, of which io is a program */
     struct log *log;
     struct log_options options;
     char directory[200];
@@ -18,12 +19,18 @@ struct fixture {
 };
 
 void fixture_init(struct fixture *fixture); /* small files; not open yet */
+void fixture_init_simulated(struct fixture *fixture, uint64_t seed);
 bool fixture_try_open(struct fixture *fixture, struct error *err);
 void fixture_open(struct fixture *fixture);
 void fixture_close(struct fixture *fixture); /* properly; may be opened again */
 /* What a kill -9 at this moment would leave, as a directory of its own; *crashed is ready to be opened there. */
 void fixture_crash(const struct fixture *fixture, struct fixture *crashed);
 void fixture_deinit(struct fixture *fixture);
+
+/* In a simulated world: as the power fails, or kill -9; may be opened again. */
+void fixture_power_loss(struct fixture *fixture);
+void fixture_kill(struct fixture *fixture);
+void fixture_run_ms(struct fixture *fixture, uint64_t duration_ms);
 
 void fixture_sync(struct fixture *fixture); /* waits for the newest LSN */
 void fixture_turn(struct fixture *fixture); /* one turn of the loop */

@@ -71,7 +71,7 @@ struct journal *journal_open(struct io *io, const struct journal_options *option
 /* Syncs what is pending, marks the end as proper, closes, frees; then `done`, from the loop. Waits for pins. */
 void journal_close(struct journal *journal, void (*done)(void *ctx), void *ctx);
 
-/* Right after journal_open(), when its owner can not start after all: closes as if killed. */
+/* Closes as if killed: nothing is in flight (its owner can not start after all), or the io is dead. */
 void journal_abandon(struct journal *journal);
 
 uint64_t journal_lsn(const struct journal *journal); /* of the newest frame committed; 0: none */

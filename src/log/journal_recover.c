@@ -103,7 +103,7 @@ static bool open_files(struct recovery *recovery, struct error *err)
 {
     struct journal *journal = recovery->journal;
     size_t keep = recovery->end.at == 0 ? 0 : recovery->end.file + 1;
-    if (keep > 0 && !erase_tail(recovery, err))
+    if (keep > 0 && recovery->end.torn_bytes > 0 && !erase_tail(recovery, err))
         return false;
     if (!remove_files_behind(recovery, keep, err))
         return false;
@@ -118,11 +118,24 @@ static bool open_files(struct recovery *recovery, struct error *err)
     return keep > 0 || journal_add_file(journal, err);
 }
 
+/* DIR/journal, and the names that lead to it, on disk. */
+static bool make_directory(struct journal *journal, const char *directory, struct error *err)
+{
+    if (io_path_exists(journal->io, journal->path))
+        return true;
+    const char *slash = strrchr(directory, '/');
+    AUTO_FREE(char)
+    parent = slash ? memory_string(bytes_of(directory, slash > directory ? (size_t)(slash - directory) : 1))
+                   : memory_string(BYTES_LITERAL("."));
+    return io_dir_make(journal->io, journal->path, err) && io_dir_sync(journal->io, directory, err) &&
+           io_dir_sync(journal->io, parent, err);
+}
+
 static bool recover(struct journal *journal, const struct journal_options *options, struct journal_recovery *out,
                     struct error *err)
 {
     struct recovery recovery = {.journal = journal};
-    if (!io_dir_make(journal->io, journal->path, err) ||
+    if (!make_directory(journal, options->directory, err) ||
         !journal_scan_open(journal->io, options->directory, &recovery.scan, err))
         return false;
     bool ok = read_frames(&recovery, err) && open_files(&recovery, err);

@@ -162,6 +162,12 @@ void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
     journal_close(log->journal, on_closed, log);
 }
 
+void log_abandon(struct log *log)
+{
+    journal_abandon(log->journal);
+    log_free(log);
+}
+
 const char *log_cluster_id(const struct log *log)
 {
     return log->cluster_id;

@@ -44,6 +44,9 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
 /* `done` runs once all appends so far are synced and the files are closed; the log is then freed. */
 void log_close(struct log *log, void (*done)(void *ctx), void *ctx);
 
+/* The end of a program that has died in a simulated world: frees everything, writes nothing more. `io` is dead. */
+void log_abandon(struct log *log);
+
 /* Made with the directory and never changed: 22 characters of base64url, as Kafka shows a cluster id. */
 const char *log_cluster_id(const struct log *log);
 
