@@ -4,6 +4,7 @@
 
 #include "api/history.h"
 #include "api/store_fixture.h"
+#include "api/store_priv.h"
 #include "api/watcher.h"
 #include "base/memory.h"
 
@@ -304,6 +305,22 @@ TEST(a_watch_goes_on_over_a_restart)
     pull(&client);
     CHECK_STR(client.seen, "+b ~a -b ");
     watcher_close(client.watcher);
+    fixture_close(&f);
+}
+
+TEST(the_history_of_large_objects_is_short)
+{
+    struct fixture f;
+    fixture_open(&f);
+    create(&f, "a");
+    AUTO_FREE(char) large = memory_new(200001);
+    for (int i = 0; i < 100; i++) {
+        memset(large, 'a' + i % 26, 200000);
+        change(&f, "a", large);
+    }
+    const struct history *history = &store_collection(f.api, kind_by_name("ConfigMap"))->history;
+    CHECK(history->size <= HISTORY_SIZE_MAX);
+    CHECK(history->count > 10 && history->count < 60);
     fixture_close(&f);
 }
 
