@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "control/objects.h"
@@ -28,7 +29,10 @@ static void open_parts(struct fixture *f)
     f->api = api_open(f->io, f->log, &err);
     CHECK_OK(f->api, &err);
     f->mesh = mesh_open(f->api);
-    struct control_options control = {.api = f->api, .mesh = f->mesh, .ca_certificate = BYTES_LITERAL("a certificate")};
+    char cidr[32]; /* of this process: an evoke that runs beside the tests listens in the default one */
+    snprintf(cidr, sizeof cidr, "127.%d.0.0/16", 100 + getpid() % 100);
+    struct control_options control = {
+        .api = f->api, .mesh = f->mesh, .ca_certificate = BYTES_LITERAL("a certificate"), .service_cidr = cidr};
     CHECK_OK(io_address_parse("127.0.0.1:6443", &control.api_address, &err), &err);
     f->control = control_open(&control, &err);
     CHECK_OK(f->control, &err);
@@ -132,7 +136,7 @@ void fixture_delete(struct fixture *f, const char *kind_name, const char *name, 
     CHECK_OK(api_delete(f->api, kind, namespace_of(kind), bytes_of_string(name), &options, NULL, &err), &err);
 }
 
-static void write(struct fixture *f, const struct object *object, const struct json *json, int flags)
+static void write_back(struct fixture *f, const struct object *object, const struct json *json, int flags)
 {
     struct error err;
     CHECK_OK(api_update(f->api, object->kind, object->namespace, object->name, json, flags, NULL, &err), &err);
@@ -144,7 +148,7 @@ void fixture_set(struct fixture *f, const char *kind, const char *name, const ch
     CHECK(object != NULL);
     AUTO_JSON *next = json_clone(object->json);
     CHECK(json_set_at(next, path, value));
-    write(f, object, next, 0);
+    write_back(f, object, next, 0);
 }
 
 /* --- Playing node --- */
@@ -153,13 +157,13 @@ static void start_pod(struct fixture *f, struct object *pod)
 {
     AUTO_JSON *bound = json_clone(pod->json);
     json_set_at(bound, "spec.nodeName", json_new_text("here"));
-    write(f, pod, bound, 0);
+    write_back(f, pod, bound, 0);
     AUTO_JSON *next = json_clone(fixture_get(f, "Pod", (const char *)pod->name.data)->json);
     f->pods_started++;
     json_set_at(next, "status.phase", json_new_text("Running"));
     json_set_at(next, "status.podIP", json_new_format("127.1.%d.%d", f->pods_started / 250, f->pods_started % 250 + 1));
     object_set_condition(f->api, next, "Ready", "True", "", "");
-    write(f, pod, next, API_STATUS);
+    write_back(f, pod, next, API_STATUS);
 }
 
 static void end_pod(struct fixture *f, const struct object *pod)
