@@ -19,7 +19,8 @@ struct io;
 
 /* The Linux engine. NULL only when the operating system refuses (err says what). */
 struct io *io_linux_new(struct error *err);
-void io_free(struct io *io); /* after io_run() has returned; closes what is left */
+/* After io_run() has returned. Closes what is left and calls nobody back. */
+void io_free(struct io *io);
 
 /* Runs until io_stop(). Sleeps while there is nothing to do: no timer, no wake-up. */
 void io_run(struct io *io);

@@ -89,6 +89,7 @@ static void linux_run(struct io *base)
 
 struct work {
     uv_work_t request;
+    const struct linux_io *io;
     void (*work)(void *ctx);
     void (*done)(void *ctx);
     void *ctx;
@@ -104,14 +105,15 @@ static void work_done(uv_work_t *request, int status)
 {
     struct work *work = request->data;
     (void)status; /* we never cancel */
-    work->done(work->ctx);
+    if (!work->io->ending)
+        work->done(work->ctx);
     free(work);
 }
 
 static void linux_work(struct io *io, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx)
 {
     struct work *work = NEW(struct work);
-    *work = (struct work){.request.data = work, .work = run, .done = done, .ctx = ctx};
+    *work = (struct work){.request.data = work, .io = linux_io_of(io), .work = run, .done = done, .ctx = ctx};
     uv_queue_work(&linux_io_of(io)->loop, &work->request, work_run, work_done);
 }
 
@@ -155,8 +157,9 @@ static void close_handle(uv_handle_t *handle, void *ctx)
 static void linux_free(struct io *base)
 {
     struct linux_io *io = linux_io_of(base);
+    io->ending = true;
     if (io->flusher)
-        flusher_free(io->flusher);
+        flusher_free(TAKE(io->flusher));
     uv_walk(&io->loop, close_handle, NULL);
     uv_run(&io->loop, UV_RUN_DEFAULT);
     uv_loop_close(&io->loop);

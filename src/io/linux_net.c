@@ -374,7 +374,9 @@ static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *fou
 {
     struct resolving *resolving = request->data;
     struct error err;
-    if (status == 0 && found) {
+    if (linux_io_of(resolving->refuse.io)->ending) {
+        /* nobody is there to be told */
+    } else if (status == 0 && found) {
         struct sockaddr_storage storage = {0};
         memcpy(&storage, found->ai_addr, found->ai_addrlen);
         struct io_address address = from_sockaddr(&storage, found->ai_addrlen);

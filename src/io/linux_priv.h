@@ -24,6 +24,7 @@ struct linux_io {
     struct flusher *flusher; /* NULL until the first write */
     int locks[4];            /* descriptors of locked directories */
     size_t lock_count;
+    bool ending; /* work that finishes during io_free() calls nobody */
     uint8_t receive[64 << 10];
 };
 
