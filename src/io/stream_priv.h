@@ -70,6 +70,13 @@ void stream_received_end(struct io_stream *stream);
 void stream_writable(struct io_stream *stream); /* after send() took less than all */
 void stream_failed(struct io_stream *stream, const struct error *err);
 
+/* --- Between stream.c and stream_open.c --- */
+void stream_mark(struct io_stream *stream); /* stream_flush_all() looks at it */
+void stream_handshake(struct io_stream *stream);
+void stream_open_failed(struct io_stream *stream, const struct error *err); /* closes it, tells who has called */
+void stream_connecting_free(struct io_stream *stream);
+void listener_left(struct io_stream *stream); /* it is closed: makes room for another */
+
 /* Once per round at the end of a turn. */
 void stream_flush_all(struct io *io);
 

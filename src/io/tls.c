@@ -173,7 +173,8 @@ static struct tls_session *openssl_session_new(struct io_tls *tls, const char *s
     /* An address is looked for among the certificate's addresses; a name also goes into SNI. */
     if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session->ssl), server_name) != 1) {
         SSL_set1_host(session->ssl, server_name);
-        SSL_set_tlsext_host_name(session->ssl, server_name);
+        /* What SSL_set_tlsext_host_name() is, without its cast. */
+        SSL_ctrl(session->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)server_name);
     }
     ERR_clear_error();
     return &session->base;
