@@ -204,7 +204,7 @@ void io_simulated_run_for(struct io *io, uint64_t duration_ms)
 static void sim_run(struct io *io)
 {
     while (!io->stopping) {
-        if (world_step(sim_io_of(io)->world, UINT64_MAX))
+        if (world_step(sim_io_of(io)->world, UINT64_MAX) || io->stopping)
             continue;
         fprintf(stderr, "simulated world: nothing will ever happen again, and nobody has called io_stop()\n");
         abort();
