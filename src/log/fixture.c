@@ -5,12 +5,19 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/diag.h"
 #include "base/memory.h"
 #include "io/simulated.h"
+
+static void say_nothing(void *ctx, enum diag_level level, const char *folder, const char *message)
+{
+    (void)ctx, (void)level, (void)folder, (void)message;
+}
 
 void fixture_init(struct fixture *fixture)
 {
     static int count;
+    diag_set_sink(say_nothing, NULL, DIAG_ERROR); /* what fails here fails on purpose */
     *fixture = (struct fixture){0};
     snprintf(fixture->directory, sizeof fixture->directory, "%s/data%d", test_dir(), count++);
     fixture->options = (struct log_options){.directory = fixture->directory, .journal_file_size = 64 << 10};
@@ -83,9 +90,24 @@ void fixture_kill(struct fixture *fixture)
     bury(fixture);
 }
 
+static void set_true(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static bool is_true(void *ctx)
+{
+    return *(bool *)ctx;
+}
+
 void fixture_run_ms(struct fixture *fixture, uint64_t duration_ms)
 {
-    io_simulated_run_for(fixture->io, duration_ms);
+    struct io_timer timer; /* the clock stands still when there is nothing to wait for */
+    bool over = false;
+    io_timer_init(fixture->world, &timer, set_true, &over);
+    io_timer_start(&timer, duration_ms);
+    io_simulated_run_until(fixture->io, is_true, &over, duration_ms + 1);
+    io_timer_stop(&timer);
 }
 
 void fixture_crash(const struct fixture *fixture, struct fixture *crashed)

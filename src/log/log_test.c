@@ -3,8 +3,11 @@
 #include "log/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/memory.h"
+#include "io/simulated.h"
+#include "log/check.h"
 #include "log/fixture.h"
 
 static void check_values(struct partition *partition, const char *want)
@@ -115,5 +118,675 @@ TEST(a_full_journal_refuses_and_says_so)
     fixture_open(&f);
     CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)), appended * 20);
     CHECK_INT(partition_leader_epoch(fixture_partition(&f, "orders", 0)), 0);
+    fixture_deinit(&f);
+}
+
+/* --- What may be appended --- */
+
+static bool try_append(struct fixture *f, const char *topic, struct bytes batch, struct append *append,
+                       struct error *err)
+{
+    uint64_t lsn;
+    *append = (struct append){.partition = fixture_partition(f, topic, 0), .batch = batch};
+    return log_append(f->log, append, 1, &lsn, err);
+}
+
+static void check_refused(struct fixture *f, const char *topic, struct bytes batch, enum error_kind kind, int sys)
+{
+    struct append append;
+    struct error err = {0};
+    uint64_t lsn = log_lsn(f->log);
+    CHECK(!try_append(f, topic, batch, &append, &err));
+    CHECK_INT(err.kind, kind);
+    CHECK_INT(err.sys, sys);
+    CHECK_INT(log_lsn(f->log), lsn);
+}
+
+TEST(a_batch_that_does_not_verify_is_refused_and_nothing_has_happened)
+{
+    struct fixture f;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 2);
+    fixture_batch(&f, "a", 2);
+    f.scratch.data[70] ^= 1;
+    check_refused(&f, "orders", buf_bytes(&f.scratch), ERROR_CORRUPT, 0);
+    struct bytes good = fixture_batch(&f, "a", 2);
+    check_refused(&f, "orders", bytes_slice(good, 0, good.size - 1), ERROR_CORRUPT, 0);
+    check_refused(&f, "orders", BYTES_LITERAL(""), ERROR_CORRUPT, 0);
+    buf_append(&f.scratch, BYTES_LITERAL("more"));
+    check_refused(&f, "orders", buf_bytes(&f.scratch), ERROR_INVALID, 0);
+    CHECK_INT(partition_end_offset(fixture_partition(&f, "orders", 0)), 0);
+
+    AUTO_FREE(char) bad = memory_string(fixture_batch(&f, "bad", 1));
+    struct bytes bad_bytes = bytes_of(bad, f.scratch.size);
+    bad[65] ^= 1;
+    struct append both[2] = {{.partition = fixture_partition(&f, "orders", 0), .batch = fixture_batch(&f, "good", 1)},
+                             {.partition = fixture_partition(&f, "orders", 1), .batch = bad_bytes}};
+    struct error err;
+    uint64_t lsn;
+    CHECK(!log_append(f.log, both, 2, &lsn, &err)); /* all or nothing */
+    CHECK_INT(partition_end_offset(fixture_partition(&f, "orders", 0)), 0);
+    fixture_deinit(&f);
+}
+
+static void create(struct fixture *f, const char *name, const char *config, const char *value)
+{
+    const struct topic_config_entry entry = {bytes_of_string(config), bytes_of_string(value)};
+    const struct topic_spec spec = {
+        .name = bytes_of_string(name), .partition_count = 1, .configs = &entry, .config_count = 1};
+    struct topic *topic;
+    struct error err;
+    uint64_t lsn;
+    CHECK_OK(topic_create(f->log, &spec, &topic, &lsn, &err), &err);
+}
+
+TEST(a_topics_settings_decide_what_it_takes)
+{
+    struct fixture f;
+    struct append append;
+    struct error err;
+    fixture_init(&f);
+    fixture_open(&f);
+    create(&f, "compact", "cleanup.policy", "compact");
+    check_refused(&f, "compact", fixture_batch(&f, "a", 1), ERROR_INVALID, 0); /* no key */
+    create(&f, "small", "max.message.bytes", "100");
+    check_refused(&f, "small", fixture_batch(&f, "a", 10), ERROR_LIMIT, EMSGSIZE);
+    CHECK_OK(try_append(&f, "small", fixture_batch(&f, "a", 1), &append, &err), &err);
+    create(&f, "recent", "message.timestamp.before.max.ms", "1000");
+    check_refused(&f, "recent", fixture_batch(&f, "a", 1), ERROR_INVALID, ERANGE); /* of 1970 */
+    check_refused(&f, "__consumer_offsets", fixture_batch(&f, "a", 1), ERROR_DENIED, 0);
+    fixture_batch(&f, "a", 1);
+    f.scratch.data[22] = 16; /* transactional */
+    check_refused(&f, "small", buf_bytes(&f.scratch), ERROR_UNSUPPORTED, 0);
+    fixture_deinit(&f);
+}
+
+TEST(log_append_time_is_the_time_of_every_record)
+{
+    struct fixture f;
+    fixture_init(&f);
+    fixture_open(&f);
+    create(&f, "stamped", "message.timestamp.type", "LogAppendTime");
+    struct partition *partition = fixture_partition(&f, "stamped", 0);
+    int64_t before = io_wall_ms(f.io), offset, timestamp;
+    fixture_append(&f, partition, fixture_batch(&f, "a", 3));
+    fixture_sync(&f);
+    CHECK(partition_offset_of_time(partition, before, &offset, &timestamp));
+    CHECK_INT(offset, 0);
+    CHECK(timestamp >= before);
+    check_values(partition, "a 0\na 1\na 2\n"); /* and the CRC is right */
+    fixture_deinit(&f);
+}
+
+TEST(a_largest_time_that_the_client_left_out_is_put_right)
+{
+    struct fixture f;
+    int64_t offset, timestamp;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    struct partition *partition = fixture_partition(&f, "orders", 0);
+    struct bytes batch = fixture_batch(&f, "a", 3);
+    kafka_batch_set_max_timestamp(f.scratch.data, batch.size, -1);
+    fixture_append(&f, partition, batch);
+    fixture_sync(&f);
+    CHECK(partition_offset_of_time(partition, 1001, &offset, &timestamp));
+    CHECK_INT(offset, 1);
+    CHECK_INT(timestamp, 1001);
+    check_values(partition, "a 0\na 1\na 2\n");
+    fixture_deinit(&f);
+}
+
+TEST(an_idempotent_producer_is_known_after_a_crash)
+{
+    struct fixture f, crashed;
+    struct append append;
+    struct error err;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    struct partition *partition = fixture_partition(&f, "orders", 0);
+    fixture_append(&f, partition, fixture_batch(&f, "other", 4));
+    CHECK_INT(fixture_append(&f, partition, fixture_producer_batch(&f, "a", 2, 7, 0, 0)), 4);
+    CHECK_INT(fixture_append(&f, partition, fixture_producer_batch(&f, "b", 1, 7, 0, 2)), 6);
+    fixture_sync(&f);
+    fixture_crash(&f, &crashed);
+    fixture_open(&crashed);
+    uint64_t lsn = log_lsn(crashed.log);
+    CHECK_OK(try_append(&crashed, "orders", fixture_producer_batch(&f, "a", 2, 7, 0, 0), &append, &err), &err);
+    CHECK(append.duplicate);
+    CHECK_INT(append.base_offset, 4);
+    CHECK_INT(log_lsn(crashed.log), lsn);
+    check_refused(&crashed, "orders", fixture_producer_batch(&f, "d", 1, 7, 0, 4), ERROR_CONFLICT, EPROTO);
+    CHECK_OK(try_append(&crashed, "orders", fixture_producer_batch(&f, "c", 1, 7, 0, 3), &append, &err), &err);
+    CHECK(!append.duplicate);
+    CHECK_INT(append.base_offset, 7);
+    fixture_deinit(&f);
+    fixture_deinit(&crashed);
+}
+
+TEST(a_frame_may_hold_a_duplicate_beside_what_is_new_but_not_two_of_one_producer)
+{
+    struct fixture f;
+    struct error err;
+    uint64_t lsn;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 2);
+    struct partition *first = fixture_partition(&f, "orders", 0), *second = fixture_partition(&f, "orders", 1);
+    fixture_append(&f, first, fixture_producer_batch(&f, "a", 1, 7, 0, 0));
+    AUTO_FREE(char) copy = memory_string(fixture_producer_batch(&f, "a", 1, 7, 0, 0));
+    struct bytes again = bytes_of(copy, f.scratch.size);
+    struct append appends[2] = {{.partition = first, .batch = again},
+                                {.partition = second, .batch = fixture_producer_batch(&f, "b", 1, 7, 0, 0)}};
+    CHECK_OK(log_append(f.log, appends, 2, &lsn, &err), &err);
+    CHECK(appends[0].duplicate);
+    CHECK(!appends[1].duplicate);
+    CHECK_INT(partition_end_offset(first), 1);
+    CHECK_INT(partition_end_offset(second), 1);
+    appends[0].partition = second;
+    CHECK(!log_append(f.log, appends, 2, &lsn, &err));
+    CHECK_INT(err.kind, ERROR_INVALID);
+    fixture_deinit(&f);
+}
+
+/* --- Waiting --- */
+
+struct order {
+    struct log_waiter waiter;
+    struct fixture *f;
+    struct order *cancels;
+    int *count;
+    int at; /* which one it was; 0: has not run */
+    bool failed;
+};
+
+static void note(void *ctx, const struct error *err)
+{
+    struct order *order = ctx;
+    CHECK_INT(order->at, 0);
+    order->at = ++*order->count;
+    order->failed = err != NULL;
+    if (order->cancels)
+        log_wait_cancel(&order->cancels->waiter);
+}
+
+static void wait_for(struct fixture *f, struct order *order, int *count, uint64_t lsn, enum log_durability durability)
+{
+    *order = (struct order){.waiter = {.run = note, .ctx = order}, .f = f, .count = count};
+    log_wait(f->log, &order->waiter, lsn, durability);
+}
+
+TEST(waiters_run_in_the_order_of_lsns_and_may_cancel_each_other)
+{
+    struct fixture f;
+    struct order first, second, third, written, past;
+    int count = 0;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    fixture_sync(&f);
+    uint64_t lsn = log_lsn(f.log);
+    for (int i = 0; i < 3; i++)
+        fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "a", 1));
+    wait_for(&f, &third, &count, lsn + 3, LOG_SYNCED);
+    wait_for(&f, &first, &count, lsn + 1, LOG_SYNCED);
+    wait_for(&f, &second, &count, lsn + 2, LOG_SYNCED);
+    wait_for(&f, &written, &count, lsn + 3, LOG_WRITTEN);
+    wait_for(&f, &past, &count, lsn, LOG_SYNCED);
+    first.cancels = &second;
+    CHECK_INT(count, 0); /* never within the call */
+    fixture_sync(&f);
+    CHECK_INT(past.at, 1);
+    CHECK_INT(written.at, 2);
+    CHECK_INT(first.at, 3);
+    CHECK_INT(second.at, 0);
+    CHECK_INT(third.at, 4);
+    fixture_deinit(&f);
+}
+
+struct reader {
+    struct partition_waiter waiter;
+    int runs;
+};
+
+static void woken(void *ctx)
+{
+    ((struct reader *)ctx)->runs++;
+}
+
+TEST(a_reader_is_woken_when_there_is_something_that_a_power_cut_will_not_take_back)
+{
+    struct fixture f;
+    struct reader here = {0}, later = {0}, cancelled = {0}, other = {0};
+    struct error err;
+    uint64_t lsn;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 2);
+    struct partition *partition = fixture_partition(&f, "orders", 0);
+    struct reader *all[] = {&here, &later, &cancelled, &other};
+    for (size_t i = 0; i < 4; i++)
+        all[i]->waiter = (struct partition_waiter){.run = woken, .ctx = all[i]};
+    partition_wait(partition, &here.waiter, 0);
+    partition_wait(partition, &later.waiter, 5);
+    partition_wait(partition, &cancelled.waiter, 0);
+    partition_wait(fixture_partition(&f, "orders", 1), &other.waiter, 0);
+    partition_wait_cancel(&cancelled.waiter);
+    fixture_append(&f, partition, fixture_batch(&f, "a", 3));
+    CHECK_INT(here.runs, 0);
+    fixture_sync(&f);
+    CHECK_INT(here.runs, 1);
+    CHECK_INT(later.runs, 0);
+    CHECK_INT(cancelled.runs, 0);
+    partition_wait(partition, &here.waiter, 2); /* there already: at the end of the turn */
+    CHECK_INT(here.runs, 1);
+    fixture_run_ms(&f, 1);
+    CHECK_INT(here.runs, 2);
+    CHECK_OK(topic_delete(f.log, partition_topic(partition), &lsn, &err), &err);
+    struct log_slice slice;
+    CHECK(!partition_read(partition, 0, 100, &slice, &err)); /* it is there until the end of the turn */
+    CHECK_INT(err.kind, ERROR_NOT_FOUND);
+    fixture_run_ms(&f, 100);
+    CHECK_INT(later.runs, 1);
+    CHECK_INT(other.runs, 1);
+    fixture_deinit(&f);
+}
+
+/* --- Reading --- */
+
+TEST(a_read_gives_whole_batches_and_at_least_one)
+{
+    struct fixture f;
+    struct log_slice slice;
+    struct error err;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    struct partition *partition = fixture_partition(&f, "orders", 0);
+    size_t size = 0;
+    for (int i = 0; i < 100; i++) {
+        struct bytes batch = fixture_batch(&f, "abc", 3);
+        size = batch.size;
+        fixture_append(&f, partition, batch);
+    }
+    CHECK_OK(partition_read(partition, 0, 1000, &slice, &err), &err); /* nothing is synced */
+    CHECK_INT(slice.count, 0);
+    CHECK(!partition_read(partition, 1, 1000, &slice, &err));
+    CHECK_INT(err.kind, ERROR_INVALID);
+    fixture_sync(&f);
+    CHECK(!partition_read(partition, -1, 1000, &slice, &err));
+    CHECK(!partition_read(partition, 301, 1000, &slice, &err));
+    CHECK_OK(partition_read(partition, 300, 1000, &slice, &err), &err);
+    CHECK_INT(slice.count, 0);
+    CHECK_INT(slice.next_offset, 300);
+    log_slice_release(&slice);
+    CHECK_OK(partition_read(partition, 4, 1, &slice, &err), &err); /* in the middle of the second */
+    CHECK_INT(slice.count, 1);
+    CHECK_INT(slice.size, size);
+    CHECK_INT(slice.next_offset, 6);
+    log_slice_release(&slice);
+    CHECK_OK(partition_read(partition, 0, 3 * size + 1, &slice, &err), &err);
+    CHECK_INT(slice.count, 3);
+    log_slice_release(&slice);
+    CHECK_OK(partition_read(partition, 0, 1 << 20, &slice, &err), &err);
+    CHECK_INT(slice.count, LOG_SLICE_PARTS_MAX);
+    CHECK_INT(slice.next_offset, 3 * LOG_SLICE_PARTS_MAX);
+    log_slice_release(&slice);
+    log_slice_release(&slice); /* nothing to do */
+    fixture_deinit(&f);
+}
+
+static void closed(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+TEST(a_slice_keeps_the_journal_until_it_is_released)
+{
+    struct fixture f;
+    struct log_slice slice;
+    struct error err;
+    bool done = false;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "abc", 3));
+    fixture_sync(&f);
+    CHECK_OK(partition_read(fixture_partition(&f, "orders", 0), 0, 1000, &slice, &err), &err);
+    log_close(f.log, closed, &done);
+    fixture_run_ms(&f, 1000);
+    CHECK(!done);
+    CHECK_INT(slice.parts[0].data[16], 2); /* can still be read */
+    log_slice_release(&slice);
+    fixture_run_ms(&f, 1000);
+    CHECK(done);
+    io_free(f.io);
+    f.log = NULL;
+    fixture_deinit(&f);
+}
+
+TEST(offsets_are_found_by_time)
+{
+    struct fixture f;
+    int64_t offset = 5, timestamp = 5;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    struct partition *partition = fixture_partition(&f, "orders", 0);
+    CHECK(!partition_offset_of_time(partition, 0, &offset, &timestamp));
+    CHECK(!partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    for (int i = 0; i < 1000; i++) /* each has the times 1000 .. 1000 + i % 7 */
+        fixture_append(&f, partition, fixture_batch(&f, "a", 1 + i % 7));
+    CHECK(!partition_offset_of_time(partition, 1000, &offset, &timestamp)); /* nothing is synced */
+    fixture_sync(&f);
+    CHECK(partition_offset_of_time(partition, -1, &offset, &timestamp));
+    CHECK_INT(offset, 0);
+    CHECK(partition_offset_of_time(partition, 1003, &offset, &timestamp));
+    CHECK_INT(offset, 1 + 2 + 3 + 3);
+    CHECK_INT(timestamp, 1003);
+    CHECK(partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    CHECK_INT(offset, 1 + 2 + 3 + 4 + 5 + 6 + 6);
+    CHECK_INT(timestamp, 1006);
+    CHECK(!partition_offset_of_time(partition, 1007, &offset, &timestamp));
+    fixture_append(&f, partition, fixture_batch(&f, "a", 20));
+    CHECK(partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    CHECK_INT(timestamp, 1006); /* the new one is not synced */
+    fixture_sync(&f);
+    CHECK(partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    CHECK_INT(timestamp, 1019);
+    fixture_deinit(&f);
+}
+
+/* --- Topics --- */
+
+static void check_bad_spec(struct fixture *f, const char *name, int32_t partitions, const char *config,
+                           const char *value, enum error_kind kind)
+{
+    const struct topic_config_entry entry = {bytes_of_string(config), bytes_of_string(value)};
+    const struct topic_spec spec = {.name = bytes_of_string(name),
+                                    .partition_count = partitions,
+                                    .configs = &entry,
+                                    .config_count = config ? 1 : 0};
+    struct error err = {0};
+    CHECK(!topic_check(f->log, &spec, &err));
+    CHECK_INT(err.kind, kind);
+}
+
+TEST(topics_that_can_not_be_are_refused)
+{
+    struct fixture f;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    check_bad_spec(&f, "orders", 1, NULL, NULL, ERROR_EXISTS);
+    check_bad_spec(&f, "", 1, NULL, NULL, ERROR_INVALID);
+    check_bad_spec(&f, "..", 1, NULL, NULL, ERROR_INVALID);
+    check_bad_spec(&f, "a/b", 1, NULL, NULL, ERROR_INVALID);
+    check_bad_spec(&f, "a", 0, NULL, NULL, ERROR_INVALID);
+    check_bad_spec(&f, "a", 100000, NULL, NULL, ERROR_INVALID);
+    check_bad_spec(&f, "a", 1, "no.such", "1", ERROR_INVALID);
+    check_bad_spec(&f, "a", 1, "retention.ms", "soon", ERROR_INVALID);
+    check_bad_spec(&f, "a", 1, "retention.ms", "-2", ERROR_INVALID);
+    check_bad_spec(&f, "a", 1, "cleanup.policy", "compact,keep", ERROR_INVALID);
+    check_bad_spec(&f, "a", 1, "preallocate", "yes", ERROR_INVALID);
+    check_bad_spec(&f, "a", 1, "min.cleanable.dirty.ratio", "1.5", ERROR_INVALID);
+    char name[251] = "";
+    memset(name, 'a', 250);
+    check_bad_spec(&f, name, 1, NULL, NULL, ERROR_INVALID);
+    fixture_deinit(&f);
+}
+
+struct watch {
+    struct topic_listener listener;
+    char seen[200];
+};
+
+static void see(void *ctx, struct topic *topic, char sign)
+{
+    struct watch *watch = ctx;
+    size_t used = strlen(watch->seen);
+    snprintf(watch->seen + used, sizeof watch->seen - used, "%c" BYTES_FORMAT " ", sign, BYTES_ARGS(topic_name(topic)));
+}
+
+static void see_created(void *ctx, struct topic *topic)
+{
+    see(ctx, topic, '+');
+}
+
+static void see_deleted(void *ctx, struct topic *topic)
+{
+    see(ctx, topic, '-');
+}
+
+TEST(a_topic_that_is_made_again_is_another_one)
+{
+    struct fixture f;
+    struct error err;
+    uint64_t lsn;
+    uint8_t id[16];
+    struct watch watch = {.listener = {see_created, see_deleted, &watch, {0}}};
+    fixture_init(&f);
+    fixture_open(&f);
+    topic_listen(f.log, &watch.listener);
+    struct topic *topic = fixture_topic(&f, "orders", 1);
+    memcpy(id, topic_id(topic), sizeof id);
+    CHECK(topic_find_by_id(f.log, id) == topic);
+    fixture_append(&f, topic_partition(topic, 0), fixture_batch(&f, "old", 5));
+    CHECK_OK(topic_delete(f.log, topic, &lsn, &err), &err);
+    CHECK(topic_find(f.log, BYTES_LITERAL("orders")) == NULL);
+    CHECK(topic_find_by_id(f.log, id) == NULL);
+    topic = fixture_topic(&f, "orders", 2);
+    CHECK(memcmp(topic_id(topic), id, sizeof id) != 0);
+    CHECK_INT(partition_end_offset(topic_partition(topic, 0)), 0);
+    fixture_append(&f, topic_partition(topic, 0), fixture_batch(&f, "new", 1));
+    CHECK_STR(watch.seen, "+orders -orders +orders ");
+    topic_unlisten(&watch.listener);
+    memcpy(id, topic_id(topic), sizeof id);
+    CHECK_OK(topic_add_partitions(f.log, topic, 4, &lsn, &err), &err);
+    CHECK(!topic_add_partitions(f.log, topic, 4, &lsn, &err));
+    fixture_append(&f, topic_partition(topic, 3), fixture_batch(&f, "third", 1));
+    fixture_close(&f);
+    fixture_open(&f);
+    topic = topic_find(f.log, BYTES_LITERAL("orders"));
+    CHECK(memcmp(topic_id(topic), id, sizeof id) == 0);
+    CHECK_INT(topic_partition_count(topic), 4);
+    check_values(topic_partition(topic, 0), "new 0\n");
+    check_values(topic_partition(topic, 3), "third 0\n");
+    CHECK(topic_partition(topic, 4) == NULL);
+    fixture_deinit(&f);
+}
+
+TEST(settings_are_kept_and_replaced)
+{
+    struct fixture f;
+    struct error err;
+    uint64_t lsn;
+    fixture_init(&f);
+    fixture_open(&f);
+    create(&f, "orders", "retention.ms", "1000");
+    const struct topic_config_entry entry = {BYTES_LITERAL("max.message.bytes"), BYTES_LITERAL("100")};
+    const struct topic_config_entry bad = {BYTES_LITERAL("max.message.bytes"), BYTES_LITERAL("many")};
+    for (int i = 0; i < 2; i++) {
+        struct topic *topic = topic_find(f.log, BYTES_LITERAL("orders"));
+        CHECK(bytes_equal_string(topic_config(topic, BYTES_LITERAL("retention.ms")), "1000"));
+        CHECK(!topic_config(topic, BYTES_LITERAL("retention.bytes")).data);
+        fixture_close(&f);
+        fixture_open(&f);
+    }
+    struct topic *topic = topic_find(f.log, BYTES_LITERAL("orders"));
+    CHECK(!topic_set_configs(f.log, topic, &bad, 1, &lsn, &err));
+    CHECK_OK(topic_set_configs(f.log, topic, &entry, 1, &lsn, &err), &err);
+    CHECK(!topic_config(topic, BYTES_LITERAL("retention.ms")).data);
+    check_refused(&f, "orders", fixture_batch(&f, "a", 10), ERROR_LIMIT, EMSGSIZE);
+    fixture_close(&f);
+    fixture_open(&f);
+    check_refused(&f, "orders", fixture_batch(&f, "a", 10), ERROR_LIMIT, EMSGSIZE);
+    fixture_deinit(&f);
+}
+
+TEST(producer_ids_are_never_given_twice)
+{
+    struct fixture f;
+    struct error err;
+    uint64_t lsn;
+    int64_t id, last = -1;
+    fixture_init(&f);
+    fixture_open(&f);
+    for (int i = 0; i < 2500; i++) {
+        CHECK_OK(log_new_producer_id(f.log, &id, &lsn, &err), &err);
+        CHECK(id > last);
+        last = id;
+        if (i % 1100 == 7) {
+            fixture_sync(&f);
+            fixture_close(&f);
+            fixture_open(&f);
+        }
+    }
+    fixture_deinit(&f);
+}
+
+/* --- A disk that fails --- */
+
+TEST(after_a_failed_sync_nobody_is_told_that_anything_is_durable)
+{
+    struct fixture f;
+    struct order order;
+    int count = 0;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    struct partition *partition = fixture_partition(&f, "orders", 0);
+    fixture_append(&f, partition, fixture_batch(&f, "a", 1));
+    fixture_sync(&f);
+    io_simulated_faults(f.world)->sync_error_ppm = 1000000;
+    fixture_append(&f, partition, fixture_batch(&f, "b", 1));
+    wait_for(&f, &order, &count, log_lsn(f.log), LOG_SYNCED);
+    fixture_run_ms(&f, 1000);
+    CHECK_INT(order.at, 1);
+    CHECK(order.failed);
+    CHECK_INT(partition_high_watermark(partition), 1);
+    io_simulated_faults(f.world)->sync_error_ppm = 0; /* the disk says it is well again: it is not asked */
+    check_refused(&f, "orders", fixture_batch(&f, "c", 1), ERROR_UNAVAILABLE, 0);
+    wait_for(&f, &order, &count, log_lsn(f.log), LOG_SYNCED);
+    fixture_run_ms(&f, 1000);
+    CHECK(order.failed);
+    wait_for(&f, &order, &count, log_synced_lsn(f.log), LOG_SYNCED);
+    fixture_run_ms(&f, 1000);
+    CHECK(!order.failed);
+    check_values(partition, "a 0\n");
+    fixture_close(&f);
+    fixture_open(&f);
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "d", 1));
+    fixture_sync(&f);
+    fixture_deinit(&f);
+}
+
+TEST(a_failed_write_ends_the_journal_too)
+{
+    struct fixture f;
+    struct order written;
+    int count = 0;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    fixture_sync(&f);
+    io_simulated_faults(f.world)->write_error_ppm = 1000000;
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "b", 1));
+    wait_for(&f, &written, &count, log_lsn(f.log), LOG_WRITTEN);
+    fixture_run_ms(&f, 1000);
+    CHECK(written.failed);
+    check_refused(&f, "orders", fixture_batch(&f, "c", 1), ERROR_UNAVAILABLE, 0);
+    io_simulated_faults(f.world)->write_error_ppm = 0;
+    fixture_deinit(&f);
+}
+
+TEST(a_full_disk_refuses_and_takes_again_when_there_is_room)
+{
+    struct fixture f;
+    struct append append;
+    struct error err;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    io_simulated_faults(f.world)->disk_size_max = 100 << 10;
+    int appended = 0;
+    while (try_append(&f, "orders", fixture_batch(&f, "a longer text that fills the file", 20), &append, &err))
+        appended++;
+    CHECK_INT(err.kind, ERROR_LIMIT);
+    CHECK_INT(err.sys, ENOSPC);
+    fixture_sync(&f);
+    CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)), appended * 20);
+    io_simulated_faults(f.world)->disk_size_max = 0;
+    CHECK(!try_append(&f, "orders", fixture_batch(&f, "a longer text that fills the file", 20), &append, &err));
+    fixture_run_ms(&f, 1100); /* it is asked once a second */
+    CHECK_OK(try_append(&f, "orders", fixture_batch(&f, "again", 20), &append, &err), &err);
+    fixture_sync(&f);
+    fixture_close(&f);
+    fixture_open(&f);
+    CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)), appended * 20 + 20);
+    fixture_deinit(&f);
+}
+
+TEST(a_directory_in_use_is_refused)
+{
+    struct fixture f;
+    struct error err = {0};
+    fixture_init(&f);
+    fixture_open(&f);
+    struct fixture second = f;
+    CHECK(!fixture_try_open(&second, &err));
+    CHECK_INT(err.kind, ERROR_UNAVAILABLE);
+    fixture_deinit(&f);
+}
+
+/* --- Checking --- */
+
+static void gather(void *ctx, const char *line)
+{
+    buf_printf(ctx, "%s\n", line);
+}
+
+TEST(a_check_names_what_is_damaged)
+{
+    struct fixture f;
+    struct log_check_result result;
+    struct error err;
+    AUTO_BUF text, file;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 2);
+    for (int i = 0; i < 10; i++)
+        fixture_append(&f, fixture_partition(&f, "orders", i % 2), fixture_batch(&f, "marker", 3));
+    fixture_close(&f);
+    buf_init(&text, 1 << 20);
+    buf_init(&file, 1 << 20);
+    f.io = io_linux_new(&err);
+    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_INT(result.damages, 0);
+    CHECK_INT(result.files, 1);
+    CHECK_INT(result.torn_tail_bytes, 0);
+    CHECK(strstr(buf_string(&text), "topic orders [1]: offsets 0 to 14\n") != NULL);
+
+    AUTO_FREE(char) path = fixture_journal_path(&f, 0);
+    fixture_read_file(path, &file);
+    char *marker = (char *)file.data;
+    for (int i = 0; i < 3 * 5; i++) /* records of one batch of each partition stand in turn: this is orders [1], 6..8 */
+        marker = memmem(marker + 1, file.size - (size_t)(marker + 1 - (char *)file.data), "marker", 6);
+    marker[0] ^= 1;
+    fixture_write_file(path, buf_bytes(&file));
+    buf_reset(&text);
+    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_INT(result.damages, 1);
+    CHECK(strstr(buf_string(&text), path) != NULL);
+    CHECK(strstr(buf_string(&text), "DAMAGED") != NULL);
+    CHECK(strstr(buf_string(&text), "it seems to hold: orders [0] offsets 6 to 8\n") != NULL);
+    CHECK(strstr(buf_string(&text), "missing: orders [0] offsets 6 to 8\n") != NULL);
+    CHECK(strstr(buf_string(&text), "topic orders [0]: offsets 0 to 14\n") != NULL);
+    CHECK(!log_check(f.io, "/no/such/directory", gather, &text, &result, &err));
+    CHECK_INT(err.kind, ERROR_NOT_FOUND);
+    io_free(f.io);
+    f.log = NULL;
     fixture_deinit(&f);
 }

@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/diag.h"
 #include "base/memory.h"
 #include "io/simulated.h"
 #include "log/fixture.h"
@@ -294,11 +293,6 @@ static void run_seed(uint64_t seed)
     fixture_deinit(&town.f);
 }
 
-static void drop_message(void *ctx, enum diag_level level, const char *folder, const char *message)
-{
-    (void)ctx, (void)level, (void)folder, (void)message;
-}
-
 /* Each seed in a process of its own, so that the one that fails can be named. */
 static bool run_seed_forked(uint64_t seed)
 {
@@ -314,7 +308,6 @@ static bool run_seed_forked(uint64_t seed)
 TEST(whatever_dies_and_when_what_was_promised_is_there_and_frames_are_whole)
 {
     const char *only = getenv("EVOKE_SEED");
-    diag_set_sink(drop_message, NULL, DIAG_ERROR);
     if (only)
         run_seed(strtoull(only, NULL, 10));
     for (uint64_t seed = 1; !only && seed <= SEEDS; seed++)
