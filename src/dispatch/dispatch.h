@@ -56,6 +56,7 @@ extern const double dispatch_latency_bounds_s[DISPATCH_LATENCY_BUCKETS];
 struct dispatch_metrics {
     uint64_t brokers, triggers, in_flight, waiting_retry;
     uint64_t events_read, events_filtered;            /* filtered: did not match */
+    uint64_t events_invalid;                          /* records that are no CloudEvents, and were passed over */
     uint64_t deliveries;                              /* attempts, by how they ended: */
     uint64_t succeeded, refused, failed;              /* 2xx; another status; no response (timeout, connection) */
     uint64_t retries, replies, dead_letters, dropped; /* dropped: failed for good, and no dead letter sink */

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A Broker is a topic. It comes and goes with its object. */
+#include <stdio.h>
+
+#include "api/kind.h"
+#include "base/diag.h"
+#include "base/memory.h"
+#include "dispatch/dispatch_priv.h"
+#include "log/event.h"
+
+enum { PARTITIONS_DEFAULT = 10 }; /* as Knative's broker for Kafka */
+
+static bool make_name(const struct object *object, struct buf *name)
+{
+    buf_init(name, 1024);
+    buf_append(name, object->namespace);
+    buf_append_byte(name, '.');
+    buf_append(name, object->name);
+    return !name->overflowed;
+}
+
+/* spec.config may name a ConfigMap; of what Knative's has, the number of partitions is used. */
+static int32_t wanted_partitions(const struct broker *broker)
+{
+    const struct json *config = json_at(broker->object->json, "spec.config");
+    struct bytes namespace = json_bytes(json_get(config, "namespace"));
+    if (strcmp(json_text_at(config, "kind", ""), "ConfigMap") != 0)
+        return PARTITIONS_DEFAULT;
+    const struct object *map =
+        api_get(broker->dispatch->api, kind_by_name("ConfigMap"),
+                namespace.size > 0 ? namespace : broker->object->namespace, json_bytes(json_get(config, "name")));
+    uint64_t count;
+    const struct json *value = map ? json_get(json_get(map->json, "data"), "default.topic.partitions") : NULL;
+    if (!value || !bytes_to_u64(json_bytes(value), &count) || count < 1 || count > 1000)
+        return PARTITIONS_DEFAULT;
+    return (int32_t)count;
+}
+
+static bool ensure_topic(const struct broker *broker, struct error *err)
+{
+    AUTO_BUF name;
+    struct topic *topic;
+    uint64_t lsn;
+    if (!make_name(broker->object, &name))
+        return error_set(err, ERROR_LIMIT, "the name is too long");
+    if (topic_find(broker->dispatch->log, buf_bytes(&name)))
+        return true;
+    struct topic_spec spec = {.name = buf_bytes(&name), .partition_count = wanted_partitions(broker)};
+    return topic_create(broker->dispatch->log, &spec, &topic, &lsn, err);
+}
+
+static void write_status(const struct broker *broker, const struct error *failure)
+{
+    struct dispatch *dispatch = broker->dispatch;
+    const struct object *object = broker->object;
+    struct error err;
+    AUTO_JSON *json = json_clone(object->json);
+    const char *topic = failure ? "False" : "True", *address = dispatch->events_url ? "True" : "False";
+    const char *reason = failure ? "TopicFailed" : dispatch->events_url ? "" : "EventsDoorOff";
+    const char *message = failure                ? failure->message
+                          : dispatch->events_url ? ""
+                                                 : "the door for events over HTTP is off; Kafka clients can be used";
+    json_set_at(json, "status.observedGeneration", json_new_int(object->generation));
+    object_set_condition(dispatch->api, json, "TopicReady", topic, failure ? reason : "", failure ? message : "");
+    object_set_condition(dispatch->api, json, "Addressable", address, failure ? "" : reason, failure ? "" : message);
+    object_set_condition(dispatch->api, json, "Ready", topic, failure ? reason : "", failure ? message : "");
+    if (dispatch->events_url)
+        json_set_at(json, "status.address.url",
+                    json_new_format("%s/" BYTES_FORMAT "/" BYTES_FORMAT, dispatch->events_url,
+                                    BYTES_ARGS(object->namespace), BYTES_ARGS(object->name)));
+    if (!api_update(dispatch->api, object->kind, object->namespace, object->name, json, API_STATUS, NULL, &err) &&
+        err.kind != ERROR_NOT_FOUND && err.kind != ERROR_CONFLICT)
+        diag_warn("dispatch", "status of the broker " BYTES_FORMAT ": %s", BYTES_ARGS(object->name), err.message);
+}
+
+static void refresh(void *ctx)
+{
+    struct broker *broker = ctx;
+    struct error err;
+    if (broker->object->deleting)
+        return;
+    bool ok = ensure_topic(broker, &err);
+    map_each (entry, &broker->dispatch->triggers) {
+        struct trigger *trigger = entry->value;
+        if (trigger_takes_from(trigger, broker->object->namespace, broker->object->name))
+            trigger_refresh_later(trigger);
+    }
+    AUTO_OBJECT *held = object_ref(broker->object);
+    write_status(broker, ok ? NULL : &err);
+}
+
+void broker_refresh_later(struct broker *broker)
+{
+    io_defer(&broker->refresh);
+}
+
+struct broker *broker_new(struct dispatch *dispatch, struct object *object)
+{
+    struct broker *broker = NEW(struct broker);
+    broker->dispatch = dispatch;
+    broker->object = object_ref(object);
+    io_deferred_init(dispatch->context.io, &broker->refresh, refresh, broker);
+    io_defer(&broker->refresh);
+    return broker;
+}
+
+void broker_update(struct broker *broker, struct object *object)
+{
+    object_unref(broker->object);
+    broker->object = object_ref(object);
+    io_defer(&broker->refresh);
+}
+
+static void delete_topic(const struct broker *broker)
+{
+    AUTO_BUF name;
+    struct error err;
+    uint64_t lsn;
+    struct topic *topic = make_name(broker->object, &name) ? topic_find(broker->dispatch->log, buf_bytes(&name)) : NULL;
+    if (topic && !topic_delete(broker->dispatch->log, topic, &lsn, &err))
+        diag_warn("dispatch", "topic " BYTES_FORMAT ": %s", BYTES_ARGS(buf_bytes(&name)), err.message);
+}
+
+void broker_free(struct broker *broker, bool deleted)
+{
+    io_deferred_cancel(&broker->refresh);
+    if (deleted)
+        delete_topic(broker);
+    object_unref(broker->object);
+    free(broker);
+}
