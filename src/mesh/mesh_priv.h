@@ -69,6 +69,7 @@ struct service {
     struct list dirty_link;
     struct io_deferred later; /* serves the waiters */
     struct io_timer proxy_retry;
+    unsigned listen_failures; /* in a row */
     uint32_t held;      /* waiters without a ready endpoint */
     uint32_t in_flight; /* leases, proxied connections among them */
 };

@@ -16,6 +16,7 @@ enum {
     EARLY_HIGH = 64 << 10,    /* stop reading */
     CONNECT_TIMEOUT_MS = 5000,
     CONNECT_ATTEMPTS = 3,
+    LISTEN_FIRST_RETRY_MS = 1000, /* an evoke that ends may still have it */
     LISTEN_RETRY_MS = 10000,
 };
 
@@ -203,8 +204,9 @@ static bool proxy_open(struct service *service, const struct io_address *address
     list_init(&proxy->pipes);
     if (!io_listen(service->mesh->io, address, NULL, on_accept, proxy, &proxy->listener, &err)) {
         free(proxy);
-        api_record_event(service->mesh->api, service->object, "Warning", "FailedToListen", "mesh",
-                         "The service's address cannot be served: %s", err.message);
+        if (service->listen_failures > 0)
+            api_record_event(service->mesh->api, service->object, "Warning", "FailedToListen", "mesh",
+                             "The service's address cannot be served: %s", err.message);
         return false;
     }
     list_append(&service->proxies, &proxy->link);
@@ -246,10 +248,12 @@ void service_update_proxies(struct service *service)
         if (!proxy->wanted)
             proxy_close(proxy);
     }
-    if (!all) {
-        io_timer_init(service->mesh->io, &service->proxy_retry, on_retry, service);
-        io_timer_start(&service->proxy_retry, LISTEN_RETRY_MS);
+    if (all) {
+        service->listen_failures = 0;
+        return;
     }
+    io_timer_init(service->mesh->io, &service->proxy_retry, on_retry, service);
+    io_timer_start(&service->proxy_retry, service->listen_failures++ ? LISTEN_RETRY_MS : LISTEN_FIRST_RETRY_MS);
 }
 
 void service_close_proxies(struct service *service)
