@@ -36,11 +36,11 @@ while [ $# -gt 0 ]; do
     case $part in
     unit) for program in "$build"/test_*; do [ -f "$program" ] && count "${program##*/}" timeout 300 "$program"; done ;;
     corpus) for program in "$build"/*_fuzz; do [ -f "$program" ] && count "${program##*/}" timeout 300 "$program" "$root/tests/corpus/${program##*/}"; done ;;
-    contract) for program in "$build"/contract_*; do [ -f "$program" ] && count "${program##*/}" timeout 300 "$program"; done ;;
-    sim) for program in "$build"/sim_*; do [ -f "$program" ] && count "${program##*/}" timeout 900 "$program"; done ;;
+    contract) for program in "$build"/tests/contract/contract_*; do [ -f "$program" ] && count "${program##*/}" timeout 300 "$program"; done ;;
+    sim) for program in "$build"/tests/sim/sim_*; do [ -f "$program" ] && count "${program##*/}" timeout 900 "$program"; done ;;
     sim-explore)
-        if [ $# -gt 0 ]; then "$build/sim_evoke" --seed "$1" --trace; exit; fi
-        "$build/sim_evoke" --seconds 60; exit ;;
+        if [ $# -gt 0 ]; then "$build/tests/sim/sim_evoke" --seed "$1" --trace; exit; fi
+        "$build/tests/sim/sim_evoke" --seconds 60; exit ;;
     e2e)
         if "$root/tests/e2e/setup.sh" "$build"; then
             count e2e timeout 1200 "$build/e2e/venv/bin/python" -m pytest -q -x --maxfail=20 "$root/tests/e2e" --evoke "$build"

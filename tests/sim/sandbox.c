@@ -282,7 +282,7 @@ struct runtime *sandbox_runtime_open(struct io *io, const char *directory)
     };
     struct error err;
     struct sandbox_runtime *runtime = NEW(struct sandbox_runtime);
-    runtime->base = (struct runtime){.ops = &ops, .name = "simulated", .version = "1"};
+    runtime->base = (struct runtime){.ops = &ops, .name = "process", .version = "1"};
     runtime->io = io;
     snprintf(runtime->directory, sizeof runtime->directory, "%s/pods", directory);
     if (!io_dir_make(io, runtime->directory, &err)) { /* the power may fail here too: then nothing comes of it */
