@@ -161,7 +161,7 @@ def test_a_full_journal_refuses_producers_retriably_and_says_so_once(new_evoke):
     assert errors, "the journal is full"
     consumed = evoke.run("consume", "-b", evoke.kafka, "full")
     assert consumed.returncode == 0 and len(consumed.stdout.splitlines()) + len(errors) == 120
-    assert evoke.output().lower().count("journal is full") == 1
+    assert evoke.output().count("appends are refused: the journal is at its maximum") == 1
     assert evoke.healthy()
     assert evoke.stop() == 0
 
