@@ -21,7 +21,7 @@ check() {
 }
 clang_build() {
     [ -f "$build-clang/build.ninja" ] || CC=clang meson setup "$build-clang" || return 1
-    ninja -C "$build-clang"
+    ninja -k 0 -C "$build-clang"
 }
 sources=$(git ls-files '*.c' '*.h')
 check clang-format clang-format --dry-run -Werror $sources

@@ -40,7 +40,7 @@ static inline void object_auto_unref(struct object **object)
 {
     object_unref(*object);
 }
-#define AUTO_OBJECT __attribute__((cleanup(object_auto_unref))) struct object
+#define AUTO_OBJECT __attribute__((cleanup(object_auto_unref), unused)) struct object
 
 /* Its JSON as bytes, compact: what an answer sends. Good as long as the object. */
 struct bytes object_text(const struct object *object);
@@ -104,7 +104,8 @@ struct api_delete_options {
 MUST_CHECK bool api_delete(struct api *api, const struct kind *kind, struct bytes namespace, struct bytes name,
                            const struct api_delete_options *options, struct object **out, struct error *err);
 
-/* What was wrong, field by field, with the write that failed last with ERROR_INVALID (422); good until the next write. */
+/* What was wrong, field by field, with the write that failed last with ERROR_INVALID (422); good until the next write.
+ */
 const struct field_errors *api_field_errors(const struct api *api); /* api/schema.h */
 
 /* Embedded in its owner; as log_wait for everything written so far. */

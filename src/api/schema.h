@@ -36,7 +36,7 @@ struct warnings {
 };
 void warnings_add(struct warnings *warnings, const char *format, ...) PRINTF_LIKE(2, 3);
 void warnings_deinit(struct warnings *warnings);
-#define AUTO_WARNINGS __attribute__((cleanup(warnings_deinit))) struct warnings
+#define AUTO_WARNINGS __attribute__((cleanup(warnings_deinit), unused)) struct warnings
 
 /* --- Decoding --- */
 enum schema_mode { SCHEMA_IGNORE, SCHEMA_WARN, SCHEMA_STRICT }; /* the query parameter fieldValidation */
@@ -107,7 +107,7 @@ struct field_errors {
     size_t count;
 };
 void field_errors_deinit(struct field_errors *errors);
-#define AUTO_FIELD_ERRORS __attribute__((cleanup(field_errors_deinit))) struct field_errors
+#define AUTO_FIELD_ERRORS __attribute__((cleanup(field_errors_deinit), unused)) struct field_errors
 void field_errors_add(struct field_errors *errors, enum field_error_type type, const char *field, const char *format,
                       ...) PRINTF_LIKE(4, 5);
 /* The `reason` of a Status cause: "FieldValueInvalid" ... */

@@ -23,7 +23,7 @@ struct arena {
     size_t size_max;
 };
 
-#define AUTO_ARENA __attribute__((cleanup(arena_deinit))) struct arena
+#define AUTO_ARENA __attribute__((cleanup(arena_deinit), unused)) struct arena
 
 void arena_init(struct arena *arena, size_t size_max);
 void arena_deinit(struct arena *arena);

@@ -25,7 +25,7 @@ struct buf {
     bool overflowed;
 };
 
-#define AUTO_BUF __attribute__((cleanup(buf_deinit))) struct buf
+#define AUTO_BUF __attribute__((cleanup(buf_deinit), unused)) struct buf
 
 void buf_init(struct buf *buf, size_t size_max);
 void buf_deinit(struct buf *buf); /* leaves it as after init */

@@ -26,7 +26,7 @@ static inline void memory_auto_free(void *pointer_to_pointer)
 }
 
 /* AUTO_FREE(char) name = ...;  frees when it leaves its scope; TAKE(name) moves it out. */
-#define AUTO_FREE(type) __attribute__((cleanup(memory_auto_free))) type *
+#define AUTO_FREE(type) __attribute__((cleanup(memory_auto_free), unused)) type *
 #define TAKE(pointer)                                                                                                  \
     __extension__({                                                                                                    \
         __typeof__(pointer) taken_ = (pointer);                                                                        \

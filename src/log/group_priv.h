@@ -125,7 +125,7 @@ struct group_batch {
     struct buf buf;
     struct kafka_batch_builder builder;
 };
-#define AUTO_GROUP_BATCH __attribute__((cleanup(group_batch_deinit))) struct group_batch
+#define AUTO_GROUP_BATCH __attribute__((cleanup(group_batch_deinit), unused)) struct group_batch
 enum { GROUP_TOMBSTONES_AT_ONCE = 1000 };
 
 void group_batch_begin(struct group_batch *batch, struct log *log);

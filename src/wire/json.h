@@ -37,7 +37,7 @@ static inline void json_auto_unref(struct json **value)
 {
     json_unref(*value);
 }
-#define AUTO_JSON __attribute__((cleanup(json_auto_unref))) struct json
+#define AUTO_JSON __attribute__((cleanup(json_auto_unref), unused)) struct json
 
 /* --- Making --- */
 struct json *json_new_object(void);

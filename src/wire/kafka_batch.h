@@ -110,7 +110,7 @@ struct kafka_records {
     int32_t left;
     bool corrupt; /* set when a record does not parse; kafka_records_next() has then returned false */
 };
-#define AUTO_KAFKA_RECORDS __attribute__((cleanup(kafka_records_close))) struct kafka_records
+#define AUTO_KAFKA_RECORDS __attribute__((cleanup(kafka_records_close), unused)) struct kafka_records
 
 /*
  *     AUTO_KAFKA_RECORDS records = {0};

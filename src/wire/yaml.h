@@ -33,7 +33,7 @@ struct yaml {
     struct yaml_document *documents;
     size_t count;
 };
-#define AUTO_YAML __attribute__((cleanup(yaml_deinit))) struct yaml
+#define AUTO_YAML __attribute__((cleanup(yaml_deinit), unused)) struct yaml
 
 /* All documents of a text, without the empty ones. `name` begins the messages: "name:12: ...". ERROR_INVALID,
  * ERROR_LIMIT. */

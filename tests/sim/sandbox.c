@@ -71,7 +71,7 @@ static void tell_started(struct simulated_sandbox *sandbox)
 {
     struct runtime_started started = {.started_ns = sandbox->started_ns, .image_id = "", .failure = RUNTIME_FAILED_RUN};
     sandbox->base.events->on_started(sandbox->base.ctx, sandbox->container, sandbox->attempt, &started,
-                                sandbox->failed ? &sandbox->failure : NULL);
+                                     sandbox->failed ? &sandbox->failure : NULL);
 }
 
 /* What was running when evoke ended: it still runs, or it is gone and nobody saw how. */
@@ -94,7 +94,7 @@ static void tell(void *ctx)
     switch (sandbox->what) {
     case TELL_READY:
         sandbox->base.events->on_ready(sandbox->base.ctx, sandbox->failed ? NULL : sandbox->ip,
-                                  sandbox->failed ? &sandbox->failure : NULL);
+                                       sandbox->failed ? &sandbox->failure : NULL);
         if (sandbox->adopted && !sandbox->failed)
             tell_adopted(sandbox);
         break;
