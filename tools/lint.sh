@@ -26,6 +26,6 @@ clang_build() {
 sources=$(git ls-files '*.c' '*.h')
 check clang-format clang-format --dry-run -Werror $sources
 check "clang's warnings" clang_build
-check clang-tidy run-clang-tidy -quiet -p "$build-clang" "$PWD/(src|tests)/.*\.c$"
+check clang-tidy run-clang-tidy -quiet -j "$(nproc)" -p "$build-clang" "$PWD/(src|tests)/.*\.c$"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -6,6 +6,7 @@ the test starts, kills and restarts itself. Every process that a test leaves beh
 """
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -76,12 +77,13 @@ class Evoke:
         self.api = f"127.0.0.1:{free_port()}"
         self.http = f"127.0.0.1:{free_port()}"
         self.admin = f"127.0.0.1:{free_port()}"
+        self.services = f"127.{random.randrange(97, 127)}.{random.randrange(256)}.0/24"  # daemons side by side share no address
         self.process = None
         self.log_path = self.data.with_name(self.data.name + ".log")
 
     def command(self):
         return [str(self.binary), "serve", "--data", str(self.data), "--listen-kafka", self.kafka,
-                "--listen-api", self.api, "--listen-http", self.http, "--listen-admin", self.admin, *self.extra]
+                "--listen-api", self.api, "--service-cidr", self.services, "--listen-http", self.http, "--listen-admin", self.admin, *self.extra]
 
     def start(self, timeout=20.0):
         self.log = open(self.log_path, "ab")
