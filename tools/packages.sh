@@ -3,7 +3,7 @@
 # Installs the Debian packages that a verb of the Makefile needs, if they are not there yet.
 # usage: packages.sh build|run|test|lint
 set -eu
-build="gcc meson ninja-build pkg-config libuv1-dev libssl-dev libjansson-dev libfyaml-dev zlib1g-dev liblz4-dev libzstd-dev libsnappy-dev libarchive-dev libnl-3-dev libnl-route-3-dev"
+build="gcc meson ninja-build pkg-config libuv1-dev libssl-dev libjansson-dev libfyaml-dev zlib1g-dev liblz4-dev libzstd-dev libsnappy-dev libarchive-dev libmnl-dev"
 case $1 in
 build) wanted=$build ;;
 run) wanted="$build python3" ;;

@@ -2,10 +2,10 @@
 /*
  * evoke-monitor: the small process that stands between evoke and the processes of one pod, so that a pod lives on while
  * evoke restarts. Started by evoke, never by hand:
- *     evoke-monitor POD [mounts] [network]
+ *     evoke-monitor POD [mounts] [network] [ipc]
  * in the pod's directory, with its listening socket (monitor.sock there) as descriptor 3. POD is for people who read
- * `ps`. "mounts" and "network" give it namespaces of its own, in which the pod's mounts and interfaces are made: they
- * vanish with it, whatever happens to evoke.
+ * `ps`. The others give it namespaces of its own, in which the pod's mounts and interfaces are made and which
+ * its containers share: they vanish with it, whatever happens to evoke.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -26,6 +26,8 @@ int main(int argc, char **argv)
             namespaces |= CLONE_NEWNS;
         else if (strcmp(argv[i], "network") == 0)
             namespaces |= CLONE_NEWNET;
+        else if (strcmp(argv[i], "ipc") == 0)
+            namespaces |= CLONE_NEWIPC;
     }
     if (fcntl(LISTENER, F_SETFD, FD_CLOEXEC) != 0) {
         fprintf(stderr, "evoke-monitor: descriptor 3 is not open: it is started by evoke, not by hand\n");

@@ -374,4 +374,7 @@ TEST(monitor_ends_when_its_directory_is_taken_away)
     int status;
     CHECK(waitpid(monitor.pid, &status, 0) == monitor.pid);
     CHECK(gone((pid_t)task.pid));
+    close(monitor.socket);
+    buf_deinit(&monitor.in);
+    arena_deinit(&monitor.arena);
 }

@@ -363,6 +363,11 @@ bool cgroups_remove(struct cgroups *cgroups, const char *pod_uid)
     return (cgroups->unified || remove_from_all_v1(pod_uid)) && ok;
 }
 
+bool cgroups_unified(const struct cgroups *cgroups)
+{
+    return cgroups->unified;
+}
+
 void cgroups_runc_path(struct cgroups *cgroups, const char *pod_uid, const char *container, char *out, size_t size)
 {
     /* v1: a relative path is below runc's own group, which is ours, in every hierarchy. v2: from the mount point. */

@@ -36,6 +36,8 @@ bool cgroups_make(struct cgroups *cgroups, const char *pod_uid, const char *cont
 uint64_t cgroups_out_of_memory(struct cgroups *cgroups, const char *pod_uid, const char *container);
 /* Kills what is in the pod's groups and removes them, in all hierarchies. False: not empty yet, try again shortly. */
 bool cgroups_remove(struct cgroups *cgroups, const char *pod_uid);
+/* Whether cgroup v2 does everything (not v1, not both). */
+bool cgroups_unified(const struct cgroups *cgroups);
 /* What runc takes as cgroupsPath for this container; "" when it should not be told. */
 void cgroups_runc_path(struct cgroups *cgroups, const char *pod_uid, const char *container, char *out, size_t size);
 

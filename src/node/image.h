@@ -2,9 +2,10 @@
 /*
  * The image store, DIR/images. There is no pull from a registry yet: images come from files, with image_import().
  *
- *     refs/<escaped name>         JSON: the name, the manifest's and the configuration's digest, the layers' digests
+ *     refs/<escaped name>         JSON: the name, the manifest's and the configuration's digest, the layers' numbers
  *     blobs/sha256/<hex>          manifests and configurations, as they came
- *     layers/<hex>/               a layer, unpacked for overlayfs, named by the digest of its uncompressed tar
+ *     l/<number>/                 a layer, unpacked for overlayfs (short: a mount's options are at most a page)
+ *     layers/<hex>                -> ../l/<number>, named by the digest of its uncompressed tar
  *     tmp/                        what is being unpacked; emptied by the next import
  *
  * Every name appears by rename when all it needs is there, so a daemon on the same DIR reads the store without locks;

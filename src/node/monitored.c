@@ -118,14 +118,11 @@ static bool obey(struct monitored *monitored, const struct protocol_frame *frame
             return false;
         monitored_output(monitored, name);
         return true;
-    case PROTOCOL_MOUNTED: {
+    case PROTOCOL_MOUNTED:
         if (!protocol_get_number(&body, &sys))
             return false;
-        void (*mounted)(struct monitored *, int) = TAKE(monitored->mounted);
-        if (mounted && monitored->state != MONITORED_REMOVING)
-            mounted(monitored, (int)sys);
+        monitored_mounted(monitored, (int)sys);
         return true;
-    }
     default:
         return true;
     }
@@ -341,6 +338,7 @@ static struct monitored *monitored_new(struct runtime *runtime, const char *uid,
     list_init(&monitored->execs);
     list_init(&monitored->runs);
     list_init(&monitored->failed_starts);
+    list_init(&monitored->mounts);
     io_deferred_init(engine->io, &monitored->deferred, tell_failure, monitored);
     io_timer_init(engine->io, &monitored->retry, monitored_retry, monitored);
     list_append(&engine->sandboxes, &monitored->link);
@@ -427,6 +425,7 @@ void monitored_hello(struct monitored *monitored, int pid)
     struct error err;
     if (monitored->state != MONITORED_CONNECTING)
         return;
+    monitored->pid = pid;
     if (monitored->adopted && !io_process_watch(engine->io, pid, monitor_ended, monitored, &monitored->process, &err)) {
         lost_connection(monitored, &err);
         return;
@@ -445,21 +444,21 @@ static bool update_volume(struct sandbox *sandbox, const struct runtime_volume *
     return volumes_write(path, volume, (uint64_t)io_wall_ns(monitored_engine(monitored)->io), err);
 }
 
-void monitored_mount(struct monitored *monitored, const struct protocol_mount *mount,
-                     void (*done)(struct monitored *monitored, int sys))
-{
-    AUTO_BUF buf;
-    buf_init(&buf, 1 << 20);
-    protocol_put_mount(&buf, mount);
-    monitored->mounted = done;
-    monitored_send(monitored, &buf);
-}
-
 /* --- The end --- */
+
+/* Its directory is being removed on a helper thread, which goes on when the sandbox is let go. */
+struct monitored_removal {
+    struct monitored *monitored; /* NULL: it was let go */
+    char *path;
+    bool ok;
+    struct error err;
+};
 
 static void monitored_free(struct monitored *monitored)
 {
     struct monitored_engine *engine = monitored_engine(monitored);
+    if (monitored->removal)
+        monitored->removal->monitored = NULL;
     if (engine->ops->deinit)
         engine->ops->deinit(monitored);
     monitored_free_runs(monitored);
@@ -480,38 +479,33 @@ static void monitored_free(struct monitored *monitored)
     free(monitored);
 }
 
-struct removal {
-    struct monitored *monitored;
-    char *path;
-    bool ok;
-    struct error err;
-};
-
 static void remove_directory(void *ctx)
 {
-    struct removal *removal = ctx;
+    struct monitored_removal *removal = ctx;
     removal->ok = volumes_remove_tree(removal->path, &removal->err);
 }
 
 static void directory_removed(void *ctx)
 {
-    AUTO_FREE(struct removal) removal = ctx;
+    struct monitored_removal *removal = ctx;
     struct monitored *monitored = removal->monitored;
     if (!removal->ok)
         diag_warn("node", "%s", removal->err.message);
     free(removal->path);
+    free(removal);
+    if (!monitored)
+        return;
     void (*on_removed)(void *) = monitored->sandbox.events->on_removed;
     void *sandbox_ctx = monitored->sandbox.ctx;
-    bool released = !on_removed || monitored->released;
+    monitored->removal = NULL;
     monitored_free(monitored);
-    if (!released)
-        on_removed(sandbox_ctx);
+    on_removed(sandbox_ctx);
 }
 
 void monitored_clean_up(struct monitored *monitored)
 {
     struct monitored_engine *engine = monitored_engine(monitored);
-    if (monitored->cleaning)
+    if (monitored->removal)
         return;
     if (monitored->retries == 0 && engine->ops->clean)
         engine->ops->clean(monitored);
@@ -525,8 +519,7 @@ void monitored_clean_up(struct monitored *monitored)
         diag_warn("node", "pod %s/%s: its control group cannot be removed",
                   json_text_at(monitored->description, "namespace", "?"),
                   json_text_at(monitored->description, "name", "?"));
-    monitored->cleaning = true;
-    struct removal *removal = NEW(struct removal);
+    struct monitored_removal *removal = monitored->removal = NEW(struct monitored_removal);
     removal->monitored = monitored;
     removal->path = memory_string(bytes_of_string(monitored->directory));
     io_work(engine->io, remove_directory, directory_removed, removal);
@@ -560,14 +553,9 @@ static void remove_sandbox(struct sandbox *sandbox)
     }
 }
 
-/* A removal that is under way goes on without its owner. */
 static void release(struct sandbox *sandbox)
 {
-    struct monitored *monitored = (struct monitored *)(void *)sandbox;
-    if (monitored->cleaning)
-        monitored->released = true;
-    else
-        monitored_free(monitored);
+    monitored_free((struct monitored *)(void *)sandbox);
 }
 
 /* --- Engines --- */

@@ -34,7 +34,7 @@ struct monitored_engine {
     char *pods;    /* DIR/pods, absolute */
     char *monitor; /* path of evoke-monitor */
     struct cgroups *cgroups;
-    const char *monitor_namespaces[3]; /* its arguments "mounts", "network"; NULL-terminated */
+    const char *monitor_namespaces[4]; /* its arguments: "mounts", "network", "ipc"; NULL-terminated */
     struct runtime_ops runtime_ops;    /* what runtime.ops points to */
     const struct monitored_ops *ops;
     struct list sandboxes; /* of struct monitored */
@@ -66,20 +66,20 @@ struct monitored {
     struct list failed_starts;
     enum monitored_state state;
     bool adopted;
-    bool cleaning; /* its directory is being removed on a helper thread */
-    bool released; /* ... and nobody waits for that any more */
     char uid[37];
     char *directory;          /* DIR/pods/<uid> */
     struct json *description; /* sandbox.json */
     struct io_connecting *connecting;
     struct io_stream *stream;
     struct io_process *process; /* the monitor */
+    int pid;                    /* its */
     int directory_fd;           /* while connecting */
     struct buf in;
     struct buf early; /* frames about tasks of a sandbox that is being adopted */
     uint64_t exec_next;
-    void (*mounted)(struct monitored *monitored, int sys); /* who waits for the answer to a mount */
-    struct io_timer retry;                                 /* of what has to be empty before it can be removed */
+    struct list mounts; /* of struct monitored_mount: asked for, in order, not answered yet */
+    struct monitored_removal *removal;
+    struct io_timer retry; /* of what has to be empty before it can be removed */
     unsigned retries;
     struct io_deferred deferred;
     struct error failure; /* told by `deferred` */
@@ -93,6 +93,7 @@ struct monitored_run {
     bool running;
     char *image_id;
     uint64_t out_of_memory; /* the count when it started */
+    int mount_error;        /* errno of its root file system's mount */
     /* For commands beside it: */
     char **environment;
     char *working_directory;
@@ -123,9 +124,8 @@ void monitored_start_failed(struct monitored *monitored, const char *container, 
                             enum runtime_failure failure, const struct error *err);
 void monitored_exec_task(struct monitored_exec *exec, struct protocol_start *start);
 struct monitored_run *monitored_run_add(struct monitored *monitored, const struct runtime_container *container);
-/* Asks the monitor to mount; `done` gets its errno. One at a time. */
-void monitored_mount(struct monitored *monitored, const struct protocol_mount *mount,
-                     void (*done)(struct monitored *monitored, int sys));
+/* Asks the monitor to mount. A failure makes the start of `run` fail; without a run it is a notice. */
+void monitored_mount(struct monitored *monitored, const struct protocol_mount *mount, const struct monitored_run *run);
 /* Writes the description again. */
 void monitored_describe(struct monitored *monitored);
 const char *monitored_ip(const struct monitored *monitored); /* "" when it has none */

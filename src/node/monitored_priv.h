@@ -8,6 +8,7 @@
 void monitored_send(struct monitored *monitored, struct buf *buf);
 void monitored_hello(struct monitored *monitored, int pid);
 void monitored_task(struct monitored *monitored, const struct protocol_task *task);
+void monitored_mounted(struct monitored *monitored, int sys);
 void monitored_output(struct monitored *monitored, const char *task);
 void monitored_clean_up(struct monitored *monitored);
 void monitored_retry(void *ctx);

@@ -13,6 +13,13 @@
 #include "node/monitored_priv.h"
 #include "node/volumes.h"
 
+struct monitored_mount {
+    struct list link;
+    char target[256];
+    char container[RUNTIME_NAME_SIZE]; /* "": of no run */
+    unsigned attempt;
+};
+
 static char **copy_list(const char *const *list)
 {
     size_t count = 0;
@@ -53,6 +60,10 @@ void monitored_free_runs(struct monitored *monitored)
         exec_free(exec);
     list_each (struct monitored_run, run, &monitored->runs, link)
         run_free(run);
+    list_each (struct monitored_mount, mount, &monitored->mounts, link) {
+        list_remove(&mount->link);
+        free(mount);
+    }
 }
 
 /* The newest run of the container. */
@@ -227,6 +238,40 @@ void monitored_start_task(struct monitored *monitored, struct monitored_run *run
     write_run(monitored, run);
 }
 
+/* --- Mounts: asked for before the start that needs them, answered in order --- */
+
+void monitored_mount(struct monitored *monitored, const struct protocol_mount *mount, const struct monitored_run *run)
+{
+    AUTO_BUF buf;
+    buf_init(&buf, 1 << 20);
+    struct monitored_mount *waiting = NEW(struct monitored_mount);
+    snprintf(waiting->target, sizeof waiting->target, "%s", mount->target);
+    if (run) {
+        snprintf(waiting->container, sizeof waiting->container, "%s", run->container);
+        waiting->attempt = run->attempt;
+    }
+    list_append(&monitored->mounts, &waiting->link);
+    protocol_put_mount(&buf, mount);
+    monitored_send(monitored, &buf);
+}
+
+void monitored_mounted(struct monitored *monitored, int sys)
+{
+    struct monitored_mount *mount = LIST_FIRST(&monitored->mounts, struct monitored_mount, link);
+    char message[400];
+    if (!mount)
+        return;
+    list_each (struct monitored_run, run, &monitored->runs, link)
+        if (strcmp(run->container, mount->container) == 0 && run->attempt == mount->attempt)
+            run->mount_error = sys;
+    if (sys && !mount->container[0] && monitored->state == MONITORED_ATTACHED) {
+        snprintf(message, sizeof message, "mount %s: %s", mount->target, strerror(sys));
+        monitored_notice(monitored, "FailedMount", message);
+    }
+    list_remove(&mount->link);
+    free(mount);
+}
+
 /* --- A failed start is told from the loop, like a start that the monitor reports --- */
 
 struct failed_start {
@@ -330,7 +375,9 @@ static void run_changed(struct monitored *monitored, const char *container, unsi
         return;
     if (!run->told) {
         run->told = true;
-        if (task->state == PROTOCOL_TASK_FAILED)
+        if (task->state == PROTOCOL_TASK_FAILED && run->mount_error)
+            error_sys(&err, run->mount_error, "mount the image of container %s", container);
+        else if (task->state == PROTOCOL_TASK_FAILED)
             explain(task, &err);
         tell_started(monitored, container, attempt, &started, task->state == PROTOCOL_TASK_FAILED ? &err : NULL);
     }
@@ -342,6 +389,12 @@ static void exec_changed(struct monitored *monitored, const struct protocol_task
 {
     if (task->state != PROTOCOL_TASK_EXITED && task->state != PROTOCOL_TASK_FAILED)
         return;
+    char path[PATH_MAX];
+    static const char *const endings[] = {".pid", ".err"}; /* of a launcher */
+    for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+        snprintf(path, sizeof path, "%.3500s/%.200s%s", monitored->directory, task->name, endings[i]);
+        unlink(path);
+    }
     send_string(monitored, PROTOCOL_FORGET, task->name);
     struct monitored_exec *exec = NULL;
     list_each (struct monitored_exec, known, &monitored->execs, link)

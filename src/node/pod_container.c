@@ -164,6 +164,8 @@ void container_start(struct container *container)
     pod->runtime->ops->start(pod->sandbox, &description);
 }
 
+static void start_probes(struct container *container);
+
 static void on_probe_change(void *ctx, enum probe_kind kind, bool good, const char *message)
 {
     struct container *container = ctx;
@@ -174,7 +176,8 @@ static void on_probe_change(void *ctx, enum probe_kind kind, bool good, const ch
     } else if (kind == PROBE_STARTUP && good) {
         container->startup_done = true;
         probe_free(TAKE(container->probes[PROBE_STARTUP]));
-        pod_touch(pod, false); /* which starts the other probes */
+        start_probes(container);
+        pod_touch(pod, container->ready);
     } else if (!good) {
         (void)message;
         pod_event(pod, "Normal", "Killing", "Container %s failed %s probe, will be restarted", container->name,

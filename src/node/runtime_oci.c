@@ -1,9 +1,505 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "node/runtime.h"
+/*
+ * Pods as containers, by runc. The pod's monitor has mount, network and IPC namespaces of its own: the images' overlays
+ * are mounted in the first, the pod's interface is put into the second, runc runs within them. Nothing of a pod is in
+ * the host's own namespaces, so nothing can be left there.
+ *
+ * Beside what every sandbox has (monitored.h), its directory holds
+ *     _etc/                 hosts, hostname, resolv.conf, bound into every container
+ *     _runc/                runc's state
+ *     <container>/<n>.bundle/config.json, <n>.root (mount point), <n>.upper and <n>.work (what the run writes),
+ *     <n>.pid, <n>.err (what runc says when it fails)
+ *
+ * The order of a start is for speed: the monitor makes its namespaces while we write the pod's files, the interface is
+ * connected on a helper thread, and mount and start leave in one message.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/crc32c.h"
+#include "base/diag.h"
+#include "base/memory.h"
+#include "node/bundle.h"
+#include "node/image.h"
+#include "node/monitored.h"
+#include "node/network.h"
+#include "node/volumes.h"
+
+enum { CAPABILITY_SYS_RESOURCE = 24 };
+
+struct oci_runtime {
+    struct monitored_engine engine; /* first */
+    char *directory;                /* DIR, absolute */
+    char *runc;
+    char host_ip[48];
+    struct network network;
+    bool bridge_made;
+    uint64_t capabilities;
+    int oom_score_adj_min;
+};
+
+struct connecting;
+
+struct oci_sandbox {
+    struct monitored monitored; /* first */
+    struct connecting *connecting;
+};
+
+static struct oci_runtime *runtime_of(const struct monitored *monitored)
+{
+    return (struct oci_runtime *)(void *)monitored->sandbox.runtime;
+}
+
+/* --- Before the monitor starts: address and files --- */
+
+static bool ip_in_use(const struct monitored *monitored, const char *ip)
+{
+    struct monitored_engine *engine = monitored_engine(monitored);
+    list_each (struct monitored, other, &engine->sandboxes, link)
+        if (other != monitored && strcmp(monitored_ip(other), ip) == 0)
+            return true;
+    return false;
+}
+
+/* From the uid, so that a pod keeps its address over a new sandbox; the next free one if that is taken. */
+static bool choose_ip(const struct monitored *monitored, const char *before, char out[16], struct error *err)
+{
+    const struct network *network = &runtime_of(monitored)->network;
+    uint32_t usable = network_size(network) - 3; /* without network, bridge, broadcast */
+    uint32_t at = crc32c(0, bytes_of_string(monitored->uid)) % usable;
+    if (before && network_contains(network, before) && !ip_in_use(monitored, before)) {
+        snprintf(out, 16, "%s", before);
+        return true;
+    }
+    for (uint32_t tries = 0; tries < usable && tries < 100000; tries++) {
+        network_address(network, 2 + (at + tries) % usable, out);
+        if (!ip_in_use(monitored, out))
+            return true;
+    }
+    return error_set(err, ERROR_LIMIT, "no address is free for the pod: all %u of the range are in use", usable);
+}
+
+static bool write_etc(struct monitored *monitored, const struct runtime_pod *pod, const char *ip, struct error *err)
+{
+    char path[PATH_MAX];
+    AUTO_BUF text;
+    struct error ignored;
+    buf_init(&text, 1 << 16);
+    snprintf(path, sizeof path, "%.3900s/_etc", monitored->directory);
+    if (mkdir(path, 0755) != 0)
+        return error_sys(err, errno, "mkdir %s", path);
+    snprintf(path, sizeof path, "%.3900s/_etc/hostname", monitored->directory);
+    buf_printf(&text, "%s\n", pod->hostname);
+    if (!volumes_write_file(path, buf_bytes(&text), 0644, err))
+        return false;
+    buf_reset(&text);
+    buf_printf(&text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n", ip, pod->hostname);
+    snprintf(path, sizeof path, "%.3900s/_etc/hosts", monitored->directory);
+    if (!volumes_write_file(path, buf_bytes(&text), 0644, err))
+        return false;
+    buf_reset(&text);
+    if (!io_path_read(monitored_engine(monitored)->io, "/etc/resolv.conf", &text, &ignored))
+        buf_reset(&text);
+    snprintf(path, sizeof path, "%.3900s/_etc/resolv.conf", monitored->directory);
+    return volumes_write_file(path, buf_bytes(&text), 0644, err);
+}
+
+static bool prepare(struct monitored *monitored, const struct runtime_pod *pod, struct error *err)
+{
+    char ip[48], interface[16];
+    if (pod->host_network)
+        snprintf(ip, sizeof ip, "%s", runtime_of(monitored)->host_ip);
+    else if (!choose_ip(monitored, pod->ip, ip, err))
+        return false;
+    snprintf(interface, sizeof interface, "ev%.8s%.4s", pod->uid, pod->uid + 9);
+    json_set(monitored->description, "ip", json_new_text(ip));
+    json_set(monitored->description, "hostname", json_new_text(pod->hostname));
+    json_set(monitored->description, "interface", json_new_text(interface));
+    json_set(monitored->description, "hostNetwork", json_new_bool(pod->host_network));
+    struct json *tmpfs = json_new_object(); /* name: size in bytes */
+    for (size_t i = 0; i < pod->volume_count; i++)
+        if (pod->volumes[i].type == RUNTIME_VOLUME_EMPTY && pod->volumes[i].in_memory)
+            json_set(tmpfs, pod->volumes[i].name, json_new_int((int64_t)pod->volumes[i].size_max));
+    json_set(monitored->description, "tmpfs", tmpfs);
+    return write_etc(monitored, pod, ip, err);
+}
+
+/* --- The monitor is there: its network, on a helper thread --- */
+
+struct connecting {
+    struct oci_runtime *runtime;
+    struct oci_sandbox *sandbox; /* NULL: it is gone */
+    struct network network;
+    bool make_bridge, ok;
+    int pid;
+    char interface[16], ip[16];
+    struct error err;
+};
+
+static void connect_work(void *ctx)
+{
+    struct connecting *connecting = ctx;
+    connecting->ok =
+        (!connecting->make_bridge || network_ensure_bridge(&connecting->network, &connecting->err)) &&
+        network_connect(&connecting->network, connecting->pid, connecting->interface, connecting->ip, &connecting->err);
+}
+
+static void connect_done(void *ctx)
+{
+    struct connecting *connecting = ctx;
+    struct oci_sandbox *sandbox = connecting->sandbox;
+    if (sandbox) {
+        sandbox->connecting = NULL;
+        if (connecting->ok)
+            connecting->runtime->bridge_made = true;
+        else
+            error_wrap(&connecting->err, "the pod's network");
+        monitored_ready(&sandbox->monitored, connecting->ip, connecting->ok ? NULL : &connecting->err);
+    }
+    free(connecting);
+}
+
+static void mount_tmpfs(struct monitored *monitored)
+{
+    json_object_each (member, json_get(monitored->description, "tmpfs")) {
+        char target[PATH_MAX], options[64] = "mode=1777";
+        int64_t size = json_int(member.value, 0);
+        snprintf(target, sizeof target, "_volumes/%s", member.key);
+        if (size > 0)
+            snprintf(options, sizeof options, "mode=1777,size=%lld", (long long)size);
+        const struct protocol_mount mount = {
+            .source = "tmpfs", .target = target, .type = "tmpfs", .data = options, .flags = MS_NOSUID | MS_NODEV};
+        monitored_mount(monitored, &mount, NULL);
+    }
+}
+
+static void connected(struct monitored *monitored)
+{
+    struct oci_runtime *runtime = runtime_of(monitored);
+    struct oci_sandbox *sandbox = (struct oci_sandbox *)(void *)monitored;
+    mount_tmpfs(monitored);
+    if (json_bool_at(monitored->description, "hostNetwork", false)) {
+        monitored_ready(monitored, monitored_ip(monitored), NULL);
+        return;
+    }
+    struct connecting *connecting = NEW(struct connecting);
+    connecting->runtime = runtime;
+    connecting->sandbox = sandbox;
+    connecting->network = runtime->network;
+    connecting->make_bridge = !runtime->bridge_made;
+    connecting->pid = monitored->pid;
+    snprintf(connecting->interface, sizeof connecting->interface, "%s",
+             json_text_at(monitored->description, "interface", ""));
+    snprintf(connecting->ip, sizeof connecting->ip, "%s", monitored_ip(monitored));
+    sandbox->connecting = connecting;
+    io_work(runtime->engine.io, connect_work, connect_done, connecting);
+}
+
+static void deinit(struct monitored *monitored)
+{
+    struct oci_sandbox *sandbox = (struct oci_sandbox *)(void *)monitored;
+    if (sandbox->connecting)
+        sandbox->connecting->sandbox = NULL;
+}
+
+/* --- Starting a container --- */
+
+struct removal {
+    char path[PATH_MAX];
+};
+
+static void remove_work(void *ctx)
+{
+    struct removal *removal = ctx;
+    struct error err;
+    if (!volumes_remove_tree(removal->path, &err))
+        diag_debug("node", "%s", err.message); /* goes with the pod's directory */
+}
+
+static void remove_later(struct io *io, const char *path)
+{
+    struct removal *removal = NEW(struct removal);
+    snprintf(removal->path, sizeof removal->path, "%s", path);
+    io_work(io, remove_work, free, removal);
+}
+
+/* What the run before wrote is not seen by the next one. */
+static void drop_last_run(struct monitored *monitored, const char *container, unsigned attempt)
+{
+    static const char *const parts[] = {"upper", "work", "bundle"};
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%u.root", container, attempt);
+    const struct protocol_mount unmount = {
+        .source = "", .target = path, .type = "", .data = "", .flags = PROTOCOL_MOUNT_DETACH};
+    monitored_mount(monitored, &unmount, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        snprintf(path, sizeof path, "%.3800s/%s/%u.%s", monitored->directory, container, attempt, parts[i]);
+        remove_later(monitored_engine(monitored)->io, path);
+    }
+}
+
+static bool make_run_directories(struct monitored *monitored, const struct runtime_container *container,
+                                 struct error *err)
+{
+    static const char *const parts[] = {"upper", "work", "root", "bundle"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        snprintf(path, sizeof path, "%.3800s/%s/%u.%s", monitored->directory, container->name, container->attempt,
+                 parts[i]);
+        if (mkdir(path, 0755) != 0 && errno != EEXIST)
+            return error_sys(err, errno, "mkdir %s", path);
+    }
+    return true;
+}
+
+/* Relative to the pod's directory, where the monitor is: short, and free of the characters that have a meaning. */
+static void mount_root(struct monitored *monitored, const struct image *image, const struct monitored_run *run)
+{
+    char target[128];
+    AUTO_BUF options;
+    buf_init(&options, 4000); /* mount(2) takes a page */
+    buf_append_string(&options, "lowerdir=");
+    for (size_t i = image->layer_count; i-- > 0;)
+        buf_printf(&options, "../../images/l/%s%s", strrchr(image->layers[i], '/') + 1, i ? ":" : "");
+    buf_printf(&options, ",upperdir=%s/%u.upper,workdir=%s/%u.work", run->container, run->attempt, run->container,
+               run->attempt);
+    snprintf(target, sizeof target, "%s/%u.root", run->container, run->attempt);
+    const struct protocol_mount mount = {
+        .source = "overlay", .target = target, .type = "overlay", .data = buf_string(&options)};
+    monitored_mount(monitored, &mount, run);
+}
+
+static bool resolve_user(const struct runtime_container *container, const struct image *image,
+                         struct bundle_place *place, char home[256], struct error *err)
+{
+    char user[300];
+    snprintf(user, sizeof user, "%s", json_text_at(image->config, "config.User", ""));
+    if (container->run_as_user >= 0)
+        snprintf(user, sizeof user, "%lld", (long long)container->run_as_user);
+    if (!bundle_resolve_user(image->layers, image->layer_count, user, &place->user, &place->group, home, err))
+        return false;
+    if (container->run_as_group >= 0)
+        place->group = (uint32_t)container->run_as_group;
+    if (container->run_as_non_root && place->user == 0)
+        return error_set(err, ERROR_INVALID, "container has runAsNonRoot and image will run as root");
+    place->home = home;
+    return true;
+}
+
+static bool write_bundle(struct monitored *monitored, const struct runtime_container *container,
+                         const struct image *image, struct error *err)
+{
+    struct oci_runtime *runtime = runtime_of(monitored);
+    char root[PATH_MAX], path[PATH_MAX], cgroups_path[PATH_MAX], home[256], notice[300];
+    snprintf(root, sizeof root, "%.3800s/%s/%u.root", monitored->directory, container->name, container->attempt);
+    cgroups_runc_path(runtime->engine.cgroups, monitored->uid, container->name, cgroups_path, sizeof cgroups_path);
+    struct bundle_place place = {
+        .root = root,
+        .directory = monitored->directory,
+        .hostname = json_text_at(monitored->description, "hostname", ""),
+        .cgroups_path = cgroups_path,
+        .monitor_pid = monitored->pid,
+        .host_network = json_bool_at(monitored->description, "hostNetwork", false),
+        .unified_cgroups = cgroups_unified(runtime->engine.cgroups),
+        .host_paths = json_get(monitored->description, "hostPaths"),
+        .capabilities = runtime->capabilities,
+        .oom_score_adj_min = runtime->oom_score_adj_min,
+    };
+    if (!resolve_user(container, image, &place, home, err))
+        return false;
+    AUTO_JSON *config = bundle_make(container, image->config, &place, notice, err);
+    if (!config)
+        return false;
+    if (notice[0])
+        monitored_notice(monitored, "SecurityContextReduced", notice);
+    AUTO_BUF text;
+    buf_init(&text, PROTOCOL_FRAME_MAX);
+    json_print(config, &text);
+    snprintf(path, sizeof path, "%.3800s/%s/%u.bundle/config.json", monitored->directory, container->name,
+             container->attempt);
+    return volumes_write_file(path, buf_bytes(&text), 0600, err);
+}
+
+static void run_container(struct monitored *monitored, const struct runtime_container *container,
+                          const struct image *image)
+{
+    struct oci_runtime *runtime = runtime_of(monitored);
+    char state[PATH_MAX], id[96], pid_file[128], error_file[128], bundle[128];
+    snprintf(state, sizeof state, "%.3900s/_runc", monitored->directory);
+    snprintf(id, sizeof id, "%s-%u", container->name, container->attempt);
+    snprintf(pid_file, sizeof pid_file, "%s/%u.pid", container->name, container->attempt);
+    snprintf(error_file, sizeof error_file, "%s/%u.err", container->name, container->attempt);
+    snprintf(bundle, sizeof bundle, "%s/%u.bundle", container->name, container->attempt);
+    const char *const argv[] = {
+        runtime->runc, "--root",           state,        "--log",  error_file, "--log-format", "json", "run",
+        "--detach",    "--no-new-keyring", "--pid-file", pid_file, "--bundle", bundle,         id,     NULL,
+    };
+    struct protocol_start message = {
+        .flags = PROTOCOL_START_DETACHED,
+        .directory = "",
+        .pid_file = pid_file,
+        .error_file = error_file,
+        .user = UINT32_MAX,
+        .group = UINT32_MAX,
+        .oom_score_adj = UINT32_MAX,
+        .argv = argv,
+        .environment = (const char *const[]){"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                             "GOMAXPROCS=2", "GOGC=off", NULL},
+        .cgroups = (const char *const[]){NULL},
+    };
+    struct monitored_run *run = monitored_run_add(monitored, container);
+    free(run->image_id);
+    run->image_id = memory_string(bytes_of_string(image->id));
+    mount_root(monitored, image, run);
+    monitored_start_task(monitored, run, &message);
+}
+
+static void start(struct monitored *monitored, const struct runtime_container *container)
+{
+    struct oci_runtime *runtime = runtime_of(monitored);
+    struct image image = {0};
+    struct error err;
+    enum runtime_failure failure = RUNTIME_FAILED_CREATE;
+    if (container->attempt > 0)
+        drop_last_run(monitored, container->name, container->attempt - 1);
+    bool ok = image_find(runtime->directory, bytes_of_string(container->image), &image, &err);
+    if (!ok)
+        failure = err.kind == ERROR_NOT_FOUND ? RUNTIME_FAILED_IMAGE_MISSING
+                  : err.kind == ERROR_INVALID ? RUNTIME_FAILED_IMAGE_NAME
+                                              : RUNTIME_FAILED_CREATE;
+    if (ok) {
+        ok = make_run_directories(monitored, container, &err) && write_bundle(monitored, container, &image, &err);
+        if (!ok && err.kind == ERROR_INVALID)
+            failure = RUNTIME_FAILED_CONFIG;
+    }
+    if (ok)
+        run_container(monitored, container, &image);
+    else
+        monitored_start_failed(monitored, container->name, container->attempt, failure, &err);
+    image_deinit(&image);
+}
+
+static void exec(struct monitored *monitored, struct monitored_exec *exec, const char *const *argv)
+{
+    struct oci_runtime *runtime = runtime_of(monitored);
+    char state[PATH_MAX], id[96], pid_file[128], error_file[128];
+    size_t count = 0, at = 0;
+    while (argv[count])
+        count++;
+    AUTO_FREE(const char *) command = memory_new_array(count + 16, sizeof *command);
+    snprintf(state, sizeof state, "%.3900s/_runc", monitored->directory);
+    snprintf(id, sizeof id, "%s-%u", exec->run->container, exec->run->attempt);
+    snprintf(pid_file, sizeof pid_file, "%s.pid", exec->name);
+    snprintf(error_file, sizeof error_file, "%s.err", exec->name);
+    const char *const before[] = {runtime->runc, "--root", state,      "--log",      error_file, "--log-format",
+                                  "json",        "exec",   "--detach", "--pid-file", pid_file,   id};
+    for (size_t i = 0; i < ARRAY_SIZE(before); i++)
+        command[at++] = before[i];
+    for (size_t i = 0; i < count; i++)
+        command[at++] = argv[i];
+    struct protocol_start message = {
+        .flags = PROTOCOL_START_DETACHED,
+        .directory = "",
+        .pid_file = pid_file,
+        .error_file = error_file,
+        .user = UINT32_MAX,
+        .group = UINT32_MAX,
+        .oom_score_adj = UINT32_MAX,
+        .argv = command,
+        .environment = (const char *const[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=2", NULL},
+        .cgroups = (const char *const[]){NULL},
+    };
+    monitored_exec_task(exec, &message);
+}
+
+/* --- Open and close --- */
+
+static const struct monitored_ops oci_ops = {
+    .size = sizeof(struct oci_sandbox),
+    .prepare = prepare,
+    .connected = connected,
+    .start = start,
+    .exec = exec,
+    .deinit = deinit,
+};
+
+static char *find_runc(void)
+{
+    const char *path = getenv("PATH");
+    char whole[PATH_MAX];
+    snprintf(whole, sizeof whole, "%s:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin", path ? path : "");
+    struct bytes rest = bytes_of_string(whole), part;
+    while (bytes_split(&rest, ':', &part)) {
+        char candidate[PATH_MAX];
+        if (part.size == 0 || part.size > 3000)
+            continue;
+        snprintf(candidate, sizeof candidate, BYTES_FORMAT "/runc", BYTES_ARGS(part));
+        if (access(candidate, X_OK) == 0)
+            return memory_string(bytes_of_string(candidate));
+    }
+    return NULL;
+}
+
+static int lowest_oom_score_adj(uint64_t capabilities)
+{
+    int own = 0;
+    FILE *file = fopen("/proc/self/oom_score_adj", "re");
+    if (file && fscanf(file, "%d", &own) != 1)
+        own = 0;
+    if (file)
+        fclose(file);
+    return capabilities & (UINT64_C(1) << CAPABILITY_SYS_RESOURCE) ? -1000 : own;
+}
+
+static void oci_close(struct runtime *closing)
+{
+    struct oci_runtime *runtime = (struct oci_runtime *)(void *)closing;
+    bool empty = list_empty(&runtime->engine.sandboxes);
+    monitored_engine_deinit(&runtime->engine);
+    if (runtime->bridge_made && empty)
+        network_remove_bridge(&runtime->network);
+    free(runtime->directory);
+    free(runtime->runc);
+    free(runtime);
+}
+
+static bool open_runtime(struct oci_runtime *runtime, struct io *io, const struct runtime_options *options,
+                         struct error *err)
+{
+    char absolute[PATH_MAX];
+    if (!monitored_engine_init(&runtime->engine, io, options, oci_close, err))
+        return false;
+    if (geteuid() != 0)
+        return error_set(err, ERROR_DENIED, "containers need root");
+    runtime->runc = options->runc_path ? memory_string(bytes_of_string(options->runc_path)) : find_runc();
+    if (!runtime->runc || access(runtime->runc, X_OK) != 0)
+        return error_set(err, ERROR_NOT_FOUND, "runc is not installed");
+    if (!realpath(options->directory, absolute))
+        return error_sys(err, errno, "%s", options->directory);
+    runtime->directory = memory_string(bytes_of_string(absolute));
+    return network_parse(options->bridge ? options->bridge : "evoke0",
+                         options->pod_cidr ? options->pod_cidr : "10.88.0.0/16", &runtime->network, err);
+}
+
 struct runtime *runtime_oci_open(struct io *io, const struct runtime_options *options, struct error *err)
 {
-    (void)io;
-    (void)options;
-    error_set(err, ERROR_UNSUPPORTED, "containers");
-    return NULL;
+    struct oci_runtime *runtime = NEW(struct oci_runtime);
+    runtime->engine.runtime = (struct runtime){.name = "runc", .version = "1"};
+    runtime->engine.ops = &oci_ops;
+    runtime->engine.monitor_namespaces[0] = "mounts";
+    runtime->engine.monitor_namespaces[1] = "network";
+    runtime->engine.monitor_namespaces[2] = "ipc";
+    runtime->capabilities = bundle_own_capabilities();
+    runtime->oom_score_adj_min = lowest_oom_score_adj(runtime->capabilities);
+    snprintf(runtime->host_ip, sizeof runtime->host_ip, "%s", options->host_ip ? options->host_ip : "127.0.0.1");
+    if (!open_runtime(runtime, io, options, err)) {
+        oci_close(&runtime->engine.runtime);
+        return NULL;
+    }
+    return &runtime->engine.runtime;
 }

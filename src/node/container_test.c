@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Container pods on the real machine: root, runc and a static busybox are needed; without them the tests say that they
+ * are skipped. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "node/image.h"
+#include "node/world_test.h"
+
+#define POD(name, spec) "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'" name "'},'spec':{" spec "}}"
+#define SHELL(name, script) "{'name':'" name "','image':'busybox','command':['sh','-c','" script "']"
+
+static bool skip(void)
+{
+    if (geteuid() == 0 && system("command -v runc busybox python3 >/dev/null") == 0)
+        return false;
+    fprintf(stderr, "skipped: needs root, runc and busybox\n");
+    return true;
+}
+
+/* A docker archive of busybox, as `docker save` writes it. */
+static void import_busybox(void)
+{
+    struct error err;
+    char command[4300], path[4200];
+    snprintf(command, sizeof command,
+             "cd %s && mkdir -p i/root/bin i/root/etc i/root/tmp i/l && cp $(command -v busybox) i/root/bin/busybox && "
+             "i/root/bin/busybox --install -s i/root/bin 2>/dev/null; ln -sf busybox i/root/bin/sh; "
+             "for p in sh sleep cat echo ls id hostname ip mount touch rm true false grep ps test nc httpd wget; do "
+             "ln -sf busybox i/root/bin/$p; done; "
+             "printf 'root:x:0:0::/root:/bin/sh\\nweb:x:1000:1001::/home/web:/bin/sh\\n' > i/root/etc/passwd; "
+             "tar -C i/root -cf i/l/layer.tar . && sum=$(sha256sum i/l/layer.tar | cut -d' ' -f1) && "
+             "printf '{\"config\":{\"Env\":[\"FROM=image\"],\"Entrypoint\":[\"/bin/echo\"],\"Cmd\":[\"of\",\"image\"]},"
+             "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:%%s\"]}}' $sum > i/config.json && "
+             "printf '[{\"Config\":\"config.json\",\"RepoTags\":[\"busybox:latest\"],\"Layers\":[\"l/layer.tar\"]}]' > "
+             "i/manifest.json && tar -C i -cf image.tar config.json manifest.json l && rm -r i",
+             test_dir());
+    CHECK(system(command) == 0);
+    snprintf(path, sizeof path, "%s/image.tar", test_dir());
+    CHECK_OK(image_import(test_dir(), path, NULL, NULL, NULL, &err), &err);
+}
+
+/* Tests run side by side: each has a bridge and a range of its own. */
+static void open_world(struct world *world)
+{
+    static char bridge[16], cidr[32];
+    snprintf(bridge, sizeof bridge, "evt%d", (int)getpid());
+    snprintf(cidr, sizeof cidr, "10.%d.%d.0/24", 100 + (int)getpid() % 100, (int)getpid() / 100 % 250);
+    *world = (struct world){.containers = true, .bridge = bridge, .pod_cidr = cidr};
+    world_open(world);
+}
+
+static bool no_interface(struct world *world, const void *ctx)
+{
+    (void)world;
+    return system(ctx) != 0;
+}
+
+static void finish(struct world *world, const char *pod)
+{
+    char command[300];
+    snprintf(command, sizeof command, "ls /sys/class/net/%s/brif 2>/dev/null | grep -q .", world->bridge);
+    world_delete(world, pod, 0);
+    world_until_no_pod(world, pod);
+    world_check_clean(world);
+    world_until(world, no_interface, command, "no interface is left");
+    world_close(world);
+    snprintf(command, sizeof command, "test -e /sys/class/net/%s", world->bridge);
+    CHECK(system(command) != 0);
+}
+
+TEST(a_container_runs_in_a_world_of_its_own)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(
+        &world,
+        POD("own",
+            "'restartPolicy':'Never','containers':[" SHELL(
+                "main",
+                "hostname; id -u; echo $FROM $MINE; ls /proc | grep -c ^[0-9]; cat /etc/hosts | grep -c own; touch "
+                "/written; ip addr show eth0 | grep -c inet") ",'env':[{'name':'MINE','value':'mine'}]}]"));
+    world_until_text(&world, "own", "status.phase", "Succeeded");
+    AUTO_FREE(char) text = world_logs(&world, "own", NULL);
+    CHECK(strncmp(text, "own\n0\nimage mine\n", 17) == 0);
+    CHECK(access("/written", F_OK) != 0);
+    CHECK(strncmp(json_text_at(world_pod(&world, "own"), "status.podIP", ""), "10.", 3) == 0);
+    CHECK(strncmp(json_text_at(world_pod(&world, "own"), "status.containerStatuses.0.imageID", ""), "sha256:", 7) == 0);
+    finish(&world, "own");
+}
+
+TEST(a_container_without_command_runs_what_its_image_says)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(
+        &world,
+        POD("image", "'restartPolicy':'Never','containers':[{'name':'main','image':'busybox','args':['from','pod']}]"));
+    world_until_text(&world, "image", "status.phase", "Succeeded");
+    AUTO_FREE(char) text = world_logs(&world, "image", NULL);
+    CHECK_STR(text, "from pod\n");
+    finish(&world, "image");
+}
+
+TEST(an_image_that_is_not_there_is_told_and_found_once_it_is)
+{
+    struct world world;
+    if (skip())
+        return;
+    open_world(&world);
+    world_create(&world, POD("late", "'containers':[" SHELL("main", "exec sleep 600") "}]"));
+    world_create(&world, POD("never", "'containers':[" SHELL("main", "exec sleep 600") ",'imagePullPolicy':'Never'}]"));
+    world_until_text(&world, "never", "status.containerStatuses.0.state.waiting.reason", "ErrImageNeverPull");
+    world_until_text(&world, "late", "status.containerStatuses.0.state.waiting.reason", "ErrImagePull");
+    world_delete(&world, "never", 0);
+    world_until_no_pod(&world, "never");
+    world_until_text(&world, "late", "status.containerStatuses.0.state.waiting.reason", "ImagePullBackOff");
+    CHECK(strstr(json_text_at(world_pod(&world, "late"), "status.containerStatuses.0.state.waiting.message", ""),
+                 "evoke image import") != NULL);
+    import_busybox();
+    world_until_ready(&world, "late", true);
+    finish(&world, "late");
+}
+
+TEST(a_command_that_the_image_does_not_have_is_told)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world, POD("typo", "'containers':[{'name':'main','image':'busybox','command':['/no/such']}]"));
+    world_until_text(&world, "typo", "status.containerStatuses.0.state.waiting.reason", "RunContainerError");
+    CHECK(strstr(json_text_at(world_pod(&world, "typo"), "status.containerStatuses.0.state.waiting.message", ""),
+                 "no such file or directory") != NULL);
+    finish(&world, "typo");
+}
+
+TEST(probes_reach_a_container_by_http_tcp_and_command)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world,
+                 POD("probed", "'containers':[" SHELL("main", "echo ok > /tmp/index.html; exec httpd -f -p 8080 -h "
+                                                              "/tmp") ",'ports':[{'name':'web','containerPort':8080}],"
+                                                                      "'startupProbe':{'tcpSocket':{'port':8080}},'"
+                                                                      "livenessProbe':{'exec':{'command':['test','-e','"
+                                                                      "/tmp/index.html']},'periodSeconds':1},"
+                                                                      "'readinessProbe':{'httpGet':{'path':'/"
+                                                                      "index.html','port':'web'},'periodSeconds':1}}"
+                                                                      "]"));
+    world_until_ready(&world, "probed", true);
+    world_run_ms(&world, 2500);
+    CHECK_INT(json_int_at(world_pod(&world, "probed"), "status.containerStatuses.0.restartCount", -1), 0);
+    CHECK(!world_has_event(&world, "probed", "Unhealthy"));
+    finish(&world, "probed");
+}
+
+TEST(volumes_are_mounted_where_the_manifest_says)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world, "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'conf'},'data':{'a':'one\\n'}}");
+    world_create(
+        &world,
+        POD("vol",
+            "'restartPolicy':'Never','volumes':[{'name':'conf','configMap':{'name':'conf'}},{'name':'shared','emptyDir'"
+            ":{}},{'name':'ram','emptyDir':{'medium':'Memory','sizeLimit':'1Mi'}}],"
+            "'initContainers':[" SHELL(
+                "init", "echo from init > /shared/f") ",'volumeMounts':[{'name':'shared','mountPath':'/shared'}]}],"
+                                                      "'containers':[" SHELL(
+                                                          "main", "cat /conf/a /shared/f; mount | grep -c /ram; "
+                                                                  "touch /conf/x 2>/dev/null && echo writable; id "
+                                                                  "-u; id -g") ",'securityContext':{'runAsUser':"
+                                                                               "1000},'volumeMounts':[{'name':'conf'"
+                                                                               ",'mountPath':'/"
+                                                                               "conf','readOnly':true},{'name':'"
+                                                                               "shared','mountPath':'/"
+                                                                               "shared'},{'name':'ram','mountPath':'"
+                                                                               "/ram'}]}]"));
+    world_until_text(&world, "vol", "status.phase", "Succeeded");
+    AUTO_FREE(char)
+    text =
+        world_logs(&world, "vol",
+                   &(struct node_log_options){.container = BYTES_LITERAL("main"), .tail_lines = -1, .limit_bytes = -1});
+    CHECK_STR(text, "one\nfrom init\n1\n1000\n1001\n");
+    finish(&world, "vol");
+}
+
+TEST(a_container_pod_goes_on_while_evoke_is_away)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(
+        &world,
+        POD("stay",
+            "'containers':[" SHELL(
+                "main",
+                "echo up; exec sleep 600") ",'livenessProbe':{'exec':{'command':['true']},'periodSeconds':1}}]"));
+    world_until_ready(&world, "stay", true);
+    char ip[48];
+    snprintf(ip, sizeof ip, "%s", json_text_at(world_pod(&world, "stay"), "status.podIP", ""));
+    world_close(&world);
+    open_world(&world);
+    world_until_ready(&world, "stay", true);
+    world_run_ms(&world, 1500);
+    CHECK_STR(json_text_at(world_pod(&world, "stay"), "status.podIP", ""), ip);
+    CHECK_INT(json_int_at(world_pod(&world, "stay"), "status.containerStatuses.0.restartCount", -1), 0);
+    CHECK(!world_has_event(&world, "stay", "Unhealthy"));
+    finish(&world, "stay");
+}
+
+TEST(a_crashed_container_starts_again_with_a_fresh_file_system)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world,
+                 POD("crash", "'containers':[" SHELL(
+                                  "main", "test -e /marker && echo seen; touch /marker; echo run; exit 1") "}]"));
+    world_until_text(&world, "crash", "status.containerStatuses.0.state.waiting.reason", "CrashLoopBackOff");
+    AUTO_FREE(char) text = world_logs(&world, "crash", NULL);
+    CHECK_STR(text, "run\n");
+    finish(&world, "crash");
+}
