@@ -5,10 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,12 +75,12 @@ static bool write_file(const char *path, const char *text)
     return ok;
 }
 
-static void child_enter_cgroups(const char *const *cgroups, int report)
+static void child_enter_cgroups(const char *const *cgroups, const char *born_in, int report)
 {
     char path[4096];
     for (size_t i = 0; cgroups[i]; i++) {
         snprintf(path, sizeof path, "%s/cgroup.procs", cgroups[i]);
-        if (!write_file(path, "0"))
+        if (cgroups[i] != born_in && !write_file(path, "0"))
             child_fail(report, errno, "enter cgroup", cgroups[i]);
     }
 }
@@ -98,7 +102,8 @@ static void child_identity(const struct protocol_start *message, int report)
         child_fail(report, errno, "become the user of", message->name);
 }
 
-__attribute__((noreturn)) static void child_run(const struct protocol_start *message, const int pipes[2], int report)
+__attribute__((noreturn)) static void child_run(const struct protocol_start *message, const char *born_in,
+                                                const int pipes[2], int report)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -109,7 +114,7 @@ __attribute__((noreturn)) static void child_run(const struct protocol_start *mes
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null < 0 || dup2(null, 0) < 0 || dup2(pipes[0], 1) < 0 || dup2(pipes[1], 2) < 0)
         child_fail(report, errno, "connect", message->name);
-    child_enter_cgroups(message->cgroups, report);
+    child_enter_cgroups(message->cgroups, born_in, report);
     if (message->directory[0] && chdir(message->directory) != 0)
         child_fail(report, errno, "working directory", message->directory);
     child_identity(message, report);
@@ -123,15 +128,42 @@ __attribute__((noreturn)) static void child_run(const struct protocol_start *mes
 
 /* --- Ours --- */
 
+/* As fork(), with the child in the first cgroup of version 2 from its first moment. Moving a process between groups
+ * makes the kernel wait until no processor forks, some 10 to 20 ms; being born in one costs nothing. *born_in is that
+ * group, or NULL when the child has to enter all of them itself. */
+static pid_t fork_into(const char *const *cgroups, const char **born_in)
+{
+    *born_in = NULL;
+    for (size_t i = 0; cgroups[i]; i++) {
+        struct statfs type;
+        if (statfs(cgroups[i], &type) != 0 || type.f_type != CGROUP2_SUPER_MAGIC)
+            continue;
+        int fd = open(cgroups[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)(unsigned)fd};
+        if (fd < 0)
+            continue;
+        *born_in = cgroups[i];
+        pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+        if (pid == 0)
+            return 0;
+        close(fd);
+        if (pid > 0)
+            return pid;
+        *born_in = NULL; /* a kernel before 5.7, or a group that may not be entered: the usual way tells */
+    }
+    return fork();
+}
+
 static bool spawn(struct task *task, const struct protocol_start *message)
 {
     int out[2] = {-1, -1}, error[2] = {-1, -1}, report[2] = {-1, -1};
     if (pipe2(out, O_CLOEXEC) != 0 || pipe2(error, O_CLOEXEC) != 0 || pipe2(report, O_CLOEXEC) != 0) {
         task_fail(task, errno, "pipe");
     } else {
-        pid_t pid = fork();
+        const char *born_in;
+        pid_t pid = fork_into(message->cgroups, &born_in);
         if (pid == 0)
-            child_run(message, (int[]){out[1], error[1]}, report[1]);
+            child_run(message, born_in, (int[]){out[1], error[1]}, report[1]);
         close(report[1]);
         report[1] = -1;
         struct child_failure failure;
