@@ -240,16 +240,16 @@ static size_t limits_of(const struct cgroups *cgroups, const struct runtime_reso
     return count;
 }
 
-static char *make_group(struct cgroups *cgroups, enum hierarchy_use use, const char *pod_uid, const char *container)
+static char *make_group(struct cgroups *cgroups, enum hierarchy_use use, const char *pod_uid, const char *run)
 {
     const char *root = cgroups->roots[use];
     if (!root)
         return NULL;
-    size_t size = strlen(root) + strlen(pod_uid) + strlen(container) + 3;
+    size_t size = strlen(root) + strlen(pod_uid) + strlen(run) + 3;
     AUTO_FREE(char) pod = memory_new(size);
     AUTO_FREE(char) path = memory_new(size);
     snprintf(pod, size, "%s/%s", root, pod_uid);
-    snprintf(path, size, "%s/%s/%s", root, pod_uid, container);
+    snprintf(path, size, "%s/%s/%s", root, pod_uid, run);
     /* The root goes with its last pod, perhaps in this moment and by the hand of another evoke. */
     for (int tries = 0; tries < 3; tries++)
         if (make_directory(root) && make_directory(pod) && make_directory(path)) {
@@ -260,24 +260,35 @@ static char *make_group(struct cgroups *cgroups, enum hierarchy_use use, const c
     return NULL;
 }
 
-bool cgroups_make(struct cgroups *cgroups, const char *pod_uid, const char *container,
+enum { RUN_SIZE = RUNTIME_NAME_SIZE + 16 };
+
+static void run_name(const char *container, unsigned attempt, char out[RUN_SIZE])
+{
+    snprintf(out, RUN_SIZE, "%.63s.%u", container, attempt);
+}
+
+bool cgroups_make(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt,
                   const struct runtime_resources *resources, struct cgroups_group *out, struct error *err)
 {
     *out = (struct cgroups_group){0};
     struct limit limits[4];
+    char run[RUN_SIZE];
+    run_name(container, attempt, run);
+    if (attempt > 0)
+        cgroups_drop(cgroups, pod_uid, container, attempt - 1);
     size_t limit_count = limits_of(cgroups, resources, limits), made = 0;
     char *of_use[USES] = {0};
     /* One to hold the processes: v2 kills a whole group at once, any v1 hierarchy will do otherwise. */
     const enum hierarchy_use holders[] = {USE_V2, USE_PIDS, USE_CPU, USE_MEMORY};
     for (size_t i = 0; i < ARRAY_SIZE(holders) && made == 0; i++) {
-        of_use[holders[i]] = make_group(cgroups, holders[i], pod_uid, container);
+        of_use[holders[i]] = make_group(cgroups, holders[i], pod_uid, run);
         if (of_use[holders[i]])
             out->directories[made++] = of_use[holders[i]];
     }
     bool ok = true;
     for (size_t i = 0; i < limit_count; i++) {
         enum hierarchy_use use = limits[i].use;
-        if (!of_use[use] && (of_use[use] = make_group(cgroups, use, pod_uid, container)))
+        if (!of_use[use] && (of_use[use] = make_group(cgroups, use, pod_uid, run)))
             out->directories[made++] = of_use[use];
         if (!of_use[use])
             ok = error_set(err, ERROR_UNAVAILABLE, "%s of container %s is not applied: no cgroup for it can be made",
@@ -288,12 +299,14 @@ bool cgroups_make(struct cgroups *cgroups, const char *pod_uid, const char *cont
     return ok;
 }
 
-uint64_t cgroups_out_of_memory(struct cgroups *cgroups, const char *pod_uid, const char *container)
+uint64_t cgroups_out_of_memory(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt)
 {
+    char run[RUN_SIZE];
+    run_name(container, attempt, run);
     const char *root = cgroups->roots[cgroups->unified ? USE_V2 : USE_MEMORY];
     char path[PATH_SIZE], word[64];
     uint64_t number, count = 0;
-    if (!root || (size_t)snprintf(path, sizeof path, "%s/%s/%s/%s", root, pod_uid, container,
+    if (!root || (size_t)snprintf(path, sizeof path, "%s/%s/%s/%s", root, pod_uid, run,
                                   cgroups->unified ? "memory.events" : "memory.oom_control") >= sizeof path)
         return 0;
     FILE *file = fopen(path, "re");
@@ -322,45 +335,59 @@ static bool remove_tree(const char *path, int depth)
     return (rmdir(path) == 0 || errno == ENOENT) && ok;
 }
 
-/* A process's runc may have made groups in every v1 hierarchy, also in those that we do not use ourselves. */
-static bool remove_from_all_v1(const char *pod_uid)
+/* Calls each() with this path below every hierarchy's "evoke": runc makes groups in those that we do not use, too. */
+static bool each_hierarchy(struct cgroups *cgroups, const char *below, bool (*each)(const char *path))
 {
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    if (!file)
-        return true;
-    char line[8192];
+    char path[PATH_SIZE], line[8192];
     bool ok = true;
-    while (fgets(line, sizeof line, file)) {
+    if (cgroups->roots[USE_V2] &&
+        (size_t)snprintf(path, sizeof path, "%s/%s", cgroups->roots[USE_V2], below) < sizeof path)
+        ok = each(path);
+    FILE *file = cgroups->unified ? NULL : fopen("/proc/self/cgroup", "re");
+    while (file && fgets(line, sizeof line, file)) {
         struct bytes rest = bytes_of_string(line), id, controllers, controller;
         if (!bytes_split(&rest, ':', &id) || !bytes_split(&rest, ':', &controllers) || controllers.size == 0 ||
             !bytes_split(&controllers, ',', &controller))
             continue;
         AUTO_FREE(char) name = memory_string(controller);
         AUTO_FREE(char) own = own_directory("cgroup", name);
-        char path[PATH_SIZE];
-        if (own && (size_t)snprintf(path, sizeof path, "%s/evoke/%s", own, pod_uid) < sizeof path &&
-            access(path, F_OK) == 0) {
-            kill_cgroup(path);
-            ok = remove_tree(path, 8) && ok;
-            snprintf(path, sizeof path, "%s/evoke", own);
-            rmdir(path); /* when it was the last one */
-        }
+        if (own && (size_t)snprintf(path, sizeof path, "%s/evoke/%s", own, below) < sizeof path)
+            ok = each(path) && ok;
     }
-    fclose(file);
+    if (file)
+        fclose(file);
     return ok;
+}
+
+static bool kill_and_remove(const char *path)
+{
+    if (access(path, F_OK) != 0)
+        return true;
+    kill_cgroup(path);
+    bool ok = remove_tree(path, 8);
+    char root[PATH_SIZE];
+    snprintf(root, sizeof root, "%s", path);
+    *strrchr(root, '/') = 0;
+    rmdir(root); /* "evoke" itself, when it was the last pod */
+    return ok;
+}
+
+static bool remove_group(const char *path)
+{
+    return access(path, F_OK) != 0 || remove_tree(path, 8);
 }
 
 bool cgroups_remove(struct cgroups *cgroups, const char *pod_uid)
 {
-    bool ok = true;
-    char path[PATH_SIZE];
-    if (cgroups->roots[USE_V2] &&
-        (size_t)snprintf(path, sizeof path, "%s/%s", cgroups->roots[USE_V2], pod_uid) < sizeof path &&
-        access(path, F_OK) == 0) {
-        kill_cgroup(path);
-        ok = remove_tree(path, 8);
-    }
-    return (cgroups->unified || remove_from_all_v1(pod_uid)) && ok;
+    return each_hierarchy(cgroups, pod_uid, kill_and_remove);
+}
+
+void cgroups_drop(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt)
+{
+    char run[RUN_SIZE], below[RUN_SIZE + 64];
+    run_name(container, attempt, run);
+    snprintf(below, sizeof below, "%.36s/%s", pod_uid, run);
+    each_hierarchy(cgroups, below, remove_group);
 }
 
 bool cgroups_unified(const struct cgroups *cgroups)
@@ -368,11 +395,14 @@ bool cgroups_unified(const struct cgroups *cgroups)
     return cgroups->unified;
 }
 
-void cgroups_runc_path(struct cgroups *cgroups, const char *pod_uid, const char *container, char *out, size_t size)
+void cgroups_runc_path(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt, char *out,
+                       size_t size)
 {
     /* v1: a relative path is below runc's own group, which is ours, in every hierarchy. v2: from the mount point. */
+    char run[RUN_SIZE];
+    run_name(container, attempt, run);
     if (cgroups->unified)
-        snprintf(out, size, "%s/%s/%s", cgroups->runc_parent, pod_uid, container);
+        snprintf(out, size, "%s/%s/%s", cgroups->runc_parent, pod_uid, run);
     else
-        snprintf(out, size, "evoke/%s/%s", pod_uid, container);
+        snprintf(out, size, "evoke/%s/%s", pod_uid, run);
 }

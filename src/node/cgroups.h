@@ -4,7 +4,8 @@
  * processes together, so that all of them can be ended, and they apply requests and limits.
  *
  * Groups lie below evoke's own group in each hierarchy, so what limits evoke limits its pods too:
- *     <hierarchy>/<evoke's own>/evoke/<pod uid>/<container>
+ *     <hierarchy>/<evoke's own>/evoke/<pod uid>/<container>.<attempt>
+ * Every run of a container has a group of its own: a kernel may kill what is born in a group that was killed before.
  * In v2 a group with processes in it cannot hand controllers on; where that stands in the way, pods go below the root.
  *
  * Figures: cpu.shares = max(2, m * 1024 / 1000); quota = m * 100 us in a period of 100 ms, at least 1 ms; cpu.weight =
@@ -28,17 +29,20 @@ struct cgroups_group {
 };
 void cgroups_group_deinit(struct cgroups_group *group);
 
-/* Makes the group of a container with its limits. False: something asked for could not be had (err says what, for an
- * Event); the group is usable nonetheless, perhaps empty. */
-bool cgroups_make(struct cgroups *cgroups, const char *pod_uid, const char *container,
+/* Makes the group of a container's run with its limits, and takes the group of the run before away. False: something
+ * asked for could not be had (err says what, for an Event); the group is usable nonetheless, perhaps empty. */
+bool cgroups_make(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt,
                   const struct runtime_resources *resources, struct cgroups_group *out, struct error *err);
-/* How many times the kernel has killed in this container's group for want of memory. */
-uint64_t cgroups_out_of_memory(struct cgroups *cgroups, const char *pod_uid, const char *container);
+/* How many times the kernel has killed in this run's group for want of memory. */
+uint64_t cgroups_out_of_memory(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt);
 /* Kills what is in the pod's groups and removes them, in all hierarchies. False: not empty yet, try again shortly. */
 bool cgroups_remove(struct cgroups *cgroups, const char *pod_uid);
 /* Whether cgroup v2 does everything (not v1, not both). */
 bool cgroups_unified(const struct cgroups *cgroups);
-/* What runc takes as cgroupsPath for this container; "" when it should not be told. */
-void cgroups_runc_path(struct cgroups *cgroups, const char *pod_uid, const char *container, char *out, size_t size);
+/* What runc takes as cgroupsPath for this run; "" when it should not be told. */
+void cgroups_runc_path(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt, char *out,
+                       size_t size);
+/* Takes the groups of a run that has ended away, where they are empty. */
+void cgroups_drop(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt);
 
 #endif

@@ -92,8 +92,7 @@ struct monitored_run {
     bool told; /* on_started was called */
     bool running;
     char *image_id;
-    uint64_t out_of_memory; /* the count when it started */
-    int mount_error;        /* errno of its root file system's mount */
+    int mount_error; /* errno of its root file system's mount */
     /* For commands beside it: */
     char **environment;
     char *working_directory;

@@ -213,7 +213,6 @@ struct monitored_run *monitored_run_add(struct monitored *monitored, const struc
     struct monitored_run *run = run_new(monitored, container->name, container->attempt);
     run->environment = copy_list(container->environment);
     run->working_directory = memory_string(bytes_of_string(container->working_directory));
-    run->out_of_memory = cgroups_out_of_memory(monitored_engine(monitored)->cgroups, monitored->uid, container->name);
     return run;
 }
 
@@ -347,7 +346,7 @@ static void run_exited(struct monitored *monitored, struct monitored_run *run, c
         .code = task->signal ? -1 : (int)task->code,
         .signal = (int)task->signal,
         .out_of_memory = killed && cgroups_out_of_memory(monitored_engine(monitored)->cgroups, monitored->uid,
-                                                         run->container) > run->out_of_memory,
+                                                         run->container, run->attempt) > 0,
         .started_ns = (int64_t)task->started_ns,
         .finished_ns = (int64_t)task->finished_ns,
     };

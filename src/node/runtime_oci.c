@@ -234,6 +234,7 @@ static void drop_last_run(struct monitored *monitored, const char *container, un
     static const char *const parts[] = {"upper", "work", "bundle"};
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%u.root", container, attempt);
+    cgroups_drop(runtime_of(monitored)->engine.cgroups, monitored->uid, container, attempt);
     const struct protocol_mount unmount = {
         .source = "", .target = path, .type = "", .data = "", .flags = PROTOCOL_MOUNT_DETACH};
     monitored_mount(monitored, &unmount, NULL);
@@ -297,7 +298,8 @@ static bool write_bundle(struct monitored *monitored, const struct runtime_conta
     struct oci_runtime *runtime = runtime_of(monitored);
     char root[PATH_MAX], path[PATH_MAX], cgroups_path[PATH_MAX], home[256], notice[300];
     snprintf(root, sizeof root, "%.3800s/%s/%u.root", monitored->directory, container->name, container->attempt);
-    cgroups_runc_path(runtime->engine.cgroups, monitored->uid, container->name, cgroups_path, sizeof cgroups_path);
+    cgroups_runc_path(runtime->engine.cgroups, monitored->uid, container->name, container->attempt, cgroups_path,
+                      sizeof cgroups_path);
     struct bundle_place place = {
         .root = root,
         .directory = monitored->directory,

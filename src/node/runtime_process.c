@@ -154,7 +154,8 @@ static void start(struct monitored *monitored, const struct runtime_container *c
         return;
     }
     struct cgroups_group group;
-    if (!cgroups_make(runtime->engine.cgroups, monitored->uid, container->name, &container->resources, &group, &err))
+    if (!cgroups_make(runtime->engine.cgroups, monitored->uid, container->name, container->attempt,
+                      &container->resources, &group, &err))
         monitored_notice(monitored, "ResourcesNotApplied", err.message);
     notice_what_is_left_out(monitored, container);
     struct runtime_container whole = *container;
