@@ -70,7 +70,26 @@ static inline void list_splice(struct list *to, struct list *from)
     list_init(from);
 }
 
+/* Removes the first element; NULL: the list is empty. */
+static inline struct list *list_take_first(struct list *head)
+{
+    struct list *first = head->next;
+    if (first == head)
+        return NULL;
+    head->next = first->next;
+    head->next->prev = head;
+    first->next = first->prev = NULL;
+    return first;
+}
+
 #define LIST_FIRST(head, type, member) (list_empty(head) ? NULL : CONTAINER_OF((head)->next, type, member))
+
+/* while ((waiter = LIST_TAKE_FIRST(&waiters, struct waiter, link))) ... */
+#define LIST_TAKE_FIRST(head, type, member)                                                                            \
+    __extension__({                                                                                                    \
+        struct list *taken_ = list_take_first(head);                                                                   \
+        taken_ ? CONTAINER_OF(taken_, type, member) : NULL;                                                            \
+    })
 
 /* for (struct waiter *w = ...) over a list; the current element may be removed in the body, no other may. One loop, so
  * that break leaves it. */
