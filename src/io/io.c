@@ -87,9 +87,7 @@ static void run_deferred(struct io *io)
     struct list round;
     list_init(&round);
     list_splice(&round, &io->deferred);
-    while (!list_empty(&round)) {
-        struct io_deferred *deferred = LIST_FIRST(&round, struct io_deferred, link);
-        list_remove(&deferred->link);
+    for (struct io_deferred *deferred; (deferred = LIST_TAKE_FIRST(&round, struct io_deferred, link));) {
         deferred->run(deferred->ctx);
     }
 }

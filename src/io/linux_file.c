@@ -85,7 +85,7 @@ static bool fill_with_zeros(struct io_file *file, uint64_t from, uint64_t to, st
 
 static bool linux_allocate(struct io_file *file, uint64_t size, struct error *err)
 {
-    uint64_t before;
+    uint64_t before = 0;
     if (!linux_size(file, &before, err))
         return false;
     if (size <= before)

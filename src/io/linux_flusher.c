@@ -128,9 +128,7 @@ void flusher_free(struct flusher *flusher)
     pthread_cond_signal(&flusher->asked);
     pthread_mutex_unlock(&flusher->mutex);
     pthread_join(flusher->thread, NULL);
-    while (!list_empty(&flusher->done)) {
-        struct flush_op *op = LIST_FIRST(&flusher->done, struct flush_op, link);
-        list_remove(&op->link);
+    for (struct flush_op *op; (op = LIST_TAKE_FIRST(&flusher->done, struct flush_op, link));) {
         free(op);
     }
     pthread_cond_destroy(&flusher->asked);
@@ -146,9 +144,7 @@ void flusher_deliver(struct flusher *flusher)
     pthread_mutex_lock(&flusher->mutex);
     list_splice(&done, &flusher->done);
     pthread_mutex_unlock(&flusher->mutex);
-    while (!list_empty(&done)) {
-        struct flush_op *op = LIST_FIRST(&done, struct flush_op, link);
-        list_remove(&op->link);
+    for (struct flush_op *op; (op = LIST_TAKE_FIRST(&done, struct flush_op, link));) {
         struct error err;
         if (op->sys)
             error_sys(&err, op->sys, "%s", op->sync ? "sync" : "write");

@@ -206,7 +206,7 @@ static bool start_failed(const struct io_process_options *options, int sys, stru
 
 static bool start_with_descriptors(const struct io_process_options *options, int output, pid_t *pid, struct error *err)
 {
-    int lifted[DESCRIPTORS_MAX];
+    int lifted[DESCRIPTORS_MAX] = {0};
     if (!lift_descriptors(options, lifted, err))
         return false;
     int sys = start(options, lifted, output, pid);
@@ -222,21 +222,44 @@ static bool start_gathering(struct io *io, const struct io_process_options *opti
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return error_sys(err, errno, "start %s", options->argv[0]);
-    int lifted = fcntl(ends[1], F_DUPFD_CLOEXEC, DESCRIPTORS_MAX);
-    close(ends[1]);
     AUTO_FREE(struct output) output = NEW(struct output);
     buf_init(&output->gathered, options->output_max);
-    bool good = lifted >= 0 || error_sys(err, errno, "start %s", options->argv[0]);
-    good = good && start_with_descriptors(options, lifted, pid, err);
+    if (!watch_open(linux_io_of(io), &output->watch, ends[0], output_ready, output_dispose, err)) {
+        close(ends[0]);
+        close(ends[1]);
+        return false;
+    }
+    int lifted = fcntl(ends[1], F_DUPFD_CLOEXEC, DESCRIPTORS_MAX);
+    int sys = errno;
+    bool good = lifted >= 0 ? start_with_descriptors(options, lifted, pid, err)
+                            : error_sys(err, sys, "start %s", options->argv[0]);
+    close(ends[1]);
     if (lifted >= 0)
         close(lifted);
-    if (!good || !watch_open(linux_io_of(io), &output->watch, ends[0], output_ready, output_dispose, err)) {
-        close(ends[0]);
+    if (!good) {
+        watch_close(&TAKE(output)->watch);
         return false;
     }
     watch_want(&output->watch, WATCH_READ);
     *out = TAKE(output);
     return true;
+}
+
+static struct linux_process *follow_child(struct io *io, pid_t pid,
+                                          void (*on_exit)(void *ctx, const struct io_process_exit *exit), void *ctx,
+                                          struct error *err)
+{
+    struct linux_process *process = NULL;
+    int pidfd = pidfd_open(pid, 0); /* not reaped yet, so the number is still its */
+    if (pidfd < 0)
+        error_sys(err, errno, "watch process %d", pid);
+    else if (!process_open(io, pid, pidfd, true, on_exit, ctx, &process, err))
+        close(pidfd);
+    if (!process) { /* it runs, but nobody would know */
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+    return process;
 }
 
 static bool linux_spawn(struct io *io, const struct io_process_options *options,
@@ -245,21 +268,11 @@ static bool linux_spawn(struct io *io, const struct io_process_options *options,
 {
     pid_t pid = -1;
     struct output *output = NULL;
-    bool good = options->output_max > 0 ? start_gathering(io, options, &pid, &output, err)
-                                        : start_with_descriptors(options, -1, &pid, err);
-    struct linux_process *process = NULL;
-    if (good) {
-        int pidfd = pidfd_open(pid, 0); /* not reaped yet, so the number is still its */
-        if (pidfd < 0)
-            good = error_sys(err, errno, "watch process %d", pid);
-        else if (!(good = process_open(io, pid, pidfd, true, on_exit, ctx, &process, err)))
-            close(pidfd);
-    }
-    if (!good) {
-        if (pid > 0) { /* it runs, but we could not follow it */
-            kill(pid, SIGKILL);
-            waitpid(pid, NULL, 0);
-        }
+    if (!(options->output_max > 0 ? start_gathering(io, options, &pid, &output, err)
+                                  : start_with_descriptors(options, -1, &pid, err)))
+        return false;
+    struct linux_process *process = follow_child(io, pid, on_exit, ctx, err);
+    if (!process) {
         if (output)
             watch_close(&output->watch);
         return false;

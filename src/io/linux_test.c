@@ -230,9 +230,8 @@ TEST(without_descriptors_a_connection_waits_and_the_loop_sleeps)
     struct guests guests = {.io = linux_new()};
     struct io_listener *listener;
     struct error err;
-    char where[200] = "unix:";
-    strcat(where, test_dir());
-    strcat(where, "/s");
+    char where[200];
+    snprintf(where, sizeof where, "unix:%s/s", test_dir());
     struct io_address address = address_of(where);
     CHECK_OK(io_listen(guests.io, &address, NULL, accepted, &guests, &listener, &err), &err);
     int client = socket(AF_UNIX, SOCK_STREAM, 0), taken[64];
@@ -283,9 +282,8 @@ TEST(a_stale_socket_is_replaced_and_a_live_one_is_not)
     struct guests guests = {.io = linux_new()};
     struct io_listener *listener, *second;
     struct error err;
-    char where[200] = "unix:";
-    strcat(where, test_dir());
-    strcat(where, "/s");
+    char where[200];
+    snprintf(where, sizeof where, "unix:%s/s", test_dir());
     struct io_address address = address_of(where);
     int stale = socket(AF_UNIX, SOCK_STREAM, 0);
     struct sockaddr_un un = {.sun_family = AF_UNIX};

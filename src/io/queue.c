@@ -24,9 +24,9 @@ void queue_init(struct queue *queue)
     queue->size = 0;
 }
 
+/* Of one that is in no list. */
 static void chunk_free(struct chunk *chunk)
 {
-    list_remove(&chunk->link);
     void (*release)(void *) = chunk->release;
     void *owner = chunk->owner;
     free(chunk);
@@ -37,13 +37,16 @@ static void chunk_free(struct chunk *chunk)
 void queue_deinit(struct queue *queue)
 {
     queue->size = 0;
-    while (!list_empty(&queue->chunks))
-        chunk_free(LIST_FIRST(&queue->chunks, struct chunk, link));
+    for (struct chunk *chunk; (chunk = LIST_TAKE_FIRST(&queue->chunks, struct chunk, link));)
+        chunk_free(chunk);
 }
 
 static struct chunk *last_chunk(const struct queue *queue)
 {
-    return list_empty(&queue->chunks) ? NULL : CONTAINER_OF(queue->chunks.prev, struct chunk, link);
+    if (list_empty(&queue->chunks))
+        return NULL;
+    assert(queue->chunks.prev);
+    return CONTAINER_OF(queue->chunks.prev, struct chunk, link);
 }
 
 uint8_t *queue_reserve(struct queue *queue, size_t size)
@@ -69,7 +72,7 @@ void queue_commit(struct queue *queue, size_t size)
 
 void queue_copy(struct queue *queue, struct bytes data)
 {
-    if (data.size == 0)
+    if (!data.data || data.size == 0)
         return;
     /* Fill what is begun, so that chunks are full whatever the sizes of the writes. */
     struct chunk *chunk = last_chunk(queue);
@@ -116,14 +119,15 @@ void queue_consume(struct queue *queue, size_t size)
 {
     assert(size <= queue->size);
     queue->size -= size;
-    while (!list_empty(&queue->chunks)) {
-        struct chunk *chunk = LIST_FIRST(&queue->chunks, struct chunk, link);
+    for (struct chunk *chunk; (chunk = LIST_TAKE_FIRST(&queue->chunks, struct chunk, link));) {
         size_t taken = size < chunk->size ? size : chunk->size;
         chunk->data += taken;
         chunk->size -= taken;
         size -= taken;
-        if (chunk->size > 0)
+        if (chunk->size > 0) {
+            list_prepend(&queue->chunks, &chunk->link);
             return;
+        }
         chunk_free(chunk);
     }
 }

@@ -252,7 +252,6 @@ static void apply(struct map *map, const struct change *change)
 
 static void change_free(struct change *change)
 {
-    list_remove(&change->link);
     node_unref(change->node);
     free(change->path);
     free(change->from);
@@ -358,7 +357,7 @@ void disk_sync_dir(struct disk *disk, const char *path)
             last = change;
     }
     for (bool more = last; more;) {
-        struct change *first = LIST_FIRST(&disk->changes, struct change, link);
+        struct change *first = LIST_TAKE_FIRST(&disk->changes, struct change, link);
         more = first != last;
         apply(&disk->durable, first);
         change_free(first);
@@ -382,8 +381,8 @@ static void unref_value(void *value)
 
 void disk_deinit(struct disk *disk)
 {
-    while (!list_empty(&disk->changes))
-        change_free(LIST_FIRST(&disk->changes, struct change, link));
+    for (struct change *change; (change = LIST_TAKE_FIRST(&disk->changes, struct change, link));)
+        change_free(change);
     map_deinit(&disk->names, unref_value);
     map_deinit(&disk->durable, unref_value);
 }
@@ -394,10 +393,9 @@ void disk_lose_power(struct disk *disk, struct rng *rng)
     list_each (struct change, change, &disk->changes, link) {
         count += change != NULL;
     }
-    uint64_t kept = rng_below(rng, count + 1);
-    for (uint64_t i = 0; i < count; i++) {
-        struct change *first = LIST_FIRST(&disk->changes, struct change, link);
-        if (i < kept)
+    uint64_t kept = rng_below(rng, count + 1), seen = 0;
+    for (struct change *first; (first = LIST_TAKE_FIRST(&disk->changes, struct change, link));) {
+        if (seen++ < kept)
             apply(&disk->durable, first);
         change_free(first);
     }

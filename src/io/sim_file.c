@@ -406,8 +406,7 @@ void sim_file_kill(struct sim_io *io)
 {
     list_each (struct sim_file, file, &io->files, link) {
         bool happens = true;
-        while (!list_empty(&file->queue)) {
-            struct operation *operation = LIST_FIRST(&file->queue, struct operation, link);
+        for (struct operation *operation; (operation = LIST_TAKE_FIRST(&file->queue, struct operation, link));) {
             happens = happens && rng_below(&io->world->rng, 2);
             if (happens)
                 (void)perform(operation);

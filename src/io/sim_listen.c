@@ -60,7 +60,6 @@ static void accept_run(void *ctx)
     if (listener->io && listener->wanted && !list_empty(&listener->backlog)) {
         struct sim_stream *stream = LIST_FIRST(&listener->backlog, struct sim_stream, backlog_link);
         list_remove(&stream->backlog_link);
-        stream->waits_at = NULL;
         listener_accepted(&listener->base, &stream->base);
         keep_accepting(listener);
     }
@@ -109,7 +108,7 @@ static void stop_listening(struct sim_listener *listener)
     while (!list_empty(&listener->backlog)) {
         struct sim_stream *stream = LIST_FIRST(&listener->backlog, struct sim_stream, backlog_link);
         struct connection *connection = stream->connection;
-        list_remove(&stream->backlog_link);
+        (void)list_take_first(&listener->backlog);
         connection_reset(connection, 0, world_latency(connection->world));
         stream_deinit(&stream->base);
         sim_stream_close(&stream->base);
@@ -160,7 +159,6 @@ static void reach_listener(struct connection *connection, int end)
     struct sim_stream *called = sim_stream_new(listener->io, connection, 1);
     called->base.local = connection->address;
     called->base.peer = caller->base.local;
-    called->waits_at = listener;
     list_append(&listener->backlog, &called->backlog_link);
     keep_accepting(listener);
     connection_soon(connection, end, world_latency(world), "connected", tell_connected);
@@ -237,8 +235,7 @@ void sim_net_kill(struct sim_io *io)
 
 void sim_net_free(struct sim_io *io)
 {
-    while (!list_empty(&io->streams)) {
-        struct sim_stream *stream = LIST_FIRST(&io->streams, struct sim_stream, link);
+    for (struct sim_stream *stream; (stream = LIST_TAKE_FIRST(&io->streams, struct sim_stream, link));) {
         stream_deinit(&stream->base);
         sim_stream_close(&stream->base);
     }

@@ -37,9 +37,8 @@ struct sim_stream {
     struct io_stream base;
     struct connection *connection; /* NULL: closed, or its program is dead */
     int end;
-    struct list link;              /* in sim_io.streams */
-    struct sim_listener *waits_at; /* in a backlog */
-    struct list backlog_link;
+    struct list link;         /* in sim_io.streams */
+    struct list backlog_link; /* in a listener's, until it is accepted */
 };
 
 struct sim_listener {

@@ -293,11 +293,10 @@ void sim_process_kill_all(struct world *world)
 
 void sim_process_world_free(struct world *world)
 {
-    while (!list_empty(&world->processes)) {
-        struct simulated_process *process = LIST_FIRST(&world->processes, struct simulated_process, link);
+    for (struct simulated_process *process;
+         (process = LIST_TAKE_FIRST(&world->processes, struct simulated_process, link));) {
         end_process(process, -1, SIGKILL);
         io_free(&process->io->base);
-        list_remove(&process->link);
         free_texts(process->argv);
         free_texts(process->environment);
         buf_deinit(&process->output);

@@ -59,7 +59,7 @@ static bool unwrap(struct bytes pem, const char *label, struct buf *out)
     snprintf(begin, sizeof begin, "-----BEGIN %s-----\n", label);
     snprintf(end, sizeof end, "\n-----END %s-----\n", label);
     struct bytes rest = pem;
-    if (!bytes_starts_with(rest, bytes_of_string(begin)))
+    if (!rest.data || !bytes_starts_with(rest, bytes_of_string(begin)))
         return false;
     rest = bytes_slice(rest, strlen(begin), SIZE_MAX);
     size_t size = bytes_find(rest, 0, '\n');
@@ -245,7 +245,7 @@ static bool hear_certificate(struct sim_session *session, size_t skip, struct ce
 {
     struct bytes message = bytes_slice(buf_bytes(&session->received), skip, SIZE_MAX);
     uint32_t size;
-    if (message.size < sizeof size)
+    if (!message.data || message.size < sizeof size)
         return false;
     memcpy(&size, message.data, sizeof size);
     size = __builtin_bswap32(size);
@@ -317,6 +317,8 @@ static enum tls_result greet_client(struct sim_session *session, struct queue *o
 {
     struct bytes received = buf_bytes(&session->received);
     if (!session->said) {
+        if (!received.data)
+            return TLS_MORE;
         if (!bytes_equal(bytes_slice(received, 0, magic.size), bytes_slice(magic, 0, received.size))) {
             error_set(err, ERROR_UNAVAILABLE, "TLS: wrong version number");
             return TLS_FAILED;

@@ -78,9 +78,7 @@ void world_bury(struct world *world, void *memory)
 
 static void dig_up(struct world *world)
 {
-    while (!list_empty(&world->graveyard)) {
-        struct grave *grave = LIST_FIRST(&world->graveyard, struct grave, link);
-        list_remove(&grave->link);
+    for (struct grave *grave; (grave = LIST_TAKE_FIRST(&world->graveyard, struct grave, link));) {
         free(grave);
     }
 }

@@ -271,9 +271,7 @@ void stream_flush_all(struct io *io)
     struct list round;
     list_init(&round);
     list_splice(&round, &io->flush);
-    while (!list_empty(&round)) {
-        struct io_stream *stream = LIST_FIRST(&round, struct io_stream, flush_link);
-        list_remove(&stream->flush_link);
+    for (struct io_stream *stream; (stream = LIST_TAKE_FIRST(&round, struct io_stream, flush_link));) {
         flush(stream);
     }
 }

@@ -3,6 +3,7 @@
 #include "io/stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -177,8 +178,8 @@ TEST(what_is_written_comes_back_from_an_echo_over_ipv6)
 
 TEST(what_is_written_comes_back_from_an_echo_over_a_unix_socket)
 {
-    char where[300] = "unix:";
-    strcat(where, world_path("socket"));
+    char where[300];
+    snprintf(where, sizeof where, "unix:%s", world_path("socket"));
     check_echo(where);
 }
 
