@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * Samples that were made with the published Go types and functions.
+ *
  * One object of each kind with every field filled, in three encodings made with the published Go types
- * (tools/fill_kinds.go): what they decode to is the same, and nothing of it is lost.
+ * (tools/fill_kinds.go): what they decode to is the same, and nothing of it is lost. And manifests as people write
+ * them, with what Kubernetes makes of them (tests/kinds/defaults.list).
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -110,4 +113,17 @@ TEST(every_field_of_every_kind_is_the_same_in_json_yaml_and_protobuf)
     }
     closedir(directory);
     CHECK(count >= 20);
+}
+
+TEST(defaults_are_those_of_kubernetes)
+{
+    struct error err = {0};
+    AUTO_JSON *list = json_parse(read_sample("defaults", "list"), 0, &err);
+    CHECK(json_size(list) > 20);
+    json_array_each (i, sample, list) {
+        const struct kind *kind = kind_of(json_get(sample, "in"));
+        AUTO_JSON *object = normal(kind, json_get(sample, "in"));
+        schema_default(kind, object);
+        check_same(json_get(sample, "out"), object, json_text_at(sample, "name", ""));
+    }
 }
