@@ -294,8 +294,9 @@ static const char *const scalar_types[] = {"STRING",   "BOOL",     "INT32",     
                                            "DURATION", "ANY",      "RAW_EXTENSION", "FIELDS_V1", "STRING_LIST"};
 enum { SCALAR_COUNT = sizeof scalar_names / sizeof *scalar_names };
 
-static const char *const format_names[] = {"dns_label", "dns_subdomain", "dns1035_label", "label_key", "port_name",
-                                           "env_name",  "path_segment",  "config_key",    "ip",        "duration"};
+static const char *const format_names[] = {"dns_label", "dns_subdomain", "dns1035_label", "label_key",
+                                           "port_name", "env_name",      "path_segment",  "config_key",
+                                           "ip",        "duration",      "relative_path", "header_name"};
 
 /* --- Writing --- */
 static int rule_count, row_count;

@@ -83,6 +83,8 @@ static void default_pod_spec(struct json *spec)
         if (json_size(volume) == 1 && json_get(volume, "name"))
             json_set(volume, "emptyDir", json_new_object());
     default_service_account(spec);
+    if (json_int_at(spec, "terminationGracePeriodSeconds", 0) < 0)
+        json_set(spec, "terminationGracePeriodSeconds", json_new_int(1));
 }
 
 static void default_requests(struct json *container)

@@ -27,6 +27,7 @@ static void validate_template(struct validation *validation, const struct json *
     else if (selector && !object_matches_selector(selector, template))
         validation_invalid(validation, "spec.template.metadata.labels", json_at(template, "metadata.labels"),
                            "`selector` does not match template `labels`");
+    validation_selector(validation, "spec.selector", selector);
     validation_immutable(validation, object, "spec.selector");
     const struct json *restart_policy = json_at(template, "spec.restartPolicy");
     if (restart_policy && !text_is(template, "spec.restartPolicy", "Always"))
@@ -132,6 +133,7 @@ static void validate_service(struct validation *validation, const struct json *o
     const struct json *spec = json_get(object, "spec"), *ports = json_get(spec, "ports");
     const struct json *address = json_get(spec, "clusterIP");
     bool external = text_is(spec, "type", "ExternalName"), headless = text_is(spec, "clusterIP", "None");
+    validation_labels(validation, "spec.selector", json_get(spec, "selector"));
     if (json_size(ports) == 0 && !external && !headless)
         validation_required(validation, "spec.ports", "");
     validate_service_ports(validation, ports);

@@ -56,17 +56,6 @@ static void check_ports(struct validation *validation, const struct json *contai
     field_path_cut(&validation->path, mark);
 }
 
-static bool is_inside(struct bytes path)
-{
-    struct bytes rest = path, part;
-    if (path.size > 0 && path.data[0] == '/')
-        return false;
-    while (bytes_split(&rest, '/', &part))
-        if (bytes_equal_string(part, ".."))
-            return false;
-    return true;
-}
-
 static void check_mounts(struct validation *validation, const struct json *container, const struct map *volumes)
 {
     const struct json *mounts = json_get(container, "volumeMounts");
@@ -74,11 +63,9 @@ static void check_mounts(struct validation *validation, const struct json *conta
     validation_unique(validation, mounts, "mountPath");
     json_array_each (i, mount, mounts) {
         size_t list_mark = field_path_push_index(&validation->path, i);
-        const struct json *name = json_get(mount, "name"), *sub_path = json_get(mount, "subPath");
+        const struct json *name = json_get(mount, "name");
         if (json_bytes(name).size > 0 && !map_get(volumes, json_bytes(name)))
             validation_not_found(validation, "name", name);
-        if (sub_path && !is_inside(json_bytes(sub_path)))
-            validation_invalid(validation, "subPath", sub_path, "must be a relative path without '..'");
         field_path_cut(&validation->path, list_mark);
     }
     field_path_cut(&validation->path, mark);
@@ -167,8 +154,11 @@ static void check_containers(struct validation *validation, const struct json *s
             validation_invalid(validation, "name", name, text_format_words(FORMAT_DNS_LABEL));
         else if (json_bytes(name).size > 0 && map_put(names, json_bytes(name), &seen))
             validation_duplicate(validation, "name", name);
-        if (json_bytes(json_get(container, "image")).size == 0)
+        struct bytes image = json_bytes(json_get(container, "image"));
+        if (image.size == 0)
             validation_required(validation, "image", "");
+        else if (!bytes_equal(image, bytes_trim(image)))
+            validation_invalid(validation, "image", json_get(container, "image"), "must not begin or end with a blank");
         check_env(validation, container);
         check_env_from(validation, container);
         check_ports(validation, container);
@@ -177,6 +167,20 @@ static void check_containers(struct validation *validation, const struct json *s
         check_probes(validation, container);
         field_path_cut(&validation->path, mark);
     }
+}
+
+/* What a source refers to. */
+static void check_source(struct validation *validation, const struct json *volume)
+{
+    const struct json *path = json_at(volume, "hostPath.path");
+    struct bytes rest = json_bytes(path), part;
+    if (json_get(volume, "configMap") && !json_at(volume, "configMap.name"))
+        validation_required(validation, "configMap.name", "");
+    if (json_get(volume, "secret") && !json_at(volume, "secret.secretName"))
+        validation_required(validation, "secret.secretName", "");
+    while (bytes_split(&rest, '/', &part))
+        if (bytes_equal_string(part, ".."))
+            validation_invalid(validation, "hostPath.path", path, "must not contain '..'");
 }
 
 static void check_volumes(struct validation *validation, const struct json *volumes, struct map *names)
@@ -192,6 +196,7 @@ static void check_volumes(struct validation *validation, const struct json *volu
         /* Its members are its name and its source. */
         if (json_size(volume) > 2)
             validation_forbidden(validation, NULL, "may not have more than one source");
+        check_source(validation, volume);
         field_path_cut(&validation->path, list_mark);
     }
     field_path_cut(&validation->path, mark);
@@ -203,6 +208,7 @@ void validate_pod_spec(struct validation *validation, const struct json *spec)
     check_volumes(validation, json_get(spec, "volumes"), &volumes);
     check_containers(validation, spec, "containers", &volumes, &names);
     check_containers(validation, spec, "initContainers", &volumes, &names);
+    validation_labels(validation, "nodeSelector", json_get(spec, "nodeSelector"));
     map_deinit(&volumes, NULL);
     map_deinit(&names, NULL);
 }

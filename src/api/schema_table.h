@@ -85,8 +85,10 @@ enum text_format {
     FORMAT_LABEL_KEY,     /* "prefix/name" */
     FORMAT_PORT_NAME,     /* RFC 6335, 15 */
     FORMAT_ENV_NAME,
-    FORMAT_PATH_SEGMENT, /* neither "." nor "..", without '/' and '%' */
-    FORMAT_CONFIG_KEY,   /* of a ConfigMap or Secret */
+    FORMAT_PATH_SEGMENT,  /* neither "." nor "..", without '/' and '%' */
+    FORMAT_CONFIG_KEY,    /* of a ConfigMap or Secret */
+    FORMAT_RELATIVE_PATH, /* without ".." */
+    FORMAT_HEADER_NAME,   /* RFC 9110 5.1 */
     FORMAT_IP,
     FORMAT_DURATION /* ISO 8601 */
 };

@@ -2,7 +2,6 @@
 /* Validation by the rows: what is required, bounds, enumerations, formats. Then the metadata, then the kind's own. */
 #include <stdio.h>
 
-#include "api/label_selector.h"
 #include "api/quantity.h"
 #include "api/schema_table.h"
 #include "api/text_format.h"
@@ -149,17 +148,6 @@ static void check_name(struct validation *validation, const struct json *metadat
         validation_invalid(validation, "name", name, text_format_words(format));
 }
 
-static void check_labels(struct validation *validation, const struct json *labels)
-{
-    json_object_each (member, labels) {
-        AUTO_JSON *key = json_new_text(member.key);
-        if (!text_has_format(bytes_of_string(member.key), FORMAT_LABEL_KEY))
-            validation_invalid(validation, "labels", key, text_format_words(FORMAT_LABEL_KEY));
-        if (!label_value_valid(json_bytes(member.value)))
-            validation_invalid(validation, "labels", member.value, text_label_value_words);
-    }
-}
-
 static void check_annotations(struct validation *validation, const struct json *annotations)
 {
     size_t size = 0;
@@ -197,7 +185,7 @@ static void check_metadata(struct validation *validation, const struct json *met
     const struct json *namespace = json_get(metadata, "namespace");
     if (namespace && !text_has_format(json_bytes(namespace), FORMAT_DNS_LABEL))
         validation_invalid(validation, "namespace", namespace, text_format_words(FORMAT_DNS_LABEL));
-    check_labels(validation, json_get(metadata, "labels"));
+    validation_labels(validation, "labels", json_get(metadata, "labels"));
     check_annotations(validation, json_get(metadata, "annotations"));
     check_owners(validation, json_get(metadata, "ownerReferences"));
     json_array_each (i, finalizer, json_get(metadata, "finalizers"))

@@ -221,3 +221,33 @@ TEST(several_errors_make_one_message)
                        "equal to 0, spec.x: Required value]");
     CHECK_STR(field_error_reason(FIELD_REQUIRED), "FieldValueRequired");
 }
+
+TEST(paths_within_volumes_do_not_lead_out_of_them)
+{
+    check("Pod",
+          POD("'volumes': [{'name': 'v', 'configMap': {'name': 'c', 'items': [{'key': 'a', 'path': '../a'}]}}],"
+              "'containers': [{'name': 'a', 'image': 'x'}]"),
+          "spec.volumes[0].configMap.items[0].path: Invalid value: \"../a\": must be a relative path without '..'");
+    check(
+        "Pod",
+        POD("'volumes': [{'name': 'v'}], 'containers': [{'name': 'a', 'image': 'x', 'volumeMounts':"
+            "[{'name': 'v', 'mountPath': '/v', 'subPath': 'a/../b'}]}]"),
+        "spec.containers[0].volumeMounts[0].subPath: Invalid value: \"a/../b\": must be a relative path without '..'");
+    check("Pod",
+          POD("'volumes': [{'name': 'v', 'hostPath': {'path': '/a/..'}}],"
+              "'containers': [{'name': 'a', 'image': 'x'}]"),
+          "spec.volumes[0].hostPath.path: Invalid value: \"/a/..\": must not contain '..'");
+    check("Pod", POD("'volumes': [{'name': 'v', 'secret': {}}], 'containers': [{'name': 'a', 'image': 'x'}]"),
+          "spec.volumes[0].secret.secretName: Required value");
+}
+
+TEST(a_selectors_requirements_make_sense)
+{
+    check("Deployment",
+          "{'metadata': {'name': 'd'}, 'spec': {'selector': {'matchExpressions': [{'key': 'app', 'operator': 'In'}]},"
+          "'template': {'metadata': {'labels': {'app': 'd'}}, 'spec': {'containers': [{'name': 'a', 'image': 'x'}]}}}}",
+          "spec.template.metadata.labels: Invalid value: {\"app\":\"d\"}: `selector` does not match template `labels`");
+    check("Service", "{'metadata': {'name': 's'}, 'spec': {'selector': {'a': 'b c'}, 'ports': [{'port': 1}]}}",
+          "spec.selector: Invalid value: \"b c\": must be empty or of letters, digits, '-', '_' and '.', beginning and "
+          "ending with a letter or digit, at most 63");
+}

@@ -82,6 +82,23 @@ static bool is_config_key(struct bytes text)
            !bytes_starts_with(text, BYTES_LITERAL(".."));
 }
 
+static bool is_relative_path(struct bytes text)
+{
+    struct bytes rest = text, part;
+    while (bytes_split(&rest, '/', &part))
+        if (bytes_equal_string(part, ".."))
+            return false;
+    return text.size > 0 && text.data[0] != '/';
+}
+
+static bool is_header_name(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (!is_alphanumeric(text.data[i]) && !memchr("!#$%&'*+-.^_`|~", text.data[i], 15))
+            return false;
+    return text.size > 0;
+}
+
 static bool is_ip(struct bytes text)
 {
     char address[64], parsed[16];
@@ -113,6 +130,10 @@ bool text_has_format(struct bytes text, enum text_format format)
         return is_path_segment(text);
     case FORMAT_CONFIG_KEY:
         return is_config_key(text);
+    case FORMAT_RELATIVE_PATH:
+        return is_relative_path(text);
+    case FORMAT_HEADER_NAME:
+        return is_header_name(text);
     case FORMAT_IP:
         return is_ip(text);
     case FORMAT_DURATION:
@@ -138,6 +159,8 @@ const char *text_format_words(enum text_format format)
         [FORMAT_PATH_SEGMENT] = "must be usable as a part of a path: not '.' or '..', without '/' and '%'",
         [FORMAT_CONFIG_KEY] = "must be usable as a file name: letters, digits, '-', '_' and '.', at most 253, not "
                               "beginning with '..'",
+        [FORMAT_RELATIVE_PATH] = "must be a relative path without '..'",
+        [FORMAT_HEADER_NAME] = "must be the name of an HTTP header field",
         [FORMAT_IP] = "must be an IP address, such as 10.0.0.1",
         [FORMAT_DURATION] = "must be an ISO 8601 duration, such as PT30S",
     };

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "api/label_selector.h"
+#include "api/text_format.h"
 #include "base/map.h"
 #include "base/memory.h"
 
@@ -97,4 +99,36 @@ void validation_unique(struct validation *validation, const struct json *list, c
         field_path_cut(&validation->path, mark);
     }
     map_deinit(&names, NULL);
+}
+
+void validation_labels(struct validation *validation, const char *name, const struct json *labels)
+{
+    json_object_each (member, labels) {
+        AUTO_JSON *key = json_new_text(member.key);
+        if (!text_has_format(bytes_of_string(member.key), FORMAT_LABEL_KEY))
+            validation_invalid(validation, name, key, text_format_words(FORMAT_LABEL_KEY));
+        if (!label_value_valid(json_bytes(member.value)))
+            validation_invalid(validation, name, member.value, text_label_value_words);
+    }
+}
+
+void validation_selector(struct validation *validation, const char *name, const struct json *selector)
+{
+    size_t mark = field_path_push(&validation->path, name);
+    validation_labels(validation, "matchLabels", json_get(selector, "matchLabels"));
+    json_array_each (i, requirement, json_get(selector, "matchExpressions")) {
+        size_t list_mark = field_path_push(&validation->path, "matchExpressions");
+        field_path_push_index(&validation->path, i);
+        const char *operator= json_text_at(requirement, "operator", "");
+        const struct json *key = json_get(requirement, "key"), *values = json_get(requirement, "values");
+        bool wants_values = strcmp(operator, "In") == 0 || strcmp(operator, "NotIn") == 0;
+        if (json_bytes(key).size > 0 && !label_key_valid(json_bytes(key)))
+            validation_invalid(validation, "key", key, text_format_words(FORMAT_LABEL_KEY));
+        if (wants_values && json_size(values) == 0)
+            validation_required(validation, "values", "In and NotIn need values");
+        if (!wants_values && json_size(values) > 0)
+            validation_forbidden(validation, "values", "Exists and DoesNotExist have no values");
+        field_path_cut(&validation->path, list_mark);
+    }
+    field_path_cut(&validation->path, mark);
 }

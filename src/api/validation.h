@@ -31,6 +31,11 @@ void validation_immutable(struct validation *validation, const struct json *obje
 /* Reports the second of two elements with the same value of `key`; absent ones do not count. */
 void validation_unique(struct validation *validation, const struct json *list, const char *key);
 
+/* A map of labels. */
+void validation_labels(struct validation *validation, const char *name, const struct json *labels);
+/* The matchExpressions of a LabelSelector at `name`. */
+void validation_selector(struct validation *validation, const char *name, const struct json *selector);
+
 /* By kind: kind_validate.c. The path is empty. */
 void kind_validate(struct validation *validation, const struct json *object);
 /* spec of a pod or of a template, at the current path: kind_validate_pod.c. */
