@@ -10,6 +10,7 @@
 
 #include "api/store_priv.h"
 #include "base/diag.h"
+#include "base/limits.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -25,7 +26,7 @@ enum {
 struct known_event {
     struct list link; /* oldest write first */
     char *namespace, *name;
-    char *signature; /* of those recorded here: what makes another one a repeat; NULL otherwise */
+    char *signature; /* what makes another one a repeat of it */
     uint64_t written_ms;
     int64_t repeats; /* not written yet */
 };
@@ -45,13 +46,31 @@ static void forget(struct event_recorder *r, struct known_event *known)
 {
     char key[STORE_KEY_SIZE];
     map_remove(&r->by_name, store_key(key, bytes_of_string(known->namespace), bytes_of_string(known->name)));
-    if (known->signature)
-        map_remove(&r->by_signature, bytes_of_string(known->signature));
+    struct bytes signature = bytes_of_string(known->signature);
+    if (map_get(&r->by_signature, signature) == known)
+        map_remove(&r->by_signature, signature);
     list_remove(&known->link);
     free(known->namespace);
     free(known->name);
     free(known->signature);
     free(known);
+}
+
+static char *signature_of(const char *uid, const char *type, const char *reason, const char *component,
+                          const char *message)
+{
+    AUTO_BUF text;
+    buf_init(&text, LIMIT_API_BODY_SIZE);
+    buf_printf(&text, "%s|%s|%s|%s|%s", uid, type, reason, component, message);
+    return memory_string(buf_bytes(&text));
+}
+
+/* Also of those that a former run recorded, or another client: a repeat is a repeat. */
+static char *signature_of_json(const struct json *json)
+{
+    return signature_of(json_text_at(json, "involvedObject.uid", ""), json_text_at(json, "type", ""),
+                        json_text_at(json, "reason", ""), json_text_at(json, "source.component", ""),
+                        json_text_at(json, "message", ""));
 }
 
 static struct known_event *find_or_add(struct event_recorder *r, const struct object *object)
@@ -64,7 +83,9 @@ static struct known_event *find_or_add(struct event_recorder *r, const struct ob
     known = NEW(struct known_event);
     known->namespace = memory_string(object->namespace);
     known->name = memory_string(object->name);
+    known->signature = signature_of_json(object->json);
     map_put(&r->by_name, key, known);
+    map_put(&r->by_signature, bytes_of_string(known->signature), known);
     return known;
 }
 
@@ -148,14 +169,6 @@ struct occurrence {
     struct bytes namespace;
 };
 
-static char *signature_of(const struct occurrence *o)
-{
-    AUTO_BUF text;
-    buf_init(&text, EVENT_MESSAGE_SIZE + 1024);
-    buf_printf(&text, "%s|%s|%s|%s|%s", o->about->uid, o->type, o->reason, o->component, o->message);
-    return memory_string(bytes_of_string(buf_string(&text)));
-}
-
 static struct json *now_value(struct api *api)
 {
     char now[TEXT_TIME_SIZE];
@@ -193,20 +206,16 @@ static struct json *describe(struct api *api, const struct occurrence *o)
     return json;
 }
 
-static void record_new(struct event_recorder *r, const struct occurrence *o, char *signature)
+static void record_new(struct event_recorder *r, const struct occurrence *o)
 {
     struct error err;
     AUTO_OBJECT *object = NULL;
     AUTO_JSON *json = describe(r->api, o);
     if (!api_create(r->api, r->kind, o->namespace, json, 0, &object, &err)) {
         diag_debug("api", "event about " BYTES_FORMAT ": %s", BYTES_ARGS(o->about->name), err.message);
-        free(signature);
         return;
     }
-    struct known_event *known = find_or_add(r, object);
-    known->signature = signature;
-    map_put(&r->by_signature, bytes_of_string(signature), known);
-    touch(r, known);
+    touch(r, find_or_add(r, object));
 }
 
 static void record_repeat(struct event_recorder *r, struct known_event *known)
@@ -238,12 +247,10 @@ void api_record_event(struct api *api, const struct object *about, const char *t
     va_end(args);
     struct occurrence o = {about,     type,    reason,
                            component, message, about->namespace.size ? about->namespace : BYTES_LITERAL("default")};
-    char *signature = signature_of(&o);
+    AUTO_FREE(char) signature = signature_of(about->uid, type, reason, component, message);
     struct known_event *known = map_get(&api->events->by_signature, bytes_of_string(signature));
-    if (known) {
-        free(signature);
+    if (known)
         record_repeat(api->events, known);
-    } else {
-        record_new(api->events, &o, signature);
-    }
+    else
+        record_new(api->events, &o);
 }

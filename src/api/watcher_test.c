@@ -387,6 +387,18 @@ TEST(an_event_that_repeats_is_counted_in_one)
     fixture_close(&f);
 }
 
+TEST(an_event_of_a_former_run_is_repeated_not_recorded_again)
+{
+    struct fixture f;
+    fixture_open(&f);
+    api_record_event(f.api, api_find(f.api, "Namespace", "", "default"), "Normal", "Happened", "test", "it happened");
+    fixture_reopen(&f);
+    fixture_turn(&f);
+    api_record_event(f.api, api_find(f.api, "Namespace", "", "default"), "Normal", "Happened", "test", "it happened");
+    CHECK_INT(api_count(f.api, kind_by_name("Event")), 1);
+    fixture_close(&f);
+}
+
 TEST(a_condition_keeps_its_time_while_its_status_stays)
 {
     struct fixture f;
