@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "wire/yaml.h"
 
 /* --- Query --- */
 
@@ -152,6 +153,17 @@ static struct json *bad_body(struct error *err)
     return NULL;
 }
 
+static struct json *body_of_yaml(struct bytes body, struct error *err)
+{
+    AUTO_YAML yaml = {0};
+    if (!yaml_parse(body, "body", &yaml, err))
+        return bad_body(err);
+    if (yaml.count == 1)
+        return json_ref(yaml.documents[0].value);
+    error_set(err, ERROR_INVALID, "the body holds %zu YAML documents instead of one", yaml.count);
+    return bad_body(err);
+}
+
 struct json *kube_body_raw(struct kube_call *call, const struct kind *expected, struct error *err)
 {
     struct bytes body = call->request->body;
@@ -159,12 +171,14 @@ struct json *kube_body_raw(struct kube_call *call, const struct kind *expected, 
     struct json *out = NULL;
     if (has_type(call, "application/vnd.kubernetes.protobuf"))
         return schema_decode_protobuf(body, expected, &named, &out, err) ? out : bad_body(err);
+    if (has_type(call, "application/yaml"))
+        return body_of_yaml(body, err);
     struct bytes type = http_head_get(call->request->head, "Content-Type");
     if (type.size > 0 && !has_type(call, "application/json") && !has_type(call, "text/plain") &&
         !has_type(call, "application/x-www-form-urlencoded")) {
         error_set(err, ERROR_UNSUPPORTED,
                   "the body of the request was in an unknown format - accepted media types include: application/json, "
-                  "application/vnd.kubernetes.protobuf");
+                  "application/yaml, application/vnd.kubernetes.protobuf");
         return NULL;
     }
     if (expected && !schema_check_duplicates(expected, body, call->validation, call->warnings, err))

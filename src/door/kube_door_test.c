@@ -288,6 +288,21 @@ TEST(what_is_wrong_with_a_body_is_said)
     fixture_close(&f);
 }
 
+TEST(a_body_may_be_yaml)
+{
+    struct fixture f;
+    struct asking a = {.method = "POST", .target = config_maps, .content_type = "application/yaml"};
+    fixture_open(&f);
+    a.body = "metadata: {name: a}\ndata: {k: v}\n";
+    CHECK_INT(ask_with(&f, &a), 201);
+    CHECK_STR(text_at(&f, "data.k"), "v");
+    a.body = "metadata: {name: b}\n---\nmetadata: {name: c}\n";
+    CHECK_INT(ask_with(&f, &a), 400);
+    a.body = "metadata: {name: b";
+    CHECK_INT(ask_with(&f, &a), 400);
+    fixture_close(&f);
+}
+
 TEST(unknown_fields_are_refused_warned_of_or_ignored)
 {
     static const char body[] = "{\"metadata\":{\"name\":\"a\"},\"bogus\":1,\"data\":{}}";

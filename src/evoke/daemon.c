@@ -90,13 +90,18 @@ static bool open_events(struct daemon *daemon, struct error *err)
     return true;
 }
 
-static bool open_kube(struct daemon *daemon, struct error *err)
+static bool open_kube(struct daemon *daemon, const struct daemon_options *options, struct error *err)
 {
-    const struct kube_door_options options = {.address = daemon->config->api, .directory = daemon->config->data};
-    if (!is_on(&options.address))
+    struct machine here = {0};
+    if (!options->machine)
+        machine_read(&here);
+    const struct kube_door_options door = {.address = daemon->config->api,
+                                           .directory = daemon->config->data,
+                                           .host_name = (options->machine ? options->machine : &here)->hostname};
+    if (!is_on(&door.address))
         return true;
-    daemon->parts.kube = kube_door_open(daemon->parts.api, &options, err);
-    return daemon->parts.kube || wrap_door_error(&options.address, "listen-api", err);
+    daemon->parts.kube = kube_door_open(daemon->parts.api, &door, err);
+    return daemon->parts.kube || wrap_door_error(&door.address, "listen-api", err);
 }
 
 /* --- pods/log: the node's functions in the words of the API door --- */
@@ -208,7 +213,7 @@ static bool open_control(struct daemon *daemon, struct error *err)
 static bool open_all(struct daemon *daemon, const struct daemon_options *options, struct error *err)
 {
     if (!open_log(daemon, err) || !open_admin(daemon, err) || !open_kafka(daemon, err) || !open_events(daemon, err) ||
-        !open_kube(daemon, err))
+        !open_kube(daemon, options, err))
         return false;
     daemon->parts.mesh = mesh_open(daemon->parts.api);
     if (!open_control(daemon, err) || !open_node(daemon, options, err))
