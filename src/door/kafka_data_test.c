@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Produce, Fetch, ListOffsets and the rest of what moves records. */
+#include "base/memory.h"
+#include "door/kafka_fixture.h"
+
+static struct kafka_fetch_response_partition *fetch(struct kafka_fixture *f, const char *topic, int64_t offset)
+{
+    struct kafka_fetch_response *response =
+        kafka_fixture_call(f, KAFKA_FETCH, 11, kafka_fixture_fetch_request(f, topic, offset, 100));
+    CHECK_INT(response->error_code, 0);
+    return response->topics->partitions;
+}
+
+static int64_t count_records(const struct kafka_record_set *records, int64_t *first_offset)
+{
+    struct bytes rest = records->count ? records->parts[0] : BYTES_NULL;
+    struct kafka_batch batch;
+    struct error err;
+    int64_t count = 0;
+    while (rest.size > 0) {
+        CHECK_OK(kafka_batch_parse(&rest, &batch, &err) && kafka_batch_verify(&batch, &err), &err);
+        if (count == 0)
+            *first_offset = batch.base_offset;
+        count += batch.record_count;
+    }
+    return count;
+}
+
+/* --- Produce --- */
+
+TEST(what_is_produced_is_fetched)
+{
+    struct kafka_fixture f;
+    int64_t first;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 3, 1000))->base_offset, 0);
+    CHECK_INT(log_synced_lsn(f.log), log_lsn(f.log));
+    CHECK_INT(kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 2, 2000))->base_offset, 3);
+    struct kafka_fetch_response_partition *all = fetch(&f, "orders", 0);
+    CHECK_INT(count_records(&all->records, &first), 5);
+    CHECK_INT(first, 0);
+    CHECK_INT(all->high_watermark, 5);
+    CHECK_INT(all->last_stable_offset, 5);
+    CHECK_INT(count_records(&fetch(&f, "orders", 4)->records, &first), 2); /* a batch comes whole */
+    CHECK_INT(first, 3);
+    CHECK_INT(kafka_fixture_metrics(&f).records_in, 5);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(acks_0_has_no_answer_and_a_failure_ends_the_connection)
+{
+    struct kafka_fixture f;
+    struct kafka_metadata_request all = {0};
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    kafka_fixture_send(&f, KAFKA_PRODUCE, 9,
+                       kafka_fixture_produce_request(&f, "orders", kafka_fixture_batch(&f, 3, 1000), 0));
+    kafka_fixture_call(&f, KAFKA_METADATA, 8, &all);
+    CHECK_INT(fetch(&f, "orders", 0)->high_watermark, 3);
+    kafka_fixture_send(&f, KAFKA_PRODUCE, 9,
+                       kafka_fixture_produce_request(&f, "nowhere", kafka_fixture_batch(&f, 3, 1000), 0));
+    kafka_fixture_expect_end(&f);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(bad_batches_are_refused_with_the_code_that_kafka_has_for_them)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    struct bytes batch = arena_copy(&f.arena, kafka_fixture_batch(&f, 3, 1000));
+    uint8_t *bytes = (uint8_t *)(uintptr_t)batch.data;
+    CHECK_INT(kafka_fixture_produce(&f, "nowhere", batch)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_INT(kafka_fixture_produce(&f, "__consumer_offsets", batch)->error_code, KAFKA_TOPIC_AUTHORIZATION_FAILED);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", BYTES_NULL)->error_code, KAFKA_CORRUPT_MESSAGE);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", bytes_slice(batch, 0, batch.size - 1))->error_code,
+              KAFKA_CORRUPT_MESSAGE);
+    bytes[batch.size - 1] ^= 1;
+    struct kafka_produce_response_partition *refused = kafka_fixture_produce(&f, "orders", batch);
+    CHECK_INT(refused->error_code, KAFKA_CORRUPT_MESSAGE);
+    CHECK_INT(refused->base_offset, -1);
+    CHECK(refused->error_message.size > 0);
+    CHECK_INT(kafka_fixture_metrics(&f).batches_corrupt, 3);
+    bytes[batch.size - 1] ^= 1;
+    bytes[16] = 1;
+    CHECK_INT(kafka_fixture_produce(&f, "orders", batch)->error_code, KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT);
+    bytes[16] = 2;
+    AUTO_BUF two;
+    buf_init(&two, 10000);
+    buf_append(&two, batch);
+    buf_append(&two, batch);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", buf_bytes(&two))->error_code, KAFKA_INVALID_RECORD);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 70000, 1000))->error_code,
+              KAFKA_MESSAGE_TOO_LARGE);
+    CHECK(kafka_fixture_metrics(&f).batches_refused >= 3);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", batch)->error_code, 0);
+    CHECK_INT(fetch(&f, "orders", 0)->high_watermark, 3);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(old_produce_versions_and_strange_acks_are_refused)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    struct kafka_produce_request *request =
+        kafka_fixture_produce_request(&f, "orders", kafka_fixture_batch(&f, 3, 1000), 1);
+    for (int16_t version = 0; version <= 11; version++) {
+        struct kafka_produce_response *response = kafka_fixture_call(&f, KAFKA_PRODUCE, version, request);
+        CHECK_INT(response->topics->partitions->error_code, version < 3 ? KAFKA_UNSUPPORTED_VERSION : 0);
+    }
+    request->acks = 2;
+    struct kafka_produce_response *response = kafka_fixture_call(&f, KAFKA_PRODUCE, 9, request);
+    CHECK_INT(response->topics->partitions->error_code, KAFKA_INVALID_REQUIRED_ACKS);
+    kafka_fixture_deinit(&f);
+}
+
+static struct bytes idempotent_batch(struct kafka_fixture *f, int64_t producer_id, int16_t epoch, int32_t sequence)
+{
+    struct kafka_batch_builder builder;
+    struct bytes batch;
+    struct error err;
+    buf_reset(&f->scratch);
+    kafka_batch_begin(&builder, &f->scratch, 0);
+    builder.producer_id = producer_id;
+    builder.producer_epoch = epoch;
+    builder.base_sequence = sequence;
+    kafka_batch_add(&builder, 1000, BYTES_NULL, BYTES_LITERAL("once"), NULL, 0);
+    CHECK_OK(kafka_batch_end(&builder, &batch, &err), &err);
+    return batch;
+}
+
+TEST(a_batch_sent_again_is_answered_as_the_first_time_and_written_once)
+{
+    struct kafka_fixture f;
+    struct kafka_init_producer_id_request init = {.producer_id = -1, .producer_epoch = -1};
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    struct kafka_init_producer_id_response *id = kafka_fixture_call(&f, KAFKA_INIT_PRODUCER_ID, 4, &init);
+    CHECK(id->error_code == 0 && id->producer_id >= 0 && id->producer_epoch == 0);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", idempotent_batch(&f, id->producer_id, 1, 0))->base_offset, 0);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", idempotent_batch(&f, id->producer_id, 1, 1))->base_offset, 1);
+    struct kafka_produce_response_partition *again =
+        kafka_fixture_produce(&f, "orders", idempotent_batch(&f, id->producer_id, 1, 0));
+    CHECK(again->error_code == 0 && again->base_offset == 0);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", idempotent_batch(&f, id->producer_id, 1, 5))->error_code,
+              KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", idempotent_batch(&f, id->producer_id, 0, 2))->error_code,
+              KAFKA_INVALID_PRODUCER_EPOCH);
+    CHECK_INT(fetch(&f, "orders", 0)->high_watermark, 2);
+    init.transactional_id = BYTES_LITERAL("t");
+    id = kafka_fixture_call(&f, KAFKA_INIT_PRODUCER_ID, 4, &init);
+    CHECK_INT(id->error_code, KAFKA_UNSUPPORTED_VERSION);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_disk_that_fails_is_an_error_and_no_acknowledgement)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 3, 1000));
+    io_simulated_faults(f.daemon)->sync_error_ppm = 1000000;
+    CHECK_INT(kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 3, 1000))->error_code,
+              KAFKA_KAFKA_STORAGE_ERROR);
+    CHECK_INT(kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 3, 1000))->error_code,
+              KAFKA_KAFKA_STORAGE_ERROR);
+    CHECK_INT(fetch(&f, "orders", 0)->high_watermark, 3);
+    io_simulated_faults(f.daemon)->sync_error_ppm = 0;
+    kafka_fixture_deinit(&f);
+}
+
+/* --- Fetch --- */
+
+TEST(a_fetch_waits_for_an_append_and_no_longer_than_asked)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    int32_t waiting = kafka_fixture_send(&f, KAFKA_FETCH, 11, kafka_fixture_fetch_request(&f, "orders", 0, 3000));
+    CHECK(kafka_fixture_is_silent(&f, 2900));
+    struct kafka_fetch_response *response = kafka_fixture_receive(&f, KAFKA_FETCH, 11, waiting);
+    CHECK_INT(response->topics->partitions->error_code, 0);
+    CHECK_INT(response->topics->partitions->high_watermark, 0);
+    CHECK_INT(response->topics->partitions->records.size, 0);
+    CHECK(response->topics->partitions->records.parts != NULL); /* empty, not null */
+    waiting = kafka_fixture_send(&f, KAFKA_FETCH, 11, kafka_fixture_fetch_request(&f, "orders", 0, 60000));
+    uint64_t start_ms = io_now_ms(f.machine);
+    int32_t produce = kafka_fixture_send(
+        &f, KAFKA_PRODUCE, 9, kafka_fixture_produce_request(&f, "orders", kafka_fixture_batch(&f, 1, 1000), -1));
+    response = kafka_fixture_receive(&f, KAFKA_FETCH, 11, waiting);
+    CHECK(response->topics->partitions->records.size > 0);
+    CHECK(io_now_ms(f.machine) - start_ms < 100);
+    kafka_fixture_receive(&f, KAFKA_PRODUCE, 9, produce);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_fetch_waits_for_min_bytes_but_not_past_what_a_partition_may_give)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    size_t size = kafka_fixture_batch(&f, 1, 1000).size;
+    struct kafka_fetch_request *request = kafka_fixture_fetch_request(&f, "orders", 0, 60000);
+    request->min_bytes = (int32_t)(2 * size);
+    kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 1, 1000));
+    int32_t waiting = kafka_fixture_send(&f, KAFKA_FETCH, 11, request);
+    CHECK(kafka_fixture_is_silent(&f, 1000));
+    int32_t produce = kafka_fixture_send(
+        &f, KAFKA_PRODUCE, 9, kafka_fixture_produce_request(&f, "orders", kafka_fixture_batch(&f, 1, 1000), -1));
+    struct kafka_fetch_response *response = kafka_fixture_receive(&f, KAFKA_FETCH, 11, waiting);
+    CHECK_INT(response->topics->partitions->records.size, 2 * size);
+    kafka_fixture_receive(&f, KAFKA_PRODUCE, 9, produce);
+    request->min_bytes = 1 << 20;
+    request->topics->partitions->partition_max_bytes = 1;
+    uint64_t start_ms = io_now_ms(f.machine);
+    response = kafka_fixture_call(&f, KAFKA_FETCH, 11, request);
+    CHECK_INT(response->topics->partitions->records.size, size); /* at least one batch */
+    CHECK(io_now_ms(f.machine) - start_ms < 100);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_fetch_that_cannot_be_served_says_why_at_once)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    CHECK_INT(fetch(&f, "nowhere", 0)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_INT(fetch(&f, "orders", 1)->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+    CHECK_INT(fetch(&f, "orders", -1)->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+    struct kafka_fetch_request *request = kafka_fixture_fetch_request(&f, "orders", 0, 60000);
+    request->topics->partitions->current_leader_epoch = 1000;
+    struct kafka_fetch_response *response = kafka_fixture_call(&f, KAFKA_FETCH, 11, request);
+    CHECK_INT(response->topics->partitions->error_code, KAFKA_UNKNOWN_LEADER_EPOCH);
+    CHECK_INT(response->topics->partitions->high_watermark, -1);
+    request->session_id = 5;
+    response = kafka_fixture_call(&f, KAFKA_FETCH, 11, request);
+    CHECK_INT(response->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_fetch_that_waits_on_a_deleted_topic_is_answered)
+{
+    struct kafka_fixture f;
+    struct error err;
+    uint64_t lsn;
+    kafka_fixture_init(&f);
+    struct topic *topic = kafka_fixture_topic(&f, "orders", 1);
+    int32_t waiting = kafka_fixture_send(&f, KAFKA_FETCH, 11, kafka_fixture_fetch_request(&f, "orders", 0, 60000));
+    CHECK(kafka_fixture_is_silent(&f, 1000));
+    CHECK_OK(topic_delete(f.log, topic, &lsn, &err), &err);
+    uint64_t start_ms = io_now_ms(f.machine);
+    struct kafka_fetch_response *response = kafka_fixture_receive(&f, KAFKA_FETCH, 11, waiting);
+    CHECK_INT(response->topics->partitions->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK(io_now_ms(f.machine) - start_ms < 100);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(records_that_are_fetched_survive_the_deletion_of_their_topic)
+{
+    struct kafka_fixture f;
+    struct error err;
+    uint64_t lsn;
+    int64_t first;
+    kafka_fixture_init(&f);
+    struct topic *topic = kafka_fixture_topic(&f, "orders", 1);
+    kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 30000, 1000));
+    io_stream_pause(f.stream);
+    int32_t sent = kafka_fixture_send(&f, KAFKA_FETCH, 11, kafka_fixture_fetch_request(&f, "orders", 0, 0));
+    io_simulated_run_for(f.machine, 1000);
+    CHECK_OK(topic_delete(f.log, topic, &lsn, &err), &err);
+    io_stream_resume(f.stream);
+    struct kafka_fetch_response *response = kafka_fixture_receive(&f, KAFKA_FETCH, 11, sent);
+    CHECK_INT(count_records(&response->topics->partitions->records, &first), 30000);
+    kafka_fixture_deinit(&f);
+}
+
+/* --- ListOffsets, OffsetForLeaderEpoch --- */
+
+static struct kafka_list_offsets_response_partition *list(struct kafka_fixture *f, const char *topic, int64_t time)
+{
+    struct kafka_list_offsets_request_partition partition = {.current_leader_epoch = -1, .timestamp = time};
+    struct kafka_list_offsets_request_topic in = {
+        .name = bytes_of_string(topic), .partitions = &partition, .partitions_count = 1};
+    struct kafka_list_offsets_request request = {.topics = &in, .topics_count = 1};
+    struct kafka_list_offsets_response *response = kafka_fixture_call(f, KAFKA_LIST_OFFSETS, 7, &request);
+    return response->topics->partitions;
+}
+
+TEST(offsets_are_found_by_time_and_by_name)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    CHECK_INT(list(&f, "orders", -1)->offset, 0);
+    CHECK_INT(list(&f, "orders", -3)->offset, -1);
+    CHECK_INT(list(&f, "orders", 0)->offset, -1);
+    kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 3, 1000));
+    kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 3, 2000));
+    CHECK_INT(list(&f, "orders", -1)->offset, 6);
+    CHECK_INT(list(&f, "orders", -2)->offset, 0);
+    CHECK_INT(list(&f, "orders", -3)->offset, 5);
+    CHECK_INT(list(&f, "orders", -3)->timestamp, 2002);
+    CHECK_INT(list(&f, "orders", 1001)->offset, 1);
+    CHECK_INT(list(&f, "orders", 1500)->offset, 3);
+    CHECK_INT(list(&f, "orders", 1500)->timestamp, 2000);
+    struct kafka_list_offsets_response_partition *none = list(&f, "orders", 3000);
+    CHECK(none->error_code == 0 && none->offset == -1 && none->timestamp == -1);
+    CHECK_INT(list(&f, "nowhere", -1)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_INT(list(&f, "orders", -99)->error_code, KAFKA_INVALID_REQUEST);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(the_end_of_a_leader_epoch_is_told)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    struct topic *topic = kafka_fixture_topic(&f, "orders", 1);
+    kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 3, 1000));
+    int32_t epoch = partition_leader_epoch(topic_partition(topic, 0));
+    struct kafka_offset_for_leader_epoch_request_partition partition = {.current_leader_epoch = -1,
+                                                                        .leader_epoch = epoch};
+    struct kafka_offset_for_leader_epoch_request_topic in = {
+        .topic = BYTES_LITERAL("orders"), .partitions = &partition, .partitions_count = 1};
+    struct kafka_offset_for_leader_epoch_request request = {.topics = &in, .topics_count = 1};
+    struct kafka_offset_for_leader_epoch_response *response =
+        kafka_fixture_call(&f, KAFKA_OFFSET_FOR_LEADER_EPOCH, 4, &request);
+    CHECK_INT(response->topics->partitions->leader_epoch, epoch);
+    CHECK_INT(response->topics->partitions->end_offset, 3);
+    partition.leader_epoch = epoch + 1;
+    response = kafka_fixture_call(&f, KAFKA_OFFSET_FOR_LEADER_EPOCH, 4, &request);
+    CHECK_INT(response->topics->partitions->leader_epoch, -1);
+    CHECK_INT(response->topics->partitions->end_offset, -1);
+    kafka_fixture_deinit(&f);
+}

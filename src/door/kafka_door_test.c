@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door as a client sees it: connections, frames, order, limits, and bad input. */
+#include "door/kafka_door.h"
+
+#include "base/diag.h"
+#include "base/limits.h"
+#include "base/memory.h"
+#include "door/kafka_fixture.h"
+
+static void drop_line(void *ctx, enum diag_level level, const char *folder, const char *message)
+{
+    (void)level, (void)folder, (void)message;
+    ++*(int *)ctx;
+}
+
+#define WITH_FIXTURE                                                                                                   \
+    int lines = 0;                                                                                                     \
+    diag_set_sink(drop_line, &lines, DIAG_WARN);                                                                       \
+    struct kafka_fixture f;                                                                                            \
+    kafka_fixture_init(&f)
+
+/* --- Versions --- */
+
+TEST(a_client_is_told_what_is_served)
+{
+    WITH_FIXTURE;
+    struct kafka_api_versions_request request = {.client_software_name = BYTES_LITERAL("test-client"),
+                                                 .client_software_version = BYTES_LITERAL("1.0")};
+    for (int16_t version = 0; version <= 4; version++) {
+        struct kafka_api_versions_response *response = kafka_fixture_call(&f, KAFKA_API_VERSIONS, version, &request);
+        CHECK_INT(response->error_code, 0);
+        CHECK_INT(response->api_keys_count, 25);
+        CHECK_INT(response->api_keys[0].api_key, KAFKA_PRODUCE);
+        CHECK_INT(response->api_keys[0].min_version, 0);
+        CHECK_INT(response->api_keys[0].max_version, 11);
+    }
+    kafka_fixture_deinit(&f);
+}
+
+TEST(an_unserved_version_of_api_versions_is_answered_in_version_0)
+{
+    WITH_FIXTURE;
+    kafka_fixture_send_bytes(&f, BYTES_LITERAL("\0\0\0\x0b\0\x12\0\x63\0\0\0\x05\xff\xff\0"));
+    struct kafka_api_versions_response *response = kafka_fixture_receive(&f, KAFKA_API_VERSIONS, 0, 5);
+    CHECK_INT(response->error_code, KAFKA_UNSUPPORTED_VERSION);
+    CHECK_INT(response->api_keys_count, 1);
+    CHECK_INT(response->api_keys->api_key, KAFKA_API_VERSIONS);
+    CHECK_INT(response->api_keys->max_version, 4);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_client_with_a_strange_name_is_refused)
+{
+    WITH_FIXTURE;
+    static const char *const names[] = {"", "-x", "x.", "a b"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        struct kafka_api_versions_request request = {.client_software_name = bytes_of_string(names[i]),
+                                                     .client_software_version = BYTES_LITERAL("1")};
+        struct kafka_api_versions_response *response = kafka_fixture_call(&f, KAFKA_API_VERSIONS, 3, &request);
+        CHECK_INT(response->error_code, KAFKA_INVALID_REQUEST);
+    }
+    kafka_fixture_deinit(&f);
+}
+
+/* --- Frames that end the connection --- */
+
+TEST(a_frame_that_is_too_large_ends_the_connection)
+{
+    WITH_FIXTURE;
+    kafka_fixture_send_bytes(&f, BYTES_LITERAL("\x06\x40\0\1")); /* 100 MiB and one byte */
+    kafka_fixture_expect_end(&f);
+    CHECK_INT(kafka_fixture_metrics(&f).frames_too_large, 1);
+    CHECK_INT(kafka_fixture_metrics(&f).connections, 0);
+    CHECK_INT(lines, 1);
+    kafka_fixture_connect(&f);
+    kafka_fixture_send_bytes(&f, BYTES_LITERAL("\xff\xff\xff\xff")); /* negative */
+    kafka_fixture_expect_end(&f);
+    CHECK_INT(kafka_fixture_metrics(&f).frames_too_large, 2);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_long_frame_takes_no_memory_before_its_bytes_come)
+{
+    WITH_FIXTURE;
+    kafka_fixture_send_bytes(&f, BYTES_LITERAL("\x06\x40\0\0 and little more")); /* 100 MiB */
+    CHECK(kafka_fixture_is_silent(&f, 1000));
+    io_stream_shutdown(f.stream);
+    kafka_fixture_expect_end(&f);
+    CHECK_INT(kafka_fixture_metrics(&f).frames_malformed, 1);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(unknown_keys_and_versions_end_the_connection)
+{
+    const struct bytes frames[] = {
+        BYTES_LITERAL("\0\0\0\x0a\x7f\xff\0\0\0\0\0\1\xff\xff"), /* key 32767 */
+        BYTES_LITERAL("\0\0\0\x0a\0\4\0\0\0\0\0\1\xff\xff"),     /* LeaderAndIsr */
+        BYTES_LITERAL("\0\0\0\x0a\0\x15\0\0\0\0\0\1\xff\xff"),   /* DeleteRecords: known, not served */
+        BYTES_LITERAL("\0\0\0\x0a\0\1\0\3\0\0\0\1\xff\xff"),     /* Fetch 3 */
+        BYTES_LITERAL("\0\0\0\x0a\0\3\0\x0e\0\0\0\1\xff\xff"),   /* Metadata 14 */
+        BYTES_LITERAL("\0\0\0\x0a\0\3\xff\xff\0\0\0\1\xff\xff"), /* Metadata -1 */
+    };
+    WITH_FIXTURE;
+    for (size_t i = 0; i < ARRAY_SIZE(frames); i++) {
+        kafka_fixture_send_bytes(&f, frames[i]);
+        kafka_fixture_expect_end(&f);
+        CHECK_INT(kafka_fixture_metrics(&f).frames_unknown, i + 1);
+        kafka_fixture_connect(&f);
+    }
+    CHECK_INT(lines, ARRAY_SIZE(frames));
+    kafka_fixture_deinit(&f);
+}
+
+TEST(malformed_frames_end_the_connection)
+{
+    const struct bytes frames[] = {
+        BYTES_LITERAL("\0\0\0\0"),                                           /* nothing */
+        BYTES_LITERAL("\0\0\0\x05\0\3\0\0\0"),                               /* half a header */
+        BYTES_LITERAL("\0\0\0\x0a\0\3\0\1\0\0\0\1\0\x10"),                   /* a client id that is not there */
+        BYTES_LITERAL("\0\0\0\x0e\0\3\0\1\0\0\0\1\xff\xff\x7f\xff\xff\xff"), /* 2147483647 topics */
+        BYTES_LITERAL("\0\0\0\x0e\0\3\0\1\0\0\0\1\xff\xff\xff\xff\xff\xfe"), /* -2 topics */
+        BYTES_LITERAL("\0\0\0\x0b\0\x12\0\3\0\0\0\1\xff\xff\xff"),           /* tags without an end */
+        BYTES_LITERAL("\0\0\0\x10\0\3\0\1\0\0\0\1\xff\xff\0\0\0\1\xff\xff"), /* a null where none may be */
+    };
+    WITH_FIXTURE;
+    for (size_t i = 0; i < ARRAY_SIZE(frames); i++) {
+        kafka_fixture_send_bytes(&f, frames[i]);
+        kafka_fixture_expect_end(&f);
+        CHECK_INT(kafka_fixture_metrics(&f).frames_malformed, i + 1);
+        kafka_fixture_connect(&f);
+    }
+    kafka_fixture_deinit(&f);
+}
+
+/* --- Order and back-pressure --- */
+
+TEST(answers_keep_the_order_of_requests_when_a_fetch_waits)
+{
+    WITH_FIXTURE;
+    kafka_fixture_topic(&f, "orders", 1);
+    struct kafka_metadata_request all = {0};
+    int32_t fetch = kafka_fixture_send(&f, KAFKA_FETCH, 11, kafka_fixture_fetch_request(&f, "orders", 0, 60000));
+    int32_t metadata = kafka_fixture_send(&f, KAFKA_METADATA, 8, &all);
+    CHECK(kafka_fixture_is_silent(&f, 5000));
+    CHECK_INT(kafka_fixture_metrics(&f).fetches_waiting, 1);
+    int32_t produce = kafka_fixture_send(
+        &f, KAFKA_PRODUCE, 9, kafka_fixture_produce_request(&f, "orders", kafka_fixture_batch(&f, 3, 1000), -1));
+    struct kafka_fetch_response *fetched = kafka_fixture_receive(&f, KAFKA_FETCH, 11, fetch);
+    CHECK_INT(fetched->topics->partitions->high_watermark, 3);
+    CHECK(fetched->topics->partitions->records.size > 0);
+    struct kafka_metadata_response *described = kafka_fixture_receive(&f, KAFKA_METADATA, 8, metadata);
+    CHECK_INT(described->topics_count, 1);
+    kafka_fixture_receive(&f, KAFKA_PRODUCE, 9, produce);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_connection_with_too_many_unanswered_requests_is_not_read)
+{
+    enum { SENT = 3 * KAFKA_DOOR_REQUESTS_MAX };
+    WITH_FIXTURE;
+    kafka_fixture_topic(&f, "orders", 1);
+    const struct kafka_fetch_request *request = kafka_fixture_fetch_request(&f, "orders", 0, 100000);
+    for (int i = 0; i < KAFKA_DOOR_REQUESTS_MAX; i++)
+        kafka_fixture_send(&f, KAFKA_FETCH, 11, request);
+    CHECK(kafka_fixture_is_silent(&f, 1000));
+    for (int i = KAFKA_DOOR_REQUESTS_MAX; i < SENT; i++)
+        kafka_fixture_send(&f, KAFKA_FETCH, 11, request);
+    CHECK(kafka_fixture_is_silent(&f, 1000));
+    CHECK_INT(kafka_fixture_metrics(&f).fetches_waiting, KAFKA_DOOR_REQUESTS_MAX);
+    CHECK_INT(kafka_fixture_metrics(&f).throttled, 1);
+    for (int32_t i = 1; i <= SENT; i++)
+        kafka_fixture_receive(&f, KAFKA_FETCH, 11, i);
+    CHECK_INT(kafka_fixture_metrics(&f).fetches_waiting, 0);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_peer_that_does_not_read_holds_little)
+{
+    WITH_FIXTURE;
+    kafka_fixture_topic(&f, "orders", 1);
+    for (int i = 0; i < 20; i++)
+        kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 40000, 1000));
+    struct kafka_fetch_request *request = kafka_fixture_fetch_request(&f, "orders", 0, 0);
+    request->topics->partitions->partition_max_bytes = 100 << 20;
+    io_stream_pause(f.stream);
+    for (int i = 0; i < 90; i++)
+        kafka_fixture_send(&f, KAFKA_FETCH, 11, request);
+    io_simulated_run_for(f.machine, 10000);
+    CHECK(!f.ended);
+    CHECK(kafka_fixture_metrics(&f).throttled > 0);
+    CHECK(kafka_fixture_metrics(&f).bytes_out < 3 * LIMIT_STREAM_QUEUE_SIZE);
+    io_stream_resume(f.stream);
+    int32_t first = f.correlation_id - 89;
+    for (int32_t i = first; i < first + 90; i++) {
+        struct kafka_fetch_response *response = kafka_fixture_receive(&f, KAFKA_FETCH, 11, i);
+        CHECK(response->topics->partitions->records.size > 10 << 20);
+        arena_reset(&f.arena);
+    }
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_connection_that_says_nothing_is_ended_after_ten_minutes)
+{
+    WITH_FIXTURE;
+    io_simulated_run_for(f.machine, 595000);
+    struct kafka_metadata_request all = {0};
+    kafka_fixture_call(&f, KAFKA_METADATA, 8, &all);
+    io_simulated_run_for(f.machine, 595000);
+    CHECK(!f.ended);
+    kafka_fixture_expect_end(&f);
+    CHECK_INT(kafka_fixture_metrics(&f).connections_idle, 1);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_connection_that_ends_takes_its_waiting_requests_along)
+{
+    WITH_FIXTURE;
+    kafka_fixture_topic(&f, "orders", 1);
+    kafka_fixture_send(&f, KAFKA_FETCH, 11, kafka_fixture_fetch_request(&f, "orders", 0, 100000));
+    kafka_fixture_send(&f, KAFKA_FETCH, 11, kafka_fixture_fetch_request(&f, "orders", 0, 100000));
+    CHECK(kafka_fixture_is_silent(&f, 1000));
+    CHECK_INT(kafka_fixture_metrics(&f).fetches_waiting, 2);
+    kafka_fixture_connect(&f);
+    kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 1, 1000));
+    CHECK_INT(kafka_fixture_metrics(&f).fetches_waiting, 0);
+    CHECK_INT(kafka_fixture_metrics(&f).connections, 1);
+    CHECK_INT(lines, 0);
+    kafka_fixture_deinit(&f);
+}
+
+/* --- Finding one's way --- */
+
+static struct kafka_metadata_response_topic *metadata_of(struct kafka_fixture *f, const char *name, bool create)
+{
+    struct kafka_metadata_request_topic topic = {.name = bytes_of_string(name)};
+    struct kafka_metadata_request request = {.topics = &topic, .topics_count = 1, .allow_auto_topic_creation = create};
+    struct kafka_metadata_response *response = kafka_fixture_call(f, KAFKA_METADATA, 12, &request);
+    CHECK_INT(response->topics_count, 1);
+    CHECK_INT(response->brokers_count, 1);
+    CHECK_BYTES(response->brokers->host, BYTES_LITERAL("127.0.0.1"));
+    CHECK_INT(response->brokers->port, 9092);
+    CHECK_INT(response->cluster_id.size, 22);
+    return response->topics;
+}
+
+TEST(metadata_makes_topics_where_that_is_wanted)
+{
+    WITH_FIXTURE;
+    CHECK_INT(metadata_of(&f, "orders", false)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    struct kafka_metadata_response_topic *made = metadata_of(&f, "orders", true);
+    CHECK_INT(made->error_code, 0);
+    CHECK_INT(made->partitions_count, 2);
+    CHECK_INT(made->partitions[1].leader_id, 0);
+    CHECK(log_synced_lsn(f.log) == log_lsn(f.log));
+    CHECK_INT(metadata_of(&f, "orders", false)->error_code, 0);
+    CHECK_INT(metadata_of(&f, "a bad name", true)->error_code, KAFKA_INVALID_TOPIC_EXCEPTION);
+    CHECK_INT(metadata_of(&f, "", true)->error_code, KAFKA_INVALID_TOPIC_EXCEPTION);
+    struct kafka_metadata_response_topic *offsets = metadata_of(&f, "__consumer_offsets", false);
+    CHECK(offsets->error_code == 0 && offsets->is_internal);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(the_coordinator_of_groups_is_here_and_there_is_none_of_transactions)
+{
+    WITH_FIXTURE;
+    struct bytes keys[] = {BYTES_LITERAL("a"), BYTES_LITERAL("b")};
+    struct kafka_find_coordinator_request request = {
+        .key = keys[0], .coordinator_keys = keys, .coordinator_keys_count = 2};
+    struct kafka_find_coordinator_response *old = kafka_fixture_call(&f, KAFKA_FIND_COORDINATOR, 0, &request);
+    CHECK(old->error_code == 0 && old->port == 9092);
+    struct kafka_find_coordinator_response *response = kafka_fixture_call(&f, KAFKA_FIND_COORDINATOR, 4, &request);
+    CHECK_INT(response->coordinators_count, 2);
+    CHECK_BYTES(response->coordinators[1].key, keys[1]);
+    request.key_type = 1;
+    response = kafka_fixture_call(&f, KAFKA_FIND_COORDINATOR, 4, &request);
+    CHECK_INT(response->coordinators[1].error_code, KAFKA_UNSUPPORTED_VERSION);
+    kafka_fixture_deinit(&f);
+}
