@@ -8,7 +8,7 @@ case $1 in
 build) wanted=$build ;;
 run) wanted="$build python3" ;;
 lint) wanted="$build clang clang-format clang-tidy libclang-rt-14-dev" ;;
-test) wanted="$build python3 python3-venv python3-kafka runc busybox-static kcat librdkafka-dev openssl curl unzip" ;;
+test) wanted="$build python3 python3-venv python3-kafka python3-lz4 python3-snappy python3-zstandard runc busybox-static kcat librdkafka-dev openssl curl unzip" ;;
 *) echo "usage: $0 build|run|test|lint" >&2; exit 2 ;;
 esac
 if [ "$1" = test ]; then # runtimes that may have come from elsewhere
