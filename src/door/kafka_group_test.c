@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The group APIs as bytes: that what the coordinator says reaches the client in every version's shape. What it says is
+ * tested beside it. */
+#include "base/memory.h"
+#include "door/kafka_fixture.h"
+
+static struct kafka_join_group_response *join(struct kafka_fixture *f, int16_t version, struct bytes member_id)
+{
+    static struct kafka_join_group_request_protocol protocol;
+    protocol =
+        (struct kafka_join_group_request_protocol){.name = BYTES_LITERAL("range"), .metadata = BYTES_LITERAL("meta")};
+    struct kafka_join_group_request request = {.group_id = BYTES_LITERAL("g"),
+                                               .member_id = member_id,
+                                               .session_timeout_ms = 10000,
+                                               .rebalance_timeout_ms = 10000,
+                                               .protocol_type = BYTES_LITERAL("consumer"),
+                                               .protocols = &protocol,
+                                               .protocols_count = 1};
+    return kafka_fixture_call(f, KAFKA_JOIN_GROUP, version, &request);
+}
+
+static struct kafka_sync_group_response *sync_group(struct kafka_fixture *f, int16_t version, struct bytes member_id,
+                                                    int32_t generation)
+{
+    struct kafka_sync_group_request_assignment assignment = {.member_id = member_id,
+                                                             .assignment = BYTES_LITERAL("yours")};
+    struct kafka_sync_group_request request = {.group_id = BYTES_LITERAL("g"),
+                                               .generation_id = generation,
+                                               .member_id = member_id,
+                                               .assignments = &assignment,
+                                               .assignments_count = 1};
+    return kafka_fixture_call(f, KAFKA_SYNC_GROUP, version, &request);
+}
+
+TEST(a_member_joins_syncs_beats_and_leaves_in_every_version)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    for (int16_t version = 0; version <= 9; version++) {
+        struct kafka_join_group_response *joined = join(&f, version, BYTES_LITERAL(""));
+        if (version >= 4) {
+            CHECK_INT(joined->error_code, KAFKA_MEMBER_ID_REQUIRED);
+            joined = join(&f, version, joined->member_id);
+        }
+        CHECK_INT(joined->error_code, 0);
+        CHECK_BYTES(joined->leader, joined->member_id);
+        CHECK_BYTES(joined->protocol_name, BYTES_LITERAL("range"));
+        CHECK_INT(joined->members_count, 1);
+        CHECK_BYTES(joined->members->metadata, BYTES_LITERAL("meta"));
+        struct kafka_sync_group_response *synced =
+            sync_group(&f, version < 5 ? version : 5, joined->member_id, joined->generation_id);
+        CHECK_INT(synced->error_code, 0);
+        CHECK_BYTES(synced->assignment, BYTES_LITERAL("yours"));
+        struct kafka_heartbeat_request heartbeat = {
+            .group_id = BYTES_LITERAL("g"), .generation_id = joined->generation_id, .member_id = joined->member_id};
+        struct kafka_heartbeat_response *beat =
+            kafka_fixture_call(&f, KAFKA_HEARTBEAT, version < 4 ? version : 4, &heartbeat);
+        CHECK_INT(beat->error_code, 0);
+        struct kafka_leave_group_request_member member = {.member_id = joined->member_id};
+        struct kafka_leave_group_request leave = {
+            .group_id = BYTES_LITERAL("g"), .member_id = joined->member_id, .members = &member, .members_count = 1};
+        struct kafka_leave_group_response *left =
+            kafka_fixture_call(&f, KAFKA_LEAVE_GROUP, version < 5 ? version : 5, &leave);
+        CHECK_INT(left->error_code, 0);
+        CHECK_INT(left->members_count, version >= 3);
+        CHECK(version < 3 || left->members->error_code == 0);
+        beat = kafka_fixture_call(&f, KAFKA_HEARTBEAT, 0, &heartbeat);
+        CHECK_INT(beat->error_code, KAFKA_UNKNOWN_MEMBER_ID);
+    }
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_join_that_waits_ends_with_its_connection)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    struct kafka_join_group_response *first = join(&f, 3, BYTES_LITERAL(""));
+    sync_group(&f, 3, first->member_id, first->generation_id);
+    /* A second member: its join waits for the first one to come back. */
+    struct kafka_join_group_request_protocol protocol = {.name = BYTES_LITERAL("range")};
+    struct kafka_join_group_request request = {.group_id = BYTES_LITERAL("g"),
+                                               .session_timeout_ms = 10000,
+                                               .rebalance_timeout_ms = 60000,
+                                               .protocol_type = BYTES_LITERAL("consumer"),
+                                               .protocols = &protocol,
+                                               .protocols_count = 1};
+    kafka_fixture_send(&f, KAFKA_JOIN_GROUP, 3, &request);
+    CHECK(kafka_fixture_is_silent(&f, 500));
+    kafka_fixture_connect(&f);
+    struct kafka_heartbeat_request heartbeat = {
+        .group_id = BYTES_LITERAL("g"), .generation_id = first->generation_id, .member_id = first->member_id};
+    struct kafka_heartbeat_response *beat = kafka_fixture_call(&f, KAFKA_HEARTBEAT, 4, &heartbeat);
+    CHECK_INT(beat->error_code, KAFKA_REBALANCE_IN_PROGRESS);
+    io_simulated_run_for(f.machine, 120000);
+    kafka_fixture_deinit(&f);
+}
+
+/* --- Offsets --- */
+
+static int16_t commit(struct kafka_fixture *f, int16_t version, const char *topic, int64_t offset)
+{
+    struct kafka_offset_commit_request_partition partition = {
+        .partition_index = 1, .committed_offset = offset, .committed_metadata = BYTES_LITERAL("note")};
+    struct kafka_offset_commit_request_topic in = {
+        .name = bytes_of_string(topic), .partitions = &partition, .partitions_count = 1};
+    struct kafka_offset_commit_request request = {
+        .group_id = BYTES_LITERAL("g"), .generation_id = -1, .topics = &in, .topics_count = 1};
+    struct kafka_offset_commit_response *response = kafka_fixture_call(f, KAFKA_OFFSET_COMMIT, version, &request);
+    CHECK_INT(response->topics->partitions->partition_index, 1);
+    return response->topics->partitions->error_code;
+}
+
+TEST(offsets_are_committed_and_fetched_in_every_version)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 2);
+    for (int16_t version = 2; version <= 9; version++)
+        CHECK_INT(commit(&f, version, "orders", version), 0);
+    CHECK_INT(log_synced_lsn(f.log), log_lsn(f.log));
+    CHECK_INT(commit(&f, 8, "nowhere", 1), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    int32_t indexes[] = {0, 1};
+    for (int16_t version = 1; version <= 7; version++) {
+        struct kafka_offset_fetch_request_topic topic = {
+            .name = BYTES_LITERAL("orders"), .partition_indexes = indexes, .partition_indexes_count = 2};
+        struct kafka_offset_fetch_request request = {
+            .group_id = BYTES_LITERAL("g"), .topics = &topic, .topics_count = 1};
+        struct kafka_offset_fetch_response *response = kafka_fixture_call(&f, KAFKA_OFFSET_FETCH, version, &request);
+        CHECK_INT(response->topics->partitions[0].committed_offset, -1);
+        CHECK_INT(response->topics->partitions[1].committed_offset, 9);
+        CHECK_BYTES(response->topics->partitions[1].metadata, BYTES_LITERAL("note"));
+        request.topics = NULL;
+        request.topics_count = 0;
+        if (version < 2)
+            continue;
+        response = kafka_fixture_call(&f, KAFKA_OFFSET_FETCH, version, &request); /* all */
+        CHECK(response->topics_count == 1 && response->topics->partitions_count == 1);
+        CHECK_INT(response->topics->partitions->committed_offset, 9);
+    }
+    struct kafka_offset_fetch_request_group groups[] = {{.group_id = BYTES_LITERAL("g")},
+                                                        {.group_id = BYTES_LITERAL("other")}};
+    struct kafka_offset_fetch_request request = {.groups = groups, .groups_count = 2};
+    struct kafka_offset_fetch_response *response = kafka_fixture_call(&f, KAFKA_OFFSET_FETCH, 9, &request);
+    CHECK_INT(response->groups[0].topics->partitions->committed_offset, 9);
+    CHECK_INT(response->groups[1].topics_count, 0);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(groups_are_described_listed_and_deleted)
+{
+    struct kafka_fixture f;
+    struct bytes ids[] = {BYTES_LITERAL("g"), BYTES_LITERAL("nobody")};
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 2);
+    CHECK_INT(commit(&f, 8, "orders", 5), 0);
+    struct kafka_list_groups_request list = {0};
+    struct kafka_list_groups_response *listed = kafka_fixture_call(&f, KAFKA_LIST_GROUPS, 5, &list);
+    CHECK_INT(listed->groups_count, 1);
+    CHECK_BYTES(listed->groups->group_state, BYTES_LITERAL("Empty"));
+    CHECK_BYTES(listed->groups->group_type, BYTES_LITERAL("classic"));
+    struct bytes stable = BYTES_LITERAL("Stable");
+    list = (struct kafka_list_groups_request){.states_filter = &stable, .states_filter_count = 1};
+    listed = kafka_fixture_call(&f, KAFKA_LIST_GROUPS, 5, &list);
+    CHECK_INT(listed->groups_count, 0);
+    struct kafka_describe_groups_request describe = {.groups = ids, .groups_count = 2};
+    struct kafka_describe_groups_response *described = kafka_fixture_call(&f, KAFKA_DESCRIBE_GROUPS, 5, &describe);
+    CHECK_BYTES(described->groups[0].group_state, BYTES_LITERAL("Empty"));
+    CHECK_BYTES(described->groups[1].group_state, BYTES_LITERAL("Dead"));
+    CHECK_INT(described->groups[1].error_code, 0);
+    described = kafka_fixture_call(&f, KAFKA_DESCRIBE_GROUPS, 6, &describe);
+    CHECK_INT(described->groups[1].error_code, KAFKA_GROUP_ID_NOT_FOUND);
+    struct kafka_delete_groups_request delete = {.group_ids = ids, .group_ids_count = 2};
+    struct kafka_delete_groups_response *deleted = kafka_fixture_call(&f, KAFKA_DELETE_GROUPS, 2, &delete);
+    CHECK_INT(deleted->results[0].error_code, 0);
+    CHECK_INT(deleted->results[1].error_code, KAFKA_GROUP_ID_NOT_FOUND);
+    kafka_fixture_deinit(&f);
+}
