@@ -16,9 +16,9 @@
 enum {
     ERROR_DATA_SIZE_MAX = 1024, /* of an answer's body, in a dead letter */
     DEAD_LETTER_PAUSE_MAX_MS = 60000,
-    STATUS_NO_ANSWER = 502, /* for knativeerrorcode, when there was no answer at all ... */
-    STATUS_NO_TIME = 504,   /* ... or not in time */
-    STATUS_NONSENSE = 502,  /* a 2xx whose content is not a CloudEvent */
+    CODE_NO_ANSWER = 502, /* for knativeerrorcode, when there was no answer at all ... */
+    CODE_NO_TIME = 504,   /* ... or not in time */
+    CODE_NONSENSE = 502,  /* a 2xx whose content is not a CloudEvent */
 };
 
 const double dispatch_latency_bounds_s[DISPATCH_LATENCY_BUCKETS] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
@@ -53,6 +53,35 @@ void event_copy(struct cloudevent *to, const struct cloudevent *from, struct are
     to->data = arena_copy(arena, from->data);
 }
 
+/* --- Observers --- */
+
+/* `status` and `error` are of the attempt at the subscriber that the step is about. */
+static void observe(const struct delivery *delivery, enum dispatch_step_type type, struct bytes reply_type,
+                    int64_t pause_ms)
+{
+    struct trigger *trigger = delivery->feed->trigger;
+    const struct dispatch *dispatch = trigger->dispatch;
+    if (!dispatch->observe)
+        return;
+    int64_t age_us = io_wall_ns(dispatch->context.io) / 1000 - delivery->timestamp_ms * 1000;
+    const struct mesh_lease *lease = delivery->sending.lease;
+    struct dispatch_step step = {
+        .type = type,
+        .namespace = trigger->object->namespace,
+        .trigger = trigger->object->name,
+        .event_id = cloudevent_get(&delivery->event, "id"),
+        .event_type = cloudevent_get(&delivery->event, "type"),
+        .reply_type = reply_type,
+        .pod = lease && delivery->stage == TO_SUBSCRIBER ? lease->pod : "",
+        .attempt = (int)delivery->subscriber_attempts,
+        .status = delivery->last_status,
+        .error = delivery->last_error ? delivery->last_error : "",
+        .delay_ms = (uint64_t)pause_ms,
+        .latency_us = age_us > 0 ? (uint64_t)age_us : 0,
+    };
+    dispatch->observe(dispatch->observe_ctx, &step);
+}
+
 /* --- How it ends --- */
 
 static void set_attribute(struct delivery *delivery, struct cloudevent *event, const char *name, const char *value)
@@ -79,7 +108,7 @@ static void end_with_append(struct delivery *delivery, const struct cloudevent *
     if (ttl < 1) {
         metrics_of(delivery)->dropped++;
         trigger_event(trigger_of(delivery), "Warning", "LoopDetected",
-                      "An event was given up: it has gone through %d Triggers already", TTL_DEFAULT);
+                      "A reply was given up: %d others came before it in its chain", TTL_DEFAULT - 1);
         feed_delivery_done(delivery);
         return;
     }
@@ -134,51 +163,87 @@ static void set_error_data(struct delivery *delivery, struct bytes data)
     set_attribute(delivery, &delivery->event, "knativeerrordata", buf_string(&text));
 }
 
-static void to_dead_letter(struct delivery *delivery, int status, struct bytes data)
+/* Why an attempt failed. */
+struct failure {
+    bool retries;
+    int code;          /* for knativeerrorcode */
+    int status;        /* of the response; 0: there was none, or it was nonsense: then `data` says so */
+    struct bytes data; /* for knativeerrordata */
+    const struct http_response *response; /* may be NULL */
+};
+
+static void warn(struct delivery *delivery, const char *reason, const char *what, const struct failure *failure)
+{
+    struct bytes data = bytes_slice(failure->data, 0, 200);
+    trigger_event(trigger_of(delivery), "Warning", reason, "An event %s: %s: %d " BYTES_FORMAT, what,
+                  destination_of(delivery)->url, failure->code, BYTES_ARGS(data));
+}
+
+static void to_dead_letter(struct delivery *delivery, const struct failure *failure)
 {
     char code[16];
-    snprintf(code, sizeof code, "%d", status);
+    snprintf(code, sizeof code, "%d", failure->code);
     set_attribute(delivery, &delivery->event, "knativeerrordest", destination_of(delivery)->url);
     set_attribute(delivery, &delivery->event, "knativeerrorcode", code);
-    set_error_data(delivery, data);
+    set_error_data(delivery, failure->data);
     metrics_of(delivery)->dead_letters++;
-    trigger_event(trigger_of(delivery), "Warning", "DeadLettered", "An event went to the dead letter sink: %s: %d %.*s",
-                  destination_of(delivery)->url, status, data.size > 200 ? 200 : (int)data.size,
-                  data.data ? (const char *)data.data : "");
+    warn(delivery, "DeadLettered", "goes to the dead letter sink", failure);
     delivery->stage = TO_DEAD_LETTER;
     delivery->attempts = 0;
     attempt(delivery);
 }
 
-static void give_up(struct delivery *delivery, int status, struct bytes data)
+static void give_up(struct delivery *delivery, const struct failure *failure)
 {
     metrics_of(delivery)->dropped++;
-    trigger_event(trigger_of(delivery), "Warning", "EventDropped", "An event was given up: %s: %d %.*s",
-                  destination_of(delivery)->url, status, data.size > 200 ? 200 : (int)data.size,
-                  data.data ? (const char *)data.data : "");
+    warn(delivery, "EventDropped", "was given up", failure);
+    observe(delivery, DISPATCH_DROPPED, BYTES_NULL, 0);
     feed_delivery_done(delivery);
 }
 
-static void failed(struct delivery *delivery, bool retries, int status, struct bytes data,
-                   const struct http_response *response)
+static void remember(struct delivery *delivery, const struct failure *failure)
 {
-    bool more = delivery->stage == TO_DEAD_LETTER || delivery->attempts <= trigger_of(delivery)->options.retry;
-    sending_release(&delivery->sending);
-    if (retries && more) {
+    if (delivery->stage != TO_SUBSCRIBER)
+        return;
+    delivery->last_status = failure->status;
+    delivery->last_error =
+        failure->status ? NULL : arena_string(&delivery->arena, bytes_slice(failure->data, 0, ERROR_DATA_SIZE_MAX));
+}
+
+static void failed(struct delivery *delivery, const struct failure *failure)
+{
+    bool to_sink = delivery->stage == TO_DEAD_LETTER;
+    bool more = to_sink || delivery->attempts <= trigger_of(delivery)->options.retry;
+    remember(delivery, failure);
+    if (failure->retries && more) {
+        int64_t pause = pause_ms(delivery, failure->response);
         metrics_of(delivery)->waiting_retry++;
-        io_timer_start(&delivery->backoff, (uint64_t)pause_ms(delivery, response));
-    } else if (delivery->stage == TO_SUBSCRIBER && trigger_of(delivery)->dead_letter_at.kind != DESTINATION_NONE) {
-        to_dead_letter(delivery, status, data);
-    } else {
-        give_up(delivery, status, data);
+        io_timer_start(&delivery->backoff, (uint64_t)pause);
+        if (!to_sink)
+            observe(delivery, DISPATCH_RETRY, BYTES_NULL, pause);
+        sending_release(&delivery->sending);
+        return;
     }
+    sending_release(&delivery->sending);
+    if (!to_sink && trigger_of(delivery)->dead_letter_at.kind != DESTINATION_NONE)
+        to_dead_letter(delivery, failure);
+    else
+        give_up(delivery, failure);
+}
+
+static void answered_nonsense(struct delivery *delivery, bool retries, const char *why,
+                              const struct http_response *response)
+{
+    struct failure failure = {
+        .retries = retries, .code = CODE_NONSENSE, .data = bytes_of_string(why), .response = response};
+    metrics_of(delivery)->refused++;
+    failed(delivery, &failure);
 }
 
 void delivery_outcome_refused(struct delivery *delivery, const char *why)
 {
     delivery->outcome = NULL;
-    metrics_of(delivery)->refused++;
-    failed(delivery, false, STATUS_NONSENSE, bytes_of_string(why), NULL);
+    answered_nonsense(delivery, false, why, NULL);
 }
 
 /* --- Answers --- */
@@ -203,35 +268,46 @@ static void accepted(struct delivery *delivery, const struct http_response *resp
     struct cloudevent reply;
     struct error err;
     bool empty = response->body.size == 0 && cloudevent_http_mode(response->head) == CLOUDEVENT_NONE;
-    if (delivery->stage == TO_DEAD_LETTER || empty) {
-        metrics_of(delivery)->succeeded++;
-        feed_delivery_done(delivery);
-    } else if (cloudevent_from_http(response->head, response->body, &delivery->arena, &reply, &err)) {
-        metrics_of(delivery)->succeeded++;
-        metrics_of(delivery)->replies++;
-        end_with_append(delivery, &reply, json_text_at(trigger->object->json, "metadata.namespace", ""),
-                        json_text_at(trigger->spec, "broker", "default"));
-    } else {
-        metrics_of(delivery)->refused++;
-        failed(delivery, true, STATUS_NONSENSE, bytes_of_string(err.message), response);
+    bool to_sink = delivery->stage == TO_DEAD_LETTER;
+    if (!to_sink && !empty && !cloudevent_from_http(response->head, response->body, &delivery->arena, &reply, &err)) {
+        answered_nonsense(delivery, true, err.message, response);
+        return;
     }
+    metrics_of(delivery)->succeeded++;
+    if (!to_sink) {
+        delivery->last_status = response->head->status;
+        delivery->last_error = NULL;
+    }
+    observe(delivery, to_sink ? DISPATCH_DEAD_LETTERED : DISPATCH_DELIVERED,
+            to_sink || empty ? BYTES_NULL : cloudevent_get(&reply, "type"), 0);
+    if (to_sink || empty) {
+        feed_delivery_done(delivery);
+        return;
+    }
+    metrics_of(delivery)->replies++;
+    end_with_append(delivery, &reply, json_text_at(trigger->object->json, "metadata.namespace", ""),
+                    json_text_at(trigger->spec, "broker", "default"));
 }
 
 static void on_answer(void *ctx, const struct http_response *response, const struct error *err)
 {
     struct delivery *delivery = ctx;
+    struct failure failure = {.retries = true, .response = response};
     count_attempt(delivery);
     if (!response) {
-        int status = err->kind == ERROR_TIMEOUT ? STATUS_NO_TIME : STATUS_NO_ANSWER;
+        failure.code = err->kind == ERROR_TIMEOUT ? CODE_NO_TIME : CODE_NO_ANSWER;
+        failure.data = bytes_of_string(err->message);
         metrics_of(delivery)->failed++;
-        failed(delivery, true, status, bytes_of_string(err->message), NULL);
     } else if (response->head->status >= 200 && response->head->status <= 299) {
         accepted(delivery, response);
+        return;
     } else {
-        int status = response->head->status;
+        failure.code = failure.status = response->head->status;
+        failure.retries = delivery_status_retries(failure.status);
+        failure.data = response->body;
         metrics_of(delivery)->refused++;
-        failed(delivery, delivery_status_retries(status), status, response->body, response);
     }
+    failed(delivery, &failure);
 }
 
 /* --- Attempts --- */
@@ -256,25 +332,39 @@ static void send(struct delivery *delivery, struct outlet *outlet)
     outlet_send(outlet, &delivery->sending);
 }
 
+/* Without HTTP: the event is appended there with the commit. */
+static void to_broker(struct delivery *delivery, const struct destination *broker)
+{
+    struct failure failure = {
+        .retries = true, .code = CODE_NO_ANSWER, .data = BYTES_LITERAL("the broker has no topic")};
+    if (!event_topic(trigger_of(delivery)->dispatch->log, bytes_of_string(broker->namespace),
+                     bytes_of_string(broker->name))) {
+        failed(delivery, &failure);
+        return;
+    }
+    observe(delivery, delivery->stage == TO_SUBSCRIBER ? DISPATCH_DELIVERED : DISPATCH_DEAD_LETTERED, BYTES_NULL, 0);
+    end_with_append(delivery, &delivery->event, broker->namespace, broker->name);
+}
+
 static void attempt(struct delivery *delivery)
 {
     struct trigger *trigger = trigger_of(delivery);
     const struct destination *destination = destination_of(delivery);
     delivery->attempts++;
-    if (destination->kind == DESTINATION_URI || destination->kind == DESTINATION_SERVICE)
-        send(delivery, delivery->stage == TO_SUBSCRIBER ? trigger->subscriber : trigger->dead_letter);
-    else if (event_topic(trigger->dispatch->log, bytes_of_string(destination->namespace),
-                         bytes_of_string(destination->name)))
-        end_with_append(delivery, &delivery->event, destination->namespace, destination->name);
+    if (delivery->stage == TO_SUBSCRIBER)
+        delivery->subscriber_attempts++;
+    if (destination->kind == DESTINATION_BROKER)
+        to_broker(delivery, destination);
     else
-        failed(delivery, true, STATUS_NO_ANSWER, BYTES_LITERAL("the broker has no topic"), NULL);
+        send(delivery, delivery->stage == TO_SUBSCRIBER ? trigger->subscriber : trigger->dead_letter);
 }
 
-struct delivery *delivery_start(struct feed *feed, int64_t offset, const struct cloudevent *event)
+struct delivery *delivery_start(struct feed *feed, const struct kafka_record *record, const struct cloudevent *event)
 {
     struct delivery *delivery = NEW(struct delivery);
     delivery->feed = feed;
-    delivery->offset = offset;
+    delivery->offset = record->offset;
+    delivery->timestamp_ms = record->timestamp_ms;
     arena_init(&delivery->arena, 0);
     event_copy(&delivery->event, event, &delivery->arena);
     delivery->size = sizeof *delivery + delivery->arena.used;

@@ -97,6 +97,8 @@ struct dispatch *dispatch_open(const struct dispatch_options *options)
     dispatch->api = api;
     dispatch->log = api_log(api);
     dispatch->events_url = options->events_url ? memory_string(bytes_of_string(options->events_url)) : NULL;
+    dispatch->observe = options->observe;
+    dispatch->observe_ctx = options->observe_ctx;
     dispatch->context.io = api_io(api);
     dispatch->context.mesh = options->mesh;
     dispatch->context.http = http_client_new(api_io(api));

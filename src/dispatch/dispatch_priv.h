@@ -42,6 +42,8 @@ struct dispatch {
     struct api_listener on_broker, on_trigger, on_service;
     struct topic_listener on_topic;
     struct dispatch_metrics metrics;
+    void (*observe)(void *ctx, const struct dispatch_step *step); /* may be NULL */
+    void *observe_ctx;
 };
 
 /* --- broker.c --- */
@@ -117,11 +119,15 @@ struct delivery {
     struct list link; /* feed->open or feed->done */
     struct feed *feed;
     int64_t offset;
-    size_t size; /* as counted in trigger->open_size */
+    int64_t timestamp_ms; /* the record's */
+    size_t size;          /* as counted in trigger->open_size */
     struct arena arena;
     struct cloudevent event;
     enum delivery_stage stage;
     int64_t attempts; /* in this stage */
+    int64_t subscriber_attempts;
+    int last_status;        /* of the subscriber's answer; 0: none, and last_error says why */
+    const char *last_error; /* may be NULL */
     struct sending sending;
     struct io_timer backoff;
     /* What is to be appended with the commit; NULL: nothing. */
@@ -129,7 +135,7 @@ struct delivery {
     const char *outcome_namespace, *outcome_broker;
 };
 /* The event is copied. */
-struct delivery *delivery_start(struct feed *feed, int64_t offset, const struct cloudevent *event);
+struct delivery *delivery_start(struct feed *feed, const struct kafka_record *record, const struct cloudevent *event);
 void delivery_free(struct delivery *delivery); /* cancels what it is doing */
 /* Its outcome cannot be appended at all: the answer counts as a failure. */
 void delivery_outcome_refused(struct delivery *delivery, const char *why);

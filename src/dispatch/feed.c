@@ -273,7 +273,7 @@ static void take_record(struct feed *feed, const struct kafka_record *record)
         metrics->events_filtered++;
         pass(feed, record->offset);
     } else {
-        delivery_start(feed, record->offset, &event);
+        delivery_start(feed, record, &event);
     }
 }
 
