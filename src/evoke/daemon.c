@@ -210,12 +210,25 @@ static bool open_control(struct daemon *daemon, struct error *err)
     return daemon->parts.control != NULL;
 }
 
+static void open_dispatch(struct daemon *daemon, const struct daemon_options *options)
+{
+    const struct dispatch_options dispatch_options = {
+        .api = daemon->parts.api,
+        .mesh = daemon->parts.mesh,
+        .events_url = daemon->parts.events ? daemon->events_url : NULL,
+        .observe = options->observe,
+        .observe_ctx = options->observe_ctx,
+    };
+    daemon->parts.dispatch = dispatch_open(&dispatch_options);
+}
+
 static bool open_all(struct daemon *daemon, const struct daemon_options *options, struct error *err)
 {
     if (!open_log(daemon, err) || !open_admin(daemon, err) || !open_kafka(daemon, err) || !open_events(daemon, err) ||
         !open_kube(daemon, options, err))
         return false;
     daemon->parts.mesh = mesh_open(daemon->parts.api);
+    open_dispatch(daemon, options);
     if (!open_control(daemon, err) || !open_node(daemon, options, err))
         return false;
     if (daemon->admin)
@@ -232,6 +245,7 @@ static void close_parts(struct daemon *daemon)
     if (daemon->parts.kube)
         kube_door_set_pod_logs(daemon->parts.kube, NULL);
     kube_door_close(daemon->parts.kube);
+    dispatch_close(daemon->parts.dispatch);
     node_close(daemon->parts.node);
     control_close(daemon->parts.control);
     mesh_close(daemon->parts.mesh);

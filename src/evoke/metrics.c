@@ -142,6 +142,34 @@ static void collect_mesh(void *ctx, struct metrics *out)
     counter(out, "evoke_mesh_refused_total", "Connections refused: too many held.", mesh.refused_total);
 }
 
+static void collect_dispatch(void *ctx, struct metrics *out)
+{
+    const struct parts *parts = ctx;
+    if (!parts->dispatch)
+        return;
+    struct dispatch_metrics dispatch;
+    dispatch_metrics(parts->dispatch, &dispatch);
+    gauge(out, "evoke_dispatch_brokers", "Brokers.", dispatch.brokers);
+    gauge(out, "evoke_dispatch_triggers", "Triggers.", dispatch.triggers);
+    gauge(out, "evoke_dispatch_in_flight", "Deliveries under way.", dispatch.in_flight);
+    gauge(out, "evoke_dispatch_waiting_retry", "Events that wait for their next attempt.", dispatch.waiting_retry);
+    counter(out, "evoke_dispatch_events_total", "Events read by Triggers.", dispatch.events_read);
+    counter(out, "evoke_dispatch_filtered_total", "Events that a Trigger's filter left out.", dispatch.events_filtered);
+    metrics_family(out, "evoke_dispatch_deliveries_total", METRICS_COUNTER, "Delivery attempts by result.");
+    metrics_sample(out, (double)dispatch.succeeded, "result", "success", NULL);
+    metrics_sample(out, (double)dispatch.refused, "result", "refused", NULL);
+    metrics_sample(out, (double)dispatch.failed, "result", "failed", NULL);
+    counter(out, "evoke_dispatch_retries_total", "Attempts after the first.", dispatch.retries);
+    counter(out, "evoke_dispatch_replies_total", "Reply events appended.", dispatch.replies);
+    counter(out, "evoke_dispatch_dead_letters_total", "Events sent to a dead letter sink.", dispatch.dead_letters);
+    counter(out, "evoke_dispatch_dropped_total", "Events given up without a dead letter sink.", dispatch.dropped);
+    metrics_histogram(out, "evoke_dispatch_delivery_seconds", "Duration of delivery attempts.",
+                      &(struct metrics_histogram){.bounds = dispatch_latency_bounds_s,
+                                                  .counts = dispatch.latency,
+                                                  .bound_count = DISPATCH_LATENCY_BUCKETS,
+                                                  .sum = dispatch.latency_sum_s});
+}
+
 static void collect_node(void *ctx, struct metrics *out)
 {
     const struct parts *parts = ctx;
@@ -181,6 +209,7 @@ void metrics_register(struct parts *parts, struct admin_door *door)
     admin_door_add_collector(door, collect_api, parts);
     admin_door_add_collector(door, collect_events, parts);
     admin_door_add_collector(door, collect_mesh, parts);
+    admin_door_add_collector(door, collect_dispatch, parts);
     admin_door_add_collector(door, collect_node, parts);
     admin_door_add_collector(door, collect_control, parts);
 }
