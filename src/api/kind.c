@@ -66,17 +66,3 @@ const struct field *message_field_by_tag(const struct message *message, uint64_t
     message_each_field(field, message) if (field->tag == tag && tag != 0) return field;
     return NULL;
 }
-
-const struct field *message_field_at(const struct message *message, const char *path)
-{
-    struct bytes rest = bytes_of_string(path), part;
-    const struct field *field = NULL;
-    while (bytes_split(&rest, '.', &part)) {
-        if (field && field->type != TYPE_MESSAGE)
-            return NULL;
-        field = message_field(field ? field_message(field) : message, part);
-        if (!field)
-            return NULL;
-    }
-    return field;
-}

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t count = 0;
     while (kind_at(count))
         count++;
-    if (size < 1)
+    if (size < 1 || count == 0)
         return 0;
     const struct kind *kind = kind_at(data[0] % count);
     struct bytes text = bytes_of(data + 1, size - 1);

@@ -146,7 +146,5 @@ static inline const char *message_name(const struct message *message)
 /* By its JSON name; NULL: none. */
 const struct field *message_field(const struct message *message, struct bytes name);
 const struct field *message_field_by_tag(const struct message *message, uint64_t tag);
-/* A field that stands at a path of a kind: tells whether it is in the table. NULL: no. "spec.template.spec" */
-const struct field *message_field_at(const struct message *message, const char *path);
 
 #endif

@@ -12,6 +12,8 @@
  * clients compute their patches for it: elements with the same merge key (53/TCP and 53/UDP) are one, unless the
  * patch's element also equals one of them in the other keys.
  */
+#include <stdio.h>
+
 #include "api/schema.h"
 #include "api/schema_table.h"
 #include "base/memory.h"
@@ -34,11 +36,9 @@ static bool is_directive(const char *key)
 static const struct json *beside(const struct json *patch, const char *prefix, const char *name)
 {
     char key[300];
-    size_t prefix_size = strlen(prefix), name_size = strlen(name);
-    if (prefix_size + name_size >= sizeof key)
+    int size = snprintf(key, sizeof key, "%s%s", prefix, name);
+    if (size < 0 || (size_t)size >= sizeof key)
         return NULL;
-    memcpy(key, prefix, prefix_size);
-    memcpy(key + prefix_size, name, name_size + 1);
     return json_get(patch, key);
 }
 

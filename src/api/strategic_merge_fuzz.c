@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t count = 0;
     while (kind_at(count))
         count++;
-    if (size < 1)
+    if (size < 1 || count == 0)
         return 0;
     struct bytes rest = bytes_of(data + 1, size - 1), first = {0};
     bytes_split(&rest, 0, &first);

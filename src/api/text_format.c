@@ -94,7 +94,7 @@ static bool is_relative_path(struct bytes text)
 static bool is_header_name(struct bytes text)
 {
     for (size_t i = 0; i < text.size; i++)
-        if (!is_alphanumeric(text.data[i]) && !memchr("!#$%&'*+-.^_`|~", text.data[i], 15))
+        if (!is_alphanumeric(text.data[i]) && (text.data[i] == 0 || !strchr("!#$%&'*+-.^_`|~", text.data[i])))
             return false;
     return text.size > 0;
 }
