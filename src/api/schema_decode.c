@@ -228,10 +228,11 @@ static struct json *decode_map(struct decode *decode, const struct field *field,
 
 /* --- Messages --- */
 
-/* What Kubernetes leaves out when it prints: the zero value of a field that does not tell it from absence. */
-static bool is_omitted(const struct field *field, const struct json *value)
+/* What Kubernetes leaves out when it prints: the zero value of a field that does not tell it from absence. Custom
+ * resources are printed as they came; their own fields are those without a tag. */
+static bool is_omitted(const struct kind *kind, const struct field *field, const struct json *value)
 {
-    if (field->flags & FIELD_ALWAYS)
+    if (field->flags & FIELD_ALWAYS || (kind->custom && field->tag == 0))
         return false;
     switch (json_type(value)) {
     case JSON_NULL:
@@ -301,7 +302,7 @@ static struct json *decode_field(struct decode *decode, const struct field *fiel
     decode->quiet = was_quiet;
     if (!value)
         return NULL; /* the path stays: the error has been made of it */
-    if (is_omitted(field, value)) {
+    if (is_omitted(decode->kind, field, value)) {
         json_unref(value);
         value = NULL;
     } else if (!status) {

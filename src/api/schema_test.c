@@ -150,6 +150,16 @@ TEST(what_says_nothing_is_dropped)
                         "'containers': [{'name': 'a'}], 'volumes': [{'name': 'v', 'emptyDir': {}}]}}");
 }
 
+TEST(custom_resources_stay_as_they_came)
+{
+    static const char text[] = "{'apiVersion': 'keda.sh/v1alpha1', 'kind': 'ScaledObject', 'metadata': {'name': 's'},"
+                               "'spec': {'scaleTargetRef': {'name': ''}, 'minReplicaCount': 0,"
+                               "'triggers': [{'type': 'cron', 'metadata': {}, 'useCachedMetrics': false}]}}";
+    AUTO_JSON *object = decoded("ScaledObject", text);
+    schema_default(kind_by_name("ScaledObject"), object);
+    test_json_same(object, text);
+}
+
 TEST(texts_take_their_canonical_form)
 {
     AUTO_JSON *event = decoded("Event", "{'firstTimestamp': '2026-01-01T01:00:00.5+01:00',"
