@@ -101,13 +101,13 @@ static bool read_frame(struct journal_scan *scan, size_t file, uint64_t at, stru
     return true;
 }
 
-/* The first frame at or behind *at in the file that verifies and has an LSN above `lsn`. */
-static bool find_frame(struct journal_scan *scan, size_t file, uint64_t lsn, uint64_t *at, struct frame *out,
-                       bool *found, struct error *err)
+/* The first frame at or behind *at, before `end`, that verifies and has an LSN above `lsn`. */
+static bool find_frame(struct journal_scan *scan, size_t file, uint64_t lsn, uint64_t *at, uint64_t end,
+                       struct frame *out, bool *found, struct error *err)
 {
     *found = false;
     uint32_t mark = scan->files[file].header.mark;
-    for (;;) {
+    while (*at < end) {
         struct bytes window;
         if (!use_reader(scan, file, err) ||
             !journal_file_reader_at(&scan->reader, *at, JOURNAL_FILE_WINDOW_SIZE, &window, err))
@@ -129,15 +129,13 @@ static bool find_frame(struct journal_scan *scan, size_t file, uint64_t lsn, uin
         }
         *found = false;
     }
+    return true;
 }
 
-static bool has_content(struct journal_scan *scan, size_t file, uint64_t from, uint64_t *size, struct error *err)
+/* Behind the last byte that is not zero. Most of a preallocated file is zeros: searched once, and by nothing else. */
+static bool find_end(struct journal_scan *scan, size_t file, uint64_t from, uint64_t *end, struct error *err)
 {
-    uint64_t end;
-    if (!use_reader(scan, file, err) || !journal_file_reader_find_end(&scan->reader, from, &end, err))
-        return false;
-    *size = end - from;
-    return true;
+    return use_reader(scan, file, err) && journal_file_reader_find_end(&scan->reader, from, end, err);
 }
 
 struct witness {
@@ -152,11 +150,11 @@ struct witness {
 /* A file whose header does not verify: synced before its first frame, so with content in the file it is damage. */
 static bool look_behind_bad_header(struct journal_scan *scan, size_t file, struct witness *witness, struct error *err)
 {
-    uint64_t content;
-    if (!has_content(scan, file, JOURNAL_FILE_HEADER_SIZE, &content, err))
+    uint64_t end;
+    if (!find_end(scan, file, JOURNAL_FILE_HEADER_SIZE, &end, err))
         return false;
-    witness->content += content;
-    if (content == 0)
+    witness->content += end - JOURNAL_FILE_HEADER_SIZE;
+    if (end == JOURNAL_FILE_HEADER_SIZE)
         return true;
     witness->found = true;
     witness->damaged_header_of = scan->files[file].path;
@@ -168,9 +166,12 @@ static bool look_in_file(struct journal_scan *scan, size_t file, uint64_t from, 
 {
     struct frame frame;
     bool found = true;
-    uint64_t at = from, content;
+    uint64_t at = from, end;
+    if (!find_end(scan, file, from, &end, err))
+        return false;
+    witness->content += end - from;
     while (!witness->found || !witness->resumes) {
-        if (!find_frame(scan, file, scan->lsn, &at, &frame, &found, err))
+        if (!find_frame(scan, file, scan->lsn, &at, end, &frame, &found, err))
             return false;
         if (!found)
             break;
@@ -183,9 +184,6 @@ static bool look_in_file(struct journal_scan *scan, size_t file, uint64_t from, 
         witness->found |= frame.group_lsn > scan->lsn;
         at += frame.bytes.size;
     }
-    if (!has_content(scan, file, from, &content, err))
-        return false;
-    witness->content += content;
     return true;
 }
 
