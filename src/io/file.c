@@ -25,6 +25,11 @@ bool io_file_size(struct io_file *file, uint64_t *out, struct error *err)
     return file->io->engine->file->size(file, out, err);
 }
 
+bool io_file_data_end(struct io_file *file, uint64_t *out, struct error *err)
+{
+    return file->io->engine->file->data_end(file, out, err);
+}
+
 bool io_file_allocate(struct io_file *file, uint64_t size, struct error *err)
 {
     return file->io->engine->file->allocate(file, size, err);

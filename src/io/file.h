@@ -23,6 +23,9 @@ MUST_CHECK bool io_file_open(struct io *io, const char *path, int flags, struct 
 /* Waits for writes and syncs in flight (blocks shortly); their `done` still runs, from the loop. NULL is allowed. */
 void io_file_close(struct io_file *file);
 MUST_CHECK bool io_file_size(struct io_file *file, uint64_t *out, struct error *err);
+/* Where what was ever written ends: from here to the file's size there are only zeros. Known without reading where the
+ * file system tells holes and preallocated parts; else, and in doubt, the file's size. */
+MUST_CHECK bool io_file_data_end(struct io_file *file, uint64_t *out, struct error *err);
 /* Preallocates (fallocate) up to `size`, so that a later write changes no metadata; the new part reads as zeros. */
 MUST_CHECK bool io_file_allocate(struct io_file *file, uint64_t size, struct error *err);
 MUST_CHECK bool io_file_truncate(struct io_file *file, uint64_t size, struct error *err);

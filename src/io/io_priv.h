@@ -21,6 +21,7 @@ struct file_engine {
     bool (*open)(struct io *io, const char *path, int flags, int mode, struct io_file **out, struct error *err);
     void (*close)(struct io_file *file);
     bool (*size)(struct io_file *file, uint64_t *out, struct error *err);
+    bool (*data_end)(struct io_file *file, uint64_t *out, struct error *err);
     bool (*allocate)(struct io_file *file, uint64_t size, struct error *err);
     bool (*truncate)(struct io_file *file, uint64_t size, struct error *err);
     bool (*read)(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, struct error *err);

@@ -70,6 +70,18 @@ static bool linux_size(struct io_file *file, uint64_t *out, struct error *err)
     return true;
 }
 
+static bool linux_data_end(struct io_file *file, uint64_t *out, struct error *err)
+{
+    uint64_t size;
+    off_t end = 0, data;
+    if (!linux_size(file, &size, err))
+        return false;
+    while (end >= 0 && (data = lseek(fd_of(file), end, SEEK_DATA)) >= 0)
+        end = lseek(fd_of(file), data, SEEK_HOLE);
+    *out = end >= 0 && errno == ENXIO ? (uint64_t)end : size; /* other errors: a file system that can not tell */
+    return true;
+}
+
 /* File systems without fallocate() get zeros. */
 static bool fill_with_zeros(struct io_file *file, uint64_t from, uint64_t to, struct error *err)
 {
@@ -180,6 +192,7 @@ const struct file_engine linux_file_engine = {
     .open = linux_open,
     .close = linux_close,
     .size = linux_size,
+    .data_end = linux_data_end,
     .allocate = linux_allocate,
     .truncate = linux_truncate,
     .read = linux_read,

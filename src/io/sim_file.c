@@ -430,6 +430,7 @@ const struct file_engine sim_file_engine = {
     .open = sim_open,
     .close = sim_close,
     .size = sim_size,
+    .data_end = sim_size,
     .allocate = sim_allocate,
     .truncate = sim_truncate,
     .read = sim_read,

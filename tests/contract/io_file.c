@@ -233,3 +233,22 @@ TEST(a_directory_is_locked_once)
     CHECK_INT(err.kind, ERROR_UNAVAILABLE);
     io_free(io);
 }
+
+TEST(the_end_of_the_data_is_behind_all_that_was_written)
+{
+    struct io *io = world_new();
+    struct io_file *file = open_new(io, "holes");
+    struct error err;
+    uint64_t end;
+    CHECK_OK(io_file_data_end(file, &end, &err), &err);
+    CHECK_INT(end, 0);
+    CHECK_OK(io_file_allocate(file, 1 << 20, &err), &err);
+    CHECK_OK(io_file_write_now(file, 300000, BYTES_LITERAL("x"), &err), &err);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(io_file_data_end(file, &end, &err), &err);
+        CHECK(end > 300000 && end <= 1 << 20);
+        CHECK_OK(io_file_sync_now(file, &err), &err);
+    }
+    io_file_close(file);
+    io_free(io);
+}
