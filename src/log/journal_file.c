@@ -76,7 +76,7 @@ bool journal_file_reader_open(struct io *io, const char *path, struct journal_fi
     struct journal_file_reader reader = {0};
     if (!io_file_open(io, path, 0, &reader.file, err))
         return false;
-    if (!io_file_size(reader.file, &reader.size, err)) {
+    if (!io_file_size(reader.file, &reader.file_size, err) || !io_file_data_end(reader.file, &reader.size, err)) {
         io_file_close(reader.file);
         return false;
     }

@@ -40,7 +40,8 @@ MUST_CHECK bool journal_file_decode(struct bytes bytes, struct journal_file_head
  * a signal, and what was read once does not count as memory of ours. */
 struct journal_file_reader {
     struct io_file *file;
-    uint64_t size;
+    uint64_t file_size;
+    uint64_t size; /* of what was ever written: behind it there are only zeros, and a frame is none */
     uint8_t *window;
     uint64_t window_at;
     size_t window_size, window_capacity;
@@ -49,7 +50,7 @@ struct journal_file_reader {
 MUST_CHECK bool journal_file_reader_open(struct io *io, const char *path, struct journal_file_reader *out,
                                          struct error *err);
 void journal_file_reader_close(struct journal_file_reader *reader); /* also zeroed memory */
-/* Up to `size` bytes at `at`, fewer only at the end of the file; good until the next call. */
+/* Up to `size` bytes at `at`, fewer only at the end of what was written; good until the next call. */
 MUST_CHECK bool journal_file_reader_at(struct journal_file_reader *reader, uint64_t at, size_t size, struct bytes *out,
                                        struct error *err);
 /* *end is behind the last byte that is not zero at or after `from`, or `from`. */

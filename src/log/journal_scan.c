@@ -33,7 +33,7 @@ static bool read_header(struct journal_scan *scan, size_t index, struct error *e
     if (!use_reader(scan, index, err) ||
         !journal_file_reader_at(&scan->reader, 0, JOURNAL_FILE_HEADER_SIZE, &bytes, err))
         return false;
-    file->size = scan->reader.size;
+    file->size = scan->reader.file_size;
     struct error why;
     file->header_valid = journal_file_decode(bytes, &file->header, &why);
     if (!file->header_valid && why.kind == ERROR_UNSUPPORTED) {
@@ -132,7 +132,8 @@ static bool find_frame(struct journal_scan *scan, size_t file, uint64_t lsn, uin
     return true;
 }
 
-/* Behind the last byte that is not zero. Most of a preallocated file is zeros: searched once, and by nothing else. */
+/* Behind the last byte that is not zero. Where the file system does not tell it, most of a
+ * preallocated file is searched here; once, and by nothing else. */
 static bool find_end(struct journal_scan *scan, size_t file, uint64_t from, uint64_t *end, struct error *err)
 {
     return use_reader(scan, file, err) && journal_file_reader_find_end(&scan->reader, from, end, err);
