@@ -402,18 +402,88 @@ TEST(memory_and_processor_limits_are_applied_or_it_is_told)
     world_open(&world);
     world_create(
         &world,
-        POD("big",
-            "'restartPolicy':'Never','containers':[" SHELL(
-                "main",
-                "x=$(head -c 200000000 /dev/zero | tr \\\\\\\\000 x); echo survived") ",'resources':{'limits':{'memory'"
+        POD("big", "'restartPolicy':'Never','containers':[" SHELL(
+                       "main",
+                       "x=$(head -c 200000000 /dev/zero | tr \\\\\\\\000 x); exit 7") ",'resources':{'limits':{'memory'"
                                                                                       ":'32Mi','cpu':'500m'}}}]"));
     world_until_text(&world, "big", "status.phase", "Failed");
     bool told = world_has_event(&world, "big", "ResourcesNotApplied");
-    const char *reason =
-        json_text_at(world_pod(&world, "big"), "status.containerStatuses.0.state.terminated.reason", "");
-    CHECK(told || strcmp(reason, "OOMKilled") == 0 || strcmp(reason, "Error") == 0);
+    int64_t code = json_int_at(world_pod(&world, "big"), "status.containerStatuses.0.state.terminated.exitCode", -1);
+    CHECK(told || code == 137);
     world_delete(&world, "big", 0);
     world_until_no_pod(&world, "big");
     world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_sidecar_starts_before_and_ends_after_the_others)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(
+        &world,
+        POD("side",
+            "'restartPolicy':'Never','volumes':[{'name':'d','emptyDir':{}}],"
+            "'initContainers':[{'name':'side','image':'none','restartPolicy':'Always','command':['sh','-c','touch "
+            "$VOLUME_D/side; exec sleep 600'],"
+            "'volumeMounts':[{'name':'d','mountPath':'/d'}],'startupProbe':{'exec':{'command':['sh','-c','test -e "
+            "$VOLUME_D/side']}}}],"
+            "'containers':[" SHELL(
+                "main", "test -e $VOLUME_D/side && echo there") ",'volumeMounts':[{'name':'d','mountPath':'/d'}]}]"));
+    world_until_text(&world, "side", "status.phase", "Succeeded");
+    AUTO_FREE(char)
+    text =
+        world_logs(&world, "side",
+                   &(struct node_log_options){.container = BYTES_LITERAL("main"), .tail_lines = -1, .limit_bytes = -1});
+    CHECK_STR(text, "there\n");
+    world_delete(&world, "side", 0);
+    world_until_no_pod(&world, "side");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_pre_stop_hook_runs_before_sigterm)
+{
+    struct world world = {0};
+    char path[4200], json[10000];
+    world_open(&world);
+    snprintf(path, sizeof path, "%s/order", test_dir());
+    snprintf(json, sizeof json,
+             POD("hook", "'containers':[{'name':'main','image':'none','command':['sh','-c','"
+                         "trap \\\"echo term >> %s; exit 0\\\" TERM; while :; do sleep 0.01; done'],"
+                         "'lifecycle':{'preStop':{'exec':{'command':['sh','-c','sleep 0.05; echo hook >> %s']}}}}]"),
+             path, path);
+    world_create(&world, json);
+    world_until_ready(&world, "hook", true);
+    world_run_ms(&world, 50);
+    world_delete(&world, "hook", 10);
+    world_until_no_pod(&world, "hook");
+    snprintf(json, sizeof json, "test \"$(tr '\\n' ' ' < %s)\" = 'hook term '", path);
+    CHECK(system(json) == 0);
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+TEST(a_cordoned_node_takes_no_pod_until_it_is_uncordoned)
+{
+    struct world world = {0};
+    struct error err;
+    world_open(&world);
+    struct object *node = api_find(world.api, "Node", "", world.machine.hostname);
+    AUTO_JSON *json = json_clone(node->json);
+    json_set_at(json, "spec.unschedulable", json_new_bool(true));
+    json_remove(json_get(json, "metadata"), "resourceVersion");
+    CHECK_OK(api_update(world.api, node->kind, BYTES_LITERAL(""), bytes_of_string(world.machine.hostname), json, 0,
+                        NULL, &err),
+             &err);
+    world_create(&world, POD("wait", "'containers':[" SHELL("main", "exec sleep 600") "}]"));
+    world_until_text(&world, "wait", "status.conditions.0.reason", "Unschedulable");
+    json_set_at(json, "spec.unschedulable", json_new_bool(false));
+    CHECK_OK(api_update(world.api, node->kind, BYTES_LITERAL(""), bytes_of_string(world.machine.hostname), json, 0,
+                        NULL, &err),
+             &err);
+    world_until_ready(&world, "wait", true);
+    world_delete(&world, "wait", 0);
+    world_until_no_pod(&world, "wait");
     world_close(&world);
 }

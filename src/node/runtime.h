@@ -3,7 +3,7 @@
  * The seam between what a pod should do (node) and how it is done. Engines:
  *     runtime_process_open()    plain host processes under a monitor
  *     runtime_oci_open()        containers by runc under a monitor, with a network namespace of their own
- *     runtime_simulated_open()  processes of the io engine without a monitor, for tests and the simulated world
+ *     and in tests/sim one over the simulated processes of io, for the whole daemon under a seed
  *
  * A *sandbox* is what one pod holds on this machine: a directory, an address, volumes, and its containers' processes.
  * Its life: create (or adopt, after a restart of evoke) -> on_ready -> start containers, as often as needed -> remove
@@ -189,7 +189,6 @@ struct runtime_options {
 struct runtime *runtime_process_open(struct io *io, const struct runtime_options *options, struct error *err);
 /* Fails with ERROR_DENIED when evoke is not root, ERROR_NOT_FOUND when there is no runc. */
 struct runtime *runtime_oci_open(struct io *io, const struct runtime_options *options, struct error *err);
-struct runtime *runtime_simulated_open(struct io *io);
 static inline void runtime_close(struct runtime *runtime) /* NULL is allowed */
 {
     if (runtime)
