@@ -119,6 +119,23 @@ static void answer_kept(int status)
         http_respond(kept[--kept_count], status, NULL, 0, BYTES_LITERAL(""));
 }
 
+/* --- The observer --- */
+
+static struct buf steps;
+
+static void on_step(void *ctx, const struct dispatch_step *step)
+{
+    static const char *const names[] = {"delivered", "retry", "dead", "dropped"};
+    (void)ctx;
+    buf_printf(&steps, "%s " BYTES_FORMAT "/" BYTES_FORMAT " attempt %d status %d error %d", names[step->type],
+               BYTES_ARGS(step->event_type), BYTES_ARGS(step->event_id), step->attempt, step->status,
+               step->error[0] != '\0');
+    if (step->reply_type.data)
+        buf_printf(&steps, " reply " BYTES_FORMAT, BYTES_ARGS(step->reply_type));
+    buf_append_string(&steps, "; ");
+    CHECK(step->latency_us < 20000000);
+}
+
 /* --- The world --- */
 
 static void create(const char *kind, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -153,8 +170,9 @@ static void open_world(const struct io_address *address)
     api = api_open(io, event_log, &err);
     CHECK_OK(api != NULL, &err);
     mesh = mesh_open(api);
-    dispatch =
-        dispatch_open(&(struct dispatch_options){.api = api, .mesh = mesh, .events_url = "http://127.0.0.1:8080"});
+    struct dispatch_options dispatch_options = {
+        .api = api, .mesh = mesh, .events_url = "http://127.0.0.1:8080", .observe = on_step};
+    dispatch = dispatch_open(&dispatch_options);
 }
 
 static void close_world(void)
@@ -190,6 +208,7 @@ static void start_with(int partitions)
     struct io_address address;
     struct error err;
     buf_init(&diary, 1 << 20);
+    buf_init(&steps, 1 << 20);
     CHECK_OK(io_address_parse("127.0.7.1:0", &address, &err), &err);
     open_world(&address);
     create("Namespace", "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"shop\"}}");
@@ -212,6 +231,7 @@ static void stop(void)
 {
     close_world();
     buf_deinit(&diary);
+    buf_deinit(&steps);
 }
 
 /* `rest` continues spec: ",\"delivery\":{...}". */
@@ -395,6 +415,70 @@ TEST(dispatch_retries_and_then_sends_to_the_dead_letter_sink)
     CHECK_INT(occurrences("/ fail/1 "), 3);
     CHECK_INT(metrics().dead_letters, 1);
     CHECK_INT(lag("billing"), 1);
+    stop();
+}
+
+TEST(dispatch_gives_up_on_a_handler_that_hangs)
+{
+    start();
+    create_service("sink");
+    create_trigger("billing", "keep", "/",
+                   ",\"delivery\":{\"retry\":1,\"backoffDelay\":\"PT0.001S\",\"timeout\":"
+                   "\"PT0.02S\"}");
+    await_ready("billing");
+    publish("keep", "1", NULL);
+    UNTIL(lag("billing") == 0);
+    CHECK_INT(occurrences("/ keep/1 "), 2);
+    CHECK_INT(metrics().failed, 2);
+    CHECK_INT(metrics().dropped, 1);
+    stop();
+}
+
+static void create_dead_uri_trigger(const char *name)
+{
+    create("Trigger",
+           "{\"apiVersion\":\"eventing.knative.dev/v1\",\"kind\":\"Trigger\",\"metadata\":{\"name\":\"%s\"},\"spec\":{"
+           "\"broker\":\"orders\",\"filter\":{\"attributes\":{\"type\":\"order\"}},\"subscriber\":{\"uri\":"
+           "\"http://127.0.7.9:9/\"},\"delivery\":{\"retry\":1,\"backoffDelay\":\"PT0.001S\",\"deadLetterSink\":{"
+           "\"ref\":{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"name\":\"billing\"}}}}}",
+           name);
+}
+
+TEST(dispatch_sends_what_nobody_listens_for_to_the_dead_letter_sink)
+{
+    start();
+    create_dead_uri_trigger("nobody");
+    await_ready("nobody");
+    publish("order", "1", NULL);
+    UNTIL(lag("nobody") == 0);
+    CHECK_INT(occurrences("/ order/1(502 http://127.0.7.9:9/ "), 1);
+    CHECK_INT(metrics().failed, 2);
+    CHECK_INT(metrics().dead_letters, 1);
+    CHECK_INT(metrics().dropped, 0);
+    stop();
+}
+
+TEST(dispatch_tells_an_observer_each_step)
+{
+    start();
+    create_dead_uri_trigger("nobody");
+    create_trigger("asker", "ask", "/", "");
+    create_trigger("refuser", "refuse", "/", "");
+    await_ready("nobody");
+    await_ready("asker");
+    await_ready("refuser");
+    publish("order", "1", NULL);
+    UNTIL(lag("nobody") == 0);
+    CHECK_STR(buf_string(&steps),
+              "retry order/1 attempt 1 status 0 error 1; dead order/1 attempt 2 status 0 error 1; ");
+    buf_reset(&steps);
+    publish("ask", "2", NULL);
+    UNTIL(lag("asker") == 0 && steps.size > 0);
+    CHECK_STR(buf_string(&steps), "delivered ask/2 attempt 1 status 200 error 0 reply answer; ");
+    buf_reset(&steps);
+    publish("refuse", "3", NULL);
+    UNTIL(lag("refuser") == 0 && steps.size > 0);
+    CHECK_STR(buf_string(&steps), "dropped refuse/3 attempt 1 status 400 error 0; ");
     stop();
 }
 
