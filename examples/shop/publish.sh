@@ -13,7 +13,7 @@ while [ "$i" -lt "$count" ]; do
     if command -v kcat > /dev/null; then
         echo "$order" | kcat -P -q -b "$server" -t shop.default -H "$1" -H "$2" -H "$3" -H "$4" -H "$5"
     else
-        "$evoke" publish shop.default --server "$server" --header "$1" --header "$2" --header "$3" --header "$4" --header "$5" "$order"
+        "$evoke" publish shop.default --brokers "$server" --header "$1" --header "$2" --header "$3" --header "$4" --header "$5" "$order"
     fi || exit 1
     i=$((i + 1))
 done

@@ -25,7 +25,7 @@ static void set_names(const struct scaled *scaled, const struct object *target, 
 {
     const struct kind *kind = scaled->scaler->target_kind;
     struct json *metrics = json_new_array(), *resource = json_new_object();
-    for (size_t i = 0; i < scaled->trigger_count; i++)
+    for (size_t i = 0; i < scaled->trigger_count && scaled->triggers[i].kafka.metric; i++) /* none: it was refused */
         json_append(metrics, json_new_text(scaled->triggers[i].kafka.metric));
     json_set_at(next, "status.externalMetricNames", metrics);
     json_set_at(next, "status.triggersTypes", json_new_text(scaled->trigger_count ? "kafka" : ""));

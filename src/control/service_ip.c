@@ -147,13 +147,13 @@ static bool make_kubernetes(struct service_ips *ips, struct error *err)
     AUTO_JSON *service = json_new_object();
     struct json *ports = json_new_array();
     struct ip_text first = ip_text(ips->range.first + 1);
-    bool loopback = ips->range.first >> 24 == 127;
+    bool loopback = ips->range.first >> 24 == 127; /* where another evoke of this machine may have the first */
     add_port(ports, loopback ? API_PORT : KUBERNETES_PORT, ips->api_address.port ? ips->api_address.port : API_PORT);
     json_set_at(service, "metadata.name", json_new_text("kubernetes"));
     json_set_at(service, "metadata.labels.component", json_new_text("apiserver"));
     json_set_at(service, "metadata.labels.provider", json_new_text("kubernetes"));
     json_set_at(service, "spec.ports", ports);
-    if (!map_get(&ips->used, bytes_of_string(first.text)))
+    if (!loopback && !map_get(&ips->used, bytes_of_string(first.text)))
         json_set_at(service, "spec.clusterIP", json_new_text(first.text));
     return api_create(ips->api, ips->kind, BYTES_LITERAL("default"), service, 0, NULL, err);
 }

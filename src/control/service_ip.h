@@ -4,7 +4,8 @@
  * stays as long as the Service. Also keeps the Service default/kubernetes, the way to the API for what runs inside.
  *
  * The range begins with a part that is never given out by itself, for addresses that people choose: its first 256
- * (Kubernetes keeps as many in a range of this size). The very first is that of default/kubernetes.
+ * (Kubernetes keeps as many in a range of this size). The very first is that of default/kubernetes, but in a loopback
+ * range, which is for those who are not root and not alone: there it gets one like any other, with port 6443.
  */
 #ifndef CONTROL_SERVICE_IP_H
 #define CONTROL_SERVICE_IP_H
@@ -20,7 +21,6 @@ struct ip_range {
 MUST_CHECK bool ip_range_parse(const char *cidr, struct ip_range *out, struct error *err);
 
 struct service_ips;
-/* default/kubernetes has port 443, but in a loopback range, which is for those who may not listen there: 6443. */
 struct service_ips *service_ips_new(struct work_queue *queue, struct api *api, struct ip_range range,
                                     const struct io_address *api_address);
 void service_ips_free(struct service_ips *ips); /* NULL is allowed */
