@@ -3,7 +3,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "control/objects.h"
@@ -29,10 +28,7 @@ static void open_parts(struct fixture *f)
     f->api = api_open(f->io, f->log, &err);
     CHECK_OK(f->api, &err);
     f->mesh = mesh_open(f->api);
-    char cidr[32]; /* of this process: an evoke that runs beside the tests listens in the default one */
-    snprintf(cidr, sizeof cidr, "127.%d.0.0/16", 100 + getpid() % 100);
-    struct control_options control = {
-        .api = f->api, .mesh = f->mesh, .ca_certificate = BYTES_LITERAL("a certificate"), .service_cidr = cidr};
+    struct control_options control = {.api = f->api, .mesh = f->mesh, .ca_certificate = BYTES_LITERAL("a certificate")};
     CHECK_OK(io_address_parse("127.0.0.1:6443", &control.api_address, &err), &err);
     f->control = control_open(&control, &err);
     CHECK_OK(f->control, &err);
