@@ -76,6 +76,7 @@ static void arm_timer(struct linux_io *io)
 static void linux_run(struct io *base)
 {
     struct linux_io *io = linux_io_of(base);
+    io->now_valid = false; /* starting may have taken long */
     for (;;) {
         io_timers_run(base);
         bool more = io_finish_turn(base);

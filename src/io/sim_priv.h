@@ -28,7 +28,8 @@ struct world {
     struct rng rng;
     struct event **events; /* binary heap by (due_ns, tie) */
     size_t event_count, event_capacity;
-    struct list ios;
+    struct list ios; /* that live */
+    bool bereaved;   /* some of them do not any more */
     unsigned io_count;
     struct io_simulated_faults faults;
     struct disk disk;

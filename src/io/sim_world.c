@@ -76,8 +76,16 @@ void world_bury(struct world *world, void *memory)
     list_append(&world->graveyard, &grave->link);
 }
 
+/* Between turns, when nobody walks over the lists. */
 static void dig_up(struct world *world)
 {
+    if (world->bereaved) {
+        list_each (struct sim_io, io, &world->ios, link) {
+            if (io->dead)
+                list_remove(&io->link);
+        }
+    }
+    world->bereaved = false;
     for (struct grave *grave; (grave = LIST_TAKE_FIRST(&world->graveyard, struct grave, link));) {
         free(grave);
     }
@@ -349,7 +357,7 @@ void io_simulated_kill(struct io *base)
     if (io->dead)
         return;
     note(io->world, io, "killed");
-    io->dead = true;
+    io->dead = io->world->bereaved = true;
     sim_net_kill(io);
     sim_file_kill(io);
     sim_process_kill(io);

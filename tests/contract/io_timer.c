@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "test.h"
 #include "world.h"
@@ -176,6 +177,20 @@ TEST(work_is_done_before_its_callback)
     CHECK_INT(script.count, 7);
     CHECK_STR(script.said, "stop ");
     io_free(script.io);
+}
+
+static void sleep_a_little(void *ctx)
+{
+    (void)ctx;
+    usleep(20000);
+}
+
+TEST(work_that_is_still_going_on_when_the_io_ends_calls_nobody)
+{
+    struct script script = {.io = world_new()};
+    io_work(script.io, sleep_a_little, say_a, &script);
+    io_free(script.io);
+    CHECK_STR(script.said, "");
 }
 
 TEST(time_stands_still_within_a_turn)
