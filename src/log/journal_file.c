@@ -10,6 +10,8 @@
 
 enum { SUMMED_SIZE = 64, CRC_AT = 12 };
 
+static const uint8_t magic[8] = {'E', 'V', 'O', 'K', 'E', 'J', 'N', 'L'};
+
 void journal_file_name(uint64_t first_lsn, char out[JOURNAL_FILE_NAME_SIZE])
 {
     snprintf(out, JOURNAL_FILE_NAME_SIZE, "%020" PRIu64, first_lsn);
@@ -45,7 +47,7 @@ static uint32_t sum(const uint8_t *header)
 void journal_file_encode(const struct journal_file_header *header, uint8_t out[JOURNAL_FILE_HEADER_SIZE])
 {
     memset(out, 0, JOURNAL_FILE_HEADER_SIZE);
-    memcpy(out, "EVOKEJNL", 8);
+    memcpy(out, magic, sizeof magic);
     put32(out + 8, JOURNAL_FILE_VERSION);
     put32(out + 16, header->mark);
     uint64_t first_lsn = htole64(header->first_lsn);
@@ -56,7 +58,7 @@ void journal_file_encode(const struct journal_file_header *header, uint8_t out[J
 
 bool journal_file_decode(struct bytes bytes, struct journal_file_header *out, struct error *err)
 {
-    if (bytes.size < SUMMED_SIZE || memcmp(bytes.data, "EVOKEJNL", 8) != 0 ||
+    if (bytes.size < SUMMED_SIZE || memcmp(bytes.data, magic, sizeof magic) != 0 ||
         get32(bytes.data + CRC_AT) != sum(bytes.data))
         return error_set(err, ERROR_CORRUPT, "the file header does not verify");
     uint32_t version = get32(bytes.data + 8);

@@ -40,8 +40,8 @@ static void remember_stream(struct log *log, struct partition *partition)
 void topic_make_partitions(struct topic *topic, int32_t count, uint64_t first_stream)
 {
     struct log *log = topic->log;
-    topic->partitions =
-        memory_resize_array(topic->partitions, (size_t)(topic->partition_count + count), sizeof(struct partition *));
+    topic->partitions = memory_resize_array(topic->partitions, (size_t)topic->partition_count + (size_t)count,
+                                            sizeof(struct partition *));
     for (int32_t i = 0; i < count; i++) {
         struct partition *partition = partition_new(log, topic, topic->partition_count, first_stream + (uint64_t)i);
         topic->partitions[topic->partition_count++] = partition;
