@@ -120,8 +120,10 @@ bool model_check_topic(const struct model *model, struct log *log, struct model_
     for (size_t i = 0; i < MODEL_PRODUCERS_MAX; i++)
         out->replied[i] = memory_new(MODEL_RECORDS_MAX);
     struct topic *topic = topic_find(log, BYTES_LITERAL("default.default"));
-    if (topic && !check_partition(model, topic_partition(topic, 0), out, err))
-        return false;
+    /* Producers write to partition 0, so all events are known before the replies in the others are looked at. */
+    for (int32_t i = 0; topic && i < topic_partition_count(topic); i++)
+        if (!check_partition(model, topic_partition(topic, i), out, err))
+            return error_wrap(err, "partition %d", i);
     for (size_t i = 0; i < MODEL_PRODUCERS_MAX; i++)
         if (out->next[i] < model->acknowledged[i])
             return error_set(err, ERROR_CORRUPT,
@@ -130,12 +132,13 @@ bool model_check_topic(const struct model *model, struct log *log, struct model_
     return true;
 }
 
-bool model_all_replied(const struct model_topic *topic)
+bool model_all_replied(const struct model_topic *topic, struct error *err)
 {
     for (size_t i = 0; i < MODEL_PRODUCERS_MAX; i++)
         for (int64_t number = 0; number < topic->next[i]; number++)
             if (topic->replied[i][number] != 1)
-                return false;
+                return error_set(err, ERROR_TIMEOUT, "%" PRId64 " events, %" PRId64 " replies; none to p%zu-%" PRId64,
+                                 topic->events, topic->replies, i, number);
     return true;
 }
 

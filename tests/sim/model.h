@@ -27,8 +27,8 @@ void model_topic_deinit(struct model_topic *topic);
  * twice, no reply without its event. */
 MUST_CHECK bool model_check_topic(const struct model *model, struct log *log, struct model_topic *out,
                                   struct error *err);
-/* Whether every event has its reply. */
-bool model_all_replied(const struct model_topic *topic);
+/* Whether every event has its reply; if not, err names the first that has none. */
+MUST_CHECK bool model_all_replied(const struct model_topic *topic, struct error *err);
 MUST_CHECK bool model_check_objects(const struct model *model, struct api *api, struct error *err);
 
 #endif

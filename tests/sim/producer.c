@@ -88,6 +88,7 @@ static void make_batch(struct producer *producer)
     buf_reset(&producer->batch);
     kafka_batch_begin(&builder, &producer->batch, 0);
     builder.producer_id = producer->producer_id;
+    builder.producer_epoch = 0;
     builder.base_sequence = producer->sequence;
     producer->first = producer->model->attempted[producer->index];
     producer->count = 1 + (int32_t)io_random_below(producer->io, 5);

@@ -196,8 +196,7 @@ static bool check(struct run *run, bool complete, struct error *err)
     struct model_topic topic;
     bool ok = model_check_topic(&run->model, api_log(daemon_api(run->daemon)), &topic, err) &&
               model_check_objects(&run->model, daemon_api(run->daemon), err);
-    if (ok && complete && !model_all_replied(&topic))
-        ok = error_set(err, ERROR_TIMEOUT, "%" PRId64 " events, %" PRId64 " replies", topic.events, topic.replies);
+    ok = ok && (!complete || model_all_replied(&topic, err));
     run->result->events = topic.events;
     run->result->replies = topic.replies;
     model_topic_deinit(&topic);
@@ -246,6 +245,23 @@ static bool settle(struct run *run, struct error *err)
     return check(run, true, err) || error_wrap(err, "at the end");
 }
 
+/* What the api says at the end of a run that failed: the first thing one wants to know. */
+static void print_objects(struct run *run)
+{
+    static const char *const kinds[] = {"Pod", "EndpointSlice", "Trigger", "Event"};
+    static const char *const parts[] = {"status", "endpoints", "status", "message"};
+    for (size_t i = 0; run->daemon && !io_simulated_dead(run->io) && i < ARRAY_SIZE(kinds); i++) {
+        struct api_iterator iterator;
+        api_iterate(daemon_api(run->daemon), kind_by_name(kinds[i]), BYTES_NULL, &iterator);
+        for (struct object *object; (object = api_iterator_next(&iterator));) {
+            AUTO_BUF text;
+            buf_init(&text, 1 << 20);
+            json_print(json_get(object->json, parts[i]), &text);
+            printf("%s " BYTES_FORMAT ": %s\n", kinds[i], BYTES_ARGS(object->name), buf_string(&text));
+        }
+    }
+}
+
 static void print_trace(void *ctx, uint64_t now_ns, unsigned program, const char *what)
 {
     (void)ctx;
@@ -274,6 +290,8 @@ bool run_seed(uint64_t seed, bool trace, struct run_result *out, struct error *e
     for (uint64_t crashes = 1 + below(&run, 6); ok && crashes > 0; crashes--)
         ok = crash_and_restart(&run, err);
     ok = ok && settle(&run, err);
+    if (!ok)
+        print_objects(&run);
     out->fingerprint = io_simulated_fingerprint(run.client);
     return ok;
 }

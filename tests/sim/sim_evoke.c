@@ -31,7 +31,7 @@ static int run_here(uint64_t seed, bool trace, bool verbose)
 {
     struct error err;
     struct run_result result;
-    if (!trace)
+    if (!verbose)
         diag_set_sink(drop, NULL, DIAG_ERROR);
     bool ok = run_seed(seed, trace, &result, &err);
     if (!ok)
