@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "evoke/command.h"
 #include "evoke/kafka_client.h"
+#include "log/event.h"
 #include "wire/kafka_batch.h"
 #include "wire/kafka_error.h"
 
@@ -128,38 +129,29 @@ static bool publish_lines(struct publish *publish, struct error *err)
     return true;
 }
 
-/* Asking for the topic makes it, where the server does that. */
-static bool ensure_topic(struct publish *publish, struct error *err)
+/* As Kafka's own clients do: records with a key go where the key's hash says, those without all to one partition. */
+static bool choose_partition(struct publish *publish, struct error *err)
 {
-    AUTO_ARENA arena;
-    arena_init(&arena, 0);
-    struct kafka_metadata_request *request = KAFKA_NEW(&arena, kafka_metadata_request);
-    request->topics = KAFKA_NEW_ARRAY(&arena, kafka_metadata_request_topic, 1);
-    request->topics_count = 1;
-    request->topics->name = bytes_of_string(publish->topic);
-    for (int attempt = 0;; attempt++) {
-        const struct kafka_metadata_response *response =
-            kafka_client_call(publish->client, KAFKA_METADATA, 8, request, &arena, err);
-        if (!response)
-            return false;
-        int16_t code = response->topics_count == 1 ? response->topics->error_code : KAFKA_UNKNOWN_SERVER_ERROR;
-        if (code == KAFKA_NONE)
-            return true;
-        bool again = code == KAFKA_LEADER_NOT_AVAILABLE || code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-        if (!again || attempt == 20)
-            return kafka_client_error(err, code, BYTES_NULL, "topic %s", publish->topic);
-        usleep(20000);
-    }
+    int32_t count;
+    if (!kafka_client_partitions(publish->client, publish->topic, true, &count, err))
+        return false;
+    if (publish->partition >= 0)
+        return true;
+    if (publish->key)
+        publish->partition = (int64_t)((event_key_hash(bytes_of_string(publish->key)) & 0x7fffffff) % (uint32_t)count);
+    else
+        publish->partition = wall_ms() % count;
+    return true;
 }
 
 int command_publish(int argc, char **argv)
 {
-    struct publish publish = {0};
+    struct publish publish = {.partition = -1};
     const struct flag flags[] = {
         KAFKA_CLIENT_FLAG(&publish.brokers),
         {"key", 'k', FLAG_TEXT, &publish.key, "KEY", "key of the records"},
         {"header", 'H', FLAG_LIST, &publish.headers, "NAME=VALUE", "a header; may be given again"},
-        {"partition", 'p', FLAG_NUMBER, &publish.partition, "N", "partition (default 0)"},
+        {"partition", 'p', FLAG_NUMBER, &publish.partition, "N", "partition (default: by the key's hash, or any)"},
         {"quiet", 'q', FLAG_SWITCH, &publish.quiet, "", "print nothing"},
         {0},
     };
@@ -183,7 +175,7 @@ int command_publish(int argc, char **argv)
         return 2;
     }
     publish.client = kafka_client_open(publish.brokers, &err);
-    bool ok = publish.client && ensure_topic(&publish, &err) &&
+    bool ok = publish.client && choose_partition(&publish, &err) &&
               (count == 2 ? publish_one(&publish, bytes_of_string(arguments[1]), &err) : publish_lines(&publish, &err));
     kafka_client_close(publish.client);
     return ok ? 0 : command_fail(&err);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/memory.h"
@@ -172,6 +173,36 @@ bool kafka_client_offset(struct kafka_client *client, struct bytes topic, int32_
                                   "topic " BYTES_FORMAT ", partition %d", BYTES_ARGS(topic), partition);
     *out = response->topics->partitions->offset;
     return true;
+}
+
+/* A topic that has just been made may not be there at once. */
+enum { CLIENT_TOPIC_TRIES = 50, CLIENT_TOPIC_PAUSE_US = 20000 };
+
+bool kafka_client_partitions(struct kafka_client *client, const char *topic, bool create, int32_t *out,
+                             struct error *err)
+{
+    for (int attempt = 1;; attempt++) {
+        AUTO_ARENA arena;
+        arena_init(&arena, 0);
+        struct kafka_metadata_request *request = KAFKA_NEW(&arena, kafka_metadata_request);
+        request->allow_auto_topic_creation = create;
+        request->topics = KAFKA_NEW_ARRAY(&arena, kafka_metadata_request_topic, 1);
+        request->topics_count = 1;
+        request->topics->name = bytes_of_string(topic);
+        const struct kafka_metadata_response *response =
+            kafka_client_call(client, KAFKA_METADATA, 8, request, &arena, err);
+        if (!response)
+            return false;
+        int16_t code = response->topics_count == 1 ? response->topics->error_code : KAFKA_UNKNOWN_SERVER_ERROR;
+        bool again = code == KAFKA_LEADER_NOT_AVAILABLE || code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+        if (code == KAFKA_NONE) {
+            *out = (int32_t)response->topics->partitions_count;
+            return true;
+        }
+        if (!create || !again || attempt == CLIENT_TOPIC_TRIES)
+            return kafka_client_error(err, code, BYTES_NULL, "topic %s", topic);
+        usleep(CLIENT_TOPIC_PAUSE_US);
+    }
 }
 
 bool kafka_client_error(struct error *err, int16_t code, struct bytes message, const char *format, ...)

@@ -35,6 +35,10 @@ enum { KAFKA_CLIENT_EARLIEST = -2, KAFKA_CLIENT_LATEST = -1 };
 MUST_CHECK bool kafka_client_offset(struct kafka_client *client, struct bytes topic, int32_t partition,
                                     int64_t timestamp_ms, int64_t *out, struct error *err);
 
+/* How many partitions the topic has. With `create` it is made if the server does that (auto.create.topics.enable). */
+MUST_CHECK bool kafka_client_partitions(struct kafka_client *client, const char *topic, bool create, int32_t *out,
+                                        struct error *err);
+
 /* Turns a Kafka error code into an error: "<what>: UNKNOWN_TOPIC_OR_PARTITION", or, if the server has a message of its
  * own, that and the code. */
 bool kafka_client_error(struct error *err, int16_t code, struct bytes message, const char *format, ...)

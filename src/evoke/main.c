@@ -15,6 +15,7 @@ static const struct command commands[] = {
     {"consume", "Read events from a topic", command_consume},
     {"topic", "Create, list, describe and delete topics", command_topic},
     {"group", "List and describe consumer groups", command_group},
+    {"image", "Import and list container images", command_image},
     {"check", "Verify a data directory", command_check},
     {"kubeconfig", "Print the kubeconfig of a data directory", command_kubeconfig},
     {"version", "Print the version", command_version},
