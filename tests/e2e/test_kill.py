@@ -26,14 +26,14 @@ class Publisher(threading.Thread):
 
     def delivered(self, error, message):
         if error is None:
-            self.acknowledged.add(dict(message.headers())["ce_id"].decode())
+            self.acknowledged.add(message.value().decode())
 
     def run(self):
         number = 0
         while not self.ending.is_set():
             number += 1
-            self.producer.produce("default.default", b"{}", on_delivery=self.delivered, headers=[
-                ("ce_specversion", "1.0"), ("ce_id", f"event-{number}"), ("ce_source", "test"), ("ce_type", "ping")])
+            self.producer.produce("default.default", f"event-{number}", on_delivery=self.delivered, headers=[
+                ("ce_specversion", "1.0"), ("content-type", "text/plain"), ("ce_id", f"event-{number}"), ("ce_source", "test"), ("ce_type", "ping")])
             self.producer.poll(0.002)
         self.producer.flush(60)
 
