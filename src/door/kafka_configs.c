@@ -80,7 +80,7 @@ static void describe_topic(struct kafka_request *request, const struct kafka_des
                            struct kafka_describe_configs_response_result *out)
 {
     const struct kafka_describe_configs_request *body = request->body;
-    struct topic *topic = topic_find(request->log, in->resource_name);
+    struct topic *topic = kafka_find_topic(request, in->resource_name);
     size_t count;
     const struct topic_config_info *infos = topic_config_infos(&count);
     if (!topic) {
@@ -207,7 +207,7 @@ static bool check_entries(const struct change *change, struct error *err)
 
 static enum kafka_error apply(const struct change *change, uint64_t *lsn_max, struct error *err)
 {
-    struct topic *topic = topic_find(change->request->log, change->resource_name);
+    struct topic *topic = kafka_find_topic(change->request, change->resource_name);
     uint64_t lsn;
     if (change->resource_type != RESOURCE_TOPIC) {
         error_set(err, ERROR_UNSUPPORTED, "only the settings of topics can be changed here");
@@ -363,7 +363,7 @@ static enum kafka_error alter_incrementally(struct change *change,
                                             const struct kafka_incremental_alter_configs_request_resource *in,
                                             uint64_t *lsn, struct error *err)
 {
-    const struct topic *topic = topic_find(change->request->log, in->resource_name);
+    const struct topic *topic = kafka_find_topic(change->request, in->resource_name);
     size_t known;
     topic_config_infos(&known);
     change->entries = arena_alloc_array(&change->request->arena, known + 1, sizeof *change->entries);

@@ -334,3 +334,60 @@ TEST(the_end_of_a_leader_epoch_is_told)
     CHECK_INT(response->topics->partitions->end_offset, -1);
     kafka_fixture_deinit(&f);
 }
+
+/* --- What is not for Kafka's clients --- */
+
+TEST(the_topics_that_are_evokes_own_cannot_be_seen)
+{
+    struct kafka_fixture f;
+    struct topic_spec spec = {.name = BYTES_LITERAL("__objects"), .partition_count = 1, .internal = true};
+    struct topic *topic;
+    struct error err;
+    uint64_t lsn;
+    kafka_fixture_init(&f);
+    CHECK_OK(topic_create(f.log, &spec, &topic, &lsn, &err), &err);
+    struct append append = {
+        .partition = topic_partition(topic, 0), .batch = kafka_fixture_batch(&f, 1, 1000), .internal = true};
+    CHECK_OK(log_append(f.log, &append, 1, &lsn, &err), &err);
+    io_simulated_run_for(f.machine, 1000);
+    CHECK_INT(fetch(&f, "__objects", 0)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_INT(list(&f, "__objects", -1)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_INT(kafka_fixture_produce(&f, "__objects", kafka_fixture_batch(&f, 1, 1000))->error_code,
+              KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    struct kafka_metadata_request_topic by_id = {0};
+    memcpy(by_id.topic_id, topic_id(topic), sizeof by_id.topic_id);
+    struct kafka_metadata_request request = {.topics = &by_id, .topics_count = 1, .allow_auto_topic_creation = true};
+    struct kafka_metadata_response *response = kafka_fixture_call(&f, KAFKA_METADATA, 12, &request);
+    CHECK_INT(response->topics->error_code, KAFKA_UNKNOWN_TOPIC_ID);
+    by_id = (struct kafka_metadata_request_topic){.name = BYTES_LITERAL("__objects")};
+    response = kafka_fixture_call(&f, KAFKA_METADATA, 12, &request);
+    CHECK_INT(response->topics->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    struct kafka_delete_topics_request_topic deleted = {.name = BYTES_LITERAL("__objects")};
+    struct kafka_delete_topics_request delete = {.topics = &deleted, .topics_count = 1};
+    struct kafka_delete_topics_response *result = kafka_fixture_call(&f, KAFKA_DELETE_TOPICS, 6, &delete);
+    CHECK_INT(result->results->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK(topic_find(f.log, spec.name) != NULL);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_full_journal_is_an_error_that_producers_retry_and_readers_do_not_notice)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init_with(&f, &(struct log_options){.journal_file_size = 1 << 20, .journal_size_max = 4 << 20});
+    kafka_fixture_topic(&f, "orders", 1);
+    int16_t code = 0;
+    int64_t appended = 0;
+    for (int i = 0; i < 100 && !code; i++) {
+        struct kafka_produce_response_partition *out =
+            kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 10000, 1000));
+        code = out->error_code;
+        appended += code ? 0 : 10000;
+    }
+    CHECK_INT(code, KAFKA_KAFKA_STORAGE_ERROR);
+    CHECK(appended > 0);
+    CHECK_INT(fetch(&f, "orders", 0)->high_watermark, appended);
+    struct kafka_init_producer_id_request init = {.producer_id = -1, .producer_epoch = -1};
+    struct kafka_init_producer_id_response *id = kafka_fixture_call(&f, KAFKA_INIT_PRODUCER_ID, 4, &init);
+    CHECK(id->error_code == 0 || id->error_code == KAFKA_COORDINATOR_NOT_AVAILABLE);
+    kafka_fixture_deinit(&f);
+}

@@ -97,9 +97,25 @@ int16_t kafka_refuse_error(struct kafka_request *request, const struct error *er
 
 /* --- What several handlers need --- */
 
+static struct topic *if_shown(struct topic *topic)
+{
+    bool shown = topic && (!topic_internal(topic) || bytes_equal_string(topic_name(topic), "__consumer_offsets"));
+    return shown ? topic : NULL;
+}
+
+struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name)
+{
+    return if_shown(topic_find(request->log, name));
+}
+
+struct topic *kafka_find_topic_by_id(struct kafka_request *request, const uint8_t id[16])
+{
+    return if_shown(topic_find_by_id(request->log, id));
+}
+
 struct partition *kafka_find_partition(struct kafka_request *request, struct bytes topic, int32_t index)
 {
-    struct topic *found = topic_find(request->log, topic);
+    struct topic *found = kafka_find_topic(request, topic);
     return found ? topic_partition(found, index) : NULL;
 }
 

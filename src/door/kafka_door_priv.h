@@ -99,7 +99,10 @@ struct bytes kafka_own_host(struct kafka_request *request);
 int32_t kafka_own_port(struct kafka_request *request);
 struct bytes kafka_peer_host(struct kafka_request *request); /* "/127.0.0.1" */
 
-/* NULL: no such. Internal topics are found by name too. */
+/* NULL: no such. Of evoke's internal topics only __consumer_offsets is shown, which Kafka's tools read; the API's
+ * objects are in another one, Secrets among them, and are for the API door to give, which asks who wants them. */
+struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name);
+struct topic *kafka_find_topic_by_id(struct kafka_request *request, const uint8_t id[16]);
 struct partition *kafka_find_partition(struct kafka_request *request, struct bytes topic, int32_t index);
 /* The client's idea of the leader epoch (-1: none) against ours: NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
 enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch);

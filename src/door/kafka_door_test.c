@@ -2,10 +2,15 @@
 /* The door as a client sees it: connections, frames, order, limits, and bad input. */
 #include "door/kafka_door.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/diag.h"
 #include "base/limits.h"
 #include "base/memory.h"
+#include "door/kafka_door_priv.h"
 #include "door/kafka_fixture.h"
+#include "io/file.h"
 
 static void drop_line(void *ctx, enum diag_level level, const char *folder, const char *message)
 {
@@ -296,4 +301,25 @@ TEST(every_api_answers_an_empty_request_in_every_version)
     }
     CHECK_INT(lines, 0);
     kafka_fixture_deinit(&f);
+}
+
+TEST(the_documentation_lists_what_is_served)
+{
+    AUTO_BUF text;
+    struct error err;
+    size_t count;
+    char path[1000];
+    const struct kafka_handler *handlers = kafka_handlers(&count);
+    struct io *io = io_linux_new(&err);
+    buf_init(&text, 1 << 20);
+    snprintf(path, sizeof path, "%s/docs/kafka.md", getenv("EVOKE_SOURCE") ? getenv("EVOKE_SOURCE") : "..");
+    CHECK_OK(io_path_read(io, path, &text, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        const struct kafka_api *api = kafka_api_find(handlers[i].key);
+        char row[100];
+        snprintf(row, sizeof row, "| %s | %d | %d-%d |\n", api->name, api->key, api->version_min, api->version_max);
+        if (!strstr(buf_string(&text), row))
+            test_fail(__FILE__, __LINE__, "docs/kafka.md has no row %s", row);
+    }
+    io_free(io);
 }

@@ -107,7 +107,7 @@ static void refuse(struct fetch_part *part, int16_t code)
 
 static struct partition *find(const struct fetch_part *part)
 {
-    struct topic *topic = topic_find(part->fetch->request->log, part->topic);
+    struct topic *topic = kafka_find_topic(part->fetch->request, part->topic);
     static const uint8_t any[16];
     if (!topic || (memcmp(part->topic_id, any, sizeof any) != 0 && memcmp(part->topic_id, topic_id(topic), 16) != 0))
         return NULL;

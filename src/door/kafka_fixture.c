@@ -46,9 +46,15 @@ void kafka_fixture_connect(struct kafka_fixture *f)
 
 void kafka_fixture_init(struct kafka_fixture *f)
 {
+    kafka_fixture_init_with(f, &(struct log_options){.journal_file_size = 16 << 20});
+}
+
+void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *wanted)
+{
     struct error err;
     struct kafka_door_options options = {.partition_count = 2};
-    struct log_options log_options = {.directory = "/data", .journal_file_size = 16 << 20};
+    struct log_options log_options = *wanted;
+    log_options.directory = "/data";
     *f = (struct kafka_fixture){.daemon = io_simulated_new(7)};
     f->machine = io_simulated_another(f->daemon);
     f->log = log_open(f->daemon, &log_options, &err);

@@ -28,6 +28,7 @@ struct kafka_fixture {
 };
 
 void kafka_fixture_init(struct kafka_fixture *f);
+void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *log_options);
 void kafka_fixture_deinit(struct kafka_fixture *f);
 void kafka_fixture_connect(struct kafka_fixture *f); /* again, after the connection has ended */
 struct kafka_door_metrics kafka_fixture_metrics(const struct kafka_fixture *f);

@@ -84,7 +84,7 @@ static struct topic *find_or_create(struct kafka_request *request, struct bytes 
                                     struct kafka_metadata_response_topic *out)
 {
     const struct kafka_metadata_request *body = request->body;
-    struct topic *topic = topic_find(request->log, name);
+    struct topic *topic = kafka_find_topic(request, name);
     struct topic_spec spec = {.name = name, .partition_count = request->door->options.partition_count};
     struct error err;
     uint64_t lsn;
@@ -119,7 +119,7 @@ static void describe_named(struct kafka_request *request, struct kafka_metadata_
         struct kafka_metadata_response_topic *out = &response->topics[i];
         struct topic *topic;
         if (!in->name.data && memcmp(in->topic_id, no_id, sizeof no_id) != 0) {
-            topic = topic_find_by_id(request->log, in->topic_id);
+            topic = kafka_find_topic_by_id(request, in->topic_id);
             memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
             if (!topic)
                 out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_ID);

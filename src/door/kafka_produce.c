@@ -144,7 +144,7 @@ void kafka_handle_produce(struct kafka_request *request)
     for (size_t i = 0; i < body->topics_count; i++) {
         const struct kafka_produce_request_topic *in = &body->topics[i];
         struct kafka_produce_response_topic *out = &response->topics[i];
-        struct topic *topic = topic_find(request->log, in->name);
+        struct topic *topic = kafka_find_topic(request, in->name);
         out->name = in->name;
         out->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_response_partition, in->partitions_count);
         out->partitions_count = in->partitions_count;

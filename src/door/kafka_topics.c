@@ -186,16 +186,16 @@ void kafka_handle_delete_topics(struct kafka_request *request)
     struct kafka_delete_topics_response_result *out = response->results;
     for (size_t i = 0; i < body->topic_names_count; i++, out++) {
         out->name = body->topic_names[i];
-        delete_topic(request, topic_find(request->log, out->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
+        delete_topic(request, kafka_find_topic(request, out->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
     }
     for (size_t i = 0; i < body->topics_count; i++, out++) {
         const struct kafka_delete_topics_request_topic *in = &body->topics[i];
         out->name = in->name;
         memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
         if (in->name.data)
-            delete_topic(request, topic_find(request->log, in->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
+            delete_topic(request, kafka_find_topic(request, in->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
         else
-            delete_topic(request, topic_find_by_id(request->log, in->topic_id), KAFKA_UNKNOWN_TOPIC_ID, out, &lsn);
+            delete_topic(request, kafka_find_topic_by_id(request, in->topic_id), KAFKA_UNKNOWN_TOPIC_ID, out, &lsn);
     }
     kafka_answer_when(request, response, lsn, LOG_SYNCED, delete_failed);
 }
@@ -224,7 +224,7 @@ static void add_partitions(struct kafka_request *request, const struct kafka_cre
                            struct kafka_create_partitions_response_result *out, uint64_t *lsn_max)
 {
     const struct kafka_create_partitions_request *body = request->body;
-    struct topic *topic = topic_find(request->log, in->name);
+    struct topic *topic = kafka_find_topic(request, in->name);
     enum kafka_error code = KAFKA_NONE;
     struct error err;
     uint64_t lsn;
