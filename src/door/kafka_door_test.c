@@ -312,7 +312,7 @@ TEST(the_documentation_lists_what_is_served)
     const struct kafka_handler *handlers = kafka_handlers(&count);
     struct io *io = io_linux_new(&err);
     buf_init(&text, 1 << 20);
-    snprintf(path, sizeof path, "%s/docs/kafka.md", getenv("EVOKE_SOURCE") ? getenv("EVOKE_SOURCE") : "..");
+    snprintf(path, sizeof path, "%s/docs/kafka.md", getenv("EVOKE_SOURCE") ? getenv("EVOKE_SOURCE") : ".");
     CHECK_OK(io_path_read(io, path, &text, &err), &err);
     for (size_t i = 0; i < count; i++) {
         const struct kafka_api *api = kafka_api_find(handlers[i].key);

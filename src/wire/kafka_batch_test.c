@@ -85,7 +85,8 @@ static struct bytes pack_snappy(struct bytes plain, uint8_t *out, size_t room)
 /* As snappy-java: 16 bytes of header, then blocks of at most 100 bytes here. */
 static struct bytes pack_xerial(struct bytes plain, uint8_t *out, size_t room)
 {
-    memcpy(out, "\x82SNAPPY\0\0\0\0\1\0\0\0\1", 16);
+    static const uint8_t header[16] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1};
+    memcpy(out, header, sizeof header);
     size_t size = 16;
     for (size_t at = 0; at < plain.size; at += 100) {
         struct bytes block = pack_snappy(bytes_slice(plain, at, 100), out + size + 4, room - size - 4);
