@@ -155,6 +155,8 @@ static void collect_dispatch(void *ctx, struct metrics *out)
     gauge(out, "evoke_dispatch_waiting_retry", "Events that wait for their next attempt.", dispatch.waiting_retry);
     counter(out, "evoke_dispatch_events_total", "Events read by Triggers.", dispatch.events_read);
     counter(out, "evoke_dispatch_filtered_total", "Events that a Trigger's filter left out.", dispatch.events_filtered);
+    counter(out, "evoke_dispatch_invalid_total", "Records of a Broker's topic that are no CloudEvents.",
+            dispatch.events_invalid);
     metrics_family(out, "evoke_dispatch_deliveries_total", METRICS_COUNTER, "Delivery attempts by result.");
     metrics_sample(out, (double)dispatch.succeeded, "result", "success", NULL);
     metrics_sample(out, (double)dispatch.refused, "result", "refused", NULL);

@@ -70,8 +70,8 @@ struct service {
     struct io_deferred later; /* serves the waiters */
     struct io_timer proxy_retry;
     unsigned listen_failures; /* in a row */
-    uint32_t held;      /* waiters without a ready endpoint */
-    uint32_t in_flight; /* leases, proxied connections among them */
+    uint32_t held;            /* waiters without a ready endpoint */
+    uint32_t in_flight;       /* leases, proxied connections among them */
 };
 
 /* --- mesh.c --- */
