@@ -11,13 +11,19 @@ struct lag_key {
     size_t count;
 };
 
-static struct bytes lag_key_bytes(struct buf *buf, struct bytes topic, struct bytes group_id)
+enum { LAG_KEY_SIZE_MAX = TOPIC_NAME_SIZE_MAX + 1 + GROUP_ID_SIZE_MAX };
+
+/* On the stack, because it is made for every append. What is longer is no topic and no group: cut, it finds nothing. */
+static struct bytes lag_key_bytes(uint8_t memory[LAG_KEY_SIZE_MAX], struct bytes topic, struct bytes group_id)
 {
-    buf_init(buf, 249 + 1 + GROUP_ID_SIZE_MAX);
-    buf_append(buf, topic);
-    buf_append_byte(buf, 0);
-    buf_append(buf, group_id);
-    return buf_bytes(buf);
+    topic = bytes_slice(topic, 0, TOPIC_NAME_SIZE_MAX);
+    group_id = bytes_slice(group_id, 0, GROUP_ID_SIZE_MAX);
+    if (topic.size > 0)
+        memcpy(memory, topic.data, topic.size);
+    memory[topic.size] = 0;
+    if (group_id.size > 0)
+        memcpy(memory + topic.size + 1, group_id.data, group_id.size);
+    return bytes_of(memory, topic.size + 1 + group_id.size);
 }
 
 static void mark(struct groups *groups, struct lag_key *key)
@@ -33,8 +39,8 @@ void groups_topic_moved(struct log *log, const struct topic *topic)
     struct groups *groups = log->groups;
     if (groups->lag_listeners.count == 0)
         return;
-    AUTO_BUF buf;
-    struct bytes prefix = lag_key_bytes(&buf, topic->name, BYTES_NULL);
+    uint8_t memory[LAG_KEY_SIZE_MAX];
+    struct bytes prefix = lag_key_bytes(memory, topic->name, BYTES_NULL);
     for (struct map_entry *entry = map_at_or_after(&groups->lag_listeners, prefix);
          entry && bytes_starts_with(map_key(entry), prefix); entry = map_next(entry))
         mark(groups, entry->value);
@@ -44,8 +50,8 @@ void groups_offset_moved(struct groups *groups, struct bytes group_id, struct by
 {
     if (groups->lag_listeners.count == 0)
         return;
-    AUTO_BUF buf;
-    struct lag_key *key = map_get(&groups->lag_listeners, lag_key_bytes(&buf, topic, group_id));
+    uint8_t memory[LAG_KEY_SIZE_MAX];
+    struct lag_key *key = map_get(&groups->lag_listeners, lag_key_bytes(memory, topic, group_id));
     if (key)
         mark(groups, key);
 }
@@ -53,8 +59,8 @@ void groups_offset_moved(struct groups *groups, struct bytes group_id, struct by
 void group_lag_listen(struct log *log, struct group_lag_listener *listener, struct bytes group_id, struct bytes topic)
 {
     struct groups *groups = log->groups;
-    AUTO_BUF buf;
-    struct bytes bytes = lag_key_bytes(&buf, topic, group_id);
+    uint8_t memory[LAG_KEY_SIZE_MAX];
+    struct bytes bytes = lag_key_bytes(memory, topic, group_id);
     struct lag_key *key = map_get(&groups->lag_listeners, bytes);
     if (!key) {
         key = NEW(struct lag_key);
@@ -73,8 +79,8 @@ void group_lag_unlisten(struct group_lag_listener *listener)
     if (!listener->log)
         return;
     struct groups *groups = listener->log->groups;
-    AUTO_BUF buf;
-    struct bytes bytes = lag_key_bytes(&buf, listener->topic, listener->group_id);
+    uint8_t memory[LAG_KEY_SIZE_MAX];
+    struct bytes bytes = lag_key_bytes(memory, listener->topic, listener->group_id);
     struct lag_key *key = map_get(&groups->lag_listeners, bytes);
     list_remove(&listener->link);
     if (--key->count == 0)
@@ -93,8 +99,9 @@ void groups_run_lag_listeners(void *ctx)
     list_splice(&now, &groups->ready_lag_listeners);
     while (!list_empty(&now)) {
         struct group_lag_listener *listener = CONTAINER_OF(now.next, struct group_lag_listener, link);
-        AUTO_BUF buf;
-        struct lag_key *key = map_get(&groups->lag_listeners, lag_key_bytes(&buf, listener->topic, listener->group_id));
+        uint8_t memory[LAG_KEY_SIZE_MAX];
+        struct lag_key *key =
+            map_get(&groups->lag_listeners, lag_key_bytes(memory, listener->topic, listener->group_id));
         list_remove(&listener->link);
         list_append(&key->listeners, &listener->link);
         listener->run(listener->ctx);

@@ -216,7 +216,7 @@ bool journal_reserve(struct journal *journal, struct journal_slot *slots, size_t
         return refuse_limit(err, EMSGSIZE, "the batches are larger than a frame may be");
     if (journal->pending_size + size > JOURNAL_PENDING_SIZE_MAX)
         return refuse_limit(err, EAGAIN, "the disk is behind: try again");
-    if (size > current_file(journal)->size - CLOSING_SIZE - current_file(journal)->end && !roll(journal, err))
+    if (current_file(journal)->end + size + CLOSING_SIZE > current_file(journal)->size && !roll(journal, err))
         return false;
     lay_out(journal, slots, count, size, 0);
     return true;

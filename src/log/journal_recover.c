@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/diag.h"
 #include "base/memory.h"
 #include "log/journal_priv.h"
 #include "log/journal_scan.h"
@@ -74,6 +75,27 @@ static bool remove_files_behind(struct recovery *recovery, size_t keep, struct e
     return keep == recovery->scan.file_count || io_dir_sync(recovery->journal->io, recovery->journal->path, err);
 }
 
+/* Gives the last file its preallocated rest again. A disk that is full meanwhile is no reason not to start: what is
+ * there can be read, and appends are refused until there is room. */
+static bool reopen_last(struct recovery *recovery, struct journal_file *file, struct error *err)
+{
+    uint64_t size = recovery->journal->file_size;
+    struct error why;
+    file->end = recovery->end.at;
+    if (file->size >= size)
+        return io_file_allocate(file->file, file->size, err);
+    if (io_file_allocate(file->file, size, &why)) {
+        file->size = size;
+        return true;
+    }
+    if (why.kind == ERROR_LIMIT) {
+        diag_warn("log", "%s", why.message);
+        return true;
+    }
+    *err = why;
+    return false;
+}
+
 static bool open_file(struct recovery *recovery, size_t index, size_t keep, struct error *err)
 {
     struct journal *journal = recovery->journal;
@@ -84,13 +106,8 @@ static bool open_file(struct recovery *recovery, size_t index, size_t keep, stru
     if (!io_file_open(journal->io, scanned->path, syncs ? IO_FILE_WRITE : 0, &file->file, err))
         return false;
     journal->file_count++;
-    if (last) {
-        file->end = recovery->end.at;
-        if (file->size < journal->file_size)
-            file->size = journal->file_size;
-        if (!io_file_allocate(file->file, file->size, err))
-            return false;
-    }
+    if (last && !reopen_last(recovery, file, err))
+        return false;
     journal->size += file->size;
     /* What a killed evoke had written may be in the page cache only: the last group of the last file, or, if that one
      * was just begun, of the one before. Our first group will witness that all before it is synced. */

@@ -729,6 +729,51 @@ TEST(a_full_disk_refuses_and_takes_again_when_there_is_room)
     fixture_deinit(&f);
 }
 
+TEST(a_disk_that_is_full_at_the_start_can_still_be_read)
+{
+    struct fixture f;
+    struct append append;
+    struct error err = {0};
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "a", 2));
+    fixture_close(&f); /* gives the preallocated rest back */
+    io_simulated_faults(f.world)->disk_size_max = 10 << 10;
+    fixture_open(&f);
+    check_values(fixture_partition(&f, "orders", 0), "a 0\na 1\n");
+    CHECK(!try_append(&f, "orders", fixture_batch(&f, "b", 1), &append, &err));
+    CHECK_INT(err.sys, ENOSPC);
+    io_simulated_faults(f.world)->disk_size_max = 0;
+    fixture_run_ms(&f, 1100);
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "b", 1));
+    fixture_sync(&f);
+    check_values(fixture_partition(&f, "orders", 0), "a 0\na 1\nb 0\n");
+    fixture_deinit(&f);
+}
+
+TEST(files_may_become_smaller_from_one_run_to_the_next)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.options.journal_file_size = 512 << 10;
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    for (int i = 0; i < 400; i++)
+        fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "a text of some length", 10));
+    fixture_close(&f);
+    f.options.journal_file_size = 64 << 10;
+    for (int run = 0; run < 2; run++) {
+        fixture_open(&f);
+        fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "b", 10));
+        fixture_sync(&f);
+        AUTO_FREE(char) values = fixture_read(fixture_partition(&f, "orders", 0));
+        CHECK(bytes_ends_with(bytes_of_string(values), BYTES_LITERAL("b 9\n")));
+        fixture_close(&f);
+    }
+    fixture_deinit(&f);
+}
+
 TEST(a_directory_in_use_is_refused)
 {
     struct fixture f;
