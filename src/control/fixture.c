@@ -268,14 +268,19 @@ void fixture_publish(struct fixture *f, const char *topic, int count)
 
 void fixture_commit(struct fixture *f, const char *group, const char *topic, int64_t offset)
 {
+    fixture_commit_with(f, group, topic, offset, "");
+}
+
+void fixture_commit_with(struct fixture *f, const char *group, const char *topic, int64_t offset, const char *metadata)
+{
     struct error err;
     uint64_t lsn;
     AUTO_ARENA arena;
     struct append append;
     arena_init(&arena, 0);
     topic_for(f, topic);
-    CHECK_OK(group_commit_append(f->log, bytes_of_string(group), bytes_of_string(topic), 0, offset, BYTES_NULL, &arena,
-                                 &append, &err),
+    CHECK_OK(group_commit_append(f->log, bytes_of_string(group), bytes_of_string(topic), 0, offset,
+                                 bytes_of_string(metadata), &arena, &append, &err),
              &err);
     CHECK_OK(log_append(f->log, &append, 1, &lsn, &err), &err);
 }

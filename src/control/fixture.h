@@ -44,5 +44,6 @@ bool fixture_has_event(struct fixture *f, const char *about, const char *reason)
 
 void fixture_publish(struct fixture *f, const char *topic, int count);
 void fixture_commit(struct fixture *f, const char *group, const char *topic, int64_t offset);
+void fixture_commit_with(struct fixture *f, const char *group, const char *topic, int64_t offset, const char *metadata);
 
 #endif

@@ -7,6 +7,7 @@
  *     no commit yet        with offsetResetPolicy earliest counts from the log's start, not from 0
  *     more replicas than partitions  make sense for a Trigger (its group has no members that own partitions), so the
  *                          limit holds only for other groups
+ *     a Trigger's group    is dispatch's, trigger.NAMESPACE.NAME: events behind its offset that are done are no backlog
  */
 #ifndef CONTROL_KAFKA_TRIGGER_H
 #define CONTROL_KAFKA_TRIGGER_H
@@ -20,7 +21,9 @@ struct kafka_trigger {
     char *group, *topic;
     int64_t lag_threshold, activation_lag_threshold;
     bool from_earliest;
-    bool limited;                /* to one replica per partition */
+    bool limited;                                 /* to one replica per partition */
+    bool is_trigger;                              /* the group is that of the Trigger of this name: */
+    struct bytes trigger_namespace, trigger_name; /* within `group` */
     bool zero_on_invalid_offset; /* a group without a commit and with offsetResetPolicy latest has no backlog */
 };
 

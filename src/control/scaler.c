@@ -7,19 +7,48 @@
 
 /* --- How much there is to do --- */
 
-/* Returns what the backlog asks for; sets what is seen beside. */
-static int64_t look_at_triggers(struct scaled *scaled, bool *active)
+/* Whether the group is that of a Trigger which delivers to a Service of the target. */
+static bool is_served(const struct scaled *scaled, const struct kafka_trigger *kafka)
+{
+    struct scaler *scaler = scaled->scaler;
+    if (!kafka->is_trigger || !scaler->mesh || !bytes_equal(kafka->trigger_namespace, scaled->namespace))
+        return false;
+    const struct object *trigger =
+        api_get(scaler->api, scaler->trigger_kind, kafka->trigger_namespace, kafka->trigger_name);
+    const struct json *ref = trigger ? json_at(trigger->json, "spec.subscriber.ref") : NULL;
+    struct bytes namespace = json_bytes(json_get(ref, "namespace")), name = json_bytes(json_get(ref, "name"));
+    if (!bytes_equal_string(json_bytes(json_get(ref, "kind")), "Service") ||
+        (namespace.size > 0 && !bytes_equal(namespace, scaled->namespace)))
+        return false;
+    for (size_t i = 0; i < scaled->service_count; i++)
+        if (bytes_equal_string(name, scaled->services[i]))
+            return true;
+    return false;
+}
+
+/* What backlogs ask for. */
+struct asked {
+    int64_t at_once;  /* surely this target's */
+    int64_t if_stays; /* perhaps other Triggers': dispatch reads on, and then we know */
+};
+
+static struct asked look_at_triggers(struct scaled *scaled, bool *active)
 {
     struct log *log = api_log(scaled->scaler->api);
-    int64_t asked = 0;
+    struct asked asked = {0};
+    bool demanded = scaled->held > 0 || scaled->in_flight > 0;
     scaled->lag = 0;
     for (size_t i = 0; i < scaled->trigger_count; i++) {
         const struct kafka_trigger *kafka = &scaled->triggers[i].kafka;
         const struct topic *topic = topic_find(log, bytes_of_string(kafka->topic));
+        bool served = is_served(scaled, kafka);
         int64_t lag = kafka_trigger_lag(kafka, log);
+        if (served && !demanded)
+            continue;
         int64_t replicas = kafka_trigger_replicas(kafka, lag, topic ? topic_partition_count(topic) : 0);
+        int64_t *most = served ? &asked.if_stays : &asked.at_once;
         scaled->lag += lag;
-        asked = replicas > asked ? replicas : asked;
+        *most = replicas > *most ? replicas : *most;
         if (lag > kafka->activation_lag_threshold) {
             *active = true;
             scaled->cause = scaled->cause ? scaled->cause : kafka->metric;
@@ -28,15 +57,34 @@ static int64_t look_at_triggers(struct scaled *scaled, bool *active)
     return asked;
 }
 
+/* The first replica comes at once, more of them when the backlog has stayed for a moment. */
+static int64_t asked_now(struct scaled *scaled, const struct asked *asked, int64_t current, uint64_t now_ms,
+                         uint64_t *next_ms)
+{
+    int64_t most = asked->at_once > current ? asked->at_once : current;
+    most = most > 1 ? most : 1;
+    if (asked->if_stays <= most) {
+        scaled->grow_at_ms = 0;
+        return asked->if_stays > asked->at_once ? asked->if_stays : asked->at_once;
+    }
+    if (!scaled->grow_at_ms)
+        scaled->grow_at_ms = now_ms + SCALER_GROW_SETTLE_MS;
+    if (now_ms >= scaled->grow_at_ms)
+        return asked->if_stays;
+    *next_ms = scaled->grow_at_ms;
+    return most;
+}
+
 static void look_at_services(struct scaled *scaled, bool *active)
 {
     scaled->held = scaled->in_flight = 0;
+    scaled->waited_at = NULL;
     for (size_t i = 0; scaled->scaler->mesh && i < scaled->service_count; i++) {
         struct bytes service = bytes_of_string(scaled->services[i]);
         scaled->held += mesh_held(scaled->scaler->mesh, scaled->namespace, service);
         scaled->in_flight += mesh_in_flight(scaled->scaler->mesh, scaled->namespace, service);
         if (scaled->held > 0)
-            scaled->cause = scaled->cause ? scaled->cause : scaled->services[i];
+            scaled->waited_at = scaled->services[i];
     }
     *active |= scaled->held > 0 || scaled->in_flight > 0;
 }
@@ -59,15 +107,20 @@ static int64_t decide(struct scaled *scaled, const struct object *object, const 
     scaled_find_services(scaled, target);
     scaled->cause = NULL;
     struct scale_input input = {.now_ms = io_now_ms(api_io(scaled->scaler->api)), .current = spec_replicas(target)};
-    input.asked = look_at_triggers(scaled, active);
+    uint64_t grow_at_ms = UINT64_MAX;
     look_at_services(scaled, active);
+    struct asked asked = look_at_triggers(scaled, active);
+    input.asked = asked_now(scaled, &asked, input.current, input.now_ms, &grow_at_ms);
+    scaled->cause = scaled->cause ? scaled->cause : scaled->waited_at;
     if (*active) {
         scaled->ever_active = true;
         scaled->active_ms = input.now_ms;
     }
     input.active = *active;
     input.inactive_at_ms = inactive_at_ms(scaled, object);
-    return scale_decide(&scaled->rule, &scaled->window, &input, next_ms);
+    int64_t replicas = scale_decide(&scaled->rule, &scaled->window, &input, next_ms);
+    *next_ms = grow_at_ms < *next_ms ? grow_at_ms : *next_ms;
+    return replicas;
 }
 
 /* --- Acting --- */
@@ -228,6 +281,7 @@ struct scaler *scaler_new(const struct scaler_options *given)
     scaler->kind = kind_by_name("ScaledObject");
     scaler->target_kind = kind_by_name("Deployment");
     scaler->service_kind = kind_by_name("Service");
+    scaler->trigger_kind = kind_by_name("Trigger");
     reconciler_init(&scaler->reconciler, given->queue, given->api, &options, scaler);
     scaler->demand = (struct mesh_demand_listener){.run = demand_changed, .ctx = scaler};
     if (scaler->mesh)

@@ -6,6 +6,8 @@
  *
  *     active     a backlog above its activationLagThreshold, a connection that waits at a Service of the target, or one
  *                in flight there: at least one replica, at once as many as the backlog asks for
+ *                Of a Trigger that delivers to such a Service the backlog counts only while it does: what lies in the
+ *                topic may be for other Triggers, and dispatch tells by asking for the Service (docs/decisions/1002)
  *     inactive   for cooldownPeriod: to minReplicaCount (or idleReplicaCount); until then at least one stays
  *     fewer      no lower than what was asked for in the last stabilization window: that of
  *                advanced.horizontalPodAutoscalerConfig.behavior.scaleDown, otherwise cooldownPeriod but at most the

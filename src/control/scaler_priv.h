@@ -9,7 +9,7 @@
 #include "control/scale_rule.h"
 #include "control/scaler.h"
 
-enum { SCALER_TRIGGERS_MAX = 16, SCALER_SERVICES_MAX = 16 };
+enum { SCALER_TRIGGERS_MAX = 16, SCALER_SERVICES_MAX = 16, SCALER_GROW_SETTLE_MS = 5 };
 
 struct scaled;
 
@@ -41,14 +41,16 @@ struct scaled {
     uint64_t said_active_ms; /* when that was last written */
     int64_t lag;
     uint64_t held, in_flight;
-    const char *cause; /* metric or Service that made it active; borrowed from the above */
+    uint64_t grow_at_ms; /* when a backlog that dispatch may yet find to be others' counts in full; 0: nothing waits */
+    const char *waited_at; /* one of `services`; NULL: nobody waits */
+    const char *cause;     /* metric or Service that made it active; borrowed from the above */
 };
 
 struct scaler {
     struct api *api;
     struct mesh *mesh;
     struct reconciler reconciler;
-    const struct kind *kind, *target_kind, *service_kind;
+    const struct kind *kind, *target_kind, *service_kind, *trigger_kind;
     struct map scaled; /* namespace, 0, name -> struct scaled */
     struct mesh_demand_listener demand;
     struct scaler_counts counts;

@@ -72,7 +72,7 @@ static void forget_services(struct scaled *scaled)
         free(scaled->services[i]);
     scaled->service_count = 0;
     scaled->services_known = false;
-    scaled->cause = NULL;
+    scaled->cause = scaled->waited_at = NULL;
 }
 
 static void forget_spec(struct scaled *scaled)

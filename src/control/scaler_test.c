@@ -163,6 +163,45 @@ TEST(who_waits_at_a_service_wakes_its_target_and_who_is_served_keeps_it_awake)
     fixture_close(&f);
 }
 
+TEST(a_triggers_backlog_wakes_its_service_only_when_dispatch_asks_for_it)
+{
+    struct fixture f;
+    struct mesh_lease *lease = NULL;
+    open_at_zero(&f, "");
+    fixture_apply(&f, "{apiVersion: v1, kind: Service, metadata: {name: door},"
+                      " spec: {selector: {app: billing}, ports: [{port: 80, targetPort: web}]}}");
+    fixture_apply(&f, "{apiVersion: eventing.knative.dev/v1, kind: Trigger, metadata: {name: billing},"
+                      " spec: {broker: default, subscriber: {ref: {apiVersion: v1, kind: Service, name: door}}}}");
+    fixture_settle(&f);
+    fixture_publish(&f, "shop.default", 25);
+    fixture_settle(&f);
+    CHECK_INT(replicas(&f), 0); /* these may all be for others */
+    const struct mesh_acquire_options options = {.namespace = BYTES_LITERAL("shop"), .service = BYTES_LITERAL("door")};
+    mesh_acquire(f.mesh, &options, on_acquired, &lease);
+    fixture_settle(&f);
+    CHECK(replicas(&f) >= 1); /* at once */
+    for (int rounds = 0; replicas(&f) < 3; rounds++) {
+        CHECK(rounds < 100); /* it stays: so it is this one's */
+        fixture_wait_ms(&f, 10);
+    }
+    fixture_run_pods(&f);
+    CHECK(lease != NULL);
+    mesh_release(lease);
+    fixture_close(&f);
+}
+
+TEST(events_that_are_done_behind_the_offset_are_no_backlog)
+{
+    struct fixture f;
+    open_at_zero(&f, "");
+    fixture_publish(&f, "shop.default", 25);
+    /* 20 of them are done, the first is not: bits 1 to 20 */
+    fixture_commit_with(&f, "trigger.shop.billing", "shop.default", 0, "done:_v8f");
+    fixture_settle(&f);
+    CHECK_INT(replicas(&f), 1);
+    fixture_close(&f);
+}
+
 TEST(without_triggers_only_those_who_wait_count)
 {
     struct fixture f;
