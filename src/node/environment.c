@@ -322,7 +322,7 @@ static bool add_one(const struct environment_source *source, const struct json *
 {
     struct bytes name = json_bytes(json_get(env, "name"));
     const struct json *from = json_get(env, "valueFrom"), *reference;
-    const char *value;
+    const char *value = "";
     if (!name_valid(name))
         return error_set(err, ERROR_INVALID, "env: \"" BYTES_FORMAT "\" is not a name for a variable",
                          BYTES_ARGS(name));

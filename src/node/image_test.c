@@ -28,10 +28,8 @@ static void tar_add(struct buf *tar, const char *name, char type, const char *li
     memset(header + 148, ' ', 8);
     header[156] = type;
     snprintf(header + 157, 100, "%s", link);
-    memcpy(header + 257,
-           "ustar\0"
-           "00",
-           8);
+    snprintf(header + 257, 6, "ustar");
+    header[263] = header[264] = '0';
     snprintf(header + 329, 8, "%07o", 1);
     snprintf(header + 337, 8, "%07o", 3);
     unsigned sum = 0;

@@ -2,6 +2,7 @@
 #include "node/network.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
@@ -202,7 +203,17 @@ void network_disconnect(const char *host_name)
 
 void network_remove_bridge(const struct network *network)
 {
-    delete_link(network->bridge);
+    char path[64];
+    snprintf(path, sizeof path, "/sys/class/net/%s/brif", network->bridge);
+    DIR *ports = opendir(path);
+    bool used = false;
+    if (!ports)
+        return;
+    for (struct dirent *entry; (entry = readdir(ports));)
+        used = used || entry->d_name[0] != '.';
+    closedir(ports);
+    if (!used)
+        delete_link(network->bridge);
 }
 
 /* --- A pod's pair of interfaces --- */

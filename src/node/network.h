@@ -33,7 +33,7 @@ MUST_CHECK bool network_connect(const struct network *network, int pid, const ch
                                 struct error *err);
 /* Removes the host's end (and with it the pair); fine if it is not there. */
 void network_disconnect(const char *host_name);
-/* Removes the bridge, when no pod is on it. */
+/* Removes the bridge, unless an interface is on it. */
 void network_remove_bridge(const struct network *network);
 
 #endif

@@ -325,6 +325,11 @@ void container_started(struct container *container, unsigned attempt, const stru
     container->reason[0] = container->message[0] = 0;
     if (!adopted) {
         node_counters(pod->node)->containers_started++;
+        if (attempt == 0 && started->image_id[0]) {
+            pod_event(pod, "Normal", "Pulled", "Container image \"%s\" already present on machine",
+                      json_text_at(container->spec, "image", ""));
+            pod_event(pod, "Normal", "Created", "Created container %s", container->name);
+        }
         pod_event(pod, "Normal", "Started", "Started container %s", container->name);
     }
     if (!pod->ending)

@@ -463,7 +463,7 @@ static void oci_close(struct runtime *closing)
     struct oci_runtime *runtime = (struct oci_runtime *)(void *)closing;
     bool empty = list_empty(&runtime->engine.sandboxes);
     monitored_engine_deinit(&runtime->engine);
-    if (runtime->bridge_made && empty)
+    if (empty && runtime->network.bridge[0])
         network_remove_bridge(&runtime->network);
     free(runtime->directory);
     free(runtime->runc);
