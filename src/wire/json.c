@@ -151,18 +151,50 @@ struct json *json_new_string(struct bytes text)
     return of_json(json_stringn(text.data ? (const char *)text.data : "", text.size));
 }
 
+/* The size of the UTF-8 character (RFC 3629) at the front of a C string; 0: there is none. */
+static size_t utf8_size(const uint8_t *text)
+{
+    uint8_t first = text[0];
+    size_t size = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : 4;
+    if ((first >= 0x80 && first < 0xc2) || first > 0xf4)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (first == 0xe0 && text[1] < 0xa0) || (first == 0xf0 && text[1] < 0x90);
+    bool surrogate = first == 0xed && text[1] >= 0xa0;
+    return overlong || surrogate || (first == 0xf4 && text[1] >= 0x90) ? 0 : size;
+}
+
+/* A message may quote what a peer has sent, or be cut off within a character: what is no UTF-8 becomes U+FFFD. */
+static json_t *repaired(const char *text)
+{
+    AUTO_BUF out;
+    buf_init(&out, SIZE_MAX);
+    for (const uint8_t *at = (const uint8_t *)text; *at;) {
+        size_t size = utf8_size(at);
+        buf_append(&out, size ? bytes_of(at, size) : BYTES_LITERAL("\xef\xbf\xbd"));
+        at += size ? size : 1;
+    }
+    return json_string(buf_string(&out));
+}
+
 struct json *json_new_text(const char *text)
 {
-    return made(json_string(text));
+    json_t *value = json_string(text);
+    return made(value ? value : repaired(text));
 }
 
 struct json *json_new_format(const char *format, ...)
 {
+    AUTO_FREE(char) text = NULL;
     va_list args;
     va_start(args, format);
-    json_t *value = json_vsprintf(format, args);
+    int size = vasprintf(&text, format, args);
     va_end(args);
-    return made(value);
+    if (size < 0)
+        abort();
+    return json_new_text(text);
 }
 
 struct json *json_new_int(int64_t number)

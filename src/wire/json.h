@@ -43,8 +43,9 @@ static inline void json_auto_unref(struct json **value)
 struct json *json_new_object(void);
 struct json *json_new_array(void);
 struct json *json_new_string(struct bytes text); /* NULL when it is not UTF-8 */
-struct json *json_new_text(const char *text);    /* a C string of ours, UTF-8 */
-struct json *json_new_format(const char *format, ...) PRINTF_LIKE(1, 2);
+/* A C string of ours. What is no UTF-8 in it (a message may quote a peer, or be cut off) becomes U+FFFD. */
+struct json *json_new_text(const char *text);
+struct json *json_new_format(const char *format, ...) PRINTF_LIKE(1, 2); /* the same */
 struct json *json_new_int(int64_t number);
 struct json *json_new_real(double number);
 struct json *json_new_bool(bool value);

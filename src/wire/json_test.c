@@ -121,3 +121,24 @@ TEST(json_array_each_can_be_left_by_break_and_goes_on_with_continue)
     }
     CHECK_INT(sum, 5);
 }
+
+TEST(a_text_that_is_no_utf_8_is_repaired)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {{"plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x99\x82", "plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x99\x82"},
+                 {"cut \xe2\x82", "cut \xef\xbf\xbd\xef\xbf\xbd"},
+                 {"\xff\xfe", "\xef\xbf\xbd\xef\xbf\xbd"},
+                 {"\xc0\x80"
+                  "a",
+                  "\xef\xbf\xbd\xef\xbf\xbd"
+                  "a"},
+                 {"\xe0\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+                 {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+                 {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        AUTO_JSON *text = json_new_text(cases[i].text), *format = json_new_format("%s", cases[i].text);
+        CHECK_STR(json_text(text), cases[i].want);
+        CHECK_STR(json_text(format), cases[i].want);
+    }
+}
