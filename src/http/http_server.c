@@ -195,6 +195,21 @@ static void take_piece(struct http_connection *connection, struct bytes piece)
                           exchange->body.size_max);
 }
 
+/* Bad chunks. While the handler only waits for the content we can answer in its place; a handler that has seen pieces
+ * may have begun an answer of its own. */
+static void refuse_content(struct http_connection *connection, const struct error *err)
+{
+    struct exchange *exchange = connection->exchange;
+    connection->server->metrics.bad_requests++;
+    if (exchange->body_mode != BODY_GATHER) {
+        http_connection_break(connection);
+        return;
+    }
+    exchange->body_mode = BODY_UNDECIDED;
+    io_timer_stop(&connection->timer);
+    http_respond_text(&exchange->request, connection->parser.error_status, "%s", err->message);
+}
+
 static void end_body(struct http_connection *connection)
 {
     struct exchange *exchange = connection->exchange;
@@ -237,7 +252,7 @@ static void process(struct http_connection *connection, struct bytes *input)
         else if (event == HTTP_END)
             end_body(connection);
         else if (connection->exchange)
-            http_connection_break(connection); /* bad chunks: no answer of ours could be told from the handler's */
+            refuse_content(connection, &err);
         else
             refuse_request(connection, connection->parser.error_status, err.message);
     }

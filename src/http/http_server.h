@@ -65,7 +65,8 @@ void http_server_close(struct http_server *server);
 
 /* --- The request --- */
 /* `done` runs once with request->body set; it may run before this call returns. Beyond `size_max` the server answers
- * 413 (as `too_large` if that is not NULL) and the request ends without `done`; the same when the client goes away. */
+ * 413 (as `too_large` if that is not NULL) and the request ends without `done`; so it does, with 400, when the chunks
+ * are broken, and without a word when the client goes away. */
 void http_request_read_body(struct http_request *request, size_t size_max, void (*done)(struct http_request *request),
                             void (*too_large)(struct http_request *request));
 /* `on_piece` for each part as it comes; a null part: that was all. http_request_pause/resume hold the client back. */

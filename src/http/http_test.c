@@ -265,6 +265,26 @@ TEST(http_server_refuses_a_chunked_body_over_the_limit)
     stop();
 }
 
+TEST(http_server_answers_content_that_is_badly_coded)
+{
+    start((struct http_server_options){0});
+    raw_connect();
+    raw_send("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n");
+    raw_expect("HTTP/1.1 400 ");
+    raw_expect(NULL);
+    io_stream_close(TAKE(world->raw));
+    world->ended = false;
+    buf_reset(&world->got);
+    raw_connect();
+    raw_send("POST /upload HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n");
+    raw_expect(NULL);
+    CHECK_INT(world->got.size, 0);
+    struct http_server_metrics metrics;
+    http_server_metrics(world->server, &metrics);
+    CHECK_INT(metrics.bad_requests, 2);
+    stop();
+}
+
 TEST(http_server_invites_a_client_that_expects_it)
 {
     start((struct http_server_options){0});
