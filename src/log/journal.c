@@ -123,6 +123,8 @@ static bool roll(struct journal *journal, struct error *err)
         journal->full = false;
         return true;
     }
+    if (err->sys != ENOSPC) /* too many open files, a disk that fails: not now, but not the append's fault */
+        err->kind = ERROR_UNAVAILABLE;
     if (!journal->full)
         diag_error("log", "appends are refused: %s", err->message);
     journal->full = true;
@@ -214,8 +216,11 @@ bool journal_reserve(struct journal *journal, struct journal_slot *slots, size_t
     size_t size = frame_size(journal->scratch.sizes, count);
     if (size == 0 || size > journal->file_size - JOURNAL_FILE_HEADER_SIZE - CLOSING_SIZE)
         return refuse_limit(err, EMSGSIZE, "the batches are larger than a frame may be");
-    if (journal->pending_size + size > JOURNAL_PENDING_SIZE_MAX)
-        return refuse_limit(err, EAGAIN, "the disk is behind: try again");
+    if (journal->pending_size + size > JOURNAL_PENDING_SIZE_MAX) {
+        error_set(err, ERROR_UNAVAILABLE, "the disk is behind: try again");
+        err->sys = EAGAIN;
+        return false;
+    }
     if (current_file(journal)->end + size + CLOSING_SIZE > current_file(journal)->size && !roll(journal, err))
         return false;
     lay_out(journal, slots, count, size, 0);

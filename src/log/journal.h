@@ -87,8 +87,8 @@ struct journal_slot {
     struct journal_place place;
 };
 
-/* ERROR_LIMIT: the frame is too large (EMSGSIZE), journal or disk full (ENOSPC), too much waits for the disk (EAGAIN);
- * ERROR_UNAVAILABLE: failed or closing. */
+/* ERROR_LIMIT: the frame is too large (EMSGSIZE), journal or disk full (ENOSPC); ERROR_UNAVAILABLE: too much waits for
+ * the disk (EAGAIN), the next file cannot be made, failed, or closing. */
 MUST_CHECK bool journal_reserve(struct journal *journal, struct journal_slot *slots, size_t count, struct error *err);
 /* The frame that was reserved last; returns its LSN. */
 uint64_t journal_commit(struct journal *journal);

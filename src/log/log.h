@@ -109,10 +109,14 @@ struct append {
 };
 
 /*
- * All or nothing. Errors: ERROR_CORRUPT (CRC or structure), ERROR_INVALID, ERROR_LIMIT (batch too large: err->sys is
- * EMSGSIZE; journal full: err->sys is ENOSPC), ERROR_CONFLICT (producer sequence out of order: err->sys is EPROTO;
- * stale producer epoch: err->sys is ESTALE), ERROR_UNAVAILABLE (the disk failed; evoke is read-only until a restart).
- * *lsn is that of the frame, or, if all were duplicates, one that covers the originals.
+ * All or nothing. Errors:
+ *   ERROR_CORRUPT      size, structure, CRC or packing of a batch
+ *   ERROR_INVALID      what Kafka's rules for batches or the topic's settings do not allow; ERANGE: a timestamp
+ *   ERROR_LIMIT        EMSGSIZE: batch or frame too large; ENOSPC: journal or disk full
+ *   ERROR_CONFLICT     EPROTO: a producer's sequence is out of order; ESTALE: its epoch is
+ *   ERROR_UNAVAILABLE  EAGAIN: the disk is behind, try again; else it failed: evoke is read-only until a restart
+ *   ERROR_DENIED       a topic of evoke's own; ERROR_NOT_FOUND: deleted; ERROR_UNSUPPORTED: transactions, old formats
+ * (the errno is in err->sys). *lsn is that of the frame, or, if all were duplicates, one that covers the originals.
  */
 MUST_CHECK bool log_append(struct log *log, struct append *appends, size_t count, uint64_t *lsn, struct error *err);
 

@@ -702,6 +702,28 @@ TEST(a_failed_write_ends_the_journal_too)
     fixture_deinit(&f);
 }
 
+TEST(what_waits_for_a_slow_disk_has_a_limit)
+{
+    struct fixture f;
+    struct append append;
+    struct error err = {0};
+    fixture_init_simulated(&f, 1);
+    f.options.journal_file_size = 1 << 20;
+    fixture_open(&f);
+    create(&f, "orders", "max.message.bytes", "10000000");
+    io_simulated_faults(f.world)->disk_max_ns = 10000000000;
+    int appended = 0;
+    while (try_append(&f, "orders", fixture_batch(&f, "a text that is repeated rather often", 10000), &append, &err))
+        appended++;
+    CHECK(appended > 100);
+    CHECK_INT(err.kind, ERROR_UNAVAILABLE);
+    CHECK_INT(err.sys, EAGAIN);
+    fixture_sync(&f);
+    CHECK_OK(try_append(&f, "orders", fixture_batch(&f, "a", 1), &append, &err), &err);
+    CHECK_INT(append.base_offset, appended * 10000);
+    fixture_deinit(&f);
+}
+
 TEST(a_full_disk_refuses_and_takes_again_when_there_is_room)
 {
     struct fixture f;
