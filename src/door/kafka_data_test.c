@@ -221,6 +221,36 @@ TEST(a_fetch_waits_for_min_bytes_but_not_past_what_a_partition_may_give)
     kafka_fixture_deinit(&f);
 }
 
+TEST(only_the_first_partition_may_exceed_what_an_answer_may_hold)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    kafka_fixture_topic(&f, "returns", 1);
+    size_t size = kafka_fixture_batch(&f, 10000, 1000).size;
+    kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 10000, 1000));
+    kafka_fixture_produce(&f, "returns", kafka_fixture_batch(&f, 10000, 1000));
+    struct kafka_fetch_request *request = kafka_fixture_fetch_request(&f, "orders", 0, 60000);
+    struct kafka_fetch_request *other = kafka_fixture_fetch_request(&f, "returns", 0, 60000);
+    struct kafka_fetch_request_topic both[] = {request->topics[0], other->topics[0]};
+    request->topics = both;
+    request->topics_count = 2;
+    request->min_bytes = 1 << 20;
+    request->max_bytes = (int32_t)size + 100;
+    struct kafka_fetch_response *response = kafka_fixture_call(&f, KAFKA_FETCH, 11, request);
+    CHECK_INT(response->topics[0].partitions->records.size, size);
+    CHECK_INT(response->topics[1].partitions->records.size, 0);
+    CHECK_INT(response->topics[1].partitions->high_watermark, 10000);
+    request->max_bytes = 1;
+    response = kafka_fixture_call(&f, KAFKA_FETCH, 11, request);
+    CHECK_INT(response->topics[0].partitions->records.size, size);
+    CHECK_INT(response->topics[1].partitions->records.size, 0);
+    request->max_bytes = 2 * (int32_t)size;
+    response = kafka_fixture_call(&f, KAFKA_FETCH, 11, request);
+    CHECK_INT(response->topics[1].partitions->records.size, size);
+    kafka_fixture_deinit(&f);
+}
+
 TEST(a_fetch_that_cannot_be_served_says_why_at_once)
 {
     struct kafka_fixture f;

@@ -114,7 +114,15 @@ static struct partition *find(const struct fetch_part *part)
     return topic_partition(topic, part->in->partition);
 }
 
-/* partition_read() gives at least one batch, however little is asked for (KIP-74). */
+/* Nothing there, or more than may be added. */
+static void skip_slice(struct fetch_part *part, struct log_slice *slice)
+{
+    part->fetch->capped |= slice->count > 0;
+    log_slice_release(slice);
+}
+
+/* partition_read() gives at least one batch, however little is asked for; the first partition that has something may so
+ * exceed what the answer may hold, the others may not (KIP-74). */
 static void read_slice(struct fetch_part *part, struct partition *partition)
 {
     struct fetch *fetch = part->fetch;
@@ -127,10 +135,10 @@ static void read_slice(struct fetch_part *part, struct partition *partition)
     if (!partition_read(partition, part->in->fetch_offset, size_max, &slice, &err))
         refuse(part, kafka_refuse(fetch->request,
                                   err.kind == ERROR_INVALID ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_KAFKA_STORAGE_ERROR));
-    else if (slice.count > 0)
+    else if (slice.count > 0 && (fetch->size == 0 || (int64_t)slice.size <= left))
         keep_slice(part, &slice);
     else
-        log_slice_release(&slice);
+        skip_slice(part, &slice);
 }
 
 static void read_part(struct fetch_part *part)

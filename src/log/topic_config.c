@@ -24,7 +24,7 @@ static const struct topic_config_info infos[] = {
     {"local.retention.bytes", TOPIC_CONFIG_LONG, "-2", -2, INT64_MAX, NULL, false},
     {"local.retention.ms", TOPIC_CONFIG_LONG, "-2", -2, INT64_MAX, NULL, false},
     {"max.compaction.lag.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 1, INT64_MAX, NULL, false},
-    {"max.message.bytes", TOPIC_CONFIG_INT, "1048588", 0, INT32_MAX, NULL, true},
+    {"max.message.bytes", TOPIC_CONFIG_INT, "1048588", 0, 16 << 20, NULL, true}, /* one fits a connection's queue */
     {"message.downconversion.enable", TOPIC_CONFIG_BOOLEAN, "true", 0, 0, NULL, false},
     {"message.format.version", TOPIC_CONFIG_STRING, "3.0-IV1", 0, 0, NULL, false},
     {"message.timestamp.after.max.ms", TOPIC_CONFIG_LONG, "3600000", 0, INT64_MAX, NULL, true},
