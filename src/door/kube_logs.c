@@ -88,6 +88,8 @@ static bool read_options(struct kube_call *call, struct kube_log_options *out, s
         !kube_query_int(call, "limitBytes", &out->limit_bytes, err) ||
         !kube_query_int(call, "sinceSeconds", &since_s, err))
         return false;
+    if (out->tail_lines < -1 || out->limit_bytes < -1 || since_s < 0)
+        return error_set(err, ERROR_INVALID, "tailLines, limitBytes and sinceSeconds are not negative");
     if (since_s > 0 && since_s < INT64_MAX / 1000000000)
         out->since_ns = io_wall_ns(call->door->io) - since_s * 1000000000;
     return since_time.size == 0 || text_parse_time_ns(since_time, &out->since_ns) ||
