@@ -29,6 +29,7 @@ static const struct {
     {ERROR_LIMIT, ENOSPC, 503, "ServiceUnavailable"},
     {ERROR_LIMIT, 0, 429, "TooManyRequests"},
     {ERROR_TIMEOUT, 0, 504, "Timeout"},
+    {ERROR_UNAVAILABLE, EAGAIN, 429, "TooManyRequests"}, /* the disk is behind */
     {ERROR_UNAVAILABLE, 0, 503, "ServiceUnavailable"},
     {ERROR_CANCELLED, 0, 503, "ServiceUnavailable"},
 };
