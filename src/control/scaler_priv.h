@@ -43,7 +43,12 @@ struct scaled {
     uint64_t held, in_flight;
     uint64_t grow_at_ms; /* when a backlog that dispatch may yet find to be others' counts in full; 0: nothing waits */
     const char *waited_at; /* one of `services`; NULL: nobody waits */
-    const char *cause;     /* metric or Service that made it active; borrowed from the above */
+    struct scaled_said {   /* what the status was last seen to say, rightly */
+        uint64_t resource_version;
+        bool active, paused, has_target;
+        int64_t paused_at;
+    } said;
+    const char *cause; /* metric or Service that made it active; borrowed from the above */
 };
 
 struct scaler {

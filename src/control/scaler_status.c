@@ -106,9 +106,22 @@ static void tell_ready(const struct scaled *scaled, const struct object *before,
                          scaled->ignored);
 }
 
+/* The status says all this already, and time changes nothing about it: the usual case, event after event. */
+static bool is_said(const struct scaled *scaled, const struct scaled_said *now)
+{
+    const struct scaled_said *said = &scaled->said;
+    bool same = said->resource_version == now->resource_version && said->active == now->active &&
+                said->paused == now->paused && said->has_target == now->has_target && said->paused_at == now->paused_at;
+    uint64_t now_ms = io_now_ms(api_io(scaled->scaler->api));
+    return same && now->active && now_ms < scaled->said_active_ms + SCALER_SAY_ACTIVE_MS;
+}
+
 bool scaled_write_status(struct scaled *scaled, const struct object *object, const struct object *target, bool active,
                          bool paused, int64_t paused_at, uint64_t *next_ms, struct error *err)
 {
+    const struct scaled_said said = {object->resource_version, active, paused, target != NULL, paused_at};
+    if (is_said(scaled, &said))
+        return true;
     AUTO_JSON *next = json_clone(object->json);
     if (!json_get(next, "status"))
         json_set(next, "status", json_new_object());
@@ -118,8 +131,11 @@ bool scaled_write_status(struct scaled *scaled, const struct object *object, con
     set(scaled, next, "Fallback", false, "NoFallbackFound", "Every trigger can be read.");
     set_paused(scaled, next, paused, paused_at);
     tell_ready(scaled, object, next);
-    return json_same(next, object->json) ||
-           api_update(scaled->scaler->api, object->kind, object->namespace, object->name, next, API_STATUS, NULL,
+    if (json_same(next, object->json)) {
+        scaled->said = said;
+        return true;
+    }
+    return api_update(scaled->scaler->api, object->kind, object->namespace, object->name, next, API_STATUS, NULL,
                       err) ||
            error_wrap(err, "status");
 }
