@@ -218,7 +218,10 @@ TEST(a_container_pod_goes_on_while_evoke_is_away)
     world_until_ready(&world, "stay", true);
     char ip[48];
     snprintf(ip, sizeof ip, "%s", json_text_at(world_pod(&world, "stay"), "status.podIP", ""));
+    char connected[100];
+    snprintf(connected, sizeof connected, "ls /sys/class/net/%s/brif | grep -q .", world.bridge);
     world_close(&world);
+    CHECK(system(connected) == 0); /* its network goes on too */
     open_world(&world);
     world_until_ready(&world, "stay", true);
     world_run_ms(&world, 1500);
