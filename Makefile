@@ -14,7 +14,7 @@ $(BUILD)/build.ninja:
 
 run: build              # the example shop, live: an event starts a service
 	@tools/packages.sh run
-	@$(BUILD)/evoke up examples/shop --data $(BUILD)/shop-data
+	@tools/run.sh $(BUILD)
 
 test: build             # unit, contract, simulation, end to end
 	@tools/packages.sh test

@@ -6,7 +6,7 @@ set -eu
 build="gcc meson ninja-build pkg-config libuv1-dev libssl-dev libjansson-dev libfyaml-dev zlib1g-dev liblz4-dev libzstd-dev libsnappy-dev libarchive-dev libmnl-dev"
 case $1 in
 build) wanted=$build ;;
-run) wanted="$build python3" ;;
+run) wanted="$build python3 kcat" ;;
 lint) wanted="$build clang clang-format clang-tidy libclang-rt-14-dev" ;;
 test) wanted="$build python3 python3-venv python3-kafka python3-lz4 python3-snappy python3-zstandard runc busybox-static kcat librdkafka-dev openssl curl unzip" ;;
 *) echo "usage: $0 build|run|test|lint" >&2; exit 2 ;;
