@@ -115,6 +115,23 @@ def test_an_event_starts_the_service_from_zero_and_it_goes_back_to_zero(evoke, h
         wait_until(lambda: not ready_pods(evoke, "sleeper"), what="back to zero")
 
 
+def test_an_event_starts_only_the_service_that_wants_it(evoke, handler):
+    evoke.kubectl("apply", "-f", "-", stdin=manifests.text(
+        manifests.service("lark", handler, replicas=0), manifests.trigger("lark", "lark", "morning"),
+        manifests.scaled_object("lark", "lark", cooldown=2),
+        manifests.service("owl", handler, replicas=0), manifests.trigger("owl", "owl", "night"),
+        manifests.scaled_object("owl", "owl", cooldown=2)))
+    for name in ("lark", "owl"):
+        evoke.kubectl("wait", "--for=condition=Ready", f"trigger/{name}", "--timeout=20s")
+    for _ in range(5):
+        id = publish(evoke, "morning")
+        wait_until(lambda: replies_to(evoke, "default.default", id), what="a reply")
+    generations = {name: int(evoke.kubectl("get", "deployment", name, "-o", "jsonpath={.metadata.generation}").stdout)
+                   for name in ("lark", "owl")}
+    assert generations["lark"] > 1, "it was scaled"
+    assert generations["owl"] == 1, "nobody has touched it"
+
+
 def test_a_burst_scales_out_and_every_event_is_answered_once(evoke, handler):
     evoke.kubectl("apply", "-f", "-", stdin=manifests.text(
         manifests.broker(name="burst"), manifests.service("worker", handler, replicas=0, env={"WORK_MS": "20"}),
