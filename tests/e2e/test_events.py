@@ -117,7 +117,7 @@ def test_an_event_starts_the_service_from_zero_and_it_goes_back_to_zero(evoke, h
 
 def test_an_event_starts_only_the_service_that_wants_it(evoke, handler):
     evoke.kubectl("apply", "-f", "-", stdin=manifests.text(
-        manifests.service("lark", handler, replicas=0), manifests.trigger("lark", "lark", "morning"),
+        manifests.broker(), manifests.service("lark", handler, replicas=0), manifests.trigger("lark", "lark", "morning"),
         manifests.scaled_object("lark", "lark", cooldown=2),
         manifests.service("owl", handler, replicas=0), manifests.trigger("owl", "owl", "night"),
         manifests.scaled_object("owl", "owl", cooldown=2)))
