@@ -11,13 +11,6 @@ struct lag_key {
     size_t count;
 };
 
-/*
- * A consumer inside evoke (a Trigger) reads what is appended within the same turn of the loop and commits at once what
- * its filter leaves out. Lag is told only after it has had its turns to do so, so that nobody scales for an event that
- * nobody wants: it reads in its waiter, pumps in a deferred call, and commits in one behind that.
- */
-enum { LAG_PATIENCE = 4 };
-
 enum { LAG_KEY_SIZE_MAX = TOPIC_NAME_SIZE_MAX + 1 + GROUP_ID_SIZE_MAX };
 
 /* On the stack, because it is made for every append. What is longer is no topic and no group: cut, it finds nothing. */
@@ -37,8 +30,6 @@ static void mark(struct groups *groups, struct lag_key *key)
 {
     if (list_empty(&key->listeners))
         return;
-    if (list_empty(&groups->ready_lag_listeners))
-        groups->lag_patience = LAG_PATIENCE;
     list_splice(&groups->ready_lag_listeners, &key->listeners);
     io_defer(&groups->run_lag_listeners);
 }
@@ -104,10 +95,6 @@ void groups_run_lag_listeners(void *ctx)
 {
     struct groups *groups = ctx;
     struct list now;
-    if (groups->lag_patience-- > 0) {
-        io_defer(&groups->run_lag_listeners);
-        return;
-    }
     list_init(&now);
     list_splice(&now, &groups->ready_lag_listeners);
     while (!list_empty(&now)) {

@@ -84,7 +84,6 @@ struct groups {
     struct map lag_listeners; /* topic, zero byte, group -> struct lag_key */
     struct list ready_lag_listeners;
     struct io_deferred run_lag_listeners;
-    int lag_patience; /* deferred calls to let pass before they run */
     struct list join_answers, sync_answers; /* requests whose `done` is due; `parked` is the answer */
     struct io_deferred run_answers;
 };
