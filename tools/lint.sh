@@ -6,16 +6,17 @@ set -u
 build=$1
 passed=0 failed=0
 check() {
-    local name=$1 output
+    local name=$1 output began=$SECONDS
     shift
     output=$(mktemp)
     if "$@" > "$output" 2>&1; then
         passed=$((passed + 1))
-        echo "$name: clean"
+        echo "$name: clean ($((SECONDS - began)) s)"
     else
         failed=$((failed + 1))
         echo "--- $name"
-        grep -v -E '^(clang-tidy |Enabled checks|[0-9]+ warnings)' "$output" | head -n 60
+        sed -E -e 's/\x1b\[[0-9;]*[mK]//g' -e 's,^[^ ]*/\.\./,,' "$output" \
+            | grep -v -E '^([^ ]*clang-tidy[^ ]* |Enabled checks|\[[0-9]+/[0-9]+\] |[0-9]+ warnings? )' | head -n 60
     fi
     rm -f "$output"
 }
