@@ -8,7 +8,8 @@
 static const struct flag *find(const struct command_line *line, struct bytes name)
 {
     for (const struct flag *flag = line->flags; flag && flag->name; flag++)
-        if (bytes_equal_string(name, flag->name) || (name.size == 1 && flag->letter && name.data[0] == flag->letter))
+        if (bytes_equal_string(name, flag->name) ||
+            (name.size == 1 && flag->letter && (char)name.data[0] == flag->letter))
             return flag;
     return NULL;
 }

@@ -85,8 +85,8 @@ static void collect_kafka(void *ctx, struct metrics *out)
     gauge(out, "evoke_kafka_connections", "Connections to the Kafka door.", kafka->connections);
     counter(out, "evoke_kafka_connections_total", "Connections accepted.", kafka->connections_accepted);
     metrics_family(out, "evoke_kafka_requests_total", METRICS_COUNTER, "Requests by API.");
-    for (int16_t key = 0; key < KAFKA_DOOR_API_KEYS; key++) {
-        const struct kafka_api *api = kafka_api_find(key);
+    for (int key = 0; key < KAFKA_DOOR_API_KEYS; key++) {
+        const struct kafka_api *api = kafka_api_find((int16_t)key);
         if (api && kafka->requests[key] > 0)
             metrics_sample(out, (double)kafka->requests[key], "api", api->name, NULL);
     }
