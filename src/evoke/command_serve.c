@@ -55,6 +55,9 @@ static void on_signal(void *ctx, int number)
         return;
     diag_info("evoke", "%s: shutting down", number == SIGINT ? "interrupted" : "asked to end");
     begin_close(serve);
+    if (serve->screen)
+        screen_text(serve->screen,
+                    "\nevoke ends. The data stays, and pods that run go on: the next start takes them over.");
 }
 
 static void say_door(void *ctx, const char *name, const char *url)

@@ -9,7 +9,7 @@
 
 #include "base/memory.h"
 
-enum { SCREEN_PENDING_MAX = 1 << 20 };
+enum { SCREEN_PENDING_MAX = 1 << 20, SCREEN_SETTLE_MS = 300 };
 
 struct screen {
     struct io *io;
@@ -20,6 +20,7 @@ struct screen {
     void (*draw)(void *ctx, struct buf *out);
     void *draw_ctx;
     struct io_deferred flush;
+    struct io_timer settle; /* draws the block once more: numbers that nobody tells us of follow the last line */
 };
 
 static void write_all(int fd, struct bytes data)
@@ -54,18 +55,29 @@ static size_t append_block(struct screen *screen, struct buf *out)
     return height;
 }
 
-static void flush(void *ctx)
+static void show(struct screen *screen)
 {
-    struct screen *screen = ctx;
     AUTO_BUF out;
     buf_init(&out, 4 * SCREEN_PENDING_MAX);
     if (screen->block_height > 0)
         buf_printf(&out, "\033[%zuA\033[J", screen->block_height); /* up to the block's first line; clear to the end */
     buf_append(&out, buf_bytes(&screen->lines));
-    if (screen->terminal && screen->draw)
-        screen->block_height = append_block(screen, &out);
+    screen->block_height = screen->terminal && screen->draw ? append_block(screen, &out) : 0;
     buf_reset(&screen->lines);
     write_all(screen->fd, buf_bytes(&out));
+}
+
+static void flush(void *ctx)
+{
+    struct screen *screen = ctx;
+    show(screen);
+    if (screen->terminal && screen->draw)
+        io_timer_start(&screen->settle, SCREEN_SETTLE_MS);
+}
+
+static void settle(void *ctx)
+{
+    show(ctx);
 }
 
 struct screen *screen_open(struct io *io, int fd)
@@ -76,6 +88,7 @@ struct screen *screen_open(struct io *io, int fd)
     screen->terminal = isatty(fd);
     buf_init(&screen->lines, SCREEN_PENDING_MAX);
     io_deferred_init(io, &screen->flush, flush, screen);
+    io_timer_init(io, &screen->settle, settle, screen);
     return screen;
 }
 
@@ -84,8 +97,9 @@ void screen_close(struct screen *screen)
     if (!screen)
         return;
     io_deferred_cancel(&screen->flush);
+    io_timer_stop(&screen->settle);
     screen->draw = NULL;
-    flush(screen);
+    show(screen);
     buf_deinit(&screen->lines);
     free(screen);
 }
