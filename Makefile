@@ -6,7 +6,7 @@ SEED ?=
 PREFIX ?= /usr/local
 
 build: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet
+	@ninja -C $(BUILD) -n | grep -q 'no work to do' || { echo "Building $(BUILD)/evoke"; ninja -C $(BUILD) --quiet; }
 
 $(BUILD)/build.ninja:
 	@tools/packages.sh build

@@ -38,7 +38,8 @@ def replicas(evoke):
 def test_everything_sleeps_until_an_order_comes(shop):
     assert replicas(shop) == {"billing": 0, "shipping": 0, "deadletters": 0}
     publish(shop, 1)
-    wait_until(lambda: types(shop) == ["order.placed", "order.billed", "order.shipped"], what="the order is shipped")
+    steps = ["order.billed", "order.placed", "order.shipped"]  # each may lie in a partition of its own
+    wait_until(lambda: sorted(types(shop)) == steps, what="the order is shipped")
     assert replicas(shop)["deadletters"] == 0
 
 
