@@ -414,7 +414,7 @@ TEST(dispatch_retries_and_then_sends_to_the_dead_letter_sink)
     UNTIL(occurrences("/dead fail/1(500 http://billing.shop.svc.cluster.local it%20fails) ") >= 2);
     CHECK_INT(occurrences("/ fail/1 "), 3);
     CHECK_INT(metrics().dead_letters, 1);
-    CHECK_INT(lag("billing"), 1);
+    UNTIL(lag("billing") == 1);
     stop();
 }
 
@@ -686,7 +686,7 @@ TEST(dispatch_waits_for_a_subscriber_that_comes_back)
     await_ready("billing");
     publish("order", "1", NULL);
     UNTIL(occurrences("order/1") >= 3);
-    CHECK_INT(lag("billing"), 1);
+    UNTIL(lag("billing") == 1);
     refuse_all = false;
     UNTIL(lag("billing") == 0);
     CHECK_INT(metrics().succeeded, 1);
