@@ -606,6 +606,7 @@ TEST(dispatch_goes_on_after_a_restart_without_doubling_what_was_done)
     for (int i = 0; i < 10; i++)
         settle();
     CHECK_INT(count_records("answer"), 20);
+    UNTIL(lag("billing") >= 0); /* all is on disk */
     CHECK_INT(lag("billing"), 41);
     struct io_address address = http_server_address(handler);
     close_world();
