@@ -53,7 +53,7 @@ def replies(evoke, topic, since):
     return [json.loads(line) for line in out.splitlines()]
 
 
-def latencies(evoke, topic, since, count, timeout=60):
+def latencies(evoke, topic, since, count, timeout=15):
     def all_there():
         got = [r for r in replies(evoke, topic, since) if r["headers"]["ce_type"] == "bench.latency"]
         return got if len(got) >= count else None

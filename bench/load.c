@@ -62,6 +62,22 @@ static rd_kafka_t *producer(const char *brokers, const char *acks, const char *l
     return kafka;
 }
 
+/* Asks for the topic until it is known, so that no record waits for librdkafka's own next look (up to a second). */
+static void know(rd_kafka_t *kafka, const char *name)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(kafka, name, NULL);
+    for (int known = 0; !known;) {
+        const struct rd_kafka_metadata *metadata;
+        if (rd_kafka_metadata(kafka, 0, topic, &metadata, 100) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            usleep(500);
+            continue;
+        }
+        known = metadata->topic_cnt == 1 && !metadata->topics[0].err && metadata->topics[0].partition_cnt > 0;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    rd_kafka_topic_destroy(topic);
+}
+
 static void report(const char *what, uint64_t count, uint64_t bytes, uint64_t ns)
 {
     double s = (double)ns / 1e9;
@@ -93,6 +109,7 @@ static int produce(const char *brokers, const char *topic, uint64_t count, size_
 static int first(const char *brokers, const char *topic)
 {
     rd_kafka_t *kafka = producer(brokers, "all", "0");
+    know(kafka, topic);
     rd_kafka_producev(kafka, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE((char[]){"x"}, 1),
                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
     while (delivered + failed == 0)
@@ -104,9 +121,7 @@ static int first(const char *brokers, const char *topic)
 static int events(const char *brokers, const char *topic, uint64_t count, useconds_t interval_us)
 {
     rd_kafka_t *kafka = producer(brokers, "all", "0");
-    rd_kafka_producev(kafka, RD_KAFKA_V_TOPIC("warm-up"), RD_KAFKA_V_VALUE((char[]){"x"}, 1),
-                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
-    rd_kafka_flush(kafka, 10000); /* the connection is up */
+    know(kafka, topic);
     for (uint64_t i = 0; i < count; i++) {
         char id[32], sent[32];
         snprintf(id, sizeof id, "%d-%" PRIu64, (int)getpid(), i);
