@@ -19,22 +19,30 @@ struct index_chunk {
     int64_t base_offset;
     int64_t max_timestamp; /* of all batches up to the end of this chunk, so it never falls */
     struct index_entry *entries;
-    uint32_t count, capacity;
+    uint16_t first, count, capacity; /* entries below `first` are dropped */
 };
 
 struct index {
-    struct index_chunk *chunks;
-    size_t count, capacity;
+    struct index_chunk *chunks; /* chunks below `first` are dropped and have no entries */
+    size_t first, count, capacity;
 };
 
 void index_deinit(struct index *index); /* zeroed memory is an empty one */
 void index_append(struct index *index, int64_t base_offset, int64_t max_timestamp, struct journal_place place);
+
+/* Drops the first batch; memory goes with whole chunks. */
+void index_drop_first(struct index *index);
+static inline bool index_empty(const struct index *index)
+{
+    return index->first == index->count;
+}
 
 /* A batch in the index. `chunk` == index->count: behind the last one. */
 struct index_cursor {
     size_t chunk;
     uint32_t entry;
 };
+struct index_cursor index_begin(const struct index *index);
 /* The last batch with a base offset of at most `offset`; the first one if there is none. */
 struct index_cursor index_find(const struct index *index, int64_t offset);
 /* The first batch of the first chunk in which the largest timestamp so far is at least `timestamp_ms`. */

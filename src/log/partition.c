@@ -154,8 +154,9 @@ bool partition_read(struct partition *partition, int64_t offset, size_t size_max
     out->pin = NULL;
     if (offset == partition->high_watermark)
         return true;
-    for (struct index_cursor cursor = index_find(batches, offset);
-         !index_at_end(batches, cursor) && out->count < LOG_SLICE_PARTS_MAX; index_next(batches, &cursor)) {
+    struct index_cursor cursor = index_find(batches, offset);
+    uint32_t first_file = index_place(batches, cursor).file;
+    for (; !index_at_end(batches, cursor) && out->count < LOG_SLICE_PARTS_MAX; index_next(batches, &cursor)) {
         if (index_base_offset(batches, cursor) >= partition->high_watermark)
             break;
         struct kafka_batch batch = partition_batch_at(partition, cursor);
@@ -167,8 +168,7 @@ bool partition_read(struct partition *partition, int64_t offset, size_t size_max
         if (out->size >= size_max)
             break;
     }
-    out->pin = journal;
-    journal_pin(journal);
+    out->pin = journal_pin(journal, first_file);
     return true;
 }
 
@@ -204,7 +204,7 @@ bool partition_offset_of_max_timestamp(struct partition *partition, int64_t *off
     bool all_synced = partition->end_offset == partition->high_watermark;
     int64_t most = INT64_MIN;
     for (struct index_cursor cursor = all_synced ? index_find_time(batches, index_max_timestamp(batches))
-                                                 : (struct index_cursor){0};
+                                                 : index_begin(batches);
          !index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark;
          index_next(batches, &cursor)) {
         struct kafka_batch batch = partition_batch_at(partition, cursor);
