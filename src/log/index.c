@@ -32,7 +32,8 @@ static struct index_chunk *chunk_for(struct index *index, int64_t base_offset)
     return chunk;
 }
 
-void index_append(struct index *index, int64_t base_offset, int64_t max_timestamp, struct journal_place place)
+void index_append(struct index *index, int64_t base_offset, int64_t max_timestamp, struct journal_place place,
+                  uint32_t size)
 {
     struct index_chunk *chunk = chunk_for(index, base_offset);
     if (chunk->count == chunk->capacity) { /* small at first: most topics are small */
@@ -41,7 +42,7 @@ void index_append(struct index *index, int64_t base_offset, int64_t max_timestam
     }
     if (max_timestamp > chunk->max_timestamp)
         chunk->max_timestamp = max_timestamp;
-    chunk->entries[chunk->count++] = (struct index_entry){(uint32_t)(base_offset - chunk->base_offset), place};
+    chunk->entries[chunk->count++] = (struct index_entry){(uint32_t)(base_offset - chunk->base_offset), size, place};
 }
 
 void index_drop_first(struct index *index)
@@ -63,7 +64,8 @@ struct index_cursor index_begin(const struct index *index)
 
 struct index_cursor index_find(const struct index *index, int64_t offset)
 {
-    size_t low = index->first, high = index->count; /* the last chunk that begins at or below offset is in [low, high) */
+    size_t low = index->first,
+           high = index->count; /* the last chunk that begins at or below offset is in [low, high) */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (index->chunks[middle].base_offset <= offset)
@@ -117,6 +119,11 @@ int64_t index_base_offset(const struct index *index, struct index_cursor cursor)
 struct journal_place index_place(const struct index *index, struct index_cursor cursor)
 {
     return index->chunks[cursor.chunk].entries[cursor.entry].place;
+}
+
+uint32_t index_size(const struct index *index, struct index_cursor cursor)
+{
+    return index->chunks[cursor.chunk].entries[cursor.entry].size;
 }
 
 int64_t index_max_timestamp(const struct index *index)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a partition's batches lie in the journal: 12 bytes a batch, in chunks of up to 256, which carry what all of
- * them share. Sizes, counts and times of single batches are read from the batches themselves.
+ * Where a partition's batches lie in the journal: 16 bytes a batch, in chunks of up to 256, which carry what all of
+ * them share. Counts and times of single batches are read from the batches themselves.
  */
 #ifndef LOG_INDEX_H
 #define LOG_INDEX_H
@@ -12,6 +12,7 @@ enum { INDEX_CHUNK_COUNT = 256 };
 
 struct index_entry {
     uint32_t offset_delta; /* from the chunk's base_offset */
+    uint32_t size;         /* of the batch */
     struct journal_place place;
 };
 
@@ -28,7 +29,8 @@ struct index {
 };
 
 void index_deinit(struct index *index); /* zeroed memory is an empty one */
-void index_append(struct index *index, int64_t base_offset, int64_t max_timestamp, struct journal_place place);
+void index_append(struct index *index, int64_t base_offset, int64_t max_timestamp, struct journal_place place,
+                  uint32_t size);
 
 /* Drops the first batch; memory goes with whole chunks. */
 void index_drop_first(struct index *index);
@@ -54,6 +56,7 @@ static inline bool index_at_end(const struct index *index, struct index_cursor c
 void index_next(const struct index *index, struct index_cursor *cursor);
 int64_t index_base_offset(const struct index *index, struct index_cursor cursor);
 struct journal_place index_place(const struct index *index, struct index_cursor cursor);
+uint32_t index_size(const struct index *index, struct index_cursor cursor);
 int64_t index_max_timestamp(const struct index *index); /* INT64_MIN when empty */
 
 #endif

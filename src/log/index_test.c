@@ -14,7 +14,7 @@ static struct journal_place place_of(int64_t offset)
 static void fill(struct index *index, int64_t from, int64_t to)
 {
     for (int64_t offset = from; offset < to; offset += 2)
-        index_append(index, offset, 1000 + offset, place_of(offset));
+        index_append(index, offset, 1000 + offset, place_of(offset), 100);
 }
 
 static void check_all(const struct index *index, int64_t from, int64_t to)

@@ -99,11 +99,10 @@ bool journal_add_file(struct journal *journal, struct error *err)
     do
         io_random(journal->io, &mark, sizeof mark);
     while (mark == 0); /* zeros must not look like a frame */
-    struct journal_file file = {
-        .journal = journal,
-        .header = {.number = next_number(journal), .mark = mark, .first_lsn = journal->lsn + 1},
-        .size = journal->file_size,
-        .end = JOURNAL_FILE_HEADER_SIZE};
+    struct journal_file file = {.journal = journal,
+                                .header = {.number = next_number(journal), .mark = mark, .first_lsn = journal->lsn + 1},
+                                .size = journal->file_size,
+                                .end = JOURNAL_FILE_HEADER_SIZE};
     AUTO_FREE(char) path = journal_file_path(journal, file.header.first_lsn);
     if (!io_file_open(journal->io, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_EXCLUSIVE, &file.file, err))
         return false;

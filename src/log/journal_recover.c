@@ -35,8 +35,8 @@ static bool read_frames(struct recovery *recovery, struct error *err)
             journal->lsn = item.frame.lsn;
             journal->frames++;
             recovery->closed = item.frame.flags & FRAME_CLOSED;
-            if (!journal->callbacks.recovered(journal->ctx, &item.frame, recovery->start.number + (uint32_t)item.file, item.at,
-                                              err))
+            if (!journal->callbacks.recovered(journal->ctx, &item.frame, recovery->start.number + (uint32_t)item.file,
+                                              item.at, err))
                 return error_wrap(err, "%s: at position %" PRIu64 ": frame %" PRIu64, path, item.at, item.frame.lsn);
             break;
         }

@@ -22,8 +22,8 @@
  * damage anywhere has a witness. After a crash, damage that hits the very last synced group before anything else was
  * written has none, and is taken for a torn tail; so it is in every log without a second copy.
  *
- * A checkpoint is a witness, too: it is written once all frames up to its own LSN are synced. The files that it needs no
- * more are not looked at, and the first one that it does need is there, or that is damage.
+ * A checkpoint is a witness, too: it is written once all frames up to its own LSN are synced. The files that it needs
+ * no more are not looked at, and the first one that it does need is there, or that is damage.
  *
  * It follows that whoever recovers must zero what is dropped before it appends (a frame left over would stand behind a
  * new one, and could fit), and must sync what it keeps (it may be in the page cache only), because its next group will
