@@ -157,6 +157,7 @@ struct log_slice {
     size_t size;         /* sum of the parts */
     int64_t next_offset; /* the first offset behind the slice */
     void *pin;           /* the log's: keeps the memory */
+    void *memory;
 };
 
 /* Up to `size_max` bytes, but at least one batch if there is one below the high watermark (KIP-74). ERROR_INVALID when
@@ -200,6 +201,9 @@ MUST_CHECK bool log_new_producer_id(struct log *log, int64_t *producer_id, uint6
 struct log_metrics {
     uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, sync_ns_total, appends_refused;
     uint64_t topics, partitions;
+    uint64_t journal_files_spilled, spilled_bytes; /* moved from the journal to segments */
+    uint64_t segments, segment_bytes;              /* that there are now */
+    uint64_t retention_runs;                       /* that dropped something */
 };
 void log_metrics(const struct log *log, struct log_metrics *out);
 

@@ -2,8 +2,10 @@
 /* A partition in memory: offsets, epochs, index, waiters; and reading from it. */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/memory.h"
+#include "io/file.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
@@ -30,9 +32,22 @@ void partition_free(struct partition *partition)
     index_deinit(&partition->batches);
     list_remove(&partition->file_link);
     io_timer_stop(&partition->retention);
-    free(partition->segments.at);
+    partition_set_segments(partition, NULL, 0);
     free(partition->epochs);
     free(partition);
+}
+
+void partition_set_segments(struct partition *partition, struct segment *segments, size_t count)
+{
+    struct log *log = partition->log;
+    log->segment_count += count - partition->segments.count;
+    log->segment_bytes -= partition->segment_bytes;
+    partition->segment_bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        partition->segment_bytes += segments[i].size;
+    log->segment_bytes += partition->segment_bytes;
+    free(partition->segments.at);
+    partition->segments = (struct segment_list){segments, count, count};
 }
 
 void partition_index_batch(struct partition *partition, const struct kafka_batch *batch, struct journal_place place)
@@ -205,24 +220,11 @@ struct kafka_batch partition_batch_at(const struct partition *partition, struct 
     return batch;
 }
 
-bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
-                    struct error *err)
+static void read_journal(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out)
 {
-    if (partition->deleted)
-        return error_set(err, ERROR_NOT_FOUND, "the topic is deleted");
-    if (offset < partition_log_start_offset(partition) || offset > partition->high_watermark)
-        return error_set(err, ERROR_INVALID, "offset %" PRId64 " is not in %" PRId64 "..%" PRId64, offset,
-                         partition->log_start_offset, partition->high_watermark);
-    struct journal *journal = partition->log->journal;
     const struct index *batches = &partition->batches;
-    out->count = 0;
-    out->size = 0;
-    out->next_offset = offset;
-    out->pin = NULL;
-    if (offset == partition->high_watermark)
-        return true;
     struct index_cursor cursor = index_find(batches, offset);
-    uint32_t first_file = index_place(batches, cursor).file;
+    out->pin = journal_pin(partition->log->journal, index_place(batches, cursor).file);
     for (; !index_at_end(batches, cursor) && out->count < LOG_SLICE_PARTS_MAX; index_next(batches, &cursor)) {
         if (index_base_offset(batches, cursor) >= partition->high_watermark)
             break;
@@ -235,7 +237,56 @@ bool partition_read(struct partition *partition, int64_t offset, size_t size_max
         if (out->size >= size_max)
             break;
     }
-    out->pin = journal_pin(journal, first_file);
+}
+
+static bool read_segments(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
+                          struct error *err)
+{
+    const struct segment_list *list = &partition->segments;
+    size_t at = 0;
+    while (at + 1 < list->count && list->at[at].end_offset <= offset)
+        at++;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/segments/%" PRIu64 "/%020" PRId64 "-%" PRIu32 ".log",
+             partition->log->options.directory, partition->stream, list->at[at].base_offset, list->at[at].generation);
+    struct io_file *file;
+    if (!io_file_open(partition->log->io, path, 0, &file, err))
+        return false;
+    uint8_t *memory = memory_new(list->at[at].size + 1);
+    size_t got;
+    bool ok = io_file_read(file, 0, memory, list->at[at].size, &got, err);
+    io_file_close(file);
+    struct bytes rest = bytes_of(memory, list->at[at].size);
+    struct kafka_batch batch;
+    while (ok && rest.size > 0 && out->count < LOG_SLICE_PARTS_MAX && kafka_batch_parse(&rest, &batch, err)) {
+        if (kafka_batch_last_offset(&batch) < offset)
+            continue;
+        if (out->count > 0 && batch.bytes.size > size_max - out->size)
+            break;
+        out->parts[out->count++] = batch.bytes;
+        out->size += batch.bytes.size;
+        out->next_offset = kafka_batch_last_offset(&batch) + 1;
+        if (out->size >= size_max)
+            break;
+    }
+    out->memory = memory;
+    return ok;
+}
+
+bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
+                    struct error *err)
+{
+    if (partition->deleted)
+        return error_set(err, ERROR_NOT_FOUND, "the topic is deleted");
+    if (offset < partition_log_start_offset(partition) || offset > partition->high_watermark)
+        return error_set(err, ERROR_INVALID, "offset %" PRId64 " is not in %" PRId64 "..%" PRId64, offset,
+                         partition->log_start_offset, partition->high_watermark);
+    *out = (struct log_slice){.next_offset = offset};
+    if (offset == partition->high_watermark)
+        return true;
+    if (offset < partition->spilled_end)
+        return read_segments(partition, offset, size_max, out, err);
+    read_journal(partition, offset, size_max, out);
     return true;
 }
 
@@ -244,6 +295,8 @@ void log_slice_release(struct log_slice *slice)
     if (slice->pin)
         journal_unpin(slice->pin);
     slice->pin = NULL;
+    free(slice->memory);
+    slice->memory = NULL;
 }
 
 /* --- Times --- */

@@ -27,6 +27,7 @@ struct spill {
     struct list removals;          /* waiting for their LSN */
     struct list ready_removals;    /* to be done */
     struct spill_removal *removal; /* under way */
+    struct spill_sweep *sweep;     /* the same */
     struct io_timer retry;
     bool failing; /* it was said */
     bool stopping;
@@ -36,6 +37,12 @@ struct spill {
 };
 
 static void go_on(struct spill *spill);
+
+/* One thing at a time. */
+static bool spill_busy(const struct spill *spill)
+{
+    return spill->job || spill->removal || spill->sweep;
+}
 
 /* --- Which partitions are in which file --- */
 
@@ -250,7 +257,7 @@ static bool oldest_is_synced(const struct journal *journal)
 void spill_check(struct spill *spill)
 {
     struct journal *journal = spill->log->journal;
-    if (spill->job || spill->removal || spill->stopping || io_timer_active(&spill->retry))
+    if (spill_busy(spill) || spill->stopping || io_timer_active(&spill->retry))
         return;
     bool crowded = journal_crowded(journal) && !journal_failure(journal);
     journal_set_evicting(journal, crowded);
@@ -279,10 +286,10 @@ static void on_removed(void *ctx)
     go_on(spill);
 }
 
-/* One thing at a time: removals first, they make room. */
+/* Removals first, they make room. */
 static void go_on(struct spill *spill)
 {
-    if (spill->job || spill->removal)
+    if (spill_busy(spill))
         return;
     spill->removal = LIST_TAKE_FIRST(&spill->ready_removals, struct spill_removal, link);
     if (spill->removal)
@@ -311,6 +318,8 @@ static void on_removal_recorded(void *ctx, const struct error *err)
 static void remove_later(struct spill *spill, struct spill_removal *removal, uint64_t lsn)
 {
     removal->spill = spill;
+    removal->io = spill->log->io;
+    removal->directory = spill->log->options.directory;
     removal->waiter = (struct log_waiter){.run = on_removal_recorded, .ctx = removal};
     list_append(&spill->removals, &removal->link);
     log_wait(spill->log, &removal->waiter, lsn, LOG_SYNCED);
@@ -338,11 +347,20 @@ void spill_partition_deleted(struct partition *partition)
 {
     list_remove(&partition->file_link);
     io_timer_stop(&partition->retention);
-    if (!partition->log->recovering && (partition->segments.count > 0 || partition->busy))
+    if (!partition->log->recovering && (partition->spilled_end > 0 || partition->busy))
         forget_segments(partition);
     if (partition->busy)
         partition->busy->partition = NULL;
     partition->busy = NULL;
+}
+
+static void on_swept(void *ctx)
+{
+    struct spill_sweep *sweep = ctx;
+    struct spill *spill = sweep->spill;
+    spill->sweep = NULL;
+    spill_sweep_free(sweep);
+    go_on(spill);
 }
 
 /* --- Life --- */
@@ -369,6 +387,16 @@ struct spill *spill_new(struct log *log)
     return spill;
 }
 
+void spill_start(struct spill *spill, bool clean)
+{
+    if (clean) {
+        spill_check(spill);
+        return;
+    }
+    spill->sweep = spill_sweep_new(spill, spill->log);
+    io_work(spill->log->io, spill_sweep, on_swept, spill->sweep);
+}
+
 void spill_stop(struct spill *spill, void (*done)(void *ctx), void *ctx)
 {
     spill->done = done;
@@ -388,6 +416,8 @@ void spill_free(struct spill *spill)
     }
     if (spill->removal)
         removal_free(spill->removal);
+    if (spill->sweep)
+        spill_sweep_free(spill->sweep);
     list_each (struct spill_removal, removal, &spill->removals, link) {
         removal_free(removal);
     }
