@@ -204,6 +204,24 @@ class Bench:
         return Row(f"start after kill -9 with {records / 1e6:.1f} GB more", *(f"{s:.2f} s" for s in got), "", f"1/30: {got[1] / got[0]:.0f}x",
                    "to the first acknowledged record")
 
+    def ten_thousand_topics(self):
+        """evoke alone, from an empty directory."""
+        from confluent_kafka.admin import AdminClient, NewTopic
+        server = EvokeLog(self.directory + "/topics", self.build)
+        server.start()
+        admin = AdminClient({"bootstrap.servers": server.address, "log_level": 0})
+        began = time.monotonic()
+        for first in range(0, 10000, 1000):
+            for made in admin.create_topics([NewTopic(f"topic-{i}", 1, 1) for i in range(first, first + 1000)]).values():
+                made.result(60)
+        took = time.monotonic() - began
+        memory = server.memory_mb()
+        server.end(signal.SIGKILL)
+        again = server.start()
+        row = Row("10,000 topics", f"{memory:.0f} MB", "", "", "100 MB", f"made in {took:.2f} s; start after kill -9 {again * 1000:.0f} ms")
+        server.remove()
+        return row
+
     def rows(self):
         yield self.start_empty()
         yield from self.idle()
@@ -221,6 +239,7 @@ class Bench:
         yield self.many_topics()
         yield self.memory_under_load()
         yield self.restart_full()
+        yield self.ten_thousand_topics()
 
     def run(self):
         print(f"{'':<50} {'evoke':>24} {'Kafka 4.1':>24} {'NATS 2.15':>14}  target: reached; what is measured")
