@@ -26,6 +26,8 @@ struct file_engine {
     bool (*truncate)(struct io_file *file, uint64_t size, struct error *err);
     bool (*read)(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, struct error *err);
     bool (*write_now)(struct io_file *file, uint64_t offset, struct bytes data, struct error *err);
+    bool (*write_parts_now)(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                            struct error *err);
     bool (*sync_now)(struct io_file *file, struct error *err);
     bool (*map)(struct io_file *file, uint64_t size, struct bytes *out, struct error *err);
     void (*write)(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,
@@ -35,6 +37,7 @@ struct file_engine {
     /* Names in no order; file.c sorts them. */
     bool (*dir_list)(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,
                      struct error *err);
+    bool (*fs_sync)(struct io *io, const char *path, struct error *err);
     bool (*dir_sync)(struct io *io, const char *path, struct error *err);
     bool (*dir_lock)(struct io *io, const char *path, struct error *err);
     bool (*remove)(struct io *io, const char *path, struct error *err);
