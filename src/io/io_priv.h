@@ -53,8 +53,10 @@ struct net_engine {
     /* Accept, or leave in the backlog: LIMIT_CONNECTIONS_PER_DOOR. */
     void (*listener_want)(struct io_listener *listener, bool accept);
     bool (*connect)(struct io *io, const struct io_address *address, struct io_stream **out, struct error *err);
-    /* Takes what fits: bytes taken, 0 when none does now, or a negative errno. */
-    int64_t (*send)(struct io_stream *stream, const struct iovec *parts, int count);
+    /* Takes what fits: bytes taken, 0 when none does now, or a negative errno. `more` follows at once. */
+    int64_t (*send)(struct io_stream *stream, const struct iovec *parts, int count, bool more);
+    /* The same of a file; it may also take less because the disk has to be waited for. EIO: the file ends before. */
+    int64_t (*send_file)(struct io_stream *stream, struct io_file *file, uint64_t at, size_t size);
     void (*want)(struct io_stream *stream, bool read, bool write);
     void (*shutdown)(struct io_stream *stream);
     void (*close)(struct io_stream *stream); /* no call into stream.c from now on; frees it, but not in this turn */

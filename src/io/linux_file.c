@@ -24,9 +24,14 @@ struct linux_file {
     bool flushed; /* by the flusher, at some time */
 };
 
-static int fd_of(const struct io_file *file)
+int linux_file_fd(const struct io_file *file)
 {
     return ((const struct linux_file *)file)->fd;
+}
+
+static int fd_of(const struct io_file *file)
+{
+    return linux_file_fd(file);
 }
 
 static bool fail(const struct io_file *file, const char *what, struct error *err)
