@@ -32,7 +32,9 @@ struct partition;
 struct log_options {
     const char *directory;      /* DIR/journal is made in it */
     uint64_t journal_file_size; /* 0: 64 MiB; each file is preallocated */
-    uint64_t journal_size_max;  /* 0: 4 GiB; at the end: ERROR_LIMIT to appends, one diag line, reads go on */
+    /* 0: 4 GiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A start
+     * reads what is in the journal, so this is also a bound to how long that takes. */
+    uint64_t journal_size_max;
     /* How long an empty group waits for more members after the first join (Kafka: 3000); see docs/decisions/0403. */
     uint32_t group_initial_rebalance_delay_ms;
     /* What members may ask for as session timeout. 0: Kafka's 6000 and 1800000. */
@@ -85,6 +87,7 @@ struct topic *topic_next(struct log *log, const struct topic *topic);
 struct bytes topic_name(const struct topic *topic);
 const uint8_t *topic_id(const struct topic *topic); /* 16 bytes, random, never zero */
 bool topic_internal(const struct topic *topic);
+bool topic_deletes(const struct topic *topic); /* cleanup.policy has "delete" */
 int32_t topic_partition_count(const struct topic *topic);
 struct partition *topic_partition(struct topic *topic, int32_t index); /* NULL: no such */
 /* The value that was set, or null bytes: the default holds. */
@@ -125,6 +128,14 @@ enum log_durability {
     LOG_WRITTEN, /* in the kernel: survives kill -9 of evoke, not a power cut */
     LOG_SYNCED,
 };
+
+/*
+ * Kafka's DeleteRecords: what lies below `offset` (-1: below the high watermark) is gone at once; wait for *lsn before
+ * telling anybody. *log_start_offset is where the partition begins now; an offset below it changes nothing.
+ * ERROR_INVALID with ERANGE: beyond the high watermark; others as log_append().
+ */
+MUST_CHECK bool partition_delete_records(struct partition *partition, int64_t offset, int64_t *log_start_offset,
+                                         uint64_t *lsn, struct error *err);
 
 /* Embedded in its owner, who cancels it before it ends. `run` is called from the loop, once, in the order of LSNs;
  * err != NULL: the disk failed, nobody knows. Waiting for what is done already runs at the end of this turn. */
