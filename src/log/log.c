@@ -115,7 +115,7 @@ static void set_options(struct log *log, const struct log_options *options)
     if (!log->options.journal_file_size)
         log->options.journal_file_size = 64 << 20;
     if (!log->options.journal_size_max)
-        log->options.journal_size_max = (uint64_t)4 << 30;
+        log->options.journal_size_max = 512 << 20;
     if (!log->options.group_session_timeout_min_ms)
         log->options.group_session_timeout_min_ms = 6000;
     if (!log->options.group_session_timeout_max_ms)
@@ -133,6 +133,7 @@ void log_free(struct log *log)
     partition_free(log->catalog);
     spill_free(log->spill);
     log_wait_deinit(log);
+    segment_cache_free(log->segments);
     free(log->streams);
     free(log->plans);
     free(log->slots);
@@ -150,6 +151,7 @@ struct log *log_new(struct io *io, const struct log_options *options)
     list_init(&log->topic_listeners);
     producers_init(&log->producers);
     log_wait_init(log);
+    log->segments = segment_cache_new(io, log->options.directory);
     log->groups = groups_new(log);
     log->spill = spill_new(log);
     log->catalog = partition_new(log, NULL, 0, 0);

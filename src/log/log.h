@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "io/file.h"
 #include "io/io.h"
 
 struct log;
@@ -31,7 +32,7 @@ struct partition;
 struct log_options {
     const char *directory;      /* DIR/journal is made in it */
     uint64_t journal_file_size; /* 0: 64 MiB; each file is preallocated */
-    /* 0: 4 GiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A start
+    /* 0: 512 MiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A start
      * reads what is in the journal, so this is also a bound to how long that takes. */
     uint64_t journal_size_max;
     /* How long an empty group waits for more members after the first join (Kafka: 3000); see docs/decisions/0403. */
@@ -150,14 +151,17 @@ void log_wait_cancel(struct log_waiter *waiter);
 /* --- Reading --- */
 enum { LOG_SLICE_PARTS_MAX = 64 };
 
-/* Whole batches, in order, as they lie in the journal. The first may begin before the offset asked for. */
+/* Whole batches, in order. The first may begin before the offset asked for. They are in memory (of the journal, or
+ * copied from a segment), or one range of a segment's file. */
 struct log_slice {
-    struct bytes parts[LOG_SLICE_PARTS_MAX];
+    struct bytes parts[LOG_SLICE_PARTS_MAX]; /* each one or more batches */
     size_t count;
-    size_t size;         /* sum of the parts */
-    int64_t next_offset; /* the first offset behind the slice */
-    void *pin;           /* the log's: keeps the memory */
-    void *memory;
+    struct io_file *file; /* NULL: in memory; else count is 0, and the batches are `size` bytes from file_at on */
+    uint64_t file_at;
+    size_t size;                   /* 0: nothing */
+    int64_t next_offset;           /* the first offset behind the slice */
+    void (*release)(void *pinned); /* the log's: what keeps the memory or the file; NULL: nothing does */
+    void *pinned;
 };
 
 /* Up to `size_max` bytes, but at least one batch if there is one below the high watermark (KIP-74). ERROR_INVALID when
@@ -165,6 +169,9 @@ struct log_slice {
  * The slice is released by log_slice_release(), once; it may be copied by value before. */
 MUST_CHECK bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
                                struct error *err);
+/* The same for those who can send a range of a file: what lies in a segment is not brought into memory. */
+MUST_CHECK bool partition_read_range(struct partition *partition, int64_t offset, size_t size_max,
+                                     struct log_slice *out, struct error *err);
 void log_slice_release(struct log_slice *slice);
 
 /* The first record with a timestamp >= `timestamp_ms`; false when there is none. */

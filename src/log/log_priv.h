@@ -11,6 +11,7 @@
 #include "log/log.h"
 #include "log/producer.h"
 #include "log/segment.h"
+#include "log/segment_reader.h"
 #include "wire/kafka_batch.h"
 
 struct partition_epoch {
@@ -118,6 +119,7 @@ struct log {
 
     struct groups *groups;
     struct spill *spill;
+    struct segment_cache *segments; /* what is open of them */
 
     uint64_t appended_bytes, appends_refused;
     uint64_t spilled_bytes, journal_files_spilled, retention_runs;
@@ -146,6 +148,8 @@ void partition_set_log_start(struct partition *partition, int64_t offset);
 void partition_add_epoch(struct partition *partition, int32_t epoch, int64_t start_offset);
 void partition_set_high_watermark(struct partition *partition, int64_t offset);
 void partition_delete(struct partition *partition); /* wakes its waiters */
+/* --- partition_read.c --- */
+size_t partition_find_segment(const struct partition *partition, int64_t offset);
 /* The batch at the cursor, parsed; it verified when it was written or recovered. */
 struct kafka_batch partition_batch_at(const struct partition *partition, struct index_cursor cursor);
 

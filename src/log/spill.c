@@ -95,6 +95,7 @@ static void fill_item(struct spill_item *item, struct partition *partition, uint
                                 .segment_bytes = partition->topic->segment_bytes,
                                 .segment_ms = partition->topic->segment_ms,
                                 .has_last = partition->segments.count > 0,
+                                .base_offset = index_base_offset(index, index_begin(index)),
                                 .end_offset = partition->end_offset};
     if (item->has_last)
         item->last = partition->segments.at[partition->segments.count - 1];
@@ -179,7 +180,6 @@ static void job_fail(struct spill_job *job, const struct error *err)
     if (!spill->failing)
         diag_warn("log", "the journal's oldest file can not be moved to segments yet: %s", err->message);
     spill->failing = true;
-    journal_set_evicting(spill->log->journal, false);
     io_timer_start(&spill->retry, RETRY_MS);
     job_end(job);
 }
@@ -257,11 +257,10 @@ static bool oldest_is_synced(const struct journal *journal)
 void spill_check(struct spill *spill)
 {
     struct journal *journal = spill->log->journal;
-    if (spill_busy(spill) || spill->stopping || io_timer_active(&spill->retry))
-        return;
+    bool retrying = io_timer_active(&spill->retry);
     bool crowded = journal_crowded(journal) && !journal_failure(journal);
-    journal_set_evicting(journal, crowded);
-    if (!crowded || !oldest_is_synced(journal))
+    journal_set_stuck(journal, retrying);
+    if (!crowded || retrying || spill->stopping || spill_busy(spill) || !oldest_is_synced(journal))
         return;
     spill->job = job_new(spill);
     io_work(spill->job->io, spill_write, on_segments_written, spill->job);
@@ -389,12 +388,11 @@ struct spill *spill_new(struct log *log)
 
 void spill_start(struct spill *spill, bool clean)
 {
-    if (clean) {
-        spill_check(spill);
-        return;
+    if (!clean) {
+        spill->sweep = spill_sweep_new(spill, spill->log);
+        io_work(spill->log->io, spill_sweep, on_swept, spill->sweep);
     }
-    spill->sweep = spill_sweep_new(spill, spill->log);
-    io_work(spill->log->io, spill_sweep, on_swept, spill->sweep);
+    spill_check(spill);
 }
 
 void spill_stop(struct spill *spill, void (*done)(void *ctx), void *ctx)

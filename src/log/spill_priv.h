@@ -15,7 +15,7 @@ struct spill_item {
     struct segment last; /* to go on behind */
     struct bytes *batches;
     size_t batch_count;
-    int64_t end_offset; /* behind the last of them */
+    int64_t base_offset, end_offset; /* of the first, behind the last of them */
     /* out: stand in the place of `last`, if there is one */
     struct segment *segments;
     size_t segment_count;
@@ -56,19 +56,15 @@ struct spill_sweep {
     struct spill_wanted {
         uint64_t stream;
         struct segment_list segments;
-    } *wanted; /* in order of streams */
+    } * wanted; /* in order of streams */
     size_t count;
 };
-
-enum { SPILL_PATH_SIZE = 4096 };
-/* Of the segment's batches, or of the directory of all of the partition's. */
-MUST_CHECK bool spill_path(const char *directory, uint64_t stream, const struct segment *segment,
-                           char out[SPILL_PATH_SIZE], struct error *err);
 
 /* On a helper thread: writes the items' segments and syncs them. */
 void spill_write(void *job);
 void spill_write_checkpoint(void *job);
 void spill_remove(void *removal);
+MUST_CHECK bool spill_sync_segments(struct io *io, const char *directory, struct error *err);
 
 /* --- spill_sweep.c --- */
 struct spill_sweep *spill_sweep_new(struct spill *spill, struct log *log);

@@ -46,82 +46,51 @@ void spill_sweep_free(struct spill_sweep *sweep)
     free(sweep);
 }
 
-/* Names that are to go, gathered while a directory is listed. */
-struct leftovers {
-    const struct spill_sweep *sweep;
-    const struct spill_wanted *within; /* NULL: DIR/segments itself */
-    char **names;
+/* The names of DIR/segments. */
+struct names {
+    char **at;
     size_t count;
-    char **kept; /* of DIR/segments: to be looked into */
-    size_t kept_count;
 };
 
-static void add_name(char ***names, size_t *count, const char *name)
+static void add_name(void *ctx, const char *name)
 {
-    *names = memory_resize_array(*names, *count + 1, sizeof **names);
-    (*names)[(*count)++] = memory_string(bytes_of_string(name));
+    struct names *names = ctx;
+    names->at = memory_resize_array(names->at, names->count + 1, sizeof *names->at);
+    names->at[names->count++] = memory_string(bytes_of_string(name));
 }
 
-static const struct spill_wanted *find_stream(const struct spill_sweep *sweep, const char *name)
+static const struct spill_wanted *find_stream(const struct spill_sweep *sweep, uint64_t stream)
 {
-    struct spill_wanted key;
-    if (!bytes_to_u64(bytes_of_string(name), &key.stream) || sweep->count == 0)
-        return NULL;
-    return bsearch(&key, sweep->wanted, sweep->count, sizeof *sweep->wanted, compare);
+    const struct spill_wanted key = {.stream = stream};
+    return sweep->count ? bsearch(&key, sweep->wanted, sweep->count, sizeof *sweep->wanted, compare) : NULL;
 }
 
-static bool is_wanted(const struct spill_wanted *wanted, const char *name)
+static bool sweep_all(const struct spill_sweep *sweep, const struct names *names, struct error *err)
 {
-    for (size_t i = 0; i < wanted->segments.count; i++) {
-        char prefix[40];
-        snprintf(prefix, sizeof prefix, "%020" PRId64 "-%" PRIu32 ".", wanted->segments.at[i].base_offset,
-                 wanted->segments.at[i].generation);
-        if (bytes_starts_with(bytes_of_string(name), bytes_of_string(prefix)))
-            return true;
+    for (size_t i = 0; i < names->count; i++) {
+        uint64_t stream;
+        if (!bytes_to_u64(bytes_of_string(names->at[i]), &stream))
+            continue; /* not ours */
+        const struct spill_wanted *wanted = find_stream(sweep, stream);
+        if (!segment_sweep(sweep->io, sweep->directory, stream, wanted ? wanted->segments.at : NULL,
+                           wanted ? wanted->segments.count : 0, err))
+            return false;
     }
-    return false;
-}
-
-static void look_at(void *ctx, const char *name)
-{
-    struct leftovers *leftovers = ctx;
-    const struct spill_wanted *stream = leftovers->within ? NULL : find_stream(leftovers->sweep, name);
-    if (stream)
-        add_name(&leftovers->kept, &leftovers->kept_count, name);
-    else if (!leftovers->within || !is_wanted(leftovers->within, name))
-        add_name(&leftovers->names, &leftovers->count, name);
-}
-
-static void free_names(char **names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
-}
-
-static void sweep_directory(const struct spill_sweep *sweep, const struct spill_wanted *within, const char *path)
-{
-    struct leftovers leftovers = {.sweep = sweep, .within = within};
-    struct error err = {.message = "its path is too long"};
-    char below[SPILL_PATH_SIZE];
-    bool ok = io_dir_list(sweep->io, path, look_at, &leftovers, &err);
-    for (size_t i = 0; ok && i < leftovers.count; i++)
-        ok = snprintf(below, sizeof below, "%s/%s", path, leftovers.names[i]) < (int)sizeof below &&
-             io_path_remove_all(sweep->io, below, &err);
-    for (size_t i = 0; ok && i < leftovers.kept_count; i++)
-        if (snprintf(below, sizeof below, "%s/%s", path, leftovers.kept[i]) < (int)sizeof below)
-            sweep_directory(sweep, find_stream(sweep, leftovers.kept[i]), below);
-    if (!ok)
-        diag_warn("log", "what the last run left behind can not be removed: %s", err.message);
-    free_names(leftovers.names, leftovers.count);
-    free_names(leftovers.kept, leftovers.kept_count);
+    return spill_sync_segments(sweep->io, sweep->directory, err);
 }
 
 void spill_sweep(void *ctx)
 {
     const struct spill_sweep *sweep = ctx;
-    char path[SPILL_PATH_SIZE];
-    if (snprintf(path, sizeof path, "%s/segments", sweep->directory) < (int)sizeof path &&
-        io_path_exists(sweep->io, path))
-        sweep_directory(sweep, NULL, path);
+    char path[SEGMENT_PATH_SIZE];
+    struct names names = {0};
+    struct error err;
+    int size = snprintf(path, sizeof path, "%s/segments", sweep->directory);
+    if ((size_t)size >= sizeof path || !io_path_exists(sweep->io, path))
+        return;
+    if (!io_dir_list(sweep->io, path, add_name, &names, &err) || !sweep_all(sweep, &names, &err))
+        diag_warn("log", "what the last run left behind can not be removed: %s", err.message);
+    for (size_t i = 0; i < names.count; i++)
+        free(names.at[i]);
+    free(names.at);
 }

@@ -67,6 +67,8 @@ static bool apply_segments(struct partition *partition, const struct json *recor
     if (from == until)
         return true;
     storage_range(&partition->segments, from, until, &first, &behind);
+    for (size_t i = first; i < behind; i++)
+        segment_cache_forget(partition->log->segments, partition->stream, &partition->segments.at[i]);
     return splice(partition, first, behind, json_get(record, "segments")) || malformed(err, "segments");
 }
 
