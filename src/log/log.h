@@ -32,8 +32,8 @@ struct partition;
 struct log_options {
     const char *directory;      /* DIR/journal is made in it */
     uint64_t journal_file_size; /* 0: 64 MiB; each file is preallocated */
-    /* 0: 512 MiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A start
-     * reads what is in the journal, so this is also a bound to how long that takes. */
+    /* 0: 512 MiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A
+     * start reads what is in the journal, so this is also a bound to how long that takes. */
     uint64_t journal_size_max;
     /* How long an empty group waits for more members after the first join (Kafka: 3000); see docs/decisions/0403. */
     uint32_t group_initial_rebalance_delay_ms;

@@ -246,14 +246,12 @@ static bool parse_value(struct bytes value, uint32_t *number)
     return ok;
 }
 
-static void check_batches(struct bytes bytes, const struct expected *expected, int64_t *offset)
+static void check_batch(const struct kafka_batch *batch, const struct expected *expected, int64_t *offset)
 {
-    struct kafka_batch batch;
     struct kafka_record record;
     struct error err;
     AUTO_KAFKA_RECORDS records = {0};
-    CHECK_OK(kafka_batch_parse(&bytes, &batch, &err), &err);
-    CHECK_OK(kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, &err), &err);
+    CHECK_OK(kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, &err), &err);
     while (kafka_records_next(&records, &record)) {
         uint32_t number;
         if (record.offset < *offset)
@@ -262,6 +260,16 @@ static void check_batches(struct bytes bytes, const struct expected *expected, i
         CHECK(parse_value(record.value, &number));
         CHECK_INT(number, expected->values[*offset]);
         ++*offset;
+    }
+}
+
+static void check_batches(struct bytes bytes, const struct expected *expected, int64_t *offset)
+{
+    struct kafka_batch batch;
+    struct error err;
+    while (bytes.size > 0) {
+        CHECK_OK(kafka_batch_parse(&bytes, &batch, &err), &err);
+        check_batch(&batch, expected, offset);
     }
 }
 
