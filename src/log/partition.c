@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "log/cleaning.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
@@ -19,6 +20,7 @@ struct partition *partition_new(struct log *log, struct topic *topic, int32_t in
     partition->high_watermark = log->recovering ? -1 : 0;
     list_init(&partition->waiters);
     retention_init(partition);
+    cleaning_init(partition);
     return partition;
 }
 
@@ -29,7 +31,9 @@ void partition_free(struct partition *partition)
     producers_remove_table(&partition->log->producers, &partition->producers);
     index_deinit(&partition->batches);
     list_remove(&partition->file_link);
+    list_remove(&partition->early_link);
     io_timer_stop(&partition->retention);
+    io_timer_stop(&partition->cleaning);
     partition_set_segments(partition, NULL, 0);
     free(partition->epochs);
     free(partition);
@@ -73,6 +77,7 @@ void partition_note(struct partition *partition, const struct kafka_batch *batch
     if (batch->producer_id >= 0)
         producer_update(&partition->log->producers, &partition->producers, batch, io_wall_ms(partition->log->io));
     retention_appended(partition, batch);
+    cleaning_appended(partition, batch);
 }
 
 /* --- The front --- */
