@@ -2,6 +2,7 @@
 /* Produce, Fetch, ListOffsets and the rest of what moves records. */
 #include "base/memory.h"
 #include "door/kafka_fixture.h"
+#include "io/simulated.h"
 
 static struct kafka_fetch_response_partition *fetch(struct kafka_fixture *f, const char *topic, int64_t offset)
 {
@@ -436,11 +437,12 @@ TEST(records_are_deleted_and_readers_are_told_where_the_topic_begins_now)
     kafka_fixture_deinit(&f);
 }
 
-TEST(a_full_journal_is_an_error_that_producers_retry_and_readers_do_not_notice)
+TEST(a_full_disk_is_an_error_that_producers_retry_and_readers_do_not_notice)
 {
     struct kafka_fixture f;
     kafka_fixture_init_with(&f, &(struct log_options){.journal_file_size = 1 << 20, .journal_size_max = 4 << 20});
     kafka_fixture_topic(&f, "orders", 1);
+    io_simulated_faults(f.daemon)->disk_size_max = 6 << 20;
     int16_t code = 0;
     int64_t appended = 0;
     for (int i = 0; i < 100 && !code; i++) {

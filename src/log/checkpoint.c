@@ -233,23 +233,22 @@ static void read_log(struct log *log, struct reader *reader, struct journal_star
 
 static void read_segments(struct partition *partition, struct reader *reader)
 {
-    struct segment_list *list = &partition->segments;
-    list->count = list->capacity = get_count(reader, 40);
-    if (list->count == 0)
+    size_t count = get_count(reader, 40);
+    if (count == 0)
         return;
-    list->at = memory_new_array(list->count, sizeof *list->at);
-    for (size_t i = 0; i < list->count; i++) {
-        struct segment *segment = &list->at[i];
+    struct segment *all = memory_new_array(count, sizeof *all);
+    for (size_t i = 0; i < count; i++) {
+        struct segment *segment = &all[i];
         segment->base_offset = get64(reader);
         segment->end_offset = get64(reader);
         segment->max_timestamp = get64(reader);
         segment->size = (uint64_t)get64(reader);
         segment->generation = get32(reader);
         segment->flags = get32(reader);
-        partition->segment_bytes += segment->size;
         reader->bad |=
-            segment->base_offset >= segment->end_offset || (i > 0 && segment->base_offset < list->at[i - 1].end_offset);
+            segment->base_offset >= segment->end_offset || (i > 0 && segment->base_offset < all[i - 1].end_offset);
     }
+    partition_set_segments(partition, all, count);
 }
 
 static void read_partition(struct topic *topic, struct reader *reader)

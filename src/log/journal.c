@@ -120,10 +120,10 @@ bool journal_add_file(struct journal *journal, struct error *err)
     return true;
 }
 
-/* No file may follow. While room is being made that is no more than a disk that is behind. */
+/* No file may follow. As long as the oldest ones can go, that is no more than a disk that is behind. */
 static bool refuse_full(struct journal *journal, struct error *err)
 {
-    if (journal->evicting) {
+    if (!journal->stuck) {
         error_set(err, ERROR_UNAVAILABLE, "the journal is full and its oldest part is being moved: try again");
         err->sys = EAGAIN;
         return false;
@@ -506,11 +506,11 @@ void journal_open_reserve(struct journal *journal, bool open)
     journal->reserve_open = open;
 }
 
-void journal_set_evicting(struct journal *journal, bool evicting)
+void journal_set_stuck(struct journal *journal, bool stuck)
 {
-    journal->evicting = evicting;
-    if (evicting)
-        journal->full_until_ns = 0;
+    if (journal->stuck && !stuck)
+        journal->full_until_ns = 0; /* what was refused for good may be taken now */
+    journal->stuck = stuck;
 }
 
 bool journal_remove_first(struct journal *journal, struct error *err)

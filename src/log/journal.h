@@ -127,8 +127,8 @@ uint64_t journal_first_lsn(const struct journal *journal, uint32_t number);
 /* Less than two files' room is left: the oldest one should go. */
 bool journal_crowded(const struct journal *journal);
 void journal_open_reserve(struct journal *journal, bool open);
-/* Room is being made, or no more. */
-void journal_set_evicting(struct journal *journal, bool evicting);
+/* The oldest file can not go, for now: being full is then an error of its own and not a matter of moments. */
+void journal_set_stuck(struct journal *journal, bool stuck);
 /* Removes the oldest file, which is not the last one. */
 MUST_CHECK bool journal_remove_first(struct journal *journal, struct error *err);
 

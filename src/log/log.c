@@ -30,7 +30,7 @@ static bool check_order(const struct partition *partition, const struct kafka_ba
                      partition->stream, batch->base_offset, want);
 }
 
-/* What the checkpoint covers is not applied again, but committed offsets, which are nowhere else. */
+/* What the checkpoint covers is not applied again. */
 static bool note_covered(struct partition *partition, const struct kafka_batch *batch, struct journal_place place,
                          struct error *err)
 {
@@ -43,7 +43,13 @@ static bool note_covered(struct partition *partition, const struct kafka_batch *
         return true;
     if (partition->high_watermark > partition->log_start_offset)
         partition_index_batch(partition, batch, place);
-    return partition->topic != partition->log->offsets_topic || log_apply(partition, batch, err);
+    return true;
+}
+
+/* Committed offsets are in no checkpoint: they are read from their topic once all is there (read_offsets()). */
+static bool is_offsets(const struct partition *partition)
+{
+    return partition->topic && partition->topic == partition->log->offsets_topic;
 }
 
 static bool note_recovered(struct log *log, const struct frame_entry *entry, struct journal_place place, bool covered,
@@ -63,7 +69,7 @@ static bool note_recovered(struct log *log, const struct frame_entry *entry, str
     if (!check_order(partition, &batch, false, err))
         return false;
     partition_note(partition, &batch, place);
-    return log_apply(partition, &batch, err);
+    return is_offsets(partition) || log_apply(partition, &batch, err);
 }
 
 static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, uint64_t at, struct error *err)
@@ -97,6 +103,8 @@ static void on_failed(void *ctx, const struct error *err)
     log_fail_waiters(ctx);
 }
 
+enum { OFFSETS_READ_SIZE = 1 << 20 };
+
 static const struct journal_callbacks callbacks = {
     .recovered = on_recovered, .written = on_written, .synced = on_synced, .failed = on_failed};
 
@@ -107,7 +115,7 @@ static void set_options(struct log *log, const struct log_options *options)
     if (!log->options.journal_file_size)
         log->options.journal_file_size = 64 << 20;
     if (!log->options.journal_size_max)
-        log->options.journal_size_max = (uint64_t)4 << 30;
+        log->options.journal_size_max = 512 << 20;
     if (!log->options.group_session_timeout_min_ms)
         log->options.group_session_timeout_min_ms = 6000;
     if (!log->options.group_session_timeout_max_ms)
@@ -177,7 +185,37 @@ static bool finish_partitions(struct log *log, struct error *err)
     return true;
 }
 
-static bool recover(struct log *log, struct error *err)
+static bool apply_slice(struct partition *partition, const struct log_slice *slice, struct error *err)
+{
+    for (size_t i = 0; i < slice->count; i++) {
+        struct bytes rest = slice->parts[i];
+        struct kafka_batch batch;
+        while (rest.size > 0)
+            if (!kafka_batch_parse(&rest, &batch, err) || !log_apply(partition, &batch, err))
+                return false;
+    }
+    return true;
+}
+
+static bool read_offsets(struct log *log, struct error *err)
+{
+    struct partition *partition = log->offsets_topic ? topic_partition(log->offsets_topic, 0) : NULL;
+    if (!partition)
+        return true;
+    for (int64_t offset = partition->log_start_offset; offset < partition->high_watermark;) {
+        struct log_slice slice;
+        if (!partition_read(partition, offset, OFFSETS_READ_SIZE, &slice, err))
+            return false;
+        bool ok = apply_slice(partition, &slice, err);
+        offset = slice.next_offset;
+        log_slice_release(&slice);
+        if (!ok)
+            return error_wrap(err, "__consumer_offsets, offset %" PRId64, offset);
+    }
+    return true;
+}
+
+static bool recover(struct log *log, bool *clean, struct error *err)
 {
     struct journal_recovery recovery;
     if (!checkpoint_load(log, &log->start, err))
@@ -189,14 +227,15 @@ static bool recover(struct log *log, struct error *err)
     log->journal = journal_open(log->io, &options, &callbacks, log, &recovery, err);
     if (!log->journal)
         return false;
+    if (!finish_partitions(log, err) || !read_offsets(log, err))
+        return false;
     log->recovering = false;
     free(TAKE(log->streams));
-    if (!finish_partitions(log, err))
-        return false;
     if (recovery.torn_bytes > 0)
         diag_warn("log",
                   "the last run ended in the middle of a write: %" PRIu64 " bytes that were never synced are cut",
                   recovery.torn_bytes);
+    *clean = recovery.clean;
     return catalog_start(log, recovery.clean, err);
 }
 
@@ -205,7 +244,8 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
     if (!io_dir_make(io, options->directory, err) || !io_dir_lock(io, options->directory, err))
         return NULL;
     struct log *log = log_new(io, options);
-    if (!recover(log, err)) {
+    bool clean;
+    if (!recover(log, &clean, err)) {
         if (log->journal)
             journal_abandon(log->journal);
         log_free(log);
@@ -213,7 +253,7 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
     }
     groups_start(log->groups);
     retention_start(log);
-    spill_check(log->spill);
+    spill_start(log->spill, clean);
     return log;
 }
 
@@ -275,5 +315,10 @@ void log_metrics(const struct log *log, struct log_metrics *out)
                                 .sync_ns_total = journal.sync_ns_total,
                                 .appends_refused = log->appends_refused,
                                 .topics = log->topics.count,
-                                .partitions = log->partition_count};
+                                .partitions = log->partition_count,
+                                .journal_files_spilled = log->journal_files_spilled,
+                                .spilled_bytes = log->spilled_bytes,
+                                .segments = log->segment_count,
+                                .segment_bytes = log->segment_bytes,
+                                .retention_runs = log->retention_runs};
 }

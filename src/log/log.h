@@ -32,7 +32,7 @@ struct partition;
 struct log_options {
     const char *directory;      /* DIR/journal is made in it */
     uint64_t journal_file_size; /* 0: 64 MiB; each file is preallocated */
-    /* 0: 4 GiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A start
+    /* 0: 512 MiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A start
      * reads what is in the journal, so this is also a bound to how long that takes. */
     uint64_t journal_size_max;
     /* How long an empty group waits for more members after the first join (Kafka: 3000); see docs/decisions/0403. */
@@ -208,6 +208,9 @@ MUST_CHECK bool log_new_producer_id(struct log *log, int64_t *producer_id, uint6
 struct log_metrics {
     uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, sync_ns_total, appends_refused;
     uint64_t topics, partitions;
+    uint64_t journal_files_spilled, spilled_bytes; /* moved from the journal to segments */
+    uint64_t segments, segment_bytes;              /* that there are now */
+    uint64_t retention_runs;                       /* that dropped something */
 };
 void log_metrics(const struct log *log, struct log_metrics *out);
 

@@ -123,6 +123,7 @@ struct log {
 
     uint64_t appended_bytes, appends_refused;
     uint64_t spilled_bytes, journal_files_spilled, retention_runs;
+    uint64_t segment_count, segment_bytes; /* of all partitions */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -142,6 +143,7 @@ void partition_index_batch(struct partition *partition, const struct kafka_batch
 void partition_note(struct partition *partition, const struct kafka_batch *batch, struct journal_place place);
 /* Drops from the index what lies below spilled_end or the log start. */
 void partition_drop_index(struct partition *partition);
+void partition_set_segments(struct partition *partition, struct segment *segments, size_t count); /* takes them over */
 void partition_set_log_start(struct partition *partition, int64_t offset);
 void partition_add_epoch(struct partition *partition, int32_t epoch, int64_t start_offset);
 void partition_set_high_watermark(struct partition *partition, int64_t offset);

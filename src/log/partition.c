@@ -30,9 +30,22 @@ void partition_free(struct partition *partition)
     index_deinit(&partition->batches);
     list_remove(&partition->file_link);
     io_timer_stop(&partition->retention);
-    free(partition->segments.at);
+    partition_set_segments(partition, NULL, 0);
     free(partition->epochs);
     free(partition);
+}
+
+void partition_set_segments(struct partition *partition, struct segment *segments, size_t count)
+{
+    struct log *log = partition->log;
+    log->segment_count += count - partition->segments.count;
+    log->segment_bytes -= partition->segment_bytes;
+    partition->segment_bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        partition->segment_bytes += segments[i].size;
+    log->segment_bytes += partition->segment_bytes;
+    free(partition->segments.at);
+    partition->segments = (struct segment_list){segments, count, count};
 }
 
 void partition_index_batch(struct partition *partition, const struct kafka_batch *batch, struct journal_place place)

@@ -27,6 +27,7 @@ struct spill {
     struct list removals;          /* waiting for their LSN */
     struct list ready_removals;    /* to be done */
     struct spill_removal *removal; /* under way */
+    struct spill_sweep *sweep;     /* the same */
     struct io_timer retry;
     bool failing; /* it was said */
     bool stopping;
@@ -36,6 +37,12 @@ struct spill {
 };
 
 static void go_on(struct spill *spill);
+
+/* One thing at a time. */
+static bool spill_busy(const struct spill *spill)
+{
+    return spill->job || spill->removal || spill->sweep;
+}
 
 /* --- Which partitions are in which file --- */
 
@@ -88,6 +95,7 @@ static void fill_item(struct spill_item *item, struct partition *partition, uint
                                 .segment_bytes = partition->topic->segment_bytes,
                                 .segment_ms = partition->topic->segment_ms,
                                 .has_last = partition->segments.count > 0,
+                                .base_offset = index_base_offset(index, index_begin(index)),
                                 .end_offset = partition->end_offset};
     if (item->has_last)
         item->last = partition->segments.at[partition->segments.count - 1];
@@ -172,7 +180,6 @@ static void job_fail(struct spill_job *job, const struct error *err)
     if (!spill->failing)
         diag_warn("log", "the journal's oldest file can not be moved to segments yet: %s", err->message);
     spill->failing = true;
-    journal_set_evicting(spill->log->journal, false);
     io_timer_start(&spill->retry, RETRY_MS);
     job_end(job);
 }
@@ -250,11 +257,10 @@ static bool oldest_is_synced(const struct journal *journal)
 void spill_check(struct spill *spill)
 {
     struct journal *journal = spill->log->journal;
-    if (spill->job || spill->removal || spill->stopping || io_timer_active(&spill->retry))
-        return;
+    bool retrying = io_timer_active(&spill->retry);
     bool crowded = journal_crowded(journal) && !journal_failure(journal);
-    journal_set_evicting(journal, crowded);
-    if (!crowded || !oldest_is_synced(journal))
+    journal_set_stuck(journal, retrying);
+    if (!crowded || retrying || spill->stopping || spill_busy(spill) || !oldest_is_synced(journal))
         return;
     spill->job = job_new(spill);
     io_work(spill->job->io, spill_write, on_segments_written, spill->job);
@@ -279,10 +285,10 @@ static void on_removed(void *ctx)
     go_on(spill);
 }
 
-/* One thing at a time: removals first, they make room. */
+/* Removals first, they make room. */
 static void go_on(struct spill *spill)
 {
-    if (spill->job || spill->removal)
+    if (spill_busy(spill))
         return;
     spill->removal = LIST_TAKE_FIRST(&spill->ready_removals, struct spill_removal, link);
     if (spill->removal)
@@ -311,6 +317,8 @@ static void on_removal_recorded(void *ctx, const struct error *err)
 static void remove_later(struct spill *spill, struct spill_removal *removal, uint64_t lsn)
 {
     removal->spill = spill;
+    removal->io = spill->log->io;
+    removal->directory = spill->log->options.directory;
     removal->waiter = (struct log_waiter){.run = on_removal_recorded, .ctx = removal};
     list_append(&spill->removals, &removal->link);
     log_wait(spill->log, &removal->waiter, lsn, LOG_SYNCED);
@@ -338,11 +346,20 @@ void spill_partition_deleted(struct partition *partition)
 {
     list_remove(&partition->file_link);
     io_timer_stop(&partition->retention);
-    if (!partition->log->recovering && (partition->segments.count > 0 || partition->busy))
+    if (!partition->log->recovering && (partition->spilled_end > 0 || partition->busy))
         forget_segments(partition);
     if (partition->busy)
         partition->busy->partition = NULL;
     partition->busy = NULL;
+}
+
+static void on_swept(void *ctx)
+{
+    struct spill_sweep *sweep = ctx;
+    struct spill *spill = sweep->spill;
+    spill->sweep = NULL;
+    spill_sweep_free(sweep);
+    go_on(spill);
 }
 
 /* --- Life --- */
@@ -369,6 +386,15 @@ struct spill *spill_new(struct log *log)
     return spill;
 }
 
+void spill_start(struct spill *spill, bool clean)
+{
+    if (!clean) {
+        spill->sweep = spill_sweep_new(spill, spill->log);
+        io_work(spill->log->io, spill_sweep, on_swept, spill->sweep);
+    }
+    spill_check(spill);
+}
+
 void spill_stop(struct spill *spill, void (*done)(void *ctx), void *ctx)
 {
     spill->done = done;
@@ -388,6 +414,8 @@ void spill_free(struct spill *spill)
     }
     if (spill->removal)
         removal_free(spill->removal);
+    if (spill->sweep)
+        spill_sweep_free(spill->sweep);
     list_each (struct spill_removal, removal, &spill->removals, link) {
         removal_free(removal);
     }

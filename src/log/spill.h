@@ -22,6 +22,8 @@
 
 struct spill *spill_new(struct log *log);
 void spill_free(struct spill *spill);
+/* After recovery. Not clean: what a crash has left in DIR/segments is removed first. */
+void spill_start(struct spill *spill, bool clean);
 /* No job begins any more; `done` from the loop when the one that runs is over. */
 void spill_stop(struct spill *spill, void (*done)(void *ctx), void *ctx);
 /* The journal may have become crowded. */
