@@ -99,7 +99,7 @@ struct bytes kafka_own_host(struct kafka_request *request);
 int32_t kafka_own_port(struct kafka_request *request);
 struct bytes kafka_peer_host(struct kafka_request *request); /* "/127.0.0.1" */
 
-/* NULL: no such. Of evoke's internal topics only __consumer_offsets is shown, which Kafka's tools read; the API's
+/* NULL: no such. Of evoke's internal topics only those are shown that Kafka has too and its tools read; the API's
  * objects are in another one, Secrets among them, and are for the API door to give, which asks who wants them. */
 struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name);
 struct topic *kafka_find_topic_by_id(struct kafka_request *request, const uint8_t id[16]);
@@ -134,6 +134,14 @@ void kafka_handle_delete_groups(struct kafka_request *request);
 void kafka_handle_offset_commit(struct kafka_request *request);
 void kafka_handle_offset_fetch(struct kafka_request *request);
 void kafka_handle_offset_delete(struct kafka_request *request);
+void kafka_handle_add_partitions_to_txn(struct kafka_request *request);
+void kafka_handle_add_offsets_to_txn(struct kafka_request *request);
+void kafka_handle_end_txn(struct kafka_request *request);
+void kafka_handle_write_txn_markers(struct kafka_request *request);
+void kafka_handle_txn_offset_commit(struct kafka_request *request);
+void kafka_handle_describe_producers(struct kafka_request *request);
+void kafka_handle_describe_transactions(struct kafka_request *request);
+void kafka_handle_list_transactions(struct kafka_request *request);
 void kafka_handle_create_topics(struct kafka_request *request);
 void kafka_handle_delete_topics(struct kafka_request *request);
 void kafka_handle_create_partitions(struct kafka_request *request);
