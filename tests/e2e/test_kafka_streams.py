@@ -76,8 +76,8 @@ def test_each_word_is_counted_exactly_once(new_evoke, application):
     create_topics(evoke, "lines", "counts")
     producer = Producer({"bootstrap.servers": evoke.kafka, "enable.idempotence": True, "message.timeout.ms": 120000,
                          "reconnect.backoff.max.ms": 100})
-    written, random.seed = collections.Counter(), random.Random(3)
-    chosen, counting = random.seed, application(evoke.kafka)
+    written, chosen = collections.Counter(), random.Random(3)
+    counting = application(evoke.kafka)
     wait_until(lambda: "state RUNNING\n" in counting.output, 60, "the application runs")
     for turn in range(8):
         for _ in range(40):
