@@ -20,7 +20,7 @@
 #include "log/transaction.h"
 
 enum {
-    SEEDS = 80,
+    SEEDS = 200,
     LIVES = 8,
     STEPS = 80,
     PRODUCERS = 4,
@@ -40,7 +40,7 @@ struct deed {
     int partition; /* of DEED_ADD and DEED_APPEND */
     int64_t offset, value;
     struct transaction_producer producer; /* who it is from then on */
-    bool committed;
+    bool committed, by_timeout;
     int32_t timeout_ms;
     int64_t time_ms;
 };
@@ -67,6 +67,7 @@ struct model {
     struct value values[PARTITIONS][VALUES_MAX];
     size_t counts[PARTITIONS];
     enum fate fates[DEEDS_MAX];
+    uint64_t end_lsns[DEEDS_MAX]; /* of their markers; 0: not known, but not later than the deed */
     size_t transaction_count;
     int64_t committed_offset; /* of the group */
 };
@@ -109,11 +110,12 @@ static struct partition *partition_of(struct town *town, int index)
 
 /* --- The model --- */
 
-static void end_in_model(struct model *model, struct client *client, bool committed)
+static void end_in_model(struct model *model, struct client *client, bool committed, uint64_t lsn)
 {
     if (!client->ongoing)
         return;
     model->fates[client->transaction] = committed ? COMMITTED : ABORTED;
+    model->end_lsns[client->transaction] = lsn;
     if (committed && client->pending_offset >= 0)
         model->committed_offset = client->pending_offset;
     client->ongoing = false;
@@ -154,7 +156,7 @@ static void follow(struct model *model, const struct deed *deed)
     struct client *client = deed->who >= 0 ? &model->clients[deed->who] : NULL;
     switch (deed->kind) {
     case DEED_INIT:
-        end_in_model(model, client, false);
+        end_in_model(model, client, false, deed->lsn);
         become(client, deed->producer);
         client->timeout_ms = deed->timeout_ms;
         break;
@@ -170,7 +172,7 @@ static void follow(struct model *model, const struct deed *deed)
         client->pending_offset = deed->value;
         break;
     case DEED_END:
-        end_in_model(model, client, deed->committed);
+        end_in_model(model, client, deed->committed, deed->by_timeout ? 0 : deed->lsn);
         become(client, deed->producer);
         break;
     }
@@ -370,7 +372,11 @@ static void notice_timeouts(struct town *town)
         CHECK_INT(now.producer.epoch, client->producer.epoch + 1);
         CHECK(io_wall_ms(town->f.io) - client->start_ms >= client->timeout_ms);
         town->timeouts++;
-        did(town, (struct deed){.kind = DEED_END, .who = who, .producer = now.producer, .lsn = log_lsn(town->f.log)});
+        did(town, (struct deed){.kind = DEED_END,
+                                .who = who,
+                                .producer = now.producer,
+                                .by_timeout = true,
+                                .lsn = log_lsn(town->f.log)});
     }
 }
 
@@ -432,11 +438,16 @@ static void check_batch(struct town *town, int index, struct bytes bytes, size_t
     }
 }
 
-/* Of the transactions that the model says are open, and of this partition. */
-static int64_t first_open(const struct town *town, int index)
+static bool is_undecided(const struct town *town, size_t transaction)
+{
+    return town->model.fates[transaction] == OPEN || town->model.end_lsns[transaction] > log_synced_lsn(town->f.log);
+}
+
+/* The first record of those whose transaction has no marker on disk. */
+static int64_t first_undecided(const struct town *town, int index)
 {
     for (size_t i = 0; i < town->model.counts[index]; i++)
-        if (town->model.fates[town->model.values[index][i].transaction] == OPEN)
+        if (is_undecided(town, town->model.values[index][i].transaction))
             return town->model.values[index][i].offset;
     return INT64_MAX;
 }
@@ -445,7 +456,7 @@ static void check_partition(struct town *town, int index)
 {
     struct partition *partition = partition_of(town, index);
     struct error err;
-    int64_t end = partition_last_stable_offset(partition), open = first_open(town, index);
+    int64_t end = partition_last_stable_offset(partition), open = first_undecided(town, index);
     size_t at = 0;
     CHECK(end <= partition_high_watermark(partition) && end <= open);
     if (partition_high_watermark(partition) == partition_end_offset(partition))
