@@ -107,6 +107,10 @@ struct partition *kafka_find_partition(struct kafka_request *request, struct byt
 /* The client's idea of the leader epoch (-1: none) against ours: NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
 enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch);
 
+/* --- Transactions (kafka_transactions.c) --- */
+/* Before the batches of a Produce are appended: since version 12 their transaction takes in what it writes to. */
+void kafka_add_produced_partitions(struct kafka_request *request);
+
 /* --- What is served --- */
 struct kafka_handler {
     int16_t key;

@@ -8,16 +8,9 @@
 
 #include "base/memory.h"
 #include "door/kafka_door_priv.h"
-#include "log/transaction.h"
 #include "wire/kafka_batch.h"
 
-enum {
-    ACKS_ALL = -1,
-    VERSION_OF_V2_BATCHES = 3,
-    VERSION_OF_ZSTD = 7,
-    VERSION_OF_ABORTABLE = 11,
-    VERSION_OF_IMPLICIT_PARTITIONS = 12
-};
+enum { ACKS_ALL = -1, VERSION_OF_V2_BATCHES = 3, VERSION_OF_ZSTD = 7, VERSION_OF_ABORTABLE = 11 };
 
 static struct bytes records_of(const struct kafka_record_set *records)
 {
@@ -138,49 +131,13 @@ static bool any_refused(const struct kafka_produce_response *response)
     return false;
 }
 
-/* One that is there, and whose batch is transactional. */
-static bool is_of_transaction(struct kafka_request *request, const struct kafka_produce_request_topic *topic, size_t at,
-                              struct transaction_producer *producer, struct transaction_partition *out)
-{
-    struct bytes rest = records_of(&topic->partitions[at].records);
-    struct kafka_batch batch;
-    struct error err;
-    if (!kafka_find_partition(request, topic->name, topic->partitions[at].index) ||
-        !kafka_batch_parse(&rest, &batch, &err) || !(batch.attributes & KAFKA_BATCH_TRANSACTIONAL))
-        return false;
-    *producer = (struct transaction_producer){batch.producer_id, batch.producer_epoch};
-    *out = (struct transaction_partition){.topic = topic->name, .index = topic->partitions[at].index};
-    return true;
-}
-
-/* Since TV2 (KIP-890) a transaction takes a partition in when it is first written to. What is refused here is refused
- * by the append as well. */
-static void add_to_transaction(struct kafka_request *request, uint64_t *lsn)
-{
-    const struct kafka_produce_request *body = request->body;
-    struct transaction_partition *partitions;
-    struct transaction_producer producer = {-1, -1};
-    size_t count = 0, total = 0;
-    if (!body->transactional_id.data || request->header.api_version < VERSION_OF_IMPLICIT_PARTITIONS)
-        return;
-    for (size_t i = 0; i < body->topics_count; i++)
-        total += body->topics[i].partitions_count;
-    partitions = arena_alloc_array(&request->arena, total, sizeof *partitions);
-    for (size_t i = 0; i < body->topics_count; i++)
-        for (size_t p = 0; p < body->topics[i].partitions_count; p++)
-            count += is_of_transaction(request, &body->topics[i], p, &producer, &partitions[count]);
-    if (count > 0)
-        transaction_add_partitions(request->log, body->transactional_id, producer, TRANSACTION_V2, partitions, count,
-                                   lsn);
-}
-
 void kafka_handle_produce(struct kafka_request *request)
 {
     const struct kafka_produce_request *body = request->body;
     struct arena *arena = &request->arena;
     struct kafka_produce_response *response = KAFKA_NEW(arena, kafka_produce_response);
     uint64_t lsn = 0;
-    add_to_transaction(request, &lsn);
+    kafka_add_produced_partitions(request);
     response->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
     for (size_t i = 0; i < body->topics_count; i++) {

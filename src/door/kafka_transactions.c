@@ -6,11 +6,14 @@
 #include "base/memory.h"
 #include "door/kafka_door_priv.h"
 #include "log/transaction.h"
+#include "wire/kafka_batch.h"
 
 enum {
-    VERSION_OF_PRODUCER_FENCED = 2,  /* of AddPartitionsToTxn, AddOffsetsToTxn, EndTxn: KIP-588 */
-    VERSION_OF_INIT_FENCED = 4,      /* of InitProducerId */
-    VERSION_OF_EPOCH_PER_TXN = 5,    /* of EndTxn, TxnOffsetCommit: KIP-890 */
+    VERSION_OF_PRODUCER_FENCED = 2,      /* of AddPartitionsToTxn, AddOffsetsToTxn, EndTxn: KIP-588 */
+    VERSION_OF_INIT_FENCED = 4,          /* of InitProducerId */
+    VERSION_OF_EPOCH_PER_TXN = 5,        /* of EndTxn, TxnOffsetCommit: KIP-890 */
+    VERSION_OF_IMPLICIT_PARTITIONS = 12, /* of Produce: KIP-890 */
+    VERSION_OF_PRODUCE_BY_ID = 13,
     VERSION_OF_COMMIT_ABORTABLE = 4, /* of TxnOffsetCommit */
 };
 
@@ -106,6 +109,52 @@ void kafka_handle_add_partitions_to_txn(struct kafka_request *request)
         }
     }
     kafka_answer_when(request, response, lsn, LOG_SYNCED, add_partitions_failed);
+}
+
+/* Since TV2 (KIP-890) a transaction takes a partition in when it is first written to. */
+
+static struct topic *topic_of(struct kafka_request *request, const struct kafka_produce_request_topic *topic)
+{
+    return request->header.api_version >= VERSION_OF_PRODUCE_BY_ID ? kafka_find_topic_by_id(request, topic->topic_id)
+                                                                   : kafka_find_topic(request, topic->name);
+}
+
+/* A batch that is transactional, for a partition that is there. */
+static bool is_of_transaction(struct topic *topic, const struct kafka_produce_request_partition *in,
+                              struct transaction_producer *producer, struct transaction_partition *out)
+{
+    struct bytes rest = in->records.count ? in->records.parts[0] : BYTES_NULL;
+    struct kafka_batch batch;
+    struct error err;
+    if (!topic || !topic_partition(topic, in->index) || !kafka_batch_parse(&rest, &batch, &err) ||
+        !(batch.attributes & KAFKA_BATCH_TRANSACTIONAL))
+        return false;
+    *producer = (struct transaction_producer){batch.producer_id, batch.producer_epoch};
+    *out = (struct transaction_partition){.topic = topic_name(topic), .index = in->index};
+    return true;
+}
+
+/* What is refused here is refused by the append as well; and what is appended lies behind it, so nobody waits for it.
+ */
+void kafka_add_produced_partitions(struct kafka_request *request)
+{
+    const struct kafka_produce_request *body = request->body;
+    struct transaction_producer producer = {-1, -1};
+    size_t count = 0, total = 0;
+    uint64_t lsn;
+    if (!body->transactional_id.data || request->header.api_version < VERSION_OF_IMPLICIT_PARTITIONS)
+        return;
+    for (size_t i = 0; i < body->topics_count; i++)
+        total += body->topics[i].partitions_count;
+    struct transaction_partition *partitions = arena_alloc_array(&request->arena, total, sizeof *partitions);
+    for (size_t i = 0; i < body->topics_count; i++) {
+        struct topic *topic = topic_of(request, &body->topics[i]);
+        for (size_t p = 0; p < body->topics[i].partitions_count; p++)
+            count += is_of_transaction(topic, &body->topics[i].partitions[p], &producer, &partitions[count]);
+    }
+    if (count > 0)
+        transaction_add_partitions(request->log, body->transactional_id, producer, TRANSACTION_V2, partitions, count,
+                                   &lsn);
 }
 
 /* --- AddOffsetsToTxn --- */
