@@ -140,3 +140,81 @@ TEST(producers_that_are_silent_for_a_day_are_forgotten_and_so_are_the_oldest_whe
     CHECK_INT(world.producers.count, PRODUCER_COUNT_MAX);
     deinit(&world);
 }
+
+/* --- Transactions --- */
+
+static void end_transaction(struct world *world, int64_t id, int16_t epoch, int32_t coordinator_epoch)
+{
+    AUTO_BUF buf;
+    struct kafka_batch_builder builder;
+    struct bytes bytes;
+    struct kafka_batch batch;
+    struct error err;
+    buf_init(&buf, 1 << 10);
+    kafka_batch_begin(&builder, &buf, KAFKA_BATCH_TRANSACTIONAL | KAFKA_BATCH_CONTROL);
+    builder.producer_id = id;
+    builder.producer_epoch = epoch;
+    kafka_batch_add_marker(&builder, 0, KAFKA_CONTROL_COMMIT, coordinator_epoch);
+    CHECK_OK(kafka_batch_end(&builder, &bytes, &err), &err);
+    CHECK_OK(kafka_batch_parse(&bytes, &batch, &err), &err);
+    producer_update(&world->producers, &world->table, &batch, 0);
+}
+
+TEST(a_marker_takes_no_sequence_and_brings_its_epoch_along)
+{
+    struct world world;
+    init(&world);
+    CHECK_INT(send(&world, 7, 0, 0, 1), 0);
+    end_transaction(&world, 7, 0, 3);
+    CHECK_INT(send(&world, 7, 0, 1, 1), 1);
+    end_transaction(&world, 7, 1, 3);
+    CHECK_INT(send(&world, 7, 0, 2, 1), -ESTALE);
+    CHECK_INT(send(&world, 7, 1, 2, 1), -EPROTO);
+    CHECK_INT(send(&world, 7, 1, 0, 1), 2);
+    end_transaction(&world, 8, 5, 3); /* not known: it may begin anywhere, as before */
+    CHECK_INT(world.table.count, 1);
+    CHECK_INT(send(&world, 8, 0, 4, 1), 3);
+    CHECK_INT(producer_check_marker(&world.table, 7, 0, 3), KAFKA_INVALID_PRODUCER_EPOCH);
+    CHECK_INT(producer_check_marker(&world.table, 7, 1, 2), KAFKA_TRANSACTION_COORDINATOR_FENCED);
+    CHECK_INT(producer_check_marker(&world.table, 7, 1, 3), KAFKA_NONE);
+    CHECK_INT(producer_check_marker(&world.table, 9, 0, 0), KAFKA_NONE);
+    deinit(&world);
+}
+
+/* --- The checkpoint --- */
+
+TEST(producers_survive_the_checkpoint_with_their_batches_and_in_their_order)
+{
+    struct world world, again;
+    struct error err;
+    struct bytes rest;
+    AUTO_BUF out;
+    init(&world);
+    init(&again);
+    buf_init(&out, 1 << 20);
+    for (int32_t i = 0; i < 7; i++)
+        send_at(&world, 1, 0, i, 1, 100);
+    send_at(&world, 2, 4, 9, 1, 50);
+    end_transaction(&world, 2, 4, 6);
+    producers_encode(&world.table, &out);
+    buf_append_string(&out, "next");
+    for (size_t size = 0; size < out.size - 4; size++) {
+        rest = bytes_slice(buf_bytes(&out), 0, size);
+        CHECK(!producers_decode(&again.producers, &again.table, &rest, &err));
+        CHECK_INT(err.kind, ERROR_CORRUPT);
+        producers_remove_table(&again.producers, &again.table);
+    }
+    rest = buf_bytes(&out);
+    CHECK_OK(producers_decode(&again.producers, &again.table, &rest, &err), &err);
+    CHECK_BYTES(rest, BYTES_LITERAL("next"));
+    again.next_offset = world.next_offset;
+    CHECK_INT(send(&again, 1, 0, 2, 1), 2); /* the last five are known */
+    CHECK_INT(send(&again, 1, 0, 6, 1), 6);
+    CHECK_INT(send(&again, 1, 0, 1, 1), -EPROTO);
+    CHECK_INT(send(&again, 1, 0, 7, 1), 8);
+    CHECK_INT(producer_check_marker(&again.table, 2, 4, 5), KAFKA_TRANSACTION_COORDINATOR_FENCED);
+    const struct producer *oldest = CONTAINER_OF(again.producers.oldest_first.next, struct producer, link);
+    CHECK_INT(oldest->id, 2);
+    deinit(&world);
+    deinit(&again);
+}
