@@ -201,6 +201,14 @@ static void put_struct(struct writer *to, const struct kafka_struct *type, const
         put_tags(to, type, from);
 }
 
+bool kafka_encode_data(const struct kafka_struct *type, int16_t version, bool flexible, const void *data,
+                       struct buf *out, struct error *err)
+{
+    struct writer to = {.out = out, .version = version, .flexible = flexible};
+    put_struct(&to, type, data);
+    return !out->overflowed || error_set(err, ERROR_LIMIT, "a %s is too large", type->name);
+}
+
 /* --- Frames, writing --- */
 
 /* The four bytes of the length are at `start`. */

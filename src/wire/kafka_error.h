@@ -70,7 +70,12 @@
     ERROR(UNSTABLE_OFFSET_COMMIT, 88, 1)                                                                               \
     ERROR(THROTTLING_QUOTA_EXCEEDED, 89, 1)                                                                            \
     ERROR(UNKNOWN_TOPIC_ID, 100, 1)                                                                                    \
-    ERROR(INCONSISTENT_TOPIC_ID, 103, 1)
+    ERROR(INCONSISTENT_TOPIC_ID, 103, 1)                                                                               \
+    ERROR(FENCED_MEMBER_EPOCH, 110, 0)                                                                                 \
+    ERROR(UNRELEASED_INSTANCE_ID, 111, 0)                                                                              \
+    ERROR(UNSUPPORTED_ASSIGNOR, 112, 0)                                                                                \
+    ERROR(STALE_MEMBER_EPOCH, 113, 0)                                                                                  \
+    ERROR(INVALID_REGULAR_EXPRESSION, 128, 0)
 
 #define KAFKA_ERROR_ENUM(name, code, retriable) KAFKA_##name = (code),
 enum kafka_error { KAFKA_ERRORS(KAFKA_ERROR_ENUM) };
