@@ -14,9 +14,9 @@ const struct assignor *assignor_find(struct bytes name)
     return NULL;
 }
 
-const struct assignor *assignor_default(void)
+const struct assignor *assignor_at(size_t number)
 {
-    return &assignors[0];
+    return number < ARRAY_SIZE(assignors) ? &assignors[number] : NULL;
 }
 
 /* --- range --- */

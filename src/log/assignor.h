@@ -44,8 +44,8 @@ struct assignor {
     void (*assign)(const struct assignor_input *input);
 };
 
+const struct assignor *assignor_at(size_t number);       /* NULL: no more; the first is the default, as in Kafka */
 const struct assignor *assignor_find(struct bytes name); /* NULL: no such */
-const struct assignor *assignor_default(void);           /* uniform, as Kafka's */
 
 void assignor_uniform(const struct assignor_input *input);
 void assignor_range(const struct assignor_input *input);
