@@ -102,9 +102,9 @@ enum kafka_error consumer_group_give_way(struct group *group)
 {
     struct consumer_group *in = group->consumer;
     struct error err;
-    AUTO_GROUP_BATCH batch;
     if (in->members.count > 0)
         return KAFKA_NON_EMPTY_GROUP;
+    AUTO_GROUP_BATCH batch;
     group_batch_begin(&batch, group->groups->log);
     consumer_group_add_tombstones(&batch, in);
     return consumer_append(in, &batch, &err) ? KAFKA_NONE : KAFKA_COORDINATOR_NOT_AVAILABLE;
