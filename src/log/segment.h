@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Segments: where a partition's batches lie once the journal has let go of them. Kafka's shape: batches byte for byte
- * as they were produced, one behind the other, so that a fetch is sendfile(2); beside them a sparse index of offsets
- * and of times.
+ * as they were produced, one behind the other, so that a fetch is sendfile(2); beside them a sparse index of offsets and
+ * of times.
  *
  *     DIR/segments/<stream>/<base offset, 20 digits>-<generation>.log      batches
- *     DIR/segments/<stream>/<base offset, 20 digits>-<generation>.index    entries of 24 bytes, one per 4 KiB of
- * batches
+ *     DIR/segments/<stream>/<base offset, 20 digits>-<generation>.index    entries of 24 bytes, one per 4 KiB of batches
  *
  * The generation tells what compaction has rewritten from what it replaces. Which segments there are is not read from
  * the directory: it is said by records of the catalog (struct segment), which are in the journal or in the checkpoint.
