@@ -36,6 +36,8 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_INCREMENTAL_ALTER_CONFIGS, kafka_handle_incremental_alter_configs},
     {KAFKA_OFFSET_DELETE, kafka_handle_offset_delete},
     {KAFKA_DESCRIBE_CLUSTER, kafka_handle_describe_cluster},
+    {KAFKA_CONSUMER_GROUP_HEARTBEAT, kafka_handle_consumer_group_heartbeat},
+    {KAFKA_CONSUMER_GROUP_DESCRIBE, kafka_handle_consumer_group_describe},
 };
 
 const struct kafka_handler *kafka_handlers(size_t *count)

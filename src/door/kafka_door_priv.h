@@ -24,6 +24,7 @@
 
 enum {
     KAFKA_NODE_ID = 0,
+    KAFKA_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8, /* what may be done to a group: READ, DELETE, DESCRIBE */
     KAFKA_ANSWER_SIZE_MAX = 16 << 20,    /* of what is not records */
     KAFKA_FETCH_SIZE_MAX = 16 << 20,     /* records in one answer: a reader that is slow holds no more */
     KAFKA_CONNECTION_HELD_MAX = 8 << 20, /* frames of unanswered requests: above it nothing more is read */
@@ -131,6 +132,8 @@ void kafka_handle_leave_group(struct kafka_request *request);
 void kafka_handle_describe_groups(struct kafka_request *request);
 void kafka_handle_list_groups(struct kafka_request *request);
 void kafka_handle_delete_groups(struct kafka_request *request);
+void kafka_handle_consumer_group_heartbeat(struct kafka_request *request);
+void kafka_handle_consumer_group_describe(struct kafka_request *request);
 void kafka_handle_offset_commit(struct kafka_request *request);
 void kafka_handle_offset_fetch(struct kafka_request *request);
 void kafka_handle_offset_delete(struct kafka_request *request);
