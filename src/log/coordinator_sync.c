@@ -92,12 +92,24 @@ static bool load(struct group *group, struct bytes value)
     return true;
 }
 
+/* Of the record, what is news also to a group that lives. */
+static bool note(struct group *group, struct bytes value)
+{
+    struct group_record_group record;
+    if (!group_record_get_group(value, &record))
+        return false;
+    group->empty_ms = record.state_ms;
+    return true;
+}
+
 bool coordinator_apply_group(struct groups *groups, struct bytes group_id, struct bytes value)
 {
     struct group *group = value.data ? group_ensure(groups, group_id) : map_get(&groups->by_id, group_id);
     if (!group)
         return true;
     group->stored = value.data != NULL;
+    if (value.data && !note(group, value))
+        return false;
     if (!groups->log->recovering)
         return true;
     if (value.data)

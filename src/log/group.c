@@ -39,12 +39,14 @@ struct group *group_ensure(struct groups *groups, struct bytes group_id)
     map_put(&groups->by_id, group_id, group);
     group->id = map_key(map_find(&groups->by_id, group_id));
     coordinator_init_group(group);
+    group_expiry_init(group);
     return group;
 }
 
 static void group_free(void *value)
 {
     struct group *group = value;
+    io_timer_stop(&group->expiry);
     consumer_group_free(group);
     coordinator_deinit_group(group);
     map_deinit(&group->offsets, free);
@@ -71,6 +73,8 @@ static bool apply_record(struct log *log, const struct kafka_record *record)
         ok = key.is_offset ? group_apply_offset(log->groups, &key, record->value)
                            : coordinator_apply_group(log->groups, key.group, record->value);
     struct group *group = group_find(log, key.group);
+    if (group)
+        group_expiry_touch(group);
     if (group)
         group_free_if_unused(group);
     return ok;
@@ -110,6 +114,7 @@ void groups_start(struct groups *groups)
     map_each (entry, &groups->by_id) {
         coordinator_start_group(entry->value);
         consumer_group_start(entry->value);
+        group_expiry_start(entry->value);
     }
 }
 
@@ -121,6 +126,7 @@ void groups_stop(struct groups *groups)
     map_each (entry, &groups->by_id) {
         coordinator_stop_group(entry->value);
         consumer_group_stop(entry->value);
+        io_timer_stop(&((struct group *)entry->value)->expiry);
     }
 }
 
@@ -131,5 +137,6 @@ void groups_free(struct groups *groups)
     map_deinit(&groups->by_id, group_free);
     map_deinit(&groups->lag_listeners, free);
     map_deinit(&groups->wanted_topics, free);
+    map_deinit(&groups->holds, free);
     free(groups);
 }

@@ -77,6 +77,9 @@ struct group {
     bool initial, member_added;
     struct log_waiter stored_waiter; /* the leader's assignment is being synced */
 
+    struct io_timer expiry;        /* when the first of its offsets is due */
+    int64_t empty_ms, released_ms; /* wall time: of its record without members; when the last hold on it ended */
+
     struct consumer_group *consumer; /* NULL: not of the new protocol; else the above is as of an empty group */
 };
 
@@ -89,6 +92,8 @@ struct groups {
     struct io_deferred run_lag_listeners;
     struct list join_answers, sync_answers; /* requests whose `done` is due; `parked` is the answer */
     struct io_deferred run_answers;
+
+    struct map holds; /* group id -> how often it is held */
 
     /* Of the new protocol: */
     struct map wanted_topics; /* topic, zero byte, group -> how many of its subscriptions name it */
@@ -108,6 +113,12 @@ MUST_CHECK bool groups_apply(struct log *log, const struct kafka_batch *batch, s
 struct group *group_ensure(struct groups *groups, struct bytes group_id);
 /* Frees it when nothing is known of it any more. */
 void group_free_if_unused(struct group *group);
+
+/* --- group_expiry.c --- */
+void group_expiry_init(struct group *group);
+void group_expiry_start(struct group *group); /* after recovery */
+/* It has offsets, or none, and perhaps nobody who uses it. */
+void group_expiry_touch(struct group *group);
 
 /* --- group_lag.c --- */
 /* A partition of the topic has a new high watermark; an offset of the group on the topic has changed. */
