@@ -32,6 +32,15 @@ static struct bytes draw_bytes(struct filler *filler, uint64_t limit)
 
 static void fill_struct(struct filler *filler, const struct kafka_struct *type, uint8_t *out);
 
+/* One that may be null is behind a pointer. */
+static uint8_t *fill_pointer(struct filler *filler, const struct kafka_field *field, uint8_t *at)
+{
+    uint8_t *memory = arena_alloc(filler->arena, field->type->size);
+    bool null = field->nullable_min == 0 && draw(filler, 2);
+    memcpy(at, null ? &(uint8_t *){NULL} : &memory, sizeof memory);
+    return memory;
+}
+
 static void fill_one(struct filler *filler, const struct kafka_field *field, uint8_t *at)
 {
     struct bytes *part;
@@ -51,7 +60,8 @@ static void fill_one(struct filler *filler, const struct kafka_field *field, uin
         *(struct kafka_record_set *)(void *)at = (struct kafka_record_set){part, part->size > 0, part->size};
         break;
     case KAFKA_STRUCT:
-        fill_struct(filler, field->type, at);
+        fill_struct(filler, field->type,
+                    field->nullable_min < KAFKA_VERSION_OPEN ? fill_pointer(filler, field, at) : at);
         break;
     default:
         for (size_t i = 0; i < sizes[field->kind]; i++)
@@ -155,7 +165,7 @@ TEST(every_message_in_every_version_survives_encoding_and_decoding)
 
 TEST(the_apis_are_in_order_of_their_keys)
 {
-    CHECK_INT(kafka_apis_count, 26);
+    CHECK_INT(kafka_apis_count, 28);
     for (size_t i = 1; i < kafka_apis_count; i++)
         CHECK(kafka_apis[i - 1].key < kafka_apis[i].key);
     CHECK_STR(kafka_api_find(KAFKA_FIND_COORDINATOR)->name, "FindCoordinator");
