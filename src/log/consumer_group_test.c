@@ -21,6 +21,7 @@ struct consumer {
     char message[300];
     int32_t interval_ms;
     bool told; /* the last answer had an assignment */
+    uint64_t lsn;
     struct partition_set owned;
 };
 
@@ -60,6 +61,7 @@ static enum kafka_error send(struct consumer *c, const struct consumer_heartbeat
     c->error = result.error;
     c->told = result.has_assignment;
     c->interval_ms = result.interval_ms;
+    c->lsn = result.lsn;
     snprintf(c->message, sizeof c->message, BYTES_FORMAT, BYTES_ARGS(result.message));
     if (result.error)
         return result.error;
@@ -207,6 +209,25 @@ TEST(a_partition_is_given_away_only_when_its_owner_has_let_go)
     CHECK_INT(two.owned.count, 2);
     CHECK(!partition_set_meets(&one.owned, &two.owned));
     settle((struct consumer *[]){&one, &two}, 2);
+    end(&one);
+    end(&two);
+    fixture_deinit(&f);
+}
+
+TEST(an_answer_waits_for_what_it_tells_also_when_another_wrote_it)
+{
+    struct fixture f;
+    open_world(&f);
+    struct consumer one = new_consumer(&f, "one", "a"), two = new_consumer(&f, "two", "a");
+    join(&one);
+    CHECK_INT(one.lsn, log_lsn(f.log));
+    CHECK(log_synced_lsn(f.log) < one.lsn);
+    heartbeat(&one); /* writes nothing */
+    CHECK_INT(one.lsn, log_lsn(f.log));
+    join(&two);
+    heartbeat(&one);
+    leave(&two, CONSUMER_EPOCH_LEAVE);
+    CHECK_INT(two.lsn, log_lsn(f.log));
     end(&one);
     end(&two);
     fixture_deinit(&f);
