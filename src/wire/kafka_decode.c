@@ -147,10 +147,11 @@ static void take_array(struct cursor *in, const struct kafka_field *field, uint8
     memcpy(at + sizeof start, &counted, sizeof counted);
 }
 
-/* A struct that may be null, in its place, has a byte before it: negative is null (KIP-893). */
+/* A struct that may be null has a byte before it: negative is null (KIP-893). A tagged one has a varint: 0 is null. */
 static void take_nullable_struct(struct cursor *in, const struct kafka_field *field, uint8_t *at)
 {
-    if (field->tag < 0 && kafka_field_nullable(field, in->version) && take_number(in, 1) < 0)
+    bool may_be_null = kafka_field_nullable(field, in->version);
+    if (may_be_null && (field->tag < 0 ? take_number(in, 1) < 0 : take_uvarint(in) == 0))
         return;
     uint8_t *out = take_memory(in, 1, field->type->size);
     if (out)

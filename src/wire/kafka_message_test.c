@@ -361,3 +361,34 @@ TEST(a_response_that_does_not_fit_is_an_error)
     CHECK(!kafka_encode_response(kafka_api_find(KAFKA_METADATA), 5, 1, response, &arena, &out, NULL, &err));
     CHECK_INT(err.kind, ERROR_LIMIT);
 }
+
+TEST(a_member_of_a_group_is_written_as_kafka_writes_it)
+{
+    /* What Kafka 4.1's own ConsumerGroupMemberMetadataValue gives, for a member of the new protocol and of the classic.
+     */
+    static const uint8_t want[] = {0, 0, 2, 'c', 2, 'h', 2, 2, 't', 0, 0, 0, 0, 5, 0, 1, 0, 1, 0};
+    static const uint8_t classic[] = {0, 0, 2, 'c', 2, 'h', 2, 2, 't', 0, 0, 0, 0, 5, 0, 1, 0, 7, 1, 0, 0, 0, 7, 1, 0};
+    const struct kafka_struct *type = &kafka_consumer_group_member_metadata_type;
+    struct bytes topic = BYTES_LITERAL("t");
+    struct kafka_consumer_group_member_metadata value = {.client_id = BYTES_LITERAL("c"),
+                                                         .client_host = BYTES_LITERAL("h"),
+                                                         .subscribed_topic_names = &topic,
+                                                         .subscribed_topic_names_count = 1,
+                                                         .rebalance_timeout_ms = 5};
+    struct error err;
+    AUTO_BUF out;
+    AUTO_ARENA arena;
+    void *decoded;
+    arena_init(&arena, 0);
+    buf_init(&out, 1000);
+    CHECK_OK(kafka_encode_data(type, 0, true, &value, &out, &err), &err);
+    CHECK_BYTES(buf_bytes(&out), bytes_of(want, sizeof want));
+    CHECK_OK(kafka_decode_data(type, 0, true, bytes_of(classic, sizeof classic), &arena, &decoded, &err), &err);
+    const struct kafka_consumer_group_member_metadata *got = decoded;
+    CHECK(got->classic_member_metadata && got->classic_member_metadata->session_timeout_ms == 7);
+    CHECK_OK(kafka_decode_data(type, 0, true, buf_bytes(&out), &arena, &decoded, &err), &err);
+    got = decoded;
+    CHECK(!got->classic_member_metadata);
+    CHECK_INT(got->rebalance_timeout_ms, 5);
+    CHECK(!kafka_decode_data(type, 0, true, bytes_of(want, sizeof want - 1), &arena, &decoded, &err));
+}
