@@ -26,6 +26,9 @@ static const struct setting {
     {"journal-file-size", "SIZE", "of one journal file (default 64Mi)", SETTING(journal_file_size)},
     {"journal-size-max", "SIZE", "of the whole journal; what is older moves to segments (default 512Mi)",
      SETTING(journal_size_max)},
+    {"offsets-retention-minutes", "MINUTES",
+     "how long committed offsets of a group without members are kept (default 10080: seven days)",
+     SETTING(offsets_retention_minutes)},
     {"pod-cidr", "CIDR", "addresses of containers (default 10.88.0.0/16)", SETTING(pod_cidr)},
     {"service-cidr", "CIDR", "addresses of Services (default 10.96.0.0/16 as root, else 127.96.0.0/16)",
      SETTING(service_cidr)},
@@ -80,6 +83,16 @@ static bool finish_size(const char *name, const char *text, uint64_t otherwise, 
     }
     if (!bytes_to_u64(number, out) || *out == 0 || __builtin_mul_overflow(*out, factor, out))
         return error_set(err, ERROR_INVALID, "--%s: \"%s\" is not a size such as 64Mi or 4Gi", name, text);
+    return true;
+}
+
+static bool finish_minutes(const char *name, const char *text, uint64_t *out_ms, struct error *err)
+{
+    enum { MINUTE_MS = 60000, MINUTES_MAX = 100 * 366 * 24 * 60 };
+    uint64_t minutes = 0;
+    if (text && (!bytes_to_u64(bytes_of_string(text), &minutes) || minutes == 0 || minutes > MINUTES_MAX))
+        return error_set(err, ERROR_INVALID, "--%s: must be 1 to %d, not \"%s\"", name, MINUTES_MAX, text);
+    *out_ms = minutes * MINUTE_MS; /* 0: the default */
     return true;
 }
 
@@ -154,5 +167,7 @@ bool config_finish(struct config *config, struct io *io, struct arena *arena, st
            finish_address("listen-admin", config->listen_admin, "127.0.0.1:9644", &config->admin, err) &&
            finish_size("journal-file-size", config->journal_file_size, 64ull << 20, &config->journal_file_bytes, err) &&
            finish_size("journal-size-max", config->journal_size_max, 512ull << 20, &config->journal_bytes_max, err) &&
+           finish_minutes("offsets-retention-minutes", config->offsets_retention_minutes, &config->offsets_retention_ms,
+                          err) &&
            finish_level(config->log_level, &config->level, err);
 }

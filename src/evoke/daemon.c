@@ -144,7 +144,8 @@ static bool open_log(struct daemon *daemon, struct error *err)
     const struct config *config = daemon->config;
     const struct log_options options = {.directory = config->data,
                                         .journal_file_size = config->journal_file_bytes,
-                                        .journal_size_max = config->journal_bytes_max};
+                                        .journal_size_max = config->journal_bytes_max,
+                                        .offsets_retention_ms = config->offsets_retention_ms};
     if (!io_dir_make(daemon->io, config->data, err))
         return error_wrap(err, "--data");
     daemon->parts.log = log_open(daemon->io, &options, err);
