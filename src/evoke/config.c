@@ -2,19 +2,25 @@
 #include "evoke/config.h"
 
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
-#include "evoke/command.h"
 #include "io/file.h"
 #include "wire/yaml.h"
 
 #define SETTING(member) offsetof(struct config, member)
 
-static const struct setting {
-    const char *name, *value, *help;
-    size_t at;
-} settings[] = {
+const struct flag config_file_flags[] = {
+    {"config", "FILE", "settings as YAML, with the names of the flags below; a flag wins over the file", SETTING(file),
+     'f', FLAG_TEXT},
+    {0},
+};
+
+/* All are texts: config_finish() makes something of them. */
+const struct flag config_flags[] = {
     {"data", "DIR", "where everything is kept (default: $EVOKE_DATA, /var/lib/evoke or ~/.local/share/evoke)",
      SETTING(data)},
     {"listen-kafka", "ADDR:PORT", "Kafka protocol, or off (default 127.0.0.1:9092)", SETTING(listen_kafka)},
@@ -30,6 +36,7 @@ static const struct setting {
     {"service-cidr", "CIDR", "addresses of Services (default 10.96.0.0/16 as root, else 127.96.0.0/16)",
      SETTING(service_cidr)},
     {"log-level", "LEVEL", "debug, info, warn or error (default info)", SETTING(log_level)},
+    {0},
 };
 
 static const char **member_of(struct config *config, size_t at)
@@ -37,15 +44,19 @@ static const char **member_of(struct config *config, size_t at)
     return (const char **)(void *)((char *)config + at);
 }
 
-size_t config_flags(struct config *config, struct flag flags[CONFIG_FLAGS_MAX])
+const char *config_default_data(void)
 {
-    size_t count = 0;
-    flags[count++] = (struct flag){"config", 'f', FLAG_TEXT, &config->file, "FILE", "settings as YAML, names as here"};
-    for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
-        flags[count++] = (struct flag){
-            settings[i].name, 0, FLAG_TEXT, member_of(config, settings[i].at), settings[i].value, settings[i].help};
-    flags[count] = (struct flag){0};
-    return count;
+    static char path[4096];
+    const char *data = getenv("EVOKE_DATA"), *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (data && data[0])
+        return data;
+    if (geteuid() == 0)
+        return "/var/lib/evoke";
+    if (xdg && xdg[0])
+        snprintf(path, sizeof path, "%s/evoke", xdg);
+    else
+        snprintf(path, sizeof path, "%s/.local/share/evoke", home && home[0] ? home : ".");
+    return path;
 }
 
 static bool finish_address(const char *name, const char *text, const char *otherwise, struct io_address *out,
@@ -96,11 +107,11 @@ static bool finish_level(const char *text, enum diag_level *out, struct error *e
     return !text || error_set(err, ERROR_INVALID, "--log-level: debug, info, warn or error, not \"%s\"", text);
 }
 
-static const struct setting *find_setting(const char *name)
+static const struct flag *find_setting(const char *name)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
-        if (strcmp(settings[i].name, name) == 0)
-            return &settings[i];
+    for (const struct flag *setting = config_flags; setting->name; setting++)
+        if (strcmp(setting->name, name) == 0)
+            return setting;
     return NULL;
 }
 
@@ -109,7 +120,7 @@ static bool take_settings(struct config *config, const struct yaml_document *doc
                           struct error *err)
 {
     json_object_each (member, document->value) {
-        const struct setting *setting = find_setting(member.key);
+        const struct flag *setting = find_setting(member.key);
         const char *text = json_text(member.value);
         int line = yaml_line(document, member.key);
         if (!setting)
@@ -147,7 +158,7 @@ bool config_finish(struct config *config, struct io *io, struct arena *arena, st
     if (config->file && !read_file(config, io, arena, err))
         return false;
     if (!config->data)
-        config->data = command_default_data();
+        config->data = config_default_data();
     return finish_address("listen-kafka", config->listen_kafka, "127.0.0.1:9092", &config->kafka, err) &&
            finish_address("listen-api", config->listen_api, "127.0.0.1:6443", &config->api, err) &&
            finish_address("listen-http", config->listen_http, "127.0.0.1:8080", &config->http, err) &&

@@ -29,9 +29,13 @@ struct config {
     enum diag_level level;
 };
 
-enum { CONFIG_FLAGS_MAX = 24 };
-/* Fills `flags` with the settings' flags, writing to `config`, and the end mark; returns how many there are. */
-size_t config_flags(struct config *config, struct flag flags[CONFIG_FLAGS_MAX]);
+/* The settings' flags: a struct config is the first member of the options of those commands. */
+extern const struct flag config_flags[];
+/* --config */
+extern const struct flag config_file_flags[];
+
+/* $EVOKE_DATA, else /var/lib/evoke as root, else $XDG_DATA_HOME/evoke or ~/.local/share/evoke. Lives for ever. */
+const char *config_default_data(void);
 
 /* Reads the file, if there is one, puts the defaults, and checks everything. Errors name the flag, or file and line. */
 MUST_CHECK bool config_finish(struct config *config, struct io *io, struct arena *arena, struct error *err);
