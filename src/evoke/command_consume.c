@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* evoke consume: prints records of a topic. It joins no group and commits nothing. */
+/* evoke consume: prints records of a topic; as a member of a group only with --group. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
 #include "evoke/aborted.h"
 #include "evoke/command.h"
 #include "evoke/consume_print.h"
+#include "evoke/group_member.h"
 #include "evoke/kafka_client.h"
 #include "wire/kafka_batch.h"
 #include "wire/kafka_error.h"
@@ -21,7 +24,7 @@ enum { READ_UNCOMMITTED = 0, READ_COMMITTED = 1 };
 
 struct options {
     struct kafka_client_options client;
-    const char *offset, *output, *isolation;
+    const char *offset, *output, *isolation, *group;
     int64_t partition, count_max;
     bool follow;
 };
@@ -29,13 +32,14 @@ struct options {
 /* How far we are in a partition, and how far we go. */
 struct position {
     int32_t partition;
-    int64_t offset, end;
+    int64_t offset, end, committed;
 };
 
 struct consume {
     const struct options *options;
     const char *topic;
     struct kafka_client *client;
+    struct group_member *member; /* --group; else NULL */
     struct position *positions;
     int32_t position_count;
     int64_t printed;
@@ -97,21 +101,45 @@ static bool check_offset(const char *text, struct error *err)
                      "--offset: beginning, end, a number, or a time such as @2026-11-21T09:00:00Z, not \"%s\"", text);
 }
 
-static bool resolve_positions(struct consume *consume, struct error *err)
+/* Where the group is, or, where it has committed nothing, where --offset says. */
+static bool resolve_position(struct consume *consume, struct position *position, struct error *err)
+{
+    position->committed = -1;
+    if (consume->member && !group_member_committed(consume->member, position->partition, &position->committed, err))
+        return false;
+    if (position->committed < 0)
+        return resolve_offset(consume, position, err);
+    position->offset = position->committed;
+    return list_offset(consume, position, KAFKA_CLIENT_LATEST, &position->end, err);
+}
+
+/* The member's partitions, the one asked for, or all. */
+static bool choose_partitions(struct consume *consume, struct error *err)
 {
     int32_t count;
+    size_t mine = 0;
+    const int32_t *assigned = consume->member ? group_member_partitions(consume->member, &mine) : NULL;
+    int64_t only = consume->options->partition;
     if (!kafka_client_partitions(consume->client, consume->topic, false, &count, err))
         return false;
-    if (consume->options->partition >= count)
+    if (only >= count)
         return error_set(err, ERROR_NOT_FOUND, "topic %s has %d partitions: no partition %lld", consume->topic, count,
-                         (long long)consume->options->partition);
-    consume->position_count = consume->options->partition >= 0 ? 1 : count;
+                         (long long)only);
+    consume->position_count = consume->member ? (int32_t)mine : only >= 0 ? 1 : count;
+    free(consume->positions);
     consume->positions = memory_new_array((size_t)consume->position_count, sizeof *consume->positions);
-    for (int32_t i = 0; i < consume->position_count; i++) {
-        consume->positions[i].partition = consume->options->partition >= 0 ? (int32_t)consume->options->partition : i;
-        if (!resolve_offset(consume, &consume->positions[i], err))
+    for (int32_t i = 0; i < consume->position_count; i++)
+        consume->positions[i].partition = consume->member ? assigned[i] : only >= 0 ? (int32_t)only : i;
+    return true;
+}
+
+static bool resolve_positions(struct consume *consume, struct error *err)
+{
+    if (!choose_partitions(consume, err))
+        return false;
+    for (int32_t i = 0; i < consume->position_count; i++)
+        if (!resolve_position(consume, &consume->positions[i], err))
             return false;
-    }
     return true;
 }
 
@@ -130,7 +158,7 @@ static bool done(const struct consume *consume)
     for (int32_t i = 0; i < consume->position_count; i++)
         if (is_wanted(consume, &consume->positions[i]))
             return has_enough(consume);
-    return true;
+    return !consume->options->follow; /* a member without a partition may get one */
 }
 
 static bool read_committed(const struct consume *consume)
@@ -179,7 +207,7 @@ static bool print_records(struct consume *consume, struct position *position, st
 static struct kafka_fetch_request *make_request(const struct consume *consume, struct arena *arena)
 {
     struct kafka_fetch_request *request = KAFKA_NEW(arena, kafka_fetch_request);
-    request->max_wait_ms = CONSUME_WAIT_MS;
+    request->max_wait_ms = consume->member ? GROUP_MEMBER_BEAT_MS : CONSUME_WAIT_MS;
     request->min_bytes = 1;
     request->max_bytes = CONSUME_FETCH_SIZE;
     request->isolation_level = read_committed(consume) ? READ_COMMITTED : READ_UNCOMMITTED;
@@ -241,6 +269,83 @@ static bool fetch(struct consume *consume, struct error *err)
     return ok && (fflush(stdout) == 0 || error_sys(err, errno, "write standard output"));
 }
 
+/* --- As a member of a group --- */
+
+static bool commit_progress(struct consume *consume, struct error *err)
+{
+    for (int32_t i = 0; i < consume->position_count; i++) {
+        struct position *position = &consume->positions[i];
+        if (position->offset == position->committed)
+            continue;
+        if (!group_member_commit(consume->member, position->partition, position->offset, err))
+            return false;
+        position->committed = position->offset;
+    }
+    return true;
+}
+
+/* One fetch, and what belongs around it. */
+static bool step(struct consume *consume, struct error *err)
+{
+    bool changed;
+    if (!consume->member)
+        return fetch(consume, err);
+    if (!group_member_keep(consume->member, &changed, err) || (changed && !resolve_positions(consume, err)))
+        return false;
+    if (consume->position_count == 0)
+        usleep(GROUP_MEMBER_BEAT_MS * 1000);
+    else if (!done(consume) && !fetch(consume, err))
+        return false;
+    return commit_progress(consume, err);
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = number;
+}
+
+/* So that the others need not wait until our session ends. */
+static void leave_on_signals(void)
+{
+    const struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void end_by_signal(void)
+{
+    signal(interrupted, SIG_DFL);
+    raise(interrupted);
+}
+
+/* --- The command --- */
+
+static bool begin(struct consume *consume, struct error *err)
+{
+    bool changed;
+    consume->client = kafka_client_open(&consume->options->client, err);
+    if (!consume->client)
+        return false;
+    if (read_committed(consume))
+        kafka_client_read_committed(consume->client);
+    if (consume->options->group) {
+        leave_on_signals();
+        consume->member = group_member_new(consume->client, consume->options->group, consume->topic);
+        if (!group_member_keep(consume->member, &changed, err))
+            return false;
+    }
+    return resolve_positions(consume, err);
+}
+
+static bool check(const struct options *options, struct error *err)
+{
+    if (options->group && options->partition >= 0)
+        return error_set(err, ERROR_INVALID, "--partition or --group: the group decides who reads which partition");
+    return check_offset(options->offset, err);
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
     struct options options = {.partition = -1};
@@ -249,17 +354,19 @@ static int run(const struct command *self, int argc, char **argv)
     struct error err;
     if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
         return exit_code;
-    if (!check_offset(options.offset, &err))
+    if (!check(&options, &err))
         return command_fail_usage(&err);
     struct consume consume = {.options = &options, .topic = arguments.items[0]};
-    consume.client = kafka_client_open(&options.client, &err);
-    if (consume.client && read_committed(&consume))
-        kafka_client_read_committed(consume.client);
-    bool ok = consume.client && resolve_positions(&consume, &err);
-    while (ok && !done(&consume))
-        ok = fetch(&consume, &err);
+    bool ok = begin(&consume, &err);
+    while (ok && !interrupted && !done(&consume))
+        ok = step(&consume, &err);
+    if (ok)
+        group_member_leave(consume.member);
+    group_member_free(consume.member);
     kafka_client_close(consume.client);
     free(consume.positions);
+    if (interrupted)
+        end_by_signal();
     return ok ? EXIT_DONE : command_fail(&err);
 }
 
@@ -269,6 +376,8 @@ static const struct flag flags[] = {
      "beginning (default), end, a number (below zero: from the end), or a time: @2026-11-21T09:00:00Z", AT(offset), 0,
      FLAG_TEXT},
     {"partition", "N", "only this partition", AT(partition), 'p', FLAG_NUMBER},
+    {"group", "GROUP", "as a member of this group: shares the partitions, goes on where it was, commits", AT(group),
+     'g', FLAG_TEXT},
     {"count", "N", "end after so many records", AT(count_max), 'n', FLAG_NUMBER},
     {"follow", NULL, "wait for more at the end", AT(follow), 'f', FLAG_SWITCH},
     {"output", CONSUME_OUTPUTS, "how records are printed (default text)", AT(output), 'o', FLAG_CHOICE},
@@ -284,10 +393,12 @@ const struct command command_consume = {
     .details = "It ends at the end of the topic, unless told to follow.\n\n"
                "Outputs: text is the value and a line break; raw the value alone, byte for byte; json a line of JSON "
                "with all of\n"
-               "the record; full a text with offset, time, key, headers and value.",
+               "the record; full a text with offset, time, key, headers and value.\n\n"
+               "With --group, what is printed is committed, and --offset counts where nothing is committed yet.",
     .examples = "  evoke consume orders --follow --offset end\n"
                 "  evoke consume orders --offset -10 -o full\n"
                 "  evoke consume orders --offset @2026-11-21T09:00:00Z -n 1 -o json\n"
+                "  evoke consume orders --group reports --follow\n"
                 "  evoke consume images --partition 0 --offset 12 -n 1 -o raw > image.png\n",
     .run = run,
 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "evoke/command_group.h"
+#include "evoke/consumer_protocol.h"
 #include "evoke/listing.h"
 #include "wire/kafka_error.h"
 
@@ -43,18 +44,7 @@ const struct kafka_offset_fetch_response *group_offsets(struct kafka_client *cli
     return NULL;
 }
 
-/* --- Members' partitions: ConsumerProtocolAssignment, version i16, then [topic str, [partition i32]] --- */
-
-static bool take_be(struct bytes *from, size_t size, int64_t *out)
-{
-    if (from->size < size)
-        return false;
-    *out = 0;
-    for (size_t i = 0; i < size; i++)
-        *out = *out << 8 | from->data[i];
-    *from = bytes_slice(*from, size, SIZE_MAX);
-    return true;
-}
+/* --- Rows --- */
 
 static struct json *row_of(struct json *rows, struct bytes topic, int64_t partition)
 {
@@ -69,23 +59,16 @@ static struct json *row_of(struct json *rows, struct bytes topic, int64_t partit
     return row;
 }
 
-static void add_assignment(struct json *rows, const struct kafka_describe_groups_response_member *member)
-{
-    struct bytes rest = member->member_assignment;
-    int64_t version, topics, size, partitions, partition;
-    if (!take_be(&rest, 2, &version) || !take_be(&rest, 4, &topics))
-        return;
-    for (; topics > 0 && take_be(&rest, 2, &size) && (size_t)size <= rest.size; topics--) {
-        struct bytes topic = bytes_slice(rest, 0, (size_t)size);
-        rest = bytes_slice(rest, (size_t)size, SIZE_MAX);
-        if (!take_be(&rest, 4, &partitions))
-            return;
-        for (; partitions > 0 && take_be(&rest, 4, &partition); partitions--)
-            json_set(row_of(rows, topic, partition), "member", json_new_string(member->member_id));
-    }
-}
+struct adding {
+    struct json *rows;
+    struct bytes member_id;
+};
 
-/* --- Rows --- */
+static void add_assigned(void *ctx, struct bytes topic, int32_t partition)
+{
+    struct adding *adding = ctx;
+    json_set(row_of(adding->rows, topic, partition), "member", json_new_string(adding->member_id));
+}
 
 static void add_offsets(struct json *rows, const struct kafka_offset_fetch_response *offsets)
 {
@@ -142,7 +125,8 @@ static struct json *describe(struct kafka_client *client, const char *name, stru
     AUTO_JSON *rows = json_new_array();
     add_offsets(rows, offsets);
     for (size_t i = 0; i < group->members_count && bytes_equal_string(group->protocol_type, "consumer"); i++)
-        add_assignment(rows, &group->members[i]);
+        consumer_protocol_each_partition(group->members[i].member_assignment, add_assigned,
+                                         &(struct adding){rows, group->members[i].member_id});
     if (!add_lags(client, rows, err))
         return NULL;
     struct json *result = json_new_object();

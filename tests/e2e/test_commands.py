@@ -324,6 +324,59 @@ def test_a_group_with_members_is_neither_reset_nor_deleted(run, group, evoke):
     run("group", "describe", group, code=NOT_FOUND)
 
 
+def test_consume_goes_on_where_its_group_was(run, topic):
+    run("topic", "create", topic, "-p", 3)
+    run("publish", topic, "-K", ":", stdin="".join(f"{i}:{i}\n" for i in range(30)))
+    first = run("consume", topic, "--group", topic, "-n", 10).split()
+    assert len(first) == 10
+    rest = run("consume", topic, "--group", topic).split()
+    assert sorted(first + rest, key=int) == [str(i) for i in range(30)]
+    assert run("consume", topic, "--group", topic) == ""
+    [described] = json.loads(run("group", "describe", topic, "-o", "json"))
+    assert described["state"] == "Empty" and [p["lag"] for p in described["partitions"]] == [0, 0, 0]
+    assert "--partition or --group" in run("consume", topic, "-g", topic, "-p", 0, code=USAGE)
+
+
+def test_members_of_a_group_share_with_any_client(run, topic, evoke, tmp_path):
+    """Two of ours and one of librdkafka; then one of ours is interrupted, and what it had goes to the others."""
+    from confluent_kafka import Consumer
+    run("topic", "create", topic, "-p", 6)
+    theirs = Consumer({"bootstrap.servers": evoke.kafka, "group.id": topic, "auto.offset.reset": "earliest",
+                       "session.timeout.ms": 10000, "heartbeat.interval.ms": 500})
+    theirs.subscribe([topic])
+    got = []
+
+    def poll():
+        message = theirs.poll(0.05)
+        if message and not message.error():
+            got.append(message.value().decode())
+    environment = {**os.environ, "EVOKE_BROKERS": evoke.kafka}
+    outputs = [tmp_path / "0", tmp_path / "1"]
+    ours = [subprocess.Popen([evoke.binary, "consume", topic, "-g", topic, "-f"], stdout=open(path, "w"), env=environment)
+            for path in outputs]
+
+    def shares():
+        poll()
+        partitions = json.loads(run("group", "describe", topic, "-o", "json"))[0]["partitions"]
+        members = [p.get("member") for p in partitions]
+        return sorted(members.count(m) for m in set(members) if m)
+    wait_until(lambda: shares() == [2, 2, 2], what="three members have two partitions each")
+    run("publish", topic, "-K", ":", stdin="".join(f"{i}:{i}\n" for i in range(60)))
+
+    def everything():
+        poll()
+        return sorted(got + "".join(path.read_text() for path in outputs).split(), key=int)
+    wait_until(lambda: len(everything()) >= 60, what="all records are read")
+    assert everything() == [str(i) for i in range(60)] and got and all(path.read_text() for path in outputs)
+    ours[0].send_signal(signal.SIGINT)
+    wait_until(lambda: (poll(), ours[0].poll())[1] is not None, what="it leaves")
+    assert ours[0].returncode == -signal.SIGINT
+    wait_until(lambda: shares() == [3, 3], timeout=8, what="its partitions are the others', before its session could end")
+    ours[1].terminate()
+    ours[1].wait(20)
+    theirs.close()
+
+
 # --- up and down ---
 
 class Up:
