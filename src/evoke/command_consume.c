@@ -254,6 +254,20 @@ static bool print_partition(struct consume *consume, const struct kafka_fetch_re
     return true;
 }
 
+/* The signal that ends us. */
+static volatile sig_atomic_t interrupted;
+
+/* Nobody reads on, as behind "| head": that ends us as it ends other programs. */
+static bool flush_output(struct error *err)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    if (errno != EPIPE)
+        return error_sys(err, errno, "write standard output");
+    interrupted = SIGPIPE;
+    return true;
+}
+
 static bool fetch(struct consume *consume, struct error *err)
 {
     AUTO_ARENA arena;
@@ -266,7 +280,7 @@ static bool fetch(struct consume *consume, struct error *err)
     for (size_t t = 0; ok && t < response->topics_count; t++)
         for (size_t p = 0; ok && p < response->topics[t].partitions_count; p++)
             ok = print_partition(consume, &response->topics[t].partitions[p], &arena, err);
-    return ok && (fflush(stdout) == 0 || error_sys(err, errno, "write standard output"));
+    return ok && flush_output(err);
 }
 
 /* --- As a member of a group --- */
@@ -296,10 +310,8 @@ static bool step(struct consume *consume, struct error *err)
         usleep(GROUP_MEMBER_BEAT_MS * 1000);
     else if (!done(consume) && !fetch(consume, err))
         return false;
-    return commit_progress(consume, err);
+    return interrupted == SIGPIPE || commit_progress(consume, err); /* what nobody has read is not done */
 }
-
-static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number)
 {

@@ -240,6 +240,14 @@ def test_consume_starts_where_it_is_told(run, topic):
     assert "has 1 partitions" in run("consume", topic, "-p", 1, code=NOT_FOUND)
 
 
+def test_consume_ends_in_silence_when_nobody_reads_on(run, topic, evoke):
+    run("publish", topic, stdin="x" * 70 + "\n" + "y\n" * 200000)
+    done = subprocess.run(["bash", "-c", '"$0" consume -b "$1" "$2" -g "$2" | head -1; exit ${PIPESTATUS[0]}', evoke.binary, evoke.kafka, topic],
+                          capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGPIPE, "x" * 70 + "\n", "")
+    assert len(run("consume", topic, "-g", topic).splitlines()) == 200001  # nothing was committed
+
+
 def test_consume_follows_and_publish_does_not_wait_for_the_end_of_a_pipe(run, topic, evoke):
     environment = {**os.environ, "EVOKE_BROKERS": evoke.kafka}
     run("topic", "create", topic)
