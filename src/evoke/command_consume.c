@@ -344,6 +344,8 @@ static bool begin(struct consume *consume, struct error *err)
         kafka_client_read_committed(consume->client);
     if (consume->options->group) {
         leave_on_signals();
+        if (!kafka_client_await_coordinator(consume->client, bytes_of_string(consume->options->group), err))
+            return false;
         consume->member = group_member_new(consume->client, consume->options->group, consume->topic);
         if (!group_member_keep(consume->member, &changed, err))
             return false;

@@ -71,6 +71,8 @@ static bool delete_group(struct kafka_client *client, const char *name, bool len
     AUTO_ARENA arena;
     arena_init(&arena, 0);
     struct bytes group = bytes_of_string(name);
+    if (!kafka_client_await_coordinator(client, group, err))
+        return false;
     struct kafka_delete_groups_request *request = KAFKA_NEW(&arena, kafka_delete_groups_request);
     request->group_ids = &group;
     request->group_ids_count = 1;

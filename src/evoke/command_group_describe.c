@@ -2,6 +2,7 @@
 /* evoke group describe: members, and for each partition how far the group is and whose it is. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "evoke/command_group.h"
 #include "evoke/consumer_protocol.h"
@@ -30,6 +31,12 @@ const struct kafka_describe_groups_response_group *group_describe(struct kafka_c
     return NULL;
 }
 
+static int by_index(const void *a, const void *b)
+{
+    const struct kafka_offset_fetch_response_partition *x = a, *y = b;
+    return (x->partition_index > y->partition_index) - (x->partition_index < y->partition_index);
+}
+
 const struct kafka_offset_fetch_response *group_offsets(struct kafka_client *client, struct bytes name,
                                                         struct arena *arena, struct error *err)
 {
@@ -38,6 +45,9 @@ const struct kafka_offset_fetch_response *group_offsets(struct kafka_client *cli
     request->topics = NULL;
     const struct kafka_offset_fetch_response *response =
         kafka_client_call(client, KAFKA_OFFSET_FETCH, 5, request, arena, err);
+    for (size_t i = 0; response && i < response->topics_count; i++) /* Kafka's have no order */
+        qsort(response->topics[i].partitions, response->topics[i].partitions_count,
+              sizeof *response->topics[i].partitions, by_index);
     if (!response || response->error_code == KAFKA_NONE)
         return response;
     kafka_client_error(err, response->error_code, BYTES_NULL, "offsets of group " BYTES_FORMAT, BYTES_ARGS(name));
@@ -112,6 +122,8 @@ static struct json *describe(struct kafka_client *client, const char *name, stru
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
+    if (!kafka_client_await_coordinator(client, bytes_of_string(name), err))
+        return NULL;
     const struct kafka_describe_groups_response_group *group =
         group_describe(client, bytes_of_string(name), &arena, err);
     const struct kafka_offset_fetch_response *offsets =

@@ -220,6 +220,8 @@ static bool reset_group(struct reset *reset, struct error *err)
     AUTO_ARENA arena;
     arena_init(&arena, 0);
     const struct flag_list *topics = &reset->options->topics;
+    if (!kafka_client_await_coordinator(reset->client, bytes_of_string(reset->group), err))
+        return false;
     reset->committed = group_offsets(reset->client, bytes_of_string(reset->group), &arena, err);
     bool ok = reset->committed && is_idle(reset, &arena, err);
     for (size_t i = 0; ok && i < topics->count; i++)

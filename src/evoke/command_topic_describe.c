@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evoke topic describe: partitions with their offsets, and the settings that are not the default. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -15,10 +16,17 @@ struct options {
     const char *output;
 };
 
-static struct json *describe_partitions(struct kafka_client *client, const struct kafka_metadata_response_topic *topic,
+static int by_index(const void *a, const void *b)
+{
+    const struct kafka_metadata_response_partition *x = a, *y = b;
+    return (x->partition_index > y->partition_index) - (x->partition_index < y->partition_index);
+}
+
+static struct json *describe_partitions(struct kafka_client *client, struct kafka_metadata_response_topic *topic,
                                         struct error *err)
 {
     struct json *rows = json_new_array();
+    qsort(topic->partitions, topic->partitions_count, sizeof *topic->partitions, by_index); /* Kafka's have no order */
     for (size_t i = 0; i < topic->partitions_count; i++) {
         int32_t index = topic->partitions[i].partition_index;
         int64_t start, end;

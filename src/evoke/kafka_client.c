@@ -252,6 +252,57 @@ bool kafka_client_partitions(struct kafka_client *client, const char *topic, boo
     }
 }
 
+/* --- Coordinators --- */
+
+enum { CLIENT_COORDINATOR_TRIES = 200, CLIENT_COORDINATOR_PAUSE_US = 50000 };
+
+static bool find_coordinator(struct kafka_client *client, struct bytes group, int16_t *code, struct error *err)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct kafka_find_coordinator_request *request = KAFKA_NEW(&arena, kafka_find_coordinator_request);
+    request->key = group;
+    const struct kafka_find_coordinator_response *response =
+        kafka_client_call(client, KAFKA_FIND_COORDINATOR, 3, request, &arena, err);
+    if (response)
+        *code = response->error_code;
+    return response;
+}
+
+/* Who coordinates may still be reading the offsets. */
+static bool ask_coordinator(struct kafka_client *client, struct bytes group, int16_t *code, struct error *err)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct kafka_describe_groups_request *request = KAFKA_NEW(&arena, kafka_describe_groups_request);
+    request->groups = &group;
+    request->groups_count = 1;
+    const struct kafka_describe_groups_response *response =
+        kafka_client_call(client, KAFKA_DESCRIBE_GROUPS, 4, request, &arena, err);
+    if (response)
+        *code = response->groups_count == 1 ? response->groups->error_code : KAFKA_UNKNOWN_SERVER_ERROR;
+    return response;
+}
+
+bool kafka_client_await_coordinator(struct kafka_client *client, struct bytes group, struct error *err)
+{
+    for (int attempt = 1;; attempt++) {
+        int16_t code;
+        if (!find_coordinator(client, group, &code, err) ||
+            (code == KAFKA_NONE && !ask_coordinator(client, group, &code, err)))
+            return false;
+        bool wait = code == KAFKA_COORDINATOR_NOT_AVAILABLE || code == KAFKA_COORDINATOR_LOAD_IN_PROGRESS ||
+                    code == KAFKA_NOT_COORDINATOR;
+        if (!wait) /* what else is wrong with the group is told to who asks for it */
+            return true;
+        if (attempt == CLIENT_COORDINATOR_TRIES)
+            return kafka_client_error(err, code, BYTES_NULL, "group " BYTES_FORMAT, BYTES_ARGS(group));
+        usleep(CLIENT_COORDINATOR_PAUSE_US);
+    }
+}
+
+/* --- Errors --- */
+
 /* What the codes mean that a user of the commands meets. */
 static const struct meaning {
     int16_t code;
@@ -270,6 +321,8 @@ static const struct meaning {
     {KAFKA_RECORD_LIST_TOO_LARGE, ERROR_LIMIT, "larger than the topic's max.message.bytes"},
     {KAFKA_KAFKA_STORAGE_ERROR, ERROR_UNAVAILABLE, "the server cannot write: its log is full or its disk fails"},
     {KAFKA_UNSUPPORTED_VERSION, ERROR_UNSUPPORTED, "the server is too old for this"},
+    {KAFKA_NOT_COORDINATOR, ERROR_UNAVAILABLE,
+     "another server of the cluster coordinates it; name that with --brokers"},
     {KAFKA_NOT_LEADER_OR_FOLLOWER, ERROR_UNAVAILABLE, "another server of the cluster has it; name that with --brokers"},
 };
 

@@ -42,6 +42,10 @@ MUST_CHECK bool kafka_client_offset(struct kafka_client *client, struct bytes to
 MUST_CHECK bool kafka_client_partitions(struct kafka_client *client, const char *topic, bool create, int32_t *out,
                                         struct error *err);
 
+/* Before the first request about a group: waits until the server coordinates it. A Kafka that has never had a group
+ * makes the topic for their offsets first. */
+MUST_CHECK bool kafka_client_await_coordinator(struct kafka_client *client, struct bytes group, struct error *err);
+
 /* Turns a Kafka error code into an error of the kind that fits: "<what>: there is no such topic
  * (UNKNOWN_TOPIC_OR_PARTITION)", or, if the server has a message of its own, "<what>: <message> (<code>)". */
 bool kafka_client_error(struct error *err, int16_t code, struct bytes message, const char *format, ...)
