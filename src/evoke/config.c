@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evoke/config.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,8 +133,10 @@ static bool take_settings(struct config *config, const struct yaml_document *doc
         if (!text)
             return error_set(err, ERROR_INVALID, "%s:%d: %s: must be a text", config->file, line, member.key);
         const char **out = member_of(config, setting->at);
-        if (!*out)
-            *out = arena_string(arena, bytes_of_string(text));
+        if (*out)
+            continue;
+        *out = arena_string(arena, bytes_of_string(text));
+        config->lines[setting - config_flags] = line;
     }
     return true;
 }
@@ -153,12 +156,25 @@ static bool read_file(struct config *config, struct io *io, struct arena *arena,
     return take_settings(config, &yaml.documents[0], arena, err);
 }
 
-bool config_finish(struct config *config, struct io *io, struct arena *arena, struct error *err)
+/* An error begins with the flag, "--listen-kafka"; of a setting from the file it is to begin with the place. */
+static bool locate_error(const struct config *config, struct error *err)
 {
-    if (config->file && !read_file(config, io, arena, err))
+    struct bytes rest = bytes_of_string(err->message), name;
+    if (!bytes_starts_with(rest, BYTES_LITERAL("--")))
         return false;
-    if (!config->data)
-        config->data = config_default_data();
+    rest = bytes_slice(rest, 2, SIZE_MAX);
+    bytes_split(&rest, ':', &name);
+    for (size_t i = 0; config_flags[i].name; i++) {
+        if (config->lines[i] > 0 && bytes_equal_string(name, config_flags[i].name)) {
+            const struct error found = *err;
+            return error_set(err, found.kind, "%s:%d: %.300s", config->file, config->lines[i], found.message + 2);
+        }
+    }
+    return false;
+}
+
+static bool finish(struct config *config, struct error *err)
+{
     return finish_address("listen-kafka", config->listen_kafka, "127.0.0.1:9092", &config->kafka, err) &&
            finish_address("listen-api", config->listen_api, "127.0.0.1:6443", &config->api, err) &&
            finish_address("listen-http", config->listen_http, "127.0.0.1:8080", &config->http, err) &&
@@ -166,4 +182,14 @@ bool config_finish(struct config *config, struct io *io, struct arena *arena, st
            finish_size("journal-file-size", config->journal_file_size, 64ull << 20, &config->journal_file_bytes, err) &&
            finish_size("journal-size-max", config->journal_size_max, 4ull << 30, &config->journal_bytes_max, err) &&
            finish_level(config->log_level, &config->level, err);
+}
+
+bool config_finish(struct config *config, struct io *io, struct arena *arena, struct error *err)
+{
+    static_assert(sizeof config_flags / sizeof config_flags[0] <= CONFIG_SETTINGS_MAX, "a line for each setting");
+    if (config->file && !read_file(config, io, arena, err))
+        return false;
+    if (!config->data)
+        config->data = config_default_data();
+    return finish(config, err) || locate_error(config, err);
 }

@@ -13,6 +13,8 @@
 #include "io/address.h"
 #include "io/io.h"
 
+enum { CONFIG_SETTINGS_MAX = 64 };
+
 struct config {
     /* As written by the user; NULL until config_finish() puts the defaults. */
     const char *data;
@@ -21,7 +23,9 @@ struct config {
     const char *journal_file_size, *journal_size_max;
     const char *pod_cidr, *service_cidr;
     const char *log_level;
-    const char *file; /* --config */
+    const char *file;               /* --config */
+    int lines[CONFIG_SETTINGS_MAX]; /* where the file has the setting, in the order of config_flags; 0: it is not from
+                                       there */
 
     /* What config_finish() makes of it. family IO_ADDRESS_NONE: off */
     struct io_address kafka, api, http, admin;

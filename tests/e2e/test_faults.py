@@ -67,6 +67,28 @@ def test_a_settings_file_is_read_and_its_errors_name_the_line(evoke, tmp_path):
     assert f"{path}:3" in done.stderr and "listen-kafke" in done.stderr
 
 
+@pytest.mark.parametrize("text, words", [
+    ("listen-kafka: nowhere\n", ":1: listen-kafka: "),
+    ("log-level: info\njournal-size-max: lots\n", ':2: journal-size-max: "lots" is not a size'),
+    ("\nlog-level: loud\n", ":2: log-level: debug, info, warn or error"),
+    ("listen-http: [1]\n", ":1: listen-http: must be a text"),
+    ("- data\n", ": must be one YAML document of settings"),
+    ("data: 'x\n", ":"),
+])
+def test_a_setting_of_the_file_that_is_wrong_names_its_place(evoke, tmp_path, text, words):
+    path = tmp_path / "evoke.yaml"
+    path.write_text(text)
+    done = try_serve(evoke, "--config", str(path))
+    assert done.returncode == 2 and done.stderr.startswith(f"evoke: {path}{words}"), done.stderr
+
+
+def test_a_flag_wins_over_the_settings_file(evoke, tmp_path):
+    path = tmp_path / "evoke.yaml"
+    path.write_text("log-level: loud\n")
+    done = try_serve(evoke, "--config", str(path), "--log-level", "quiet")
+    assert done.returncode == 2 and "--log-level: debug, info, warn or error, not \"quiet\"" in done.stderr
+
+
 def test_a_newer_format_is_refused(new_evoke):
     evoke = new_evoke().start()
     evoke.stop()
