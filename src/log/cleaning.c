@@ -28,6 +28,7 @@ struct cleaning_job {
     struct cleaner_options options;
     struct segment *segments; /* copies */
     int64_t *last_batches;
+    struct compaction_aborted *aborted;
     struct cleaner_result result;
     bool failed;
     struct error err;
@@ -39,6 +40,7 @@ static void job_free(struct cleaning_job *job)
     segment_list_deinit(&job->result.segments);
     free(job->segments);
     free(job->last_batches);
+    free(job->aborted);
     free(job);
 }
 
@@ -85,7 +87,8 @@ static int64_t spill_in(const struct partition *partition, int64_t now_ms)
     return least(age_in(since_ms, topic->segment_ms, now_ms), age_in(since_ms, topic->max_compaction_lag_ms, now_ms));
 }
 
-/* How many of the segments may be compacted, and how much of them no run has seen. */
+/* How many of the segments may be compacted (never beyond the last stable offset), and how much of them no run has
+ * seen. */
 static size_t cleanable(const struct partition *partition, int64_t now_ms, uint64_t *dirty, uint64_t *all,
                         int64_t *more_in_ms)
 {
@@ -95,6 +98,8 @@ static size_t cleanable(const struct partition *partition, int64_t now_ms, uint6
     *more_in_ms = INT64_MAX;
     for (; count < list->count; count++) {
         const struct segment *segment = &list->at[count];
+        if (segment->end_offset > partition_last_stable_offset(partition))
+            break; /* the marker that ends the transaction wakes us */
         int64_t lag_ms = age_in(segment->max_timestamp, partition->topic->min_compaction_lag_ms, now_ms);
         if (segment->end_offset > partition->cleaned_end && segment->max_timestamp >= 0 && lag_ms > 0) {
             *more_in_ms = lag_ms;
@@ -143,6 +148,20 @@ static void gather_last_batches(struct cleaning_job *job, const struct partition
     job->options.last_batch_count = count;
 }
 
+static void gather_aborted(struct cleaning_job *job, const struct partition *partition)
+{
+    int64_t end = job->segments[job->options.count - 1].end_offset;
+    size_t count = 0;
+    const struct aborted_transaction *aborted = NULL;
+    while ((aborted = partition_next_aborted(partition, job->segments[0].base_offset, end, aborted))) {
+        job->aborted = memory_resize_array(job->aborted, count + 1, sizeof *job->aborted);
+        job->aborted[count++] =
+            (struct compaction_aborted){aborted->producer_id, aborted->first_offset, aborted->last_offset};
+    }
+    job->options.aborted = job->aborted;
+    job->options.aborted_count = count;
+}
+
 static struct cleaning_job *job_new(struct partition *partition, size_t count)
 {
     struct log *log = partition->log;
@@ -172,6 +191,7 @@ static struct cleaning_job *job_new(struct partition *partition, size_t count)
     };
     io_random(log->io, job->options.secret, sizeof job->options.secret);
     gather_last_batches(job, partition);
+    gather_aborted(job, partition);
     partition->cleaning_job = job;
     return job;
 }
@@ -292,7 +312,7 @@ void cleaning_appended(struct partition *partition, const struct kafka_batch *ba
         return;
     if (partition->dirty_since_ms < 0)
         partition->dirty_since_ms = batch->base_timestamp;
-    if (partition->journal_bytes >= (uint64_t)topic->segment_bytes)
+    if (partition->journal_bytes >= (uint64_t)topic->segment_bytes || kafka_batch_is_control(batch))
         wake_in(partition, 0);
     else if (!io_timer_active(&partition->cleaning))
         wake_in(partition, age_in(batch->base_timestamp, least(topic->segment_ms, topic->max_compaction_lag_ms),

@@ -45,7 +45,8 @@ struct partition {
     struct partition_epoch *epochs;    /* as the batches tell; ascending */
     size_t epoch_count;
     struct map producers;
-    struct list waiters; /* struct partition_waiter */
+    struct partition_transactions *transactions; /* NULL: none so far */
+    struct list waiters;                         /* struct partition_waiter */
 };
 
 struct topic {
@@ -88,8 +89,9 @@ struct append_plan {
     struct journal_slot *slot;
 };
 
-struct groups; /* group_priv.h */
-struct spill;  /* spill.h */
+struct groups;       /* group_priv.h */
+struct transactions; /* transaction_priv.h */
+struct spill;        /* spill.h */
 struct spill_item;
 struct cleanings; /* cleaning.h */
 struct cleaning_job;
@@ -107,7 +109,8 @@ struct log {
     uint64_t partition_count;
     uint64_t next_stream;
     struct partition *catalog;
-    struct topic *offsets_topic; /* __consumer_offsets */
+    struct topic *offsets_topic;      /* __consumer_offsets */
+    struct topic *transactions_topic; /* __transaction_state */
     struct list topic_listeners;
     bool recovering;
     struct journal_start start; /* what the checkpoint has told */
@@ -128,6 +131,7 @@ struct log {
     uint64_t producer_ids_lsn;
 
     struct groups *groups;
+    struct transactions *transactions;
     struct spill *spill;
     struct cleanings *cleanings;
     struct segment_cache *segments; /* what is open of them */
