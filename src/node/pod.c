@@ -8,6 +8,8 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "io/file.h"
+#include "node/pod_dns.h"
 #include "node/pod_volumes.h"
 
 /* --- Small things --- */
@@ -161,10 +163,33 @@ static const struct sandbox_events sandbox_events = {
 
 /* --- Making the sandbox --- */
 
+enum { RESOLV_CONF_SIZE_MAX = 64 << 10 };
+
 static void resolve_hostname(const struct pod *pod, char out[64])
 {
     const char *given = json_text_at(pod->manifest->json, "spec.hostname", "");
     snprintf(out, 64, "%.63s", given[0] ? given : pod->name);
+}
+
+/* Only a container has files of its own for names; what an adopted sandbox has stays. */
+static void resolve_names(const struct pod *pod, struct arena *arena, struct runtime_pod *out)
+{
+    AUTO_BUF host, text, hosts;
+    struct error ignored;
+    buf_init(&host, RESOLV_CONF_SIZE_MAX);
+    buf_init(&text, 4 * RESOLV_CONF_SIZE_MAX);
+    buf_init(&hosts, 4 * RESOLV_CONF_SIZE_MAX);
+    if (!io_path_read(node_io(pod->node), "/etc/resolv.conf", &host, &ignored))
+        buf_reset(&host);
+    bool found = pod_dns_resolv_conf(pod->manifest, node_cluster_dns(pod->node), buf_bytes(&host), &text);
+    pod_dns_hosts(pod->manifest, &hosts);
+    out->resolv_conf = arena_string(arena, buf_bytes(&text));
+    out->hosts = arena_string(arena, buf_bytes(&hosts));
+    if (!found && pod->runtime == node_containers(pod->node))
+        pod_event(
+            pod, "Warning", "MissingClusterDNS",
+            "services cannot be reached from containers, by name or address: the service range is one of loopback "
+            "addresses (--service-cidr)");
 }
 
 static struct runtime_resources all_resources(const struct pod *pod)
@@ -203,7 +228,7 @@ static void create_sandbox(struct pod *pod)
     }
     pod->message[0] = 0;
     resolve_hostname(pod, hostname);
-    const struct runtime_pod description = {
+    struct runtime_pod description = {
         .uid = pod->uid,
         .namespace = pod->namespace,
         .name = pod->name,
@@ -214,6 +239,7 @@ static void create_sandbox(struct pod *pod)
         .volumes = volumes.volumes,
         .volume_count = volumes.count,
     };
+    resolve_names(pod, &arena, &description);
     pod->stage = POD_CREATING;
     pod->sandbox = pod->runtime->ops->create(pod->runtime, &description, &sandbox_events, pod);
 }

@@ -145,6 +145,8 @@ struct api *node_api(struct node *node);
 struct http_client *node_http(struct node *node);
 struct node_counts *node_counters(struct node *node);
 const char *node_name(const struct node *node);
+struct runtime *node_containers(const struct node *node); /* NULL: processes run all pods */
+const char *node_cluster_dns(const struct node *node);    /* NULL: there is none */
 /* The pod is off this node, sandbox and all: forget it. */
 void node_pod_gone(struct node *node, struct pod *pod);
 void node_logs_changed(struct pod *pod, const struct container *container); /* more output, or its end */

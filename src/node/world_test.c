@@ -26,10 +26,15 @@ void world_open(struct world *world)
     if (world->containers) {
         world->oci = runtime_oci_open(world->io, &options, &err);
         CHECK_OK(world->oci != NULL, &err);
+        if (world->services)
+            CHECK_OK(runtime_oci_make_local(world->oci, world->services, &err), &err);
     }
     machine_read(&world->machine);
-    const struct node_options node_options = {
-        .machine = &world->machine, .processes = world->processes, .containers = world->oci, .schedule = true};
+    const struct node_options node_options = {.machine = &world->machine,
+                                              .processes = world->processes,
+                                              .containers = world->oci,
+                                              .cluster_dns = world->cluster_dns,
+                                              .schedule = true};
     world->node = node_open(world->io, world->api, &node_options, &err);
     CHECK_OK(world->node != NULL, &err);
 }
