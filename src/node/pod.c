@@ -88,6 +88,7 @@ static void on_ready(void *ctx, const char *ip, const struct error *err)
         pod->lost = true;
     } else {
         pod->stage = POD_LIVE;
+        pod->sandbox_ready_ns = io_wall_ns(node_io(pod->node));
         snprintf(pod->ip, sizeof pod->ip, "%s", ip);
         pod->reason[0] = pod->message[0] = 0;
     }
@@ -118,9 +119,27 @@ static void on_lost(void *ctx, const struct error *err)
     pod_touch(pod, false);
 }
 
+/* At once, then after 10, 20, 40 ... s, as containers: a monitor that cannot start would be tried again and again. One
+ * that an earlier evoke left behind is no failure. */
+static void back_off(struct pod *pod)
+{
+    uint64_t delay = pod->sandbox_back_off_ms;
+    int64_t lived_ns = pod->sandbox_ready_ns ? io_wall_ns(node_io(pod->node)) - pod->sandbox_ready_ns : 0;
+    pod->sandbox_ready_ns = 0;
+    if (lived_ns > (int64_t)POD_BACK_OFF_RESET_MS * 1000000 || (pod->adopted && lived_ns == 0))
+        delay = 0;
+    pod->sandbox_back_off_ms = pod_next_back_off(delay);
+    if (delay == 0)
+        return;
+    pod_event(pod, "Warning", "BackOff", "Back-off %d s re-creating the sandbox of pod %s", (int)(delay / 1000),
+              pod->name);
+    io_timer_start(&pod->retry, delay);
+}
+
 /* A new sandbox has empty volumes: what its init containers did has to be done again. */
 static void start_over(struct pod *pod)
 {
+    back_off(pod);
     for (size_t i = 0; i < pod->init_count; i++)
         pod->containers[i].state = CONTAINER_WAITING;
     pod->stage = POD_PENDING;

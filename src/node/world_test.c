@@ -18,8 +18,10 @@ void world_open(struct world *world)
     CHECK_OK(world->log != NULL, &err);
     world->api = api_open(world->io, world->log, &err);
     CHECK_OK(world->api != NULL, &err);
-    const struct runtime_options options = {
-        .directory = test_dir(), .bridge = world->bridge, .pod_cidr = world->pod_cidr};
+    const struct runtime_options options = {.directory = test_dir(),
+                                            .bridge = world->bridge,
+                                            .pod_cidr = world->pod_cidr,
+                                            .monitor_path = world->monitor_path};
     world->processes = runtime_process_open(world->io, &options, &err);
     CHECK_OK(world->processes != NULL, &err);
     world->oci = NULL;
