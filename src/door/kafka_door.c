@@ -27,6 +27,7 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_API_VERSIONS, kafka_handle_api_versions},
     {KAFKA_CREATE_TOPICS, kafka_handle_create_topics},
     {KAFKA_DELETE_TOPICS, kafka_handle_delete_topics},
+    {KAFKA_DELETE_RECORDS, kafka_handle_delete_records},
     {KAFKA_INIT_PRODUCER_ID, kafka_handle_init_producer_id},
     {KAFKA_OFFSET_FOR_LEADER_EPOCH, kafka_handle_offset_for_leader_epoch},
     {KAFKA_DESCRIBE_CONFIGS, kafka_handle_describe_configs},

@@ -127,3 +127,18 @@ void producer_update(struct producers *producers, struct map *table, const struc
     list_remove(&producer->link);
     list_append(&producers->oldest_first, &producer->link);
 }
+
+void producer_restore(struct producers *producers, struct map *table, const struct producer *from)
+{
+    struct producer *producer = find(table, from->id);
+    if (producer)
+        forget(producers, producer);
+    producer = NEW(struct producer);
+    *producer = *from;
+    producer->table = table;
+    producer->link = (struct list){0};
+    struct producer_key key;
+    map_put(table, key_of(producer->id, &key), producer);
+    producers->count++;
+    list_append(&producers->oldest_first, &producer->link);
+}

@@ -55,4 +55,7 @@ MUST_CHECK bool producer_check(const struct map *table, const struct kafka_batch
 /* It was appended. */
 void producer_update(struct producers *producers, struct map *table, const struct kafka_batch *batch, int64_t now_ms);
 
+/* As it was when a checkpoint was taken; id, used_ms, epoch and batches of `from` count. In order, oldest first. */
+void producer_restore(struct producers *producers, struct map *table, const struct producer *from);
+
 #endif
