@@ -12,6 +12,7 @@
 #include "log/log_priv.h"
 #include "log/retention.h"
 #include "log/spill.h"
+#include "log/transaction_priv.h"
 
 /* Up to here the journal is not needed: segments hold it, or it is gone. */
 static int64_t needed_from(const struct partition *partition)
@@ -47,10 +48,12 @@ static bool note_covered(struct partition *partition, const struct kafka_batch *
     return true;
 }
 
-/* Committed offsets are in no checkpoint: they are read from their topic once all is there (read_offsets()). */
-static bool is_offsets(const struct partition *partition)
+/* Committed offsets and the states of transactions are in no checkpoint: they are read from their topics once all is
+ * there (read_folds()). */
+static bool is_fold(const struct partition *partition)
 {
-    return partition->topic && partition->topic == partition->log->offsets_topic;
+    const struct log *log = partition->log;
+    return partition->topic && (partition->topic == log->offsets_topic || partition->topic == log->transactions_topic);
 }
 
 static bool note_recovered(struct log *log, const struct frame_entry *entry, struct journal_place place, bool covered,
@@ -70,7 +73,7 @@ static bool note_recovered(struct log *log, const struct frame_entry *entry, str
     if (!check_order(partition, &batch, false, err))
         return false;
     partition_note(partition, &batch, place);
-    return is_offsets(partition) || log_apply(partition, &batch, err);
+    return is_fold(partition) || log_apply(partition, &batch, err);
 }
 
 static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, uint64_t at, struct error *err)
@@ -104,7 +107,7 @@ static void on_failed(void *ctx, const struct error *err)
     log_fail_waiters(ctx);
 }
 
-enum { OFFSETS_READ_SIZE = 1 << 20 };
+enum { FOLD_READ_SIZE = 1 << 20 };
 
 static const struct journal_callbacks callbacks = {
     .recovered = on_recovered, .written = on_written, .synced = on_synced, .failed = on_failed};
@@ -131,6 +134,7 @@ static void set_options(struct log *log, const struct log_options *options)
 
 void log_free(struct log *log)
 {
+    transactions_free(log->transactions);
     groups_free(log->groups);
     topics_free_dead(log);
     map_each (entry, &log->topics)
@@ -161,6 +165,7 @@ struct log *log_new(struct io *io, const struct log_options *options)
     log->segments = segment_cache_new(io, log->options.directory);
     log->groups = groups_new(log);
     log->spill = spill_new(log);
+    log->transactions = transactions_new(log);
     log->catalog = partition_new(log, NULL, 0, 0);
     log->recovering = true;
     log->streams = memory_new_array(1, sizeof(struct partition *));
@@ -204,22 +209,27 @@ static bool apply_slice(struct partition *partition, const struct log_slice *sli
     return true;
 }
 
-static bool read_offsets(struct log *log, struct error *err)
+static bool read_fold(struct topic *topic, struct error *err)
 {
-    struct partition *partition = log->offsets_topic ? topic_partition(log->offsets_topic, 0) : NULL;
+    struct partition *partition = topic ? topic_partition(topic, 0) : NULL;
     if (!partition)
         return true;
     for (int64_t offset = partition->log_start_offset; offset < partition->high_watermark;) {
         struct log_slice slice;
-        if (!partition_read(partition, offset, OFFSETS_READ_SIZE, &slice, err))
+        if (!partition_read(partition, offset, FOLD_READ_SIZE, &slice, err))
             return false;
         bool ok = apply_slice(partition, &slice, err);
         offset = slice.next_offset;
         log_slice_release(&slice);
         if (!ok)
-            return error_wrap(err, "__consumer_offsets, offset %" PRId64, offset);
+            return error_wrap(err, BYTES_FORMAT ", offset %" PRId64, BYTES_ARGS(topic->name), offset);
     }
     return true;
+}
+
+static bool read_folds(struct log *log, struct error *err)
+{
+    return read_fold(log->offsets_topic, err) && read_fold(log->transactions_topic, err);
 }
 
 static bool recover(struct log *log, bool *clean, struct error *err)
@@ -234,7 +244,7 @@ static bool recover(struct log *log, bool *clean, struct error *err)
     log->journal = journal_open(log->io, &options, &callbacks, log, &recovery, err);
     if (!log->journal)
         return false;
-    if (!finish_partitions(log, err) || !read_offsets(log, err))
+    if (!finish_partitions(log, err) || !read_folds(log, err))
         return false;
     log->recovering = false;
     free(TAKE(log->streams));
@@ -261,6 +271,7 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
     groups_start(log->groups);
     retention_start(log);
     spill_start(log->spill, clean);
+    transactions_start(log->transactions);
     return log;
 }
 
@@ -285,6 +296,7 @@ void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
     log->closed_ctx = ctx;
     log->closing = true;
     groups_stop(log->groups);
+    transactions_stop(log->transactions);
     retention_stop(log);
     spill_stop(log->spill, on_quiet, log);
 }

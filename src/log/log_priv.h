@@ -39,7 +39,8 @@ struct partition {
     struct partition_epoch *epochs; /* as the batches tell; ascending */
     size_t epoch_count;
     struct map producers;
-    struct list waiters; /* struct partition_waiter */
+    struct partition_transactions *transactions; /* NULL: none so far */
+    struct list waiters;                         /* struct partition_waiter */
 };
 
 struct topic {
@@ -80,8 +81,9 @@ struct append_plan {
     struct journal_slot *slot;
 };
 
-struct groups; /* group_priv.h */
-struct spill;  /* spill.h */
+struct groups;       /* group_priv.h */
+struct transactions; /* transaction_priv.h */
+struct spill;        /* spill.h */
 struct spill_item;
 
 struct log {
@@ -97,7 +99,8 @@ struct log {
     uint64_t partition_count;
     uint64_t next_stream;
     struct partition *catalog;
-    struct topic *offsets_topic; /* __consumer_offsets */
+    struct topic *offsets_topic;      /* __consumer_offsets */
+    struct topic *transactions_topic; /* __transaction_state */
     struct list topic_listeners;
     bool recovering;
     struct journal_start start; /* what the checkpoint has told */
@@ -118,6 +121,7 @@ struct log {
     uint64_t producer_ids_lsn;
 
     struct groups *groups;
+    struct transactions *transactions;
     struct spill *spill;
     struct segment_cache *segments; /* what is open of them */
 

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/partition_transactions.h"
 #include "log/retention.h"
 #include "log/spill.h"
 
@@ -27,6 +28,7 @@ void partition_free(struct partition *partition)
     if (!partition)
         return;
     producers_remove_table(&partition->log->producers, &partition->producers);
+    partition_transactions_free(partition->transactions);
     index_deinit(&partition->batches);
     list_remove(&partition->file_link);
     io_timer_stop(&partition->retention);
@@ -72,6 +74,7 @@ void partition_note(struct partition *partition, const struct kafka_batch *batch
         partition_add_epoch(partition, batch->leader_epoch, batch->base_offset);
     if (batch->producer_id >= 0)
         producer_update(&partition->log->producers, &partition->producers, batch, io_wall_ms(partition->log->io));
+    partition_transactions_note(&partition->transactions, batch, partition->log->recovering);
     retention_appended(partition, batch);
 }
 
@@ -118,6 +121,7 @@ void partition_set_log_start(struct partition *partition, int64_t offset)
         return;
     partition->log_start_offset = offset;
     trim_epochs(partition);
+    partition_transactions_trim(partition->transactions, offset);
     partition_drop_index(partition);
 }
 
@@ -193,6 +197,7 @@ static void wake(struct partition *partition)
 void partition_set_high_watermark(struct partition *partition, int64_t offset)
 {
     partition->high_watermark = offset;
+    partition_transactions_advance(partition->transactions, offset);
     wake(partition);
     if (partition->topic)
         groups_topic_moved(partition->log, partition->topic);
