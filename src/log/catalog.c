@@ -12,6 +12,9 @@
  *     {"type":"configs","id":"<uuid>","configs":{...}}               all that are set
  *     {"type":"delete","id":"<uuid>"}
  *     {"type":"producer_ids","end":2000}                             ids below 2000 are given or lost
+ *     {"type":"storage", ...}                                        where a partition's records lie: storage.h
+ *
+ * The records themselves are not kept for ever: the checkpoint has what they come to (checkpoint.h).
  */
 #include "log/catalog.h"
 
@@ -23,12 +26,13 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "log/group_priv.h"
+#include "log/storage.h"
 #include "log/topic_config.h"
 #include "wire/json.h"
 
 enum { RECORD_SIZE_MAX = 16 << 20, PRODUCER_ID_BLOCK = 1000 };
 
-static const char offsets_topic_name[] = "__consumer_offsets";
+static const char offsets_topic_name[] = "__consumer_offsets", transactions_topic_name[] = "__transaction_state";
 
 /* --- Applying --- */
 
@@ -72,6 +76,14 @@ static bool apply_partitions(struct topic *topic, const struct json *record, con
     return true;
 }
 
+void catalog_topic_made(struct topic *topic)
+{
+    if (bytes_equal_string(topic->name, offsets_topic_name))
+        topic->log->offsets_topic = topic;
+    if (bytes_equal_string(topic->name, transactions_topic_name) && topic->internal)
+        topic->log->transactions_topic = topic;
+}
+
 static bool apply_topic(struct log *log, const struct json *record, struct error *err)
 {
     uint8_t id[16];
@@ -81,8 +93,7 @@ static bool apply_topic(struct log *log, const struct json *record, struct error
     if (name.size == 0 || topic_find(log, name) || topic_find_by_id(log, id))
         return malformed(err, "name");
     struct topic *topic = topic_make(log, name, id, json_bool_at(record, "internal", false));
-    if (bytes_equal_string(name, offsets_topic_name))
-        log->offsets_topic = topic;
+    catalog_topic_made(topic);
     apply_configs(topic, json_get(record, "configs"));
     return apply_partitions(topic, record, "partitions", err);
 }
@@ -103,6 +114,8 @@ static bool apply_record(struct log *log, const struct json *record, struct erro
         if (!(topic = topic_of(log, record, err)))
             return false;
         topic_remove(topic);
+    } else if (bytes_equal_string(type, "storage")) {
+        return storage_apply(log, record, err);
     } else if (bytes_equal_string(type, "producer_ids")) {
         log->next_producer_id = log->producer_id_end;
         log->producer_id_end = json_int_at(record, "end", log->producer_id_end);
@@ -280,6 +293,8 @@ bool topic_delete(struct log *log, struct topic *topic, uint64_t *lsn, struct er
 {
     if (topic == log->offsets_topic)
         return error_set(err, ERROR_DENIED, "%s holds the groups' offsets", offsets_topic_name);
+    if (topic == log->transactions_topic)
+        return error_set(err, ERROR_DENIED, "%s holds the state of transactions", transactions_topic_name);
     AUTO_JSON *record = new_topic_record("delete", topic);
     if (!append_record(log, record, lsn, err))
         return false;
@@ -319,14 +334,15 @@ static bool start_cluster(struct log *log, struct error *err)
     return append_record(log, record, &lsn, err);
 }
 
-static bool start_offsets_topic(struct log *log, struct error *err)
+/* A fold of records: compacted, as Kafka has it, and in one partition, so that the records have one order. */
+static bool start_internal_topic(struct log *log, const char *name, struct error *err)
 {
     const struct topic_config_entry configs[] = {
         {BYTES_LITERAL("cleanup.policy"), BYTES_LITERAL("compact")},
         {BYTES_LITERAL("compression.type"), BYTES_LITERAL("producer")},
         {BYTES_LITERAL("segment.bytes"), BYTES_LITERAL("104857600")},
     };
-    const struct topic_spec spec = {.name = bytes_of_string(offsets_topic_name),
+    const struct topic_spec spec = {.name = bytes_of_string(name),
                                     .partition_count = 1,
                                     .internal = true,
                                     .configs = configs,
@@ -348,5 +364,6 @@ bool catalog_start(struct log *log, bool clean, struct error *err)
             return false;
     }
     log->next_producer_id = log->producer_id_end; /* what the last run did not give is lost */
-    return log->offsets_topic || start_offsets_topic(log, err);
+    return (log->offsets_topic || start_internal_topic(log, offsets_topic_name, err)) &&
+           (log->transactions_topic || start_internal_topic(log, transactions_topic_name, err));
 }
