@@ -27,6 +27,7 @@ enum {
     PARTITIONS = 3,
     DEEDS_MAX = 8000,
     VALUES_MAX = 6000,
+    JOURNAL_SIZE_MAX = 256 << 10,
     TIMEOUT_MAX_MS = 4500
 };
 
@@ -267,9 +268,9 @@ static bool append(struct town *town, int who, struct transaction_producer produ
     AUTO_BUF buf;
     struct kafka_batch_builder builder;
     struct append append = {.partition = partition_of(town, partition)};
-    char text[400];
+    char text[2600];
     *deed = (struct deed){.kind = DEED_APPEND, .who = who, .partition = partition, .value = town->next_value};
-    snprintf(text, sizeof text, "%" PRId64 "%*s", deed->value, (int)below(town, 300), "");
+    snprintf(text, sizeof text, "%" PRId64 "%*s", deed->value, (int)below(town, 2500), "");
     buf_init(&buf, 1 << 20);
     kafka_batch_begin(&builder, &buf, who >= 0 ? KAFKA_BATCH_TRANSACTIONAL : 0);
     builder.producer_id = producer.id;
@@ -569,6 +570,8 @@ static void run_seed(uint64_t seed)
     list_init(&town.promises);
     model_init(&town.model);
     fixture_init_simulated(&town.f, seed);
+    if (seed % 2) /* what the journal lets go of moves to segments, and starts begin with a checkpoint */
+        town.f.options.journal_size_max = JOURNAL_SIZE_MAX;
     fixture_open(&town.f);
     fixture_topic(&town.f, "orders", PARTITIONS);
     fixture_sync(&town.f);
@@ -579,6 +582,9 @@ static void run_seed(uint64_t seed)
     io_simulated_faults(town.f.world)->changes_until_power_loss = 0;
     outlast_timeouts(&town);
     CHECK(town.commits > 0 && town.aborts + town.timeouts + town.fenced > 0);
+    struct log_metrics metrics;
+    log_metrics(town.f.log, &metrics);
+    CHECK((seed % 2 == 1) == (metrics.segments > 0));
     drop_promises(&town);
     fixture_deinit(&town.f);
 }
