@@ -93,6 +93,7 @@ static void put_partition(const struct partition *partition, struct buf *out)
         buf_append_be32(out, (uint32_t)partition->epochs[i].epoch);
         buf_append_be64(out, (uint64_t)partition->epochs[i].start_offset);
     }
+    partition_transactions_encode(partition->transactions, out);
 }
 
 static void put_topic(const struct topic *topic, struct buf *out)
@@ -124,8 +125,8 @@ static void put_producer(const struct producer *producer, struct buf *out)
     buf_append_be64(out, CONTAINER_OF(producer->table, struct partition, producers)->stream);
     buf_append_be64(out, (uint64_t)producer->id);
     buf_append_be64(out, (uint64_t)producer->used_ms);
-    buf_append_be32(out, (uint32_t)producer->coordinator_epoch);
     buf_append_be16(out, (uint16_t)producer->epoch);
+    buf_append_be32(out, (uint32_t)producer->coordinator_epoch);
     buf_append_be32(out, producer->batch_count);
     for (size_t i = producer->batch_count; i > 0; i--) {
         const struct producer_batch *batch =
@@ -146,19 +147,6 @@ static void put_producers(struct log *log, struct buf *out)
     end_section(out, at);
 }
 
-/* Of the partitions that have had any: u64 stream, and what partition_transactions_encode() gives. */
-static void put_transactions(struct log *log, struct buf *out)
-{
-    size_t at = begin_section(out, "TXNS");
-    for (struct topic *topic = topic_first(log); topic; topic = topic_next(log, topic))
-        for (int32_t i = 0; i < topic->partition_count; i++)
-            if (topic->partitions[i]->transactions) {
-                buf_append_be64(out, topic->partitions[i]->stream);
-                partition_transactions_encode(topic->partitions[i]->transactions, out);
-            }
-    end_section(out, at);
-}
-
 void checkpoint_take(struct log *log, uint32_t first_file, struct buf *out)
 {
     buf_append(out, bytes_of(magic, sizeof magic));
@@ -167,7 +155,6 @@ void checkpoint_take(struct log *log, uint32_t first_file, struct buf *out)
     put_log(log, first_file, out);
     put_topics(log, out);
     put_producers(log, out);
-    put_transactions(log, out);
     if (out->overflowed)
         return;
     uint32_t crc = htobe32(crc32c(0, bytes_slice(buf_bytes(out), HEADER_SIZE, SIZE_MAX)));
@@ -287,6 +274,9 @@ static void read_partition(struct topic *topic, struct reader *reader)
         int32_t epoch = (int32_t)get32(reader);
         partition_add_epoch(partition, epoch, get64(reader));
     }
+    struct error why;
+    if (!reader->bad && !partition_transactions_decode(&partition->transactions, &reader->rest, &why))
+        reader->bad = true;
 }
 
 static void read_topic(struct log *log, struct reader *reader)
@@ -331,8 +321,8 @@ static void read_producer(struct log *log, struct reader *reader)
     struct producer producer = {0};
     producer.id = get64(reader);
     producer.used_ms = get64(reader);
-    producer.coordinator_epoch = (int32_t)get32(reader);
     producer.epoch = (int16_t)get16(reader);
+    producer.coordinator_epoch = (int32_t)get32(reader);
     uint32_t count = get_count(reader, 16);
     struct partition *partition = stream < log->stream_count ? log->streams[stream] : NULL;
     reader->bad |= !partition || partition == log->catalog || count > PRODUCER_BATCH_COUNT;
@@ -355,17 +345,6 @@ static void read_producers(struct log *log, struct reader *reader)
         read_producer(log, reader);
 }
 
-static void read_transactions(struct log *log, struct reader *reader)
-{
-    while (reader->rest.size > 0 && !reader->bad) {
-        struct error why;
-        uint64_t stream = (uint64_t)get64(reader);
-        struct partition *partition = stream < log->stream_count ? log->streams[stream] : NULL;
-        reader->bad |= !partition || partition == log->catalog || partition->transactions ||
-                       !partition_transactions_decode(&partition->transactions, &reader->rest, &why);
-    }
-}
-
 static bool read_section(struct log *log, struct bytes tag, struct reader *content, struct journal_start *out,
                          struct error *err)
 {
@@ -375,8 +354,6 @@ static bool read_section(struct log *log, struct bytes tag, struct reader *conte
         read_topics(log, content);
     else if (bytes_equal_string(tag, "PROD"))
         read_producers(log, content);
-    else if (bytes_equal_string(tag, "TXNS"))
-        read_transactions(log, content);
     else
         return error_set(err, ERROR_UNSUPPORTED, "section " BYTES_FORMAT " is of a newer evoke", BYTES_ARGS(tag));
     if (content->rest.size > 0)

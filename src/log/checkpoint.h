@@ -5,10 +5,8 @@
  *
  * It holds the catalog's fold (topics with their ids, settings and streams, the leader epoch, the block of producer
  * ids, the cluster's id) and, for each partition, what the batches before have made of it: where it starts and ends,
- * its segments, its epochs; and what is known of idempotent producers and of
- * transactions in it. What it does not hold is read again at the
- * start: the batches of the journal's remaining files are indexed, committed offsets and the state of
- * transactional ids are read from their topics.
+ * its segments, its epochs; and what is known of idempotent producers. What it does not hold is read again at the
+ * start: the batches of the journal's remaining files are indexed, committed offsets are read from their topic.
  *
  * Big-endian. 16 bytes: "EVOKECHK", version u32, CRC-32C u32 of all that follows. Then sections, each a tag of four
  * characters, a size u64 and its content; one that is not known is of a newer evoke. Strings are an u16 and as many
@@ -20,11 +18,8 @@
  *            of partitions: stream u64, log_start i64, spilled_end i64, end i64,
  *            list of segments (base i64, end i64, max_timestamp i64, size u64, generation u32, flags u32),
  *            list of epochs (epoch i32, start i64)
- *     PROD   list of producers, oldest first: stream u64, id i64, used_ms i64, coordinator_epoch i32, epoch u16,
+ *     PROD   list of producers, oldest first: stream u64, id i64, used_ms i64, epoch u16,
  *            list of batches, oldest first (first_sequence u32, last_sequence u32, base_offset i64)
- *     TXNS   of each partition that has had transactions: stream u64, count of open u32, count of aborted u32,
- *            open ones in order of their offsets (producer_id i64, first_offset i64), aborted ones in order of their
- *            markers (producer_id i64, first_offset i64, last_offset i64, last_stable_offset i64)
  */
 #ifndef LOG_CHECKPOINT_H
 #define LOG_CHECKPOINT_H

@@ -47,12 +47,12 @@ static bool note_covered(struct partition *partition, const struct kafka_batch *
     return true;
 }
 
-/* Committed offsets and transactions are in no checkpoint: they are read from their topics once all is there
- * (read_fold()). */
+/* Committed offsets and the states of transactions are in no checkpoint: they are read from their topics once all is
+ * there (read_folds()). */
 static bool is_fold(const struct partition *partition)
 {
-    return partition->topic && (partition->topic == partition->log->offsets_topic ||
-                                partition->topic == partition->log->transactions_topic);
+    const struct log *log = partition->log;
+    return partition->topic && (partition->topic == log->offsets_topic || partition->topic == log->transactions_topic);
 }
 
 static bool note_recovered(struct log *log, const struct frame_entry *entry, struct journal_place place, bool covered,
@@ -157,8 +157,8 @@ struct log *log_new(struct io *io, const struct log_options *options)
     log_wait_init(log);
     log->segments = segment_cache_new(io, log->options.directory);
     log->groups = groups_new(log);
-    log->transactions = transactions_new(log);
     log->spill = spill_new(log);
+    log->transactions = transactions_new(log);
     log->catalog = partition_new(log, NULL, 0, 0);
     log->recovering = true;
     log->streams = memory_new_array(1, sizeof(struct partition *));
@@ -220,6 +220,11 @@ static bool read_fold(struct topic *topic, struct error *err)
     return true;
 }
 
+static bool read_folds(struct log *log, struct error *err)
+{
+    return read_fold(log->offsets_topic, err) && read_fold(log->transactions_topic, err);
+}
+
 static bool recover(struct log *log, bool *clean, struct error *err)
 {
     struct journal_recovery recovery;
@@ -232,7 +237,7 @@ static bool recover(struct log *log, bool *clean, struct error *err)
     log->journal = journal_open(log->io, &options, &callbacks, log, &recovery, err);
     if (!log->journal)
         return false;
-    if (!finish_partitions(log, err) || !read_fold(log->offsets_topic, err) || !read_fold(log->transactions_topic, err))
+    if (!finish_partitions(log, err) || !read_folds(log, err))
         return false;
     log->recovering = false;
     free(TAKE(log->streams));
@@ -257,9 +262,9 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
         return NULL;
     }
     groups_start(log->groups);
-    transactions_start(log->transactions);
     retention_start(log);
     spill_start(log->spill, clean);
+    transactions_start(log->transactions);
     return log;
 }
 

@@ -40,7 +40,7 @@ struct partition {
     size_t epoch_count;
     struct map producers;
     struct partition_transactions *transactions; /* NULL: none so far */
-    struct list waiters; /* struct partition_waiter */
+    struct list waiters;                         /* struct partition_waiter */
 };
 
 struct topic {

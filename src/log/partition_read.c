@@ -133,16 +133,16 @@ static bool read_any(struct partition *partition, int64_t offset, int64_t end, s
         return error_set(err, ERROR_INVALID, "offset %" PRId64 " is not in %" PRId64 "..%" PRId64, offset,
                          partition->log_start_offset, partition->high_watermark);
     *out = (struct log_slice){.next_offset = offset};
-    bool found = false;
     if (end > partition->high_watermark)
         end = partition->high_watermark;
     if (offset >= end)
         return true;
+    bool found = false;
     if (offset < partition->spilled_end &&
         (!read_segments(partition, offset, end, size_max, as_range, &found, out, err) || found))
         return found;
     if (offset < partition->spilled_end)
-        offset = out->next_offset = partition->spilled_end;
+        offset = out->next_offset = partition->spilled_end < end ? partition->spilled_end : end;
     if (offset < end)
         read_journal(partition, offset, end, size_max, out);
     return true;

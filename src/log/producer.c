@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "log/record_reader.h"
 
 struct producer_key {
     uint64_t be;

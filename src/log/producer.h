@@ -16,6 +16,7 @@
 #ifndef LOG_PRODUCER_H
 #define LOG_PRODUCER_H
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -62,7 +63,7 @@ enum kafka_error producer_check_marker(const struct map *table, int64_t id, int1
 void producer_update(struct producers *producers, struct map *table, const struct kafka_batch *batch, int64_t now_ms);
 int32_t producer_last_sequence(const struct producer *producer); /* -1: nothing since the epoch began */
 
-/* As it was when a checkpoint was taken; its links do not count. In order, oldest first. */
+/* As it was when a checkpoint was taken; id, used_ms, epochs and batches of `from` count. In order, oldest first. */
 void producer_restore(struct producers *producers, struct map *table, const struct producer *from);
 
 #endif
