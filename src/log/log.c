@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "log/catalog.h"
 #include "log/checkpoint.h"
+#include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
@@ -123,6 +124,12 @@ static void set_options(struct log *log, const struct log_options *options)
         log->options.group_session_timeout_min_ms = 6000;
     if (!log->options.group_session_timeout_max_ms)
         log->options.group_session_timeout_max_ms = 1800000;
+    if (!log->options.consumer_session_timeout_ms)
+        log->options.consumer_session_timeout_ms = CONSUMER_SESSION_TIMEOUT_MS;
+    if (!log->options.consumer_heartbeat_interval_ms)
+        log->options.consumer_heartbeat_interval_ms = CONSUMER_HEARTBEAT_INTERVAL_MS;
+    if (!log->options.offsets_retention_ms)
+        log->options.offsets_retention_ms = GROUP_OFFSETS_RETENTION_MS;
 }
 
 void log_free(struct log *log)

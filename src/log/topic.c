@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "log/catalog.h"
+#include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
@@ -52,6 +53,8 @@ void topic_make_partitions(struct topic *topic, int32_t count, uint64_t first_st
     }
     if (log->next_stream < first_stream + (uint64_t)count)
         log->next_stream = first_stream + (uint64_t)count;
+    if (!log->recovering)
+        consumer_groups_topic_changed(log, topic->name);
 }
 
 void topic_set_config(struct topic *topic, struct bytes name, struct bytes value)
@@ -105,6 +108,8 @@ void topic_remove(struct topic *topic)
     map_remove(&log->topics, topic->name);
     map_remove(&log->topics_by_id, bytes_of(topic->id, sizeof topic->id));
     topic->name = name;
+    if (!log->recovering)
+        consumer_groups_topic_changed(log, name);
     list_append(&log->dead_topics, &topic->dead_link);
     if (!log->recovering)
         io_defer(&log->run_ready);
