@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Committed offsets that nobody needs any more (KIP-211). While a group has members, or something in evoke holds it
- * (group_hold), its offsets stay. Otherwise an offset goes offsets_retention_ms after its commit or after the group
- * became empty, whichever is later, and with the last one the group. One timer a group, due when its first offset is.
+ * (group_hold), or a transaction that is under way commits offsets for it, its offsets stay. Otherwise an offset goes
+ * offsets_retention_ms after its commit or after the group became empty, whichever is later, and with the last one the
+ * group. One timer a group, due when its first offset is.
  */
 #include "base/diag.h"
 #include "base/memory.h"
@@ -18,7 +19,7 @@ enum {
 static bool is_in_use(const struct group *group)
 {
     bool has_members = group->consumer ? group->consumer->members.count > 0 : coordinator_uses_group(group);
-    return has_members || map_get(&group->groups->holds, group->id);
+    return has_members || map_get(&group->groups->holds, group->id) || group_has_pending(group);
 }
 
 static int64_t unused_since_ms(const struct group *group)
