@@ -683,6 +683,30 @@ TEST(after_a_failed_sync_nobody_is_told_that_anything_is_durable)
     fixture_deinit(&f);
 }
 
+TEST(what_a_failed_sync_left_in_the_page_cache_is_on_disk_after_the_next_start)
+{
+    struct fixture f;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "a", 1));
+    fixture_sync(&f);
+    io_simulated_faults(f.world)->sync_error_ppm = 1000000;
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "b", 200)); /* some sectors */
+    fixture_run_ms(&f, 1000);
+    io_simulated_faults(f.world)->sync_error_ppm = 0;
+    fixture_kill(&f);
+    fixture_open(&f);
+    CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)),
+              201); /* the kernel has it: readers see it */
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "c", 1));
+    fixture_sync(&f);
+    fixture_power_loss(&f);
+    fixture_open(&f);
+    CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)), 202); /* and it is not taken back */
+    fixture_deinit(&f);
+}
+
 TEST(a_failed_write_ends_the_journal_too)
 {
     struct fixture f;
