@@ -8,14 +8,12 @@
 #include "api/kind.h"
 #include "base/diag.h"
 #include "base/memory.h"
-#include "evoke/daemon.h"
 #include "handler.h"
-#include "io/simulated.h"
-#include "node/machine.h"
+#include "host.h"
 #include "producer.h"
-#include "sandbox.h"
+#include "seeds.h"
 
-enum { RUN_STEPS_MS = 20, RUN_SETTLE_MS = 1800000, RUN_START_TRIES = 50 };
+enum { RUN_SETTLE_MS = 1800000 };
 
 /* A write of an object that waits for the disk. */
 struct object_write {
@@ -26,61 +24,19 @@ struct object_write {
 };
 
 struct run {
-    struct io *client; /* the world as seen by those who use evoke */
-    struct io *io;     /* the daemon's; a new one for every start */
-    struct daemon *daemon;
-    struct config config;
-    struct machine machine;
+    struct host host;
     struct model model;
     struct handler_faults faults;
     struct producer *producers[MODEL_PRODUCERS_MAX];
     int producer_count;
     struct io_timer write_timer; /* of the client */
     bool writing;
-    struct run_result *result;
+    int64_t events, replies;
 };
 
 static uint64_t below(struct run *run, uint64_t limit)
 {
-    return io_random_below(run->client, limit);
-}
-
-/* --- The daemon --- */
-
-static void configure(struct run *run)
-{
-    struct error err;
-    run->config.data = "/data";
-    run->config.journal_file_bytes = 256 << 10;
-    run->config.journal_bytes_max = 512 << 20;
-    run->config.service_cidr = "10.96.0.0/16";
-    bool ok = io_address_parse("127.0.0.1:9092", &run->config.kafka, &err) &&
-              io_address_parse("127.0.0.1:8080", &run->config.http, &err);
-    assert(ok);
-    run->machine = (struct machine){.cpus = 2, .memory = 1ll << 34};
-    snprintf(run->machine.hostname, sizeof run->machine.hostname, "sim");
-    snprintf(run->machine.ip, sizeof run->machine.ip, "127.0.0.1");
-}
-
-/* False: the power failed meanwhile, or what was found is damaged (err). */
-static bool start_once(struct run *run, struct error *err)
-{
-    run->io = io_simulated_another(run->client);
-    struct daemon_options options = {.config = &run->config, .machine = &run->machine};
-    options.processes = sandbox_runtime_open(run->io, run->config.data);
-    run->daemon = options.processes ? daemon_open(run->io, &options, err) : NULL;
-    return run->daemon && !io_simulated_dead(run->io);
-}
-
-static bool start(struct run *run, struct error *err)
-{
-    for (int i = 0; i < RUN_START_TRIES; i++) {
-        if (start_once(run, err))
-            return true;
-        if (!io_simulated_dead(run->io)) /* it refused what it found */
-            return false;
-    }
-    return error_set(err, ERROR_TIMEOUT, "it did not start");
+    return host_below(&run->host, limit);
 }
 
 /* --- Objects --- */
@@ -94,8 +50,8 @@ static void create(struct run *run, const char *kind, const char *text)
         buf_append_byte(&json_text, *text == '\'' ? '"' : (uint8_t)*text);
     AUTO_JSON *json = json_parse(buf_bytes(&json_text), 0, &err);
     assert(json);
-    if (!api_create(daemon_api(run->daemon), kind_by_name(kind), BYTES_LITERAL("default"), json, 0, NULL, &err) &&
-        err.kind != ERROR_EXISTS && !io_simulated_dead(run->io)) {
+    if (!api_create(daemon_api(run->host.daemon), kind_by_name(kind), BYTES_LITERAL("default"), json, 0, NULL, &err) &&
+        err.kind != ERROR_EXISTS && !io_simulated_dead(run->host.io)) {
         fprintf(stderr, "%s: %s\n", kind, err.message);
         abort();
     }
@@ -135,8 +91,8 @@ static void write_object(void *ctx)
     char name[32];
     struct error err;
     snprintf(name, sizeof name, "object-%zu", index);
-    if (run->writing && run->daemon && !io_simulated_dead(run->io)) {
-        struct api *api = daemon_api(run->daemon);
+    if (run->writing && host_alive(&run->host)) {
+        struct api *api = daemon_api(run->host.daemon);
         const struct kind *kind = kind_by_name("ConfigMap");
         int64_t version = run->model.object_attempted[index] + 1;
         AUTO_JSON *json = json_new_object();
@@ -164,54 +120,30 @@ static void choose_faults(struct run *run)
                                           .hang_ppm = (uint32_t)below(run, 20000),
                                           .die_ppm = (uint32_t)below(run, 10000),
                                           .slow_ppm = (uint32_t)below(run, 300000)};
-    struct io_simulated_faults *faults = io_simulated_faults(run->client);
-    faults->reset_ppm = (uint32_t)below(run, 2000);
-    faults->refuse_ppm = (uint32_t)below(run, 20000);
-    faults->disk_max_ns = below(run, 4) == 0 ? 20000000 : 0;
-}
-
-/* Half of the crashes come between two changes of the disk, the rest at any moment. */
-static void crash(struct run *run)
-{
-    if (below(run, 2)) {
-        io_simulated_faults(run->client)->changes_until_power_loss = 1 + below(run, 60);
-        for (int i = 0; i < 100 && !io_simulated_dead(run->io); i++)
-            io_simulated_run_for(run->client, RUN_STEPS_MS);
-        io_simulated_faults(run->client)->changes_until_power_loss = 0;
-    }
-    run->result->crashes++;
-    if (io_simulated_dead(run->io)) {
-        run->result->power_losses++;
-    } else if (below(run, 2)) {
-        io_simulated_kill(run->io);
-    } else {
-        io_simulated_power_loss(run->io);
-        run->result->power_losses++;
-    }
-    run->daemon = NULL; /* nobody frees what a killed program held */
+    host_choose_faults(&run->host);
 }
 
 static bool check(struct run *run, bool complete, struct error *err)
 {
     struct model_topic topic;
-    bool ok = model_check_topic(&run->model, api_log(daemon_api(run->daemon)), &topic, err) &&
-              model_check_objects(&run->model, daemon_api(run->daemon), err);
+    bool ok = model_check_topic(&run->model, api_log(daemon_api(run->host.daemon)), &topic, err) &&
+              model_check_objects(&run->model, daemon_api(run->host.daemon), err);
     ok = ok && (!complete || model_all_replied(&topic, err));
-    run->result->events = topic.events;
-    run->result->replies = topic.replies;
+    run->events = topic.events;
+    run->replies = topic.replies;
     model_topic_deinit(&topic);
     return ok;
 }
 
 static bool crash_and_restart(struct run *run, struct error *err)
 {
-    io_simulated_run_for(run->client, below(run, 3000));
-    crash(run);
-    io_simulated_run_for(run->client, below(run, 500));
-    if (!start(run, err))
+    io_simulated_run_for(run->host.client, below(run, 3000));
+    host_crash(&run->host);
+    io_simulated_run_for(run->host.client, below(run, 500));
+    if (!host_start(&run->host, err))
         return false;
     if (!check(run, false, err))
-        return error_wrap(err, "after restart %d", run->result->crashes);
+        return error_wrap(err, "after restart %d", run->host.crashes);
     create_manifests(run);
     return true;
 }
@@ -231,13 +163,12 @@ static bool settled(void *ctx)
 static bool settle(struct run *run, struct error *err)
 {
     run->faults = (struct handler_faults){0};
-    io_simulated_faults(run->client)->reset_ppm = 0;
-    io_simulated_faults(run->client)->refuse_ppm = 0;
+    host_clear_faults(&run->host);
     run->writing = false;
     for (int i = 0; i < run->producer_count; i++)
         producer_stop(run->producers[i]);
     for (int waited_ms = 0; waited_ms < RUN_SETTLE_MS && !settled(run); waited_ms += 1000)
-        io_simulated_run_for(run->client, 1000);
+        io_simulated_run_for(run->host.client, 1000);
     for (int i = 0; i < run->producer_count; i++)
         if (producer_failure(run->producers[i]))
             return error_set(err, ERROR_INVALID, "producer %d was answered with code %d", i,
@@ -250,9 +181,9 @@ static void print_objects(struct run *run)
 {
     static const char *const kinds[] = {"Pod", "EndpointSlice", "Trigger", "Event"};
     static const char *const parts[] = {"status", "endpoints", "status", "message"};
-    for (size_t i = 0; run->daemon && !io_simulated_dead(run->io) && i < ARRAY_SIZE(kinds); i++) {
+    for (size_t i = 0; host_alive(&run->host) && i < ARRAY_SIZE(kinds); i++) {
         struct api_iterator iterator;
-        api_iterate(daemon_api(run->daemon), kind_by_name(kinds[i]), BYTES_NULL, &iterator);
+        api_iterate(daemon_api(run->host.daemon), kind_by_name(kinds[i]), BYTES_NULL, &iterator);
         for (struct object *object; (object = api_iterator_next(&iterator));) {
             AUTO_BUF text;
             buf_init(&text, 1 << 20);
@@ -262,29 +193,21 @@ static void print_objects(struct run *run)
     }
 }
 
-static void print_trace(void *ctx, uint64_t now_ns, unsigned program, const char *what)
+bool run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
 {
-    (void)ctx;
-    printf("%12.6f %3u %s\n", (double)now_ns / 1e9, program, what);
-}
-
-bool run_seed(uint64_t seed, bool trace, struct run_result *out, struct error *err)
-{
-    struct run run = {.result = out, .writing = true};
-    *out = (struct run_result){0};
-    run.client = io_simulated_new(seed);
-    if (trace)
-        io_simulated_trace(run.client, print_trace, NULL);
-    configure(&run);
-    handler_register(run.client, &run.faults);
-    if (!start(&run, err))
+    struct run run = {.writing = true};
+    struct io *client = io_simulated_new(seed);
+    seeds_trace(client);
+    host_init(&run.host, client);
+    handler_register(client, &run.faults);
+    if (!host_start(&run.host, err))
         return error_wrap(err, "first start");
     create_manifests(&run);
     choose_faults(&run);
     run.producer_count = 1 + (int)below(&run, MODEL_PRODUCERS_MAX);
     for (int i = 0; i < run.producer_count; i++)
-        run.producers[i] = producer_start(run.client, &run.model, i);
-    io_timer_init(run.client, &run.write_timer, write_object, &run);
+        run.producers[i] = producer_start(client, &run.model, i);
+    io_timer_init(client, &run.write_timer, write_object, &run);
     io_timer_start(&run.write_timer, 1);
     bool ok = true;
     for (uint64_t crashes = 1 + below(&run, 6); ok && crashes > 0; crashes--)
@@ -292,6 +215,8 @@ bool run_seed(uint64_t seed, bool trace, struct run_result *out, struct error *e
     ok = ok && settle(&run, err);
     if (!ok)
         print_objects(&run);
-    out->fingerprint = io_simulated_fingerprint(run.client);
+    snprintf(summary, size,
+             "%" PRId64 " events, %" PRId64 " replies, %d crashes (%d power losses), fingerprint %016" PRIx64,
+             run.events, run.replies, run.host.crashes, run.host.power_losses, io_simulated_fingerprint(client));
     return ok;
 }
