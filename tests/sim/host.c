@@ -6,7 +6,15 @@
 
 #include "sandbox.h"
 
-enum { START_TRIES = 50, CRASH_STEP_MS = 20, CRASH_STEPS = 100, CRASH_CHANGES = 60, CLOSE_MAX_MS = 60000 };
+enum {
+    START_TRIES = 50,
+    CRASH_STEP_MS = 20,
+    CRASH_STEPS = 100,
+    CRASH_CHANGES = 60,
+    CLOSE_MAX_MS = 60000,
+    FULL_ROOM_MAX = 300000,
+    FULL_MS = 3000
+};
 
 uint64_t host_below(struct host *host, uint64_t limit)
 {
@@ -38,13 +46,12 @@ static void clear_disk_errors(struct host *host)
 {
     struct io_simulated_faults *faults = io_simulated_faults(host->client);
     faults->write_error_ppm = faults->sync_error_ppm = 0;
-    faults->disk_size_max = 0;
 }
 
-static bool disk_fails(struct host *host)
+bool host_disk_fails(struct host *host)
 {
     const struct io_simulated_faults *faults = io_simulated_faults(host->client);
-    return faults->write_error_ppm || faults->sync_error_ppm || faults->disk_size_max;
+    return faults->write_error_ppm || faults->sync_error_ppm;
 }
 
 static void start_once(struct host *host, struct error *err)
@@ -59,7 +66,7 @@ static void start_once(struct host *host, struct error *err)
 bool host_start(struct host *host, struct error *err)
 {
     for (int i = 0; i < START_TRIES; i++) {
-        bool failing = disk_fails(host);
+        bool failing = host_disk_fails(host);
         error_set(err, ERROR_UNAVAILABLE, "the runtime did not open");
         start_once(host, err);
         if (host_alive(host))
@@ -137,4 +144,13 @@ void host_clear_faults(struct host *host)
     struct io_simulated_faults *faults = io_simulated_faults(host->client);
     uint64_t disk_max_ns = faults->disk_max_ns;
     *faults = (struct io_simulated_faults){.disk_max_ns = disk_max_ns};
+}
+
+void host_fill_disk(struct host *host)
+{
+    struct io_simulated_faults *faults = io_simulated_faults(host->client);
+    faults->disk_size_max = io_simulated_disk_used(host->client) + host_below(host, FULL_ROOM_MAX);
+    host->full++;
+    io_simulated_run_for(host->client, host_below(host, FULL_MS));
+    faults->disk_size_max = 0;
 }

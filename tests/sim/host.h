@@ -17,8 +17,8 @@ struct host {
     struct daemon *daemon; /* NULL: it does not run */
     struct config config;
     struct machine machine;
-    int lives; /* starts so far */
-    int crashes, power_losses, read_only;
+    int lives;                       /* starts so far */
+    int crashes, power_losses, full; /* full: times that the disk was */
 };
 
 /* With small journal files, so that their ends come often. */
@@ -37,5 +37,8 @@ bool host_alive(const struct host *host);
 /* Faults of the disk and of the network of the seed's choice, and none. */
 void host_choose_faults(struct host *host);
 void host_clear_faults(struct host *host);
+bool host_disk_fails(struct host *host); /* writes or syncs may have failed since host_choose_faults() */
+/* For a moment there is room for a little only; evoke says so and goes on when there is more. */
+void host_fill_disk(struct host *host);
 
 #endif

@@ -31,7 +31,7 @@ struct run {
     int member_count;
     struct auditor *auditor;
     struct topic_admin *admin;
-    int full, refused; /* times that the disk was full; that damage was found */
+    int refused; /* times that damage was found */
 };
 
 static uint64_t below(struct run *run, uint64_t limit)
@@ -59,13 +59,6 @@ static void start_clients(struct run *run)
 
 /* --- Deaths --- */
 
-/* A disk whose writes or syncs have failed may have lost what the kernel still shows. */
-static bool disk_errors(struct run *run)
-{
-    const struct io_simulated_faults *faults = io_simulated_faults(run->host.client);
-    return faults->sync_error_ppm || faults->write_error_ppm;
-}
-
 static bool start(struct run *run, struct error *err)
 {
     return host_start(&run->host, err);
@@ -73,20 +66,10 @@ static bool start(struct run *run, struct error *err)
 
 static void die(struct run *run)
 {
-    bool errors = disk_errors(run);
+    bool errors = host_disk_fails(&run->host);
     int losses = run->host.power_losses;
     host_crash(&run->host);
     ledger_evoke_died(&run->ledger, errors || run->host.power_losses > losses);
-}
-
-/* For a while there is room for a little only; evoke says so and goes on when there is more. */
-static void fill_disk(struct run *run)
-{
-    struct io_simulated_faults *faults = io_simulated_faults(run->host.client);
-    faults->disk_size_max = io_simulated_disk_used(run->host.client) + below(run, 300000);
-    run->full++;
-    io_simulated_run_for(run->host.client, below(run, 3000));
-    faults->disk_size_max = 0;
 }
 
 /* A closed journal has a witness for all of itself: whatever bit turns, it is refused or it was of no account. */
@@ -115,8 +98,8 @@ static bool live_and_die(struct run *run, struct error *err)
     host_choose_faults(&run->host);
     io_simulated_run_for(run->host.client, below(run, LIFE_MS));
     if (below(run, 4) == 0)
-        fill_disk(run);
-    if (below(run, 6) == 0 && !disk_errors(run))
+        host_fill_disk(&run->host);
+    if (below(run, 6) == 0 && !host_disk_fails(&run->host))
         return flip_bits(run, err);
     die(run);
     io_simulated_run_for(run->host.client, below(run, 500));
@@ -148,7 +131,7 @@ static bool audited(const struct run *run)
 static bool settle(struct run *run, struct error *err)
 {
     int left_ms = SETTLE_MS;
-    bool failed_disk = disk_errors(run);
+    bool failed_disk = host_disk_fails(&run->host);
     host_clear_faults(&run->host);
     if (failed_disk) {
         io_simulated_kill(run->host.io);
@@ -197,7 +180,7 @@ bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
         "%d producers, %d members, %" PRIu64 " records acknowledged, %" PRIu64 " seen in %" PRIu64
         " passes, %d deaths (%d power losses), disk full %d times, damage refused %d times, fingerprint %016" PRIx64,
         run->producer_count, run->member_count, run->ledger.acknowledged, run->ledger.records_seen, run->ledger.passes,
-        run->ledger.life, run->host.power_losses, run->full, run->refused, io_simulated_fingerprint(client));
+        run->ledger.life, run->host.power_losses, run->host.full, run->refused, io_simulated_fingerprint(client));
     ledger_deinit(&run->ledger);
     return ok;
 }

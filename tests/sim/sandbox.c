@@ -41,16 +41,12 @@ static struct simulated_sandbox *of_sandbox(struct sandbox *base)
 }
 
 /* "ip container attempt pid": what a restart needs. */
-static void note(struct simulated_sandbox *sandbox)
+static bool note(struct simulated_sandbox *sandbox, struct error *err)
 {
     char text[256];
-    struct error err;
     snprintf(text, sizeof text, "%s %s %u %d\n", sandbox->ip, sandbox->container[0] ? sandbox->container : "-",
              sandbox->attempt, sandbox->pid);
-    if (!io_path_write(sandbox->io, sandbox->path, bytes_of_string(text), 0600, &err)) {
-        sandbox->failure = err;
-        sandbox->failed = true;
-    }
+    return io_path_write(sandbox->io, sandbox->path, bytes_of_string(text), 0600, err);
 }
 
 static void on_exit_of_process(void *ctx, const struct io_process_exit *exit)
@@ -135,7 +131,7 @@ static struct sandbox *create(struct runtime *runtime, const struct runtime_pod 
     else
         snprintf(sandbox->ip, sizeof sandbox->ip, "10.%d.%d.%d", (int)(address >> 16), (int)(address >> 8 & 255),
                  (int)(address & 255));
-    note(sandbox);
+    sandbox->failed = !note(sandbox, &sandbox->failure);
     tell_later(sandbox, TELL_READY);
     return &sandbox->base;
 }
@@ -176,6 +172,21 @@ static struct sandbox *adopt(struct runtime *runtime, const char *uid, const str
     return &sandbox->base;
 }
 
+/* A process that nobody would find again is none. */
+static bool run(struct simulated_sandbox *sandbox, const struct io_process_options *options, struct error *err)
+{
+    if (!io_process_spawn(sandbox->io, options, on_exit_of_process, sandbox, &sandbox->process, err))
+        return false;
+    sandbox->pid = io_process_pid(sandbox->process);
+    if (note(sandbox, err))
+        return true;
+    io_process_signal(sandbox->process, SIGKILL);
+    io_process_release(sandbox->process);
+    sandbox->process = NULL;
+    sandbox->pid = 0;
+    return false;
+}
+
 static void start(struct sandbox *base, const struct runtime_container *container)
 {
     struct simulated_sandbox *sandbox = of_sandbox(base);
@@ -183,13 +194,7 @@ static void start(struct sandbox *base, const struct runtime_container *containe
     snprintf(sandbox->container, sizeof sandbox->container, "%s", container->name);
     sandbox->attempt = container->attempt;
     sandbox->started_ns = io_wall_ns(sandbox->io);
-    sandbox->failed =
-        !io_process_spawn(sandbox->io, &options, on_exit_of_process, sandbox, &sandbox->process, &sandbox->failure);
-    if (!sandbox->failed) {
-        sandbox->pid = io_process_pid(sandbox->process);
-        note(sandbox);
-        sandbox->failed = false;
-    }
+    sandbox->failed = !run(sandbox, &options, &sandbox->failure);
     tell_later(sandbox, TELL_STARTED);
 }
 
@@ -243,6 +248,10 @@ static void remove_sandbox(struct sandbox *base)
 {
     struct simulated_sandbox *sandbox = of_sandbox(base);
     struct error err;
+    /* One that was adopted in this very turn is not watched yet. */
+    if (!sandbox->process && sandbox->pid > 0 &&
+        !io_process_watch(sandbox->io, sandbox->pid, on_exit_of_process, sandbox, &sandbox->process, &err))
+        sandbox->process = NULL; /* it is over */
     if (sandbox->process)
         io_process_signal(sandbox->process, SIGKILL);
     let_go(sandbox);
