@@ -91,7 +91,7 @@ static void tell(void *ctx)
     case TELL_READY:
         sandbox->base.events->on_ready(sandbox->base.ctx, sandbox->failed ? NULL : sandbox->ip,
                                        sandbox->failed ? &sandbox->failure : NULL);
-        if (sandbox->adopted && !sandbox->failed)
+        if (sandbox->adopted && !sandbox->failed && sandbox->what == TELL_READY) /* not removed by now */
             tell_adopted(sandbox);
         break;
     case TELL_STARTED:
