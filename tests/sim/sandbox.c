@@ -206,18 +206,59 @@ static void send_signal(struct sandbox *base, const char *container, int number)
         io_process_signal(sandbox->process, number);
 }
 
-static struct runtime_exec *no_exec(struct sandbox *base, const char *container, const char *const *argv,
-                                    void (*done)(void *ctx, const struct runtime_exit *exit, struct bytes output,
-                                                 const struct error *err),
-                                    void *ctx)
+/* A command beside the container is a process of its own. */
+struct runtime_exec {
+    struct io_process *process; /* NULL: it did not start */
+    struct io_deferred tell;
+    struct error failure;
+    void (*done)(void *ctx, const struct runtime_exit *exit, struct bytes output, const struct error *err);
+    void *ctx;
+};
+
+static void exec_free(struct runtime_exec *exec)
 {
-    (void)base, (void)container, (void)argv, (void)done, (void)ctx;
-    abort(); /* the simulation's pods have no exec probes */
+    io_process_release(exec->process);
+    io_deferred_cancel(&exec->tell);
+    free(exec);
 }
 
-static void no_exec_cancel(struct runtime_exec *exec)
+static void on_exec_ended(void *ctx, const struct io_process_exit *exit)
 {
-    (void)exec;
+    struct runtime_exec *exec = ctx;
+    const struct runtime_exit ended = {.code = exit->code, .signal = exit->signal};
+    exec->done(exec->ctx, &ended, exit->output, NULL);
+    exec_free(exec);
+}
+
+static void tell_exec_failed(void *ctx)
+{
+    struct runtime_exec *exec = ctx;
+    exec->done(exec->ctx, &(struct runtime_exit){.code = -1}, BYTES_NULL, &exec->failure);
+    exec_free(exec);
+}
+
+static struct runtime_exec *run_exec(struct sandbox *base, const char *container, const char *const *argv,
+                                     void (*done)(void *ctx, const struct runtime_exit *exit, struct bytes output,
+                                                  const struct error *err),
+                                     void *ctx)
+{
+    struct runtime_exec *exec = NEW(struct runtime_exec);
+    const struct io_process_options options = {.argv = argv, .output_max = RUNTIME_EXEC_OUTPUT_MAX};
+    struct io *io = of_sandbox(base)->io;
+    (void)container;
+    exec->done = done;
+    exec->ctx = ctx;
+    io_deferred_init(io, &exec->tell, tell_exec_failed, exec);
+    if (!io_process_spawn(io, &options, on_exec_ended, exec, &exec->process, &exec->failure))
+        io_defer(&exec->tell);
+    return exec;
+}
+
+static void cancel_exec(struct runtime_exec *exec)
+{
+    if (exec->process)
+        io_process_signal(exec->process, SIGKILL);
+    exec_free(exec);
 }
 
 static bool update_volume(struct sandbox *base, const struct runtime_volume *volume, struct error *err)
@@ -280,8 +321,8 @@ struct runtime *sandbox_runtime_open(struct io *io, const char *directory)
         .adopt = adopt,
         .start = start,
         .signal = send_signal,
-        .exec = no_exec,
-        .exec_cancel = no_exec_cancel,
+        .exec = run_exec,
+        .exec_cancel = cancel_exec,
         .update_volume = update_volume,
         .watch_output = watch_output,
         .output_path = output_path,
