@@ -64,6 +64,19 @@ void kafka_handle_offset_commit(struct kafka_request *request)
 /* --- OffsetFetch ---
  * Up to version 7 one group, later several; both are answered from the later shape. */
 
+/* KIP-447: where a transaction may still move it, there is no answer yet. */
+static void refuse_unstable(struct kafka_request *request, struct bytes group, struct bytes topic,
+                            struct kafka_offset_fetch_response_group_partition *out)
+{
+    const struct kafka_offset_fetch_request *body = request->body;
+    if (!body->require_stable || !group_offset_is_unstable(request->log, group, topic, out->partition_index))
+        return;
+    out->committed_offset = -1;
+    out->committed_leader_epoch = -1;
+    out->metadata = BYTES_LITERAL("");
+    out->error_code = kafka_refuse(request, KAFKA_UNSTABLE_OFFSET_COMMIT);
+}
+
 static void fetch_one(struct kafka_request *request, struct bytes group, struct bytes topic, int32_t partition,
                       struct kafka_offset_fetch_response_group_partition *out)
 {
@@ -72,6 +85,7 @@ static void fetch_one(struct kafka_request *request, struct bytes group, struct 
     out->committed_offset = committed.offset;
     out->committed_leader_epoch = committed.leader_epoch;
     out->metadata = committed.metadata.data ? committed.metadata : BYTES_LITERAL("");
+    refuse_unstable(request, group, topic, out);
 }
 
 static void fetch_named(struct kafka_request *request, const struct kafka_offset_fetch_request_group *in,
@@ -111,11 +125,12 @@ static void fetch_all(struct kafka_request *request, struct kafka_offset_fetch_r
             out->topics[out->topics_count++].partitions = partition;
         }
         out->topics[out->topics_count - 1].partitions_count++;
-        *partition++ = (struct kafka_offset_fetch_response_group_partition){
+        *partition = (struct kafka_offset_fetch_response_group_partition){
             .partition_index = at.partition,
             .committed_offset = at.offset,
             .committed_leader_epoch = at.leader_epoch,
             .metadata = at.metadata.data ? at.metadata : BYTES_LITERAL("")};
+        refuse_unstable(request, out->group_id, at.topic, partition++);
     }
 }
 
@@ -157,7 +172,8 @@ static void fetch_old(struct kafka_request *request, struct kafka_offset_fetch_r
                 .partition_index = from->partitions[p].partition_index,
                 .committed_offset = from->partitions[p].committed_offset,
                 .committed_leader_epoch = from->partitions[p].committed_leader_epoch,
-                .metadata = from->partitions[p].metadata};
+                .metadata = from->partitions[p].metadata,
+                .error_code = from->partitions[p].error_code};
     }
 }
 

@@ -149,9 +149,6 @@ TEST(a_batch_sent_again_is_answered_as_the_first_time_and_written_once)
     CHECK_INT(kafka_fixture_produce(&f, "orders", idempotent_batch(&f, id->producer_id, 0, 2))->error_code,
               KAFKA_INVALID_PRODUCER_EPOCH);
     CHECK_INT(fetch(&f, "orders", 0)->high_watermark, 2);
-    init.transactional_id = BYTES_LITERAL("t");
-    id = kafka_fixture_call(&f, KAFKA_INIT_PRODUCER_ID, 4, &init);
-    CHECK_INT(id->error_code, KAFKA_UNSUPPORTED_VERSION);
     kafka_fixture_deinit(&f);
 }
 

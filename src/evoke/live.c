@@ -59,7 +59,8 @@ static void show_slice(struct watched_topic *watched, const struct log_slice *sl
         while (rest.size > 0 && kafka_batch_parse(&rest, &batch, &err)) {
             AUTO_KAFKA_RECORDS records = {0};
             struct kafka_record record;
-            if (!kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, &err))
+            if (!partition_is_committed(watched->partition, &batch) ||
+                !kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, &err))
                 continue;
             while (kafka_records_next(&records, &record))
                 if (record.offset >= watched->offset)
@@ -73,13 +74,15 @@ static void on_append(void *ctx)
     struct watched_topic *watched = ctx;
     struct log_slice slice;
     struct error err;
-    if (partition_read(watched->partition, watched->offset, LIVE_READ_SIZE, &slice, &err)) {
+    int64_t seen = partition_high_watermark(watched->partition), end = partition_last_stable_offset(watched->partition);
+    if (partition_read_below(watched->partition, watched->offset, end, LIVE_READ_SIZE, &slice, &err)) {
         show_slice(watched, &slice);
         if (slice.count > 0)
             watched->offset = slice.next_offset;
         log_slice_release(&slice);
     }
-    partition_wait(watched->partition, &watched->waiter, watched->offset);
+    /* Having read all that is decided, it waits for more than what is there. */
+    partition_wait(watched->partition, &watched->waiter, watched->offset < end ? watched->offset : seen);
 }
 
 static bool is_watched(const struct live *live, const struct partition *partition)

@@ -91,6 +91,17 @@ void coordinator_rebalance_timer(void *group);
 void coordinator_sync_arrived(struct group_member *member);
 void coordinator_on_session_end(void *member);
 
+/* --- Offsets --- */
+/* The error in each of them; returns it. */
+enum kafka_error coordinator_fail_offsets(struct coordinator_offset *offsets, size_t count, enum kafka_error error);
+/* Records of all that are in order, the others get their errors; how many. */
+size_t coordinator_batch_offsets(struct group_batch *batch, struct bytes group_id, struct coordinator_offset *offsets,
+                                 size_t count);
+/* Whether a transaction may commit offsets for the group: as coordinator_commit(), but without a member also beside
+ * members, and during a rebalance. */
+enum kafka_error coordinator_check_transactional(struct log *log, struct bytes group_id, struct bytes member_id,
+                                                 struct bytes group_instance_id, int32_t generation);
+
 /* --- The record --- */
 /* Appends the group as it is. *lsn: of the record. */
 MUST_CHECK bool coordinator_store(struct group *group, uint64_t *lsn, struct error *err);

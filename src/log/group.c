@@ -57,12 +57,14 @@ void group_free_if_unused(struct group *group)
     group_free(group);
 }
 
-static bool apply_record(struct log *log, const struct kafka_record *record)
+static bool apply_record(struct log *log, const struct kafka_batch *batch, const struct kafka_record *record)
 {
     struct group_record_key key;
     if (!group_record_get_key(record->key, &key))
         return false;
-    bool ok = key.is_offset ? group_apply_offset(log->groups, &key, record->value)
+    if (batch->attributes & KAFKA_BATCH_TRANSACTIONAL)
+        return group_pend_offset(log->groups, batch->producer_id, &key, record->value, record->offset);
+    bool ok = key.is_offset ? group_apply_offset(log->groups, &key, record->value, record->offset)
                             : coordinator_apply_group(log->groups, key.group, record->value);
     struct group *group = group_find(log, key.group);
     if (group)
@@ -74,10 +76,13 @@ bool groups_apply(struct log *log, const struct kafka_batch *batch, struct error
 {
     AUTO_KAFKA_RECORDS records = {0};
     struct kafka_record record;
+    if (kafka_batch_is_control(batch))
+        return groups_end_pending(log->groups, batch) ||
+               error_set(err, ERROR_CORRUPT, "__consumer_offsets: a marker does not parse");
     if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, err))
         return false;
     while (kafka_records_next(&records, &record))
-        if (!apply_record(log, &record))
+        if (!apply_record(log, batch, &record))
             return error_set(err, ERROR_CORRUPT, "__consumer_offsets: the record at offset %" PRId64 " does not parse",
                              record.offset);
     return !records.corrupt || error_set(err, ERROR_CORRUPT, "__consumer_offsets: a batch does not parse");
@@ -114,6 +119,7 @@ void groups_free(struct groups *groups)
 {
     groups_stop(groups);
     coordinator_drop_answers(groups);
+    groups_free_pending(groups);
     map_deinit(&groups->by_id, group_free);
     map_deinit(&groups->lag_listeners, free);
     free(groups);

@@ -24,6 +24,9 @@ struct committed_offset {
 };
 struct committed_offset group_committed(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition);
 
+/* A transaction that is under way has committed an offset for it (OffsetFetch's require_stable, KIP-447). */
+bool group_offset_is_unstable(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition);
+
 /*
  * Builds the append that commits an offset, to be put in a frame together with others (dispatch: the reply and the
  * input's offset). The batch lives in `arena`. It takes effect when log_append() takes it. The group need not exist.

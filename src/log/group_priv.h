@@ -18,6 +18,7 @@ enum {
 
 struct group_offset {
     int64_t offset, commit_ms;
+    int64_t record_offset; /* of its record: the last one counts */
     int32_t leader_epoch;
     uint32_t metadata_size;
     uint8_t metadata[];
@@ -81,7 +82,8 @@ struct groups {
     struct log *log;
     struct map by_id;
     size_t offset_count;
-    struct map lag_listeners; /* topic, zero byte, group -> struct lag_key */
+    struct map pending, unstable; /* group_pending.c */
+    struct map lag_listeners;     /* topic, zero byte, group -> struct lag_key */
     struct list ready_lag_listeners;
     struct io_deferred run_lag_listeners;
     struct list join_answers, sync_answers; /* requests whose `done` is due; `parked` is the answer */
@@ -105,13 +107,23 @@ void groups_topic_moved(struct log *log, const struct topic *topic);
 void groups_offset_moved(struct groups *groups, struct bytes group_id, struct bytes topic);
 void groups_run_lag_listeners(void *groups);
 
+/* --- group_pending.c: offsets committed within transactions that are under way --- */
+/* False: the record does not parse. */
+bool group_pend_offset(struct groups *groups, int64_t producer_id, const struct group_record_key *key,
+                       struct bytes value, int64_t record_offset);
+bool groups_end_pending(struct groups *groups, const struct kafka_batch *marker); /* false: it does not parse */
+void group_drop_pending(struct groups *groups, const struct group_record_key *key);
+void groups_free_pending(struct groups *groups);
+
 /* --- group_offsets.c --- */
 /* "topic", zero byte, be32 partition. */
 enum { TOPIC_NAME_SIZE_MAX = 249, GROUP_OFFSET_KEY_SIZE_MAX = TOPIC_NAME_SIZE_MAX + 1 + 4 };
 struct bytes group_offset_key(uint8_t out[GROUP_OFFSET_KEY_SIZE_MAX], struct bytes topic, int32_t partition);
 void group_split_offset_key(struct bytes key, struct bytes *topic, int32_t *partition);
 
-bool group_apply_offset(struct groups *groups, const struct group_record_key *key, struct bytes value);
+/* The record at that offset of __consumer_offsets. One that lies before the one that is known changes nothing. */
+bool group_apply_offset(struct groups *groups, const struct group_record_key *key, struct bytes value,
+                        int64_t record_offset);
 MUST_CHECK bool group_check_offset(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition,
                                    struct bytes metadata, struct error *err);
 /* The topic is deleted: so are all offsets on it. *lsn is raised when records are written for it. */
@@ -136,6 +148,9 @@ void group_batch_add_offset(struct group_batch *batch, struct bytes group_id, st
 /* Of the group's offsets on the topic (null: on any); how many, up to count_max. */
 size_t group_batch_add_tombstones(struct group_batch *batch, const struct group *group, struct bytes topic,
                                   size_t count_max);
+/* The same of what is pending, of all groups. */
+size_t group_batch_add_pending_tombstones(struct group_batch *batch, const struct groups *groups, struct bytes topic,
+                                          size_t count_max);
 MUST_CHECK bool group_batch_end(struct group_batch *batch, struct bytes *out, struct error *err);
 /* Ends it and appends it. Groups that it leaves without anything known are freed. */
 MUST_CHECK bool group_batch_append(struct group_batch *batch, uint64_t *lsn, struct error *err);

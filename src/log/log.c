@@ -8,6 +8,7 @@
 #include "log/catalog.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/transaction_priv.h"
 
 static bool note_recovered(struct log *log, const struct frame_entry *entry, struct journal_place place,
                            struct error *err)
@@ -74,6 +75,7 @@ static void set_options(struct log *log, const struct log_options *options)
 
 void log_free(struct log *log)
 {
+    transactions_free(log->transactions);
     groups_free(log->groups);
     topics_free_dead(log);
     map_each (entry, &log->topics)
@@ -100,6 +102,7 @@ struct log *log_new(struct io *io, const struct log_options *options)
     producers_init(&log->producers);
     log_wait_init(log);
     log->groups = groups_new(log);
+    log->transactions = transactions_new(log);
     log->catalog = partition_new(log, NULL, 0, 0);
     log->recovering = true;
     log->streams = memory_new_array(1, sizeof(struct partition *));
@@ -142,6 +145,7 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
         return NULL;
     }
     groups_start(log->groups);
+    transactions_start(log->transactions);
     return log;
 }
 
@@ -159,6 +163,7 @@ void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
     log->closed = done;
     log->closed_ctx = ctx;
     groups_stop(log->groups);
+    transactions_stop(log->transactions);
     journal_close(log->journal, on_closed, log);
 }
 

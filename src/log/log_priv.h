@@ -28,6 +28,7 @@ struct partition {
     struct partition_epoch *epochs; /* as the batches tell; ascending */
     size_t epoch_count;
     struct map producers;
+    struct partition_transactions *transactions; /* NULL: none so far */
     struct list waiters; /* struct partition_waiter */
 };
 
@@ -65,7 +66,8 @@ struct append_plan {
     struct journal_slot *slot;
 };
 
-struct groups; /* group_priv.h */
+struct groups;       /* group_priv.h */
+struct transactions; /* transaction_priv.h */
 
 struct log {
     struct io *io;
@@ -80,7 +82,8 @@ struct log {
     uint64_t partition_count;
     uint64_t next_stream;
     struct partition *catalog;
-    struct topic *offsets_topic; /* __consumer_offsets */
+    struct topic *offsets_topic;      /* __consumer_offsets */
+    struct topic *transactions_topic; /* __transaction_state */
     struct list topic_listeners;
     bool recovering;
     struct partition **streams; /* by stream, during recovery only */
@@ -100,6 +103,7 @@ struct log {
     uint64_t producer_ids_lsn;
 
     struct groups *groups;
+    struct transactions *transactions;
 
     uint64_t appended_bytes, appends_refused;
     void (*closed)(void *ctx);

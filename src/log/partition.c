@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/partition_transactions.h"
 
 struct partition *partition_new(struct log *log, struct topic *topic, int32_t index, uint64_t stream)
 {
@@ -23,6 +24,7 @@ void partition_free(struct partition *partition)
     if (!partition)
         return;
     producers_remove_table(&partition->log->producers, &partition->producers);
+    partition_transactions_free(partition->transactions);
     index_deinit(&partition->batches);
     free(partition->epochs);
     free(partition);
@@ -39,6 +41,7 @@ void partition_note(struct partition *partition, const struct kafka_batch *batch
     }
     if (batch->producer_id >= 0)
         producer_update(&partition->log->producers, &partition->producers, batch, io_wall_ms(partition->log->io));
+    partition_transactions_note(&partition->transactions, batch, partition->log->recovering);
 }
 
 struct topic *partition_topic(const struct partition *partition)
@@ -114,6 +117,7 @@ static void wake(struct partition *partition)
 void partition_set_high_watermark(struct partition *partition, int64_t offset)
 {
     partition->high_watermark = offset;
+    partition_transactions_advance(partition->transactions, offset);
     wake(partition);
     if (partition->topic)
         groups_topic_moved(partition->log, partition->topic);
@@ -141,6 +145,12 @@ struct kafka_batch partition_batch_at(const struct partition *partition, struct 
 bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
                     struct error *err)
 {
+    return partition_read_below(partition, offset, INT64_MAX, size_max, out, err);
+}
+
+bool partition_read_below(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                          struct log_slice *out, struct error *err)
+{
     if (partition->deleted)
         return error_set(err, ERROR_NOT_FOUND, "the topic is deleted");
     if (offset < partition_log_start_offset(partition) || offset > partition->high_watermark)
@@ -152,11 +162,13 @@ bool partition_read(struct partition *partition, int64_t offset, size_t size_max
     out->size = 0;
     out->next_offset = offset;
     out->pin = NULL;
-    if (offset == partition->high_watermark)
+    if (end > partition->high_watermark)
+        end = partition->high_watermark;
+    if (offset >= end)
         return true;
     for (struct index_cursor cursor = index_find(batches, offset);
          !index_at_end(batches, cursor) && out->count < LOG_SLICE_PARTS_MAX; index_next(batches, &cursor)) {
-        if (index_base_offset(batches, cursor) >= partition->high_watermark)
+        if (index_base_offset(batches, cursor) >= end)
             break;
         struct kafka_batch batch = partition_batch_at(partition, cursor);
         if (out->count > 0 && batch.bytes.size > size_max - out->size)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "log/record_reader.h"
 
 struct producer_key {
     uint64_t be;
@@ -66,6 +67,11 @@ static bool conflict(struct error *err, int sys, const struct kafka_batch *batch
     return false;
 }
 
+int32_t producer_last_sequence(const struct producer *producer)
+{
+    return producer->batch_count ? producer->batches[producer->newest].last_sequence : -1;
+}
+
 bool producer_check(const struct map *table, const struct kafka_batch *batch, bool *duplicate, int64_t *base_offset,
                     struct error *err)
 {
@@ -83,8 +89,18 @@ bool producer_check(const struct map *table, const struct kafka_batch *batch, bo
         *base_offset = known->base_offset;
         return true;
     }
-    int32_t want = next_sequence(producer->batches[producer->newest].last_sequence);
+    int32_t last = producer_last_sequence(producer), want = last < 0 ? 0 : next_sequence(last);
     return batch->base_sequence == want || conflict(err, EPROTO, batch, want, "the next one would be");
+}
+
+enum kafka_error producer_check_marker(const struct map *table, int64_t id, int16_t epoch, int32_t coordinator_epoch)
+{
+    const struct producer *producer = find(table, id);
+    if (!producer)
+        return KAFKA_NONE;
+    if (epoch < producer->epoch)
+        return KAFKA_INVALID_PRODUCER_EPOCH;
+    return coordinator_epoch < producer->coordinator_epoch ? KAFKA_TRANSACTION_COORDINATOR_FENCED : KAFKA_NONE;
 }
 
 static void expire(struct producers *producers, int64_t now_ms)
@@ -103,15 +119,34 @@ static struct producer *make(struct producers *producers, struct map *table, int
     struct producer *producer = NEW(struct producer);
     producer->table = table;
     producer->id = id;
+    producer->coordinator_epoch = -1;
     struct producer_key key;
     map_put(table, key_of(id, &key), producer);
     producers->count++;
     return producer;
 }
 
+/* A marker, or what a coordinator wrote for the producer: it has an epoch, but no place in the sequence. */
+static void note_unnumbered(struct producer *producer, const struct kafka_batch *batch)
+{
+    enum kafka_control_type type;
+    int32_t coordinator_epoch;
+    if (batch->producer_epoch > producer->epoch) {
+        producer->epoch = batch->producer_epoch;
+        producer->batch_count = 0;
+    }
+    if (kafka_batch_is_control(batch) && kafka_batch_read_marker(batch, &type, &coordinator_epoch))
+        producer->coordinator_epoch = coordinator_epoch;
+}
+
 void producer_update(struct producers *producers, struct map *table, const struct kafka_batch *batch, int64_t now_ms)
 {
     struct producer *producer = find(table, batch->producer_id);
+    if (batch->base_sequence < 0) {
+        if (producer)
+            note_unnumbered(producer, batch);
+        return;
+    }
     if (!producer)
         producer = make(producers, table, batch->producer_id, now_ms);
     if (producer->epoch != batch->producer_epoch) {
@@ -126,4 +161,73 @@ void producer_update(struct producers *producers, struct map *table, const struc
     producer->used_ms = now_ms;
     list_remove(&producer->link);
     list_append(&producers->oldest_first, &producer->link);
+}
+
+/* --- The checkpoint: u32 count; of each i64 id, i64 time of use, i32 coordinator epoch, i16 epoch, u8 batch count, and
+ * the batches from the oldest on: i32 first and last sequence, i64 base offset --- */
+
+static void encode_batches(const struct producer *producer, struct buf *out)
+{
+    for (unsigned i = 0; i < producer->batch_count; i++) {
+        unsigned at = (producer->newest + PRODUCER_BATCH_COUNT - producer->batch_count + 1 + i) % PRODUCER_BATCH_COUNT;
+        buf_append_be32(out, (uint32_t)producer->batches[at].first_sequence);
+        buf_append_be32(out, (uint32_t)producer->batches[at].last_sequence);
+        buf_append_be64(out, (uint64_t)producer->batches[at].base_offset);
+    }
+}
+
+void producers_encode(const struct map *table, struct buf *out)
+{
+    buf_append_be32(out, (uint32_t)table->count);
+    map_each (entry, table) {
+        const struct producer *producer = entry->value;
+        buf_append_be64(out, (uint64_t)producer->id);
+        buf_append_be64(out, (uint64_t)producer->used_ms);
+        buf_append_be32(out, (uint32_t)producer->coordinator_epoch);
+        buf_append_be16(out, (uint16_t)producer->epoch);
+        buf_append_byte(out, producer->batch_count);
+        encode_batches(producer, out);
+    }
+}
+
+/* The list is by time of use; from the end, where what is decoded in that order belongs. */
+static void insert_by_use(struct producers *producers, struct producer *producer)
+{
+    struct list *behind = &producers->oldest_first;
+    while (behind->prev != &producers->oldest_first &&
+           CONTAINER_OF(behind->prev, struct producer, link)->used_ms > producer->used_ms)
+        behind = behind->prev;
+    list_insert_before(behind, &producer->link);
+}
+
+static void decode_one(struct producers *producers, struct map *table, struct record_reader *reader)
+{
+    int64_t id = record_take_i64(reader), used_ms = record_take_i64(reader);
+    int32_t coordinator_epoch = record_take_i32(reader);
+    int16_t epoch = record_take_i16(reader);
+    uint8_t batch_count = (uint8_t)record_take_i8(reader);
+    reader->bad |= batch_count > PRODUCER_BATCH_COUNT || find(table, id);
+    if (reader->bad)
+        return;
+    struct producer *producer = make(producers, table, id, used_ms);
+    producer->used_ms = used_ms;
+    producer->coordinator_epoch = coordinator_epoch;
+    producer->epoch = epoch;
+    producer->batch_count = batch_count;
+    producer->newest = batch_count ? (uint8_t)(batch_count - 1) : 0;
+    for (uint8_t i = 0; i < batch_count; i++) {
+        producer->batches[i].first_sequence = record_take_i32(reader);
+        producer->batches[i].last_sequence = record_take_i32(reader);
+        producer->batches[i].base_offset = record_take_i64(reader);
+    }
+    insert_by_use(producers, producer);
+}
+
+bool producers_decode(struct producers *producers, struct map *table, struct bytes *from, struct error *err)
+{
+    struct record_reader reader = {.rest = *from};
+    for (uint32_t left = (uint32_t)record_take_i32(&reader); left > 0 && !reader.bad; left--)
+        decode_one(producers, table, &reader);
+    *from = reader.rest;
+    return !reader.bad || error_set(err, ERROR_CORRUPT, "a partition's producers are cut short");
 }
