@@ -186,9 +186,12 @@ void auditor_begin(struct auditor *auditor)
 bool auditor_has_seen_all(const struct auditor *auditor)
 {
     for (int t = 0; t < LEDGER_TOPICS; t++)
-        for (int p = 0; p < LEDGER_PARTITIONS; p++)
-            if (ledger_topic_is_there(&auditor->ledger->topics[t]) &&
-                auditor->ledger->topics[t].partitions[p].pass <= auditor->began)
+        for (int p = 0; p < LEDGER_PARTITIONS; p++) {
+            const struct ledger_partition *partition = &auditor->ledger->topics[t].partitions[p];
+            bool seen = partition->pass > auditor->began &&
+                        (!auditor->committed_too || partition->committed_pass > auditor->began);
+            if (ledger_topic_is_there(&auditor->ledger->topics[t]) && !seen)
                 return false;
+        }
     return true;
 }

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-enum { FETCH_SIZE = 64 << 10, ABORTED_MAX = 64 };
+enum { FETCH_SIZE = 64 << 10, ABORTED_MAX = 1000 };
 
 struct kafka_fetch_request *fetch_request(struct arena *arena, const struct fetch_from *from, size_t count,
                                           bool committed_only, int32_t max_wait_ms)
@@ -30,10 +30,10 @@ struct kafka_fetch_request *fetch_request(struct arena *arena, const struct fetc
 
 /* The producers whose transactions, as far as the batches so far tell, will be aborted. */
 struct aborted {
-    const struct kafka_fetch_response_partition *fetched;
+    const struct kafka_fetch_response_partition *fetched; /* its aborted_transactions are in no order */
     int64_t producers[ABORTED_MAX];
     size_t count;
-    size_t next; /* of fetched->aborted_transactions, which are in the order of their first offsets */
+    bool taken[ABORTED_MAX]; /* of fetched->aborted_transactions */
 };
 
 static size_t find_aborted(const struct aborted *aborted, int64_t producer_id)
@@ -44,16 +44,20 @@ static size_t find_aborted(const struct aborted *aborted, int64_t producer_id)
     return i;
 }
 
-static void advance_aborted(struct aborted *aborted, const struct kafka_batch *batch)
+static bool advance_aborted(struct aborted *aborted, const struct kafka_batch *batch, struct error *err)
 {
     const struct kafka_fetch_response_partition *fetched = aborted->fetched;
-    for (; aborted->next < fetched->aborted_transactions_count &&
-           fetched->aborted_transactions[aborted->next].first_offset <= kafka_batch_last_offset(batch);
-         aborted->next++) {
-        int64_t producer_id = fetched->aborted_transactions[aborted->next].producer_id;
-        if (aborted->count < ABORTED_MAX && find_aborted(aborted, producer_id) == aborted->count)
+    if (fetched->aborted_transactions_count > ABORTED_MAX)
+        return error_set(err, ERROR_LIMIT, "more than %d aborted transactions in one fetch", ABORTED_MAX);
+    for (size_t i = 0; i < fetched->aborted_transactions_count; i++) {
+        int64_t producer_id = fetched->aborted_transactions[i].producer_id;
+        if (aborted->taken[i] || fetched->aborted_transactions[i].first_offset > kafka_batch_last_offset(batch))
+            continue;
+        aborted->taken[i] = true;
+        if (find_aborted(aborted, producer_id) == aborted->count)
             aborted->producers[aborted->count++] = producer_id;
     }
+    return true;
 }
 
 static void end_aborted(struct aborted *aborted, int64_t producer_id)
@@ -76,7 +80,8 @@ static bool read_batch(struct reading *reading, const struct kafka_batch *batch,
     struct kafka_record record;
     AUTO_KAFKA_RECORDS records = {0};
     int64_t last = batch->base_offset - 1;
-    advance_aborted(&reading->aborted, batch);
+    if (!advance_aborted(&reading->aborted, batch, err))
+        return false;
     bool hidden = reading->committed_only && (batch->attributes & KAFKA_BATCH_TRANSACTIONAL) &&
                   find_aborted(&reading->aborted, batch->producer_id) < reading->aborted.count;
     if (!kafka_batch_verify(batch, err) || !kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, err))

@@ -131,6 +131,33 @@ void ledger_end_transaction(struct ledger *ledger, int producer, int64_t transac
     ledger->producers[producer].outcomes[transaction] = (uint8_t)outcome;
 }
 
+/* Topics whose records stay. */
+static bool keeps_all(const struct ledger_topic *topic)
+{
+    return !topic->compacted && !topic->deletable && topic->retention_ms < 0 && !topic->retention_size;
+}
+
+void ledger_check_transactions(struct ledger *ledger)
+{
+    for (int p = 0; p < LEDGER_PRODUCERS_MAX; p++) {
+        const struct ledger_producer *producer = &ledger->producers[p];
+        for (int64_t t = 0; t < producer->outcome_count; t++) {
+            int64_t shown = 0, hidden = 0;
+            for (int64_t n = 0; n < producer->record_count; n++) {
+                const struct ledger_record *record = &producer->records[n];
+                if (record->transaction != t || record->offset < 0 || !keeps_all(&ledger->topics[record->topic]))
+                    continue;
+                shown += record->shown;
+                hidden += !record->shown;
+            }
+            if (shown > 0 && hidden > 0)
+                ledger_fail(ledger,
+                            "of transaction %d/%" PRId64 " read_committed shows %" PRId64 " records and hides %" PRId64,
+                            p, t, shown, hidden);
+        }
+    }
+}
+
 /* --- Slots --- */
 
 static struct ledger_slot *slot_at(struct ledger_partition *partition, int64_t offset)
@@ -338,7 +365,9 @@ void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int6
     for (int64_t offset = start; offset < pass->end && offset < partition->slot_count; offset++)
         if (partition->slots[offset].promise != LEDGER_UNKNOWN)
             check_met(ledger, pass, offset);
-    if (!pass->committed_only)
+    if (pass->committed_only)
+        partition->committed_pass = pass->number;
+    else
         partition->pass = pass->number;
 }
 

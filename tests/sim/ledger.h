@@ -63,7 +63,7 @@ struct ledger_partition {
     int64_t delete_asked;                /* the largest offset that a DeleteRecords asked for */
     int64_t committed[LEDGER_GROUPS];    /* the largest that was acknowledged ... */
     int64_t commit_asked[LEDGER_GROUPS]; /* ... and that was asked for */
-    uint64_t pass;                       /* the last one that read all of it */
+    uint64_t pass, committed_pass;       /* the last ones that read all of it, by isolation level */
 };
 
 struct ledger_topic {
@@ -120,7 +120,11 @@ const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledg
 void ledger_acknowledge(struct ledger *ledger, int producer, int64_t first, int32_t count, int64_t offset,
                         enum ledger_promise promise, int life);
 int64_t ledger_begin_transaction(struct ledger *ledger, int producer);
+/* COMMIT_ASKED and ABORTED before the request is sent, COMMITTED with its answer. */
 void ledger_end_transaction(struct ledger *ledger, int producer, int64_t transaction, enum ledger_outcome outcome);
+
+/* When everything was read with read_committed: of a transaction all is shown or nothing. */
+void ledger_check_transactions(struct ledger *ledger);
 
 /* --- Readers --- */
 struct kafka_record;

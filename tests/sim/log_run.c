@@ -12,9 +12,12 @@
 #include "log_producer.h"
 #include "seeds.h"
 #include "topic_admin.h"
+#include "transactor.h"
 
 enum {
     MEMBERS_MAX = 5,
+    TRANSACTORS_MAX = 3,
+    PRODUCERS_MAX = LEDGER_PRODUCERS_MAX - TRANSACTORS_MAX,
     LIFE_MS = 4000,
     DEATHS_MAX = 6,
     SETTLE_MS = 600000,
@@ -25,8 +28,10 @@ enum {
 struct run {
     struct host host;
     struct ledger ledger;
-    struct log_producer *producers[LEDGER_PRODUCERS_MAX];
+    struct log_producer *producers[PRODUCERS_MAX];
     int producer_count;
+    struct transactor *transactors[TRANSACTORS_MAX];
+    int transactor_count;
     struct group_member *members[MEMBERS_MAX];
     int member_count;
     struct auditor *auditor;
@@ -43,13 +48,17 @@ static void start_clients(struct run *run)
 {
     run->admin = topic_admin_start(&run->ledger);
     run->auditor = auditor_start(&run->ledger, true);
-    run->producer_count = 1 + (int)below(run, LEDGER_PRODUCERS_MAX);
+    run->producer_count = 1 + (int)below(run, PRODUCERS_MAX);
     for (int i = 0; i < run->producer_count; i++) {
         struct log_producer_options options = {.number = i, .idempotent = below(run, 2), .acks = -1};
         if (!options.idempotent && below(run, 2)) /* an idempotent one that forgot less than evoke could not go on */
             options.acks = 1;
         run->producers[i] = log_producer_start(&run->ledger, &options);
     }
+    run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
+    bool rivals = below(run, 4) == 0;
+    for (int i = 0; i < run->transactor_count; i++)
+        run->transactors[i] = transactor_start(&run->ledger, PRODUCERS_MAX + i, rivals ? 0 : i);
     run->member_count = (int)below(run, MEMBERS_MAX + 1);
     for (int i = 0; i < run->member_count; i++) {
         int group = (int)below(run, LEDGER_GROUPS);
@@ -113,6 +122,9 @@ static bool quiet(const struct run *run)
     for (int i = 0; i < run->producer_count; i++)
         if (!log_producer_finished(run->producers[i]))
             return false;
+    for (int i = 0; i < run->transactor_count; i++)
+        if (!transactor_finished(run->transactors[i]))
+            return false;
     return topic_admin_finished(run->admin);
 }
 
@@ -142,11 +154,14 @@ static bool settle(struct run *run, struct error *err)
     topic_admin_stop(run->admin);
     for (int i = 0; i < run->producer_count; i++)
         log_producer_stop(run->producers[i]);
+    for (int i = 0; i < run->transactor_count; i++)
+        transactor_stop(run->transactors[i]);
     run_until(run, quiet, &left_ms);
     if (!run->ledger.failed && !quiet(run))
         return error_set(err, ERROR_TIMEOUT, "producers are not answered");
     auditor_begin(run->auditor);
     run_until(run, audited, &left_ms);
+    ledger_check_transactions(&run->ledger);
     return run->ledger.failed || audited(run) ||
            error_set(err, ERROR_TIMEOUT, "partitions cannot be read to their end");
 }
@@ -177,10 +192,11 @@ bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
     bool ok = run_all(run, err);
     snprintf(
         summary, size,
-        "%d producers, %d members, %" PRIu64 " records acknowledged, %" PRIu64 " seen in %" PRIu64
+        "%d producers, %d transactors, %d members, %" PRIu64 " records acknowledged, %" PRIu64 " seen in %" PRIu64
         " passes, %d deaths (%d power losses), disk full %d times, damage refused %d times, fingerprint %016" PRIx64,
-        run->producer_count, run->member_count, run->ledger.acknowledged, run->ledger.records_seen, run->ledger.passes,
-        run->ledger.life, run->host.power_losses, run->host.full, run->refused, io_simulated_fingerprint(client));
+        run->producer_count, run->transactor_count, run->member_count, run->ledger.acknowledged,
+        run->ledger.records_seen, run->ledger.passes, run->ledger.life, run->host.power_losses, run->host.full,
+        run->refused, io_simulated_fingerprint(client));
     ledger_deinit(&run->ledger);
     return ok;
 }
