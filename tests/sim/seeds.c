@@ -58,7 +58,7 @@ static void drop(void *ctx, enum diag_level level, const char *folder, const cha
 
 static void say_how_to_repeat(const struct seeds *seeds, uint64_t seed)
 {
-    printf("  again: make sim SEED=%" PRIu64 "   (%s)\n", seed, seeds->program);
+    printf("  again: make sim SEED=%" PRIu64 " SIM=%s\n", seed, seeds->program);
     fflush(stdout);
 }
 
