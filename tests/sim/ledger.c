@@ -362,7 +362,8 @@ void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int6
     struct ledger_partition *partition = partition_of(ledger, pass->topic, pass->partition);
     if (pass->incarnation != ledger->topics[pass->topic].incarnation)
         return;
-    for (int64_t offset = start; offset < pass->end && offset < partition->slot_count; offset++)
+    int64_t from = start > pass->start ? start : pass->start; /* a death may have brought the start back */
+    for (int64_t offset = from; offset < pass->end && offset < partition->slot_count; offset++)
         if (partition->slots[offset].promise != LEDGER_UNKNOWN)
             check_met(ledger, pass, offset);
     if (pass->committed_only)
@@ -402,6 +403,12 @@ void ledger_start_is(struct ledger *ledger, int topic_index, int partition_index
                     topic->name, partition_index, start, partition->delete_asked);
     else
         check_young(ledger, topic, partition_index, start);
+}
+
+void ledger_records_deleted(struct ledger *ledger, int topic, int partition, int64_t start)
+{
+    partition_of(ledger, topic, partition)->start_promised = start;
+    ledger_start_is(ledger, topic, partition, start);
 }
 
 /* --- Groups --- */
@@ -447,7 +454,12 @@ static void forget_written(struct ledger *ledger, struct ledger_partition *parti
 void ledger_evoke_died(struct ledger *ledger, bool forgets)
 {
     ledger->life++;
-    for (int t = 0; forgets && t < LEDGER_TOPICS; t++)
-        for (int p = 0; p < LEDGER_PARTITIONS; p++)
-            forget_written(ledger, partition_of(ledger, t, p));
+    for (int t = 0; t < LEDGER_TOPICS; t++)
+        for (int p = 0; p < LEDGER_PARTITIONS; p++) {
+            struct ledger_partition *partition = partition_of(ledger, t, p);
+            partition->start =
+                partition->start_promised; /* what retention took may come back, until it takes it again */
+            if (forgets)
+                forget_written(ledger, partition);
+        }
 }

@@ -59,9 +59,10 @@ struct ledger_slot { /* what is at an offset */
 struct ledger_partition {
     struct ledger_slot *slots; /* by offset */
     int64_t slot_count, slot_capacity;
-    int64_t start;                       /* the largest log start offset that anybody was told */
-    int64_t delete_asked;                /* the largest offset that a DeleteRecords asked for */
-    int64_t committed[LEDGER_GROUPS];    /* the largest that was acknowledged ... */
+    int64_t start;                    /* the largest log start offset that anybody was told in this life of evoke ... */
+    int64_t start_promised;           /* ... and that a DeleteRecords was answered with: that one outlives a death */
+    int64_t delete_asked;             /* the largest offset that a DeleteRecords asked for */
+    int64_t committed[LEDGER_GROUPS]; /* the largest that was acknowledged ... */
     int64_t commit_asked[LEDGER_GROUPS]; /* ... and that was asked for */
     uint64_t pass, committed_pass;       /* the last ones that read all of it, by isolation level */
 };
@@ -143,8 +144,9 @@ void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int6
 void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *record);
 /* Behind the last record that must be there: a high watermark that is asked for now is not below. */
 int64_t ledger_durable_end(const struct ledger *ledger, int topic, int partition);
-/* Somebody was told the partition's log start offset. */
+/* Somebody was told the partition's log start offset; a DeleteRecords was answered with it. */
 void ledger_start_is(struct ledger *ledger, int topic, int partition, int64_t start);
+void ledger_records_deleted(struct ledger *ledger, int topic, int partition, int64_t start);
 
 /* --- Groups --- */
 void ledger_commit_asked(struct ledger *ledger, int group, int topic, int partition, int64_t offset);

@@ -153,7 +153,8 @@ static void on_records_deleted(void *ctx, const void *answer)
     if (response && response->topics_count == 1 && response->topics->partitions_count == 1 &&
         response->topics->partitions->error_code == KAFKA_NONE &&
         ledger_topic_is_there(&admin->ledger->topics[admin->topic]))
-        ledger_start_is(admin->ledger, admin->topic, admin->partition, response->topics->partitions->low_watermark);
+        ledger_records_deleted(admin->ledger, admin->topic, admin->partition,
+                               response->topics->partitions->low_watermark);
 }
 
 static void delete_records(struct topic_admin *admin)
