@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/siphash.h"
 #include "base/text.h"
 
 TEST(error_wrap_puts_context_in_front)
@@ -233,4 +234,17 @@ TEST(uuid_both_ways)
     text_format_uuid(uuid, out);
     CHECK_STR(out, "0b7c1d2e-3f40-4a5b-8c6d-7e8f90a1b2c3");
     CHECK(!text_parse_uuid(BYTES_LITERAL("0b7c1d2e-3f40-4a5b-8c6d-7e8f90a1b2cg"), uuid));
+}
+
+TEST(siphash128_gives_the_values_of_its_authors)
+{
+    uint8_t key[16], data[15];
+    for (uint8_t i = 0; i < 16; i++)
+        key[i] = i;
+    for (uint8_t i = 0; i < 15; i++)
+        data[i] = i;
+    struct siphash of_nothing = siphash128(key, bytes_of(data, 0));
+    CHECK(of_nothing.low == 0xe6a825ba047f81a3 && of_nothing.high == 0x930255c71472f66d);
+    struct siphash of_fifteen = siphash128(key, bytes_of(data, 15));
+    CHECK(of_fifteen.low == 0x11a8b03399e99354 && of_fifteen.high == 0xd9c3cf970fec087e);
 }

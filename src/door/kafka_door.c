@@ -27,6 +27,7 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_API_VERSIONS, kafka_handle_api_versions},
     {KAFKA_CREATE_TOPICS, kafka_handle_create_topics},
     {KAFKA_DELETE_TOPICS, kafka_handle_delete_topics},
+    {KAFKA_DELETE_RECORDS, kafka_handle_delete_records},
     {KAFKA_INIT_PRODUCER_ID, kafka_handle_init_producer_id},
     {KAFKA_ADD_PARTITIONS_TO_TXN, kafka_handle_add_partitions_to_txn},
     {KAFKA_ADD_OFFSETS_TO_TXN, kafka_handle_add_offsets_to_txn},

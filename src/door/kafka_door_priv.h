@@ -148,6 +148,7 @@ void kafka_handle_describe_transactions(struct kafka_request *request);
 void kafka_handle_list_transactions(struct kafka_request *request);
 void kafka_handle_create_topics(struct kafka_request *request);
 void kafka_handle_delete_topics(struct kafka_request *request);
+void kafka_handle_delete_records(struct kafka_request *request);
 void kafka_handle_create_partitions(struct kafka_request *request);
 void kafka_handle_describe_configs(struct kafka_request *request);
 void kafka_handle_alter_configs(struct kafka_request *request);

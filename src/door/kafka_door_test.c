@@ -34,7 +34,7 @@ TEST(a_client_is_told_what_is_served)
     for (int16_t version = 0; version <= 4; version++) {
         struct kafka_api_versions_response *response = kafka_fixture_call(&f, KAFKA_API_VERSIONS, version, &request);
         CHECK_INT(response->error_code, 0);
-        CHECK_INT(response->api_keys_count, 33);
+        CHECK_INT(response->api_keys_count, 34);
         CHECK_INT(response->api_keys[0].api_key, KAFKA_PRODUCE);
         CHECK_INT(response->api_keys[0].min_version, 0);
         CHECK_INT(response->api_keys[0].max_version, 11);
@@ -100,7 +100,6 @@ TEST(unknown_keys_and_versions_end_the_connection)
     const struct bytes frames[] = {
         BYTES_LITERAL("\0\0\0\x0a\x7f\xff\0\0\0\0\0\1\xff\xff"), /* key 32767 */
         BYTES_LITERAL("\0\0\0\x0a\0\4\0\0\0\0\0\1\xff\xff"),     /* LeaderAndIsr */
-        BYTES_LITERAL("\0\0\0\x0a\0\x15\0\0\0\0\0\1\xff\xff"),   /* DeleteRecords: known, not served */
         BYTES_LITERAL("\0\0\0\x0a\0\1\0\3\0\0\0\1\xff\xff"),     /* Fetch 3 */
         BYTES_LITERAL("\0\0\0\x0a\0\3\0\x0e\0\0\0\1\xff\xff"),   /* Metadata 14 */
         BYTES_LITERAL("\0\0\0\x0a\0\3\xff\xff\0\0\0\1\xff\xff"), /* Metadata -1 */
@@ -292,8 +291,6 @@ TEST(every_api_answers_an_empty_request_in_every_version)
     WITH_FIXTURE;
     for (size_t i = 0; i < kafka_apis_count; i++) {
         const struct kafka_api *api = &kafka_apis[i];
-        if (api->key == KAFKA_DELETE_RECORDS) /* described, not served yet */
-            continue;
         for (int16_t version = api->version_min; version <= api->version_max; version++) {
             void *request = kafka_new_array(&f.arena, api->request, 1);
             if (api->key == KAFKA_PRODUCE)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fetch. The records are slices of the log, which go to the socket without a copy. A fetch that finds less than
- * min_bytes waits on its partitions, each of which tells when its high watermark moves, and on a timer of max_wait_ms;
- * the one partition that moved is then read again, not all of them. A topic may be deleted meanwhile, so partitions are
- * looked up by name each time.
+ * Fetch. The records are slices of the log, in memory or in a file, which go to the socket without a copy. A fetch that
+ * finds less than min_bytes waits on its partitions, each of which tells when its high watermark moves, and on a timer
+ * of max_wait_ms; the one partition that moved is then read again, not all of them. A topic may be deleted meanwhile,
+ * so partitions are looked up by name each time.
  *
  * There are no fetch sessions (KIP-227): session id 0 in every answer says so, and every request is a full one.
  */
@@ -77,7 +77,8 @@ static void pin_slices(struct fetch *fetch)
         if (!slice)
             continue;
         self->slices[self->count++] = slice;
-        part->out->records = (struct kafka_record_set){slice->parts, slice->count, slice->size};
+        part->out->records = (struct kafka_record_set){
+            .parts = slice->parts, .count = slice->count, .size = slice->size, .source = slice->file ? slice : NULL};
     }
     fetch->request->pin = &self->pin;
 }
@@ -124,12 +125,12 @@ static struct partition *find(const struct fetch_part *part)
 /* Nothing there, or more than may be added. */
 static void skip_slice(struct fetch_part *part, struct log_slice *slice)
 {
-    part->fetch->capped |= slice->count > 0;
+    part->fetch->capped |= slice->size > 0;
     log_slice_release(slice);
 }
 
-/* partition_read() gives at least one batch, however little is asked for; the first partition that has something may so
- * exceed what the answer may hold, the others may not (KIP-74). */
+/* partition_read_range() gives at least one batch, however little is asked for; the first partition that has something
+ * may so exceed what the answer may hold, the others may not (KIP-74). */
 static void read_slice(struct fetch_part *part, struct partition *partition)
 {
     struct fetch *fetch = part->fetch;
@@ -139,10 +140,10 @@ static void read_slice(struct fetch_part *part, struct partition *partition)
     if (left <= 0 || fetch->slice_count == FETCH_SLICES_MAX)
         return;
     size_t size_max = (size_t)(wanted < 0 ? 0 : wanted < left ? wanted : left);
-    if (!partition_read_below(partition, part->in->fetch_offset, part->end, size_max, &slice, &err))
+    if (!partition_read_range(partition, part->in->fetch_offset, part->end, size_max, &slice, &err))
         refuse(part, kafka_refuse(fetch->request,
                                   err.kind == ERROR_INVALID ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_KAFKA_STORAGE_ERROR));
-    else if (slice.count > 0 && (fetch->size == 0 || (int64_t)slice.size <= left))
+    else if (slice.size > 0 && (fetch->size == 0 || (int64_t)slice.size <= left))
         keep_slice(part, &slice);
     else
         skip_slice(part, &slice);

@@ -24,7 +24,7 @@ static const struct setting {
     {"advertise-kafka", "ADDR:PORT", "what Kafka clients are told to connect to (default: where it listens)",
      SETTING(advertise_kafka)},
     {"journal-file-size", "SIZE", "of one journal file (default 64Mi)", SETTING(journal_file_size)},
-    {"journal-size-max", "SIZE", "of the whole journal; beyond it producers are refused (default 4Gi)",
+    {"journal-size-max", "SIZE", "of the whole journal; what is older moves to segments (default 512Mi)",
      SETTING(journal_size_max)},
     {"pod-cidr", "CIDR", "addresses of containers (default 10.88.0.0/16)", SETTING(pod_cidr)},
     {"service-cidr", "CIDR", "addresses of Services (default 10.96.0.0/16 as root, else 127.96.0.0/16)",
@@ -153,6 +153,6 @@ bool config_finish(struct config *config, struct io *io, struct arena *arena, st
            finish_address("listen-http", config->listen_http, "127.0.0.1:8080", &config->http, err) &&
            finish_address("listen-admin", config->listen_admin, "127.0.0.1:9644", &config->admin, err) &&
            finish_size("journal-file-size", config->journal_file_size, 64ull << 20, &config->journal_file_bytes, err) &&
-           finish_size("journal-size-max", config->journal_size_max, 4ull << 30, &config->journal_bytes_max, err) &&
+           finish_size("journal-size-max", config->journal_size_max, 512ull << 20, &config->journal_bytes_max, err) &&
            finish_level(config->log_level, &config->level, err);
 }

@@ -50,6 +50,12 @@ bool io_file_write_now(struct io_file *file, uint64_t offset, struct bytes data,
     return file->io->engine->file->write_now(file, offset, data, err);
 }
 
+bool io_file_write_parts_now(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                             struct error *err)
+{
+    return file->io->engine->file->write_parts_now(file, offset, parts, count, err);
+}
+
 bool io_file_sync_now(struct io_file *file, struct error *err)
 {
     return file->io->engine->file->sync_now(file, err);
@@ -117,6 +123,11 @@ bool io_dir_list(struct io *io, const char *path, void (*each)(void *ctx, const 
     }
     free(names.names);
     return good;
+}
+
+bool io_fs_sync(struct io *io, const char *path, struct error *err)
+{
+    return io->engine->file->fs_sync(io, path, err);
 }
 
 bool io_dir_sync(struct io *io, const char *path, struct error *err)

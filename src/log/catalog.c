@@ -12,6 +12,9 @@
  *     {"type":"configs","id":"<uuid>","configs":{...}}               all that are set
  *     {"type":"delete","id":"<uuid>"}
  *     {"type":"producer_ids","end":2000}                             ids below 2000 are given or lost
+ *     {"type":"storage", ...}                                        where a partition's records lie: storage.h
+ *
+ * The records themselves are not kept for ever: the checkpoint has what they come to (checkpoint.h).
  */
 #include "log/catalog.h"
 
@@ -23,6 +26,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "log/group_priv.h"
+#include "log/storage.h"
 #include "log/topic_config.h"
 #include "wire/json.h"
 
@@ -72,6 +76,14 @@ static bool apply_partitions(struct topic *topic, const struct json *record, con
     return true;
 }
 
+void catalog_topic_made(struct topic *topic)
+{
+    if (bytes_equal_string(topic->name, offsets_topic_name))
+        topic->log->offsets_topic = topic;
+    if (bytes_equal_string(topic->name, transactions_topic_name) && topic->internal)
+        topic->log->transactions_topic = topic;
+}
+
 static bool apply_topic(struct log *log, const struct json *record, struct error *err)
 {
     uint8_t id[16];
@@ -81,10 +93,7 @@ static bool apply_topic(struct log *log, const struct json *record, struct error
     if (name.size == 0 || topic_find(log, name) || topic_find_by_id(log, id))
         return malformed(err, "name");
     struct topic *topic = topic_make(log, name, id, json_bool_at(record, "internal", false));
-    if (bytes_equal_string(name, offsets_topic_name))
-        log->offsets_topic = topic;
-    if (bytes_equal_string(name, transactions_topic_name) && topic->internal)
-        log->transactions_topic = topic;
+    catalog_topic_made(topic);
     apply_configs(topic, json_get(record, "configs"));
     return apply_partitions(topic, record, "partitions", err);
 }
@@ -105,6 +114,8 @@ static bool apply_record(struct log *log, const struct json *record, struct erro
         if (!(topic = topic_of(log, record, err)))
             return false;
         topic_remove(topic);
+    } else if (bytes_equal_string(type, "storage")) {
+        return storage_apply(log, record, err);
     } else if (bytes_equal_string(type, "producer_ids")) {
         log->next_producer_id = log->producer_id_end;
         log->producer_id_end = json_int_at(record, "end", log->producer_id_end);

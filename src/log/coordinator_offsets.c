@@ -206,6 +206,8 @@ enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id
         AUTO_GROUP_BATCH batch;
         group_batch_begin(&batch, log);
         size_t count = group_batch_add_tombstones(&batch, group, BYTES_NULL, GROUP_TOMBSTONES_AT_ONCE);
+        count += group_batch_add_pending_tombstones(&batch, log->groups, group->id, BYTES_NULL,
+                                                    GROUP_TOMBSTONES_AT_ONCE - count);
         if (count < GROUP_TOMBSTONES_AT_ONCE) /* the last ones */
             group_batch_add(&batch, &key, BYTES_NULL);
         if (!group_batch_append(&batch, lsn, &err)) /* applying it frees a group of which nothing is left */

@@ -117,6 +117,8 @@ int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bo
         int64_t from = group_committed(log, group_id, topic, i).offset;
         if (from < 0)
             from = from_earliest ? partition_log_start_offset(partition) : partition->high_watermark;
+        if (from < partition->log_start_offset) /* what is gone is nobody's backlog */
+            from = partition->log_start_offset;
         if (partition->high_watermark > from)
             lag += partition->high_watermark - from;
     }

@@ -211,7 +211,8 @@ static bool forget_some(struct log *log, struct bytes topic, size_t *count, uint
     *count = 0;
     map_each (entry, &log->groups->by_id)
         *count += group_batch_add_tombstones(&batch, entry->value, topic, GROUP_TOMBSTONES_AT_ONCE - *count);
-    *count += group_batch_add_pending_tombstones(&batch, log->groups, topic, GROUP_TOMBSTONES_AT_ONCE - *count);
+    *count +=
+        group_batch_add_pending_tombstones(&batch, log->groups, BYTES_NULL, topic, GROUP_TOMBSTONES_AT_ONCE - *count);
     return *count == 0 || group_batch_append(&batch, lsn, err);
 }
 

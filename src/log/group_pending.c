@@ -153,15 +153,15 @@ bool group_offset_is_unstable(struct log *log, struct bytes group_id, struct byt
            map_get(&log->groups->unstable, without_producer(pending_key(memory, 0, &key)));
 }
 
-size_t group_batch_add_pending_tombstones(struct group_batch *batch, const struct groups *groups, struct bytes topic,
-                                          size_t count_max)
+size_t group_batch_add_pending_tombstones(struct group_batch *batch, const struct groups *groups, struct bytes group_id,
+                                          struct bytes topic, size_t count_max)
 {
     size_t count = 0;
     map_each (entry, &groups->pending) {
         const struct group_record_key key = split_key(map_key(entry));
         if (count == count_max)
             break;
-        if (!bytes_equal(key.topic, topic))
+        if ((topic.data && !bytes_equal(key.topic, topic)) || (group_id.data && !bytes_equal(key.group, group_id)))
             continue;
         group_batch_add(batch, &key, BYTES_NULL);
         count++;

@@ -148,9 +148,9 @@ void group_batch_add_offset(struct group_batch *batch, struct bytes group_id, st
 /* Of the group's offsets on the topic (null: on any); how many, up to count_max. */
 size_t group_batch_add_tombstones(struct group_batch *batch, const struct group *group, struct bytes topic,
                                   size_t count_max);
-/* The same of what is pending, of all groups. */
-size_t group_batch_add_pending_tombstones(struct group_batch *batch, const struct groups *groups, struct bytes topic,
-                                          size_t count_max);
+/* The same of what is pending (group null: of any). */
+size_t group_batch_add_pending_tombstones(struct group_batch *batch, const struct groups *groups, struct bytes group_id,
+                                          struct bytes topic, size_t count_max);
 MUST_CHECK bool group_batch_end(struct group_batch *batch, struct bytes *out, struct error *err);
 /* Ends it and appends it. Groups that it leaves without anything known are freed. */
 MUST_CHECK bool group_batch_append(struct group_batch *batch, uint64_t *lsn, struct error *err);

@@ -23,6 +23,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "io/file.h"
 #include "io/io.h"
 
 struct kafka_batch;
@@ -33,7 +34,9 @@ struct partition;
 struct log_options {
     const char *directory;      /* DIR/journal is made in it */
     uint64_t journal_file_size; /* 0: 64 MiB; each file is preallocated */
-    uint64_t journal_size_max;  /* 0: 4 GiB; at the end: ERROR_LIMIT to appends, one diag line, reads go on */
+    /* 0: 512 MiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A
+     * start reads what is in the journal, so this is also a bound to how long that takes. */
+    uint64_t journal_size_max;
     /* How long an empty group waits for more members after the first join (Kafka: 3000); see docs/decisions/0403. */
     uint32_t group_initial_rebalance_delay_ms;
     /* What members may ask for as session timeout. 0: Kafka's 6000 and 1800000. */
@@ -86,6 +89,7 @@ struct topic *topic_next(struct log *log, const struct topic *topic);
 struct bytes topic_name(const struct topic *topic);
 const uint8_t *topic_id(const struct topic *topic); /* 16 bytes, random, never zero */
 bool topic_internal(const struct topic *topic);
+bool topic_deletes(const struct topic *topic); /* cleanup.policy has "delete" */
 int32_t topic_partition_count(const struct topic *topic);
 struct partition *topic_partition(struct topic *topic, int32_t index); /* NULL: no such */
 /* The value that was set, or null bytes: the default holds. */
@@ -130,6 +134,14 @@ enum log_durability {
     LOG_SYNCED,
 };
 
+/*
+ * Kafka's DeleteRecords: what lies below `offset` (-1: below the high watermark) is gone at once; wait for *lsn before
+ * telling anybody. *log_start_offset is where the partition begins now; an offset below it changes nothing.
+ * ERROR_INVALID with ERANGE: beyond the high watermark; others as log_append().
+ */
+MUST_CHECK bool partition_delete_records(struct partition *partition, int64_t offset, int64_t *log_start_offset,
+                                         uint64_t *lsn, struct error *err);
+
 /* Embedded in its owner, who cancels it before it ends. `run` is called from the loop, once, in the order of LSNs;
  * err != NULL: the disk failed, nobody knows. Waiting for what is done already runs at the end of this turn. */
 struct log_waiter {
@@ -144,13 +156,17 @@ void log_wait_cancel(struct log_waiter *waiter);
 /* --- Reading --- */
 enum { LOG_SLICE_PARTS_MAX = 64 };
 
-/* Whole batches, in order, as they lie in the journal. The first may begin before the offset asked for. */
+/* Whole batches, in order. The first may begin before the offset asked for. They are in memory (of the journal, or
+ * copied from a segment), or one range of a segment's file. */
 struct log_slice {
-    struct bytes parts[LOG_SLICE_PARTS_MAX];
+    struct bytes parts[LOG_SLICE_PARTS_MAX]; /* each one or more batches */
     size_t count;
-    size_t size;         /* sum of the parts */
-    int64_t next_offset; /* the first offset behind the slice */
-    void *pin;           /* the log's: keeps the memory */
+    struct io_file *file; /* NULL: in memory; else count is 0, and the batches are `size` bytes from file_at on */
+    uint64_t file_at;
+    size_t size;                   /* 0: nothing */
+    int64_t next_offset;           /* the first offset behind the slice */
+    void (*release)(void *pinned); /* the log's: what keeps the memory or the file; NULL: nothing does */
+    void *pinned;
 };
 
 /* Up to `size_max` bytes, but at least one batch if there is one below the high watermark (KIP-74). ERROR_INVALID when
@@ -161,6 +177,9 @@ MUST_CHECK bool partition_read(struct partition *partition, int64_t offset, size
 /* The same, but not beyond `end`: nothing of batches that begin at or above it. With the last stable offset it reads
  * what is decided; which of that was aborted: partition_next_aborted(), partition_is_committed(). */
 MUST_CHECK bool partition_read_below(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                                     struct log_slice *out, struct error *err);
+/* The same for those who can send a range of a file: what lies in a segment is not brought into memory. */
+MUST_CHECK bool partition_read_range(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
                                      struct log_slice *out, struct error *err);
 void log_slice_release(struct log_slice *slice);
 
@@ -223,6 +242,9 @@ size_t partition_producers(const struct partition *partition, struct arena *aren
 struct log_metrics {
     uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, sync_ns_total, appends_refused;
     uint64_t topics, partitions;
+    uint64_t journal_files_spilled, spilled_bytes; /* moved from the journal to segments */
+    uint64_t segments, segment_bytes;              /* that there are now */
+    uint64_t retention_runs;                       /* that dropped something */
 };
 void log_metrics(const struct log *log, struct log_metrics *out);
 

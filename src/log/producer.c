@@ -163,71 +163,17 @@ void producer_update(struct producers *producers, struct map *table, const struc
     list_append(&producers->oldest_first, &producer->link);
 }
 
-/* --- The checkpoint: u32 count; of each i64 id, i64 time of use, i32 coordinator epoch, i16 epoch, u8 batch count, and
- * the batches from the oldest on: i32 first and last sequence, i64 base offset --- */
-
-static void encode_batches(const struct producer *producer, struct buf *out)
+void producer_restore(struct producers *producers, struct map *table, const struct producer *from)
 {
-    for (unsigned i = 0; i < producer->batch_count; i++) {
-        unsigned at = (producer->newest + PRODUCER_BATCH_COUNT - producer->batch_count + 1 + i) % PRODUCER_BATCH_COUNT;
-        buf_append_be32(out, (uint32_t)producer->batches[at].first_sequence);
-        buf_append_be32(out, (uint32_t)producer->batches[at].last_sequence);
-        buf_append_be64(out, (uint64_t)producer->batches[at].base_offset);
-    }
-}
-
-void producers_encode(const struct map *table, struct buf *out)
-{
-    buf_append_be32(out, (uint32_t)table->count);
-    map_each (entry, table) {
-        const struct producer *producer = entry->value;
-        buf_append_be64(out, (uint64_t)producer->id);
-        buf_append_be64(out, (uint64_t)producer->used_ms);
-        buf_append_be32(out, (uint32_t)producer->coordinator_epoch);
-        buf_append_be16(out, (uint16_t)producer->epoch);
-        buf_append_byte(out, producer->batch_count);
-        encode_batches(producer, out);
-    }
-}
-
-/* The list is by time of use; from the end, where what is decoded in that order belongs. */
-static void insert_by_use(struct producers *producers, struct producer *producer)
-{
-    struct list *behind = &producers->oldest_first;
-    while (behind->prev != &producers->oldest_first &&
-           CONTAINER_OF(behind->prev, struct producer, link)->used_ms > producer->used_ms)
-        behind = behind->prev;
-    list_insert_before(behind, &producer->link);
-}
-
-static void decode_one(struct producers *producers, struct map *table, struct record_reader *reader)
-{
-    int64_t id = record_take_i64(reader), used_ms = record_take_i64(reader);
-    int32_t coordinator_epoch = record_take_i32(reader);
-    int16_t epoch = record_take_i16(reader);
-    uint8_t batch_count = (uint8_t)record_take_i8(reader);
-    reader->bad |= batch_count > PRODUCER_BATCH_COUNT || find(table, id);
-    if (reader->bad)
-        return;
-    struct producer *producer = make(producers, table, id, used_ms);
-    producer->used_ms = used_ms;
-    producer->coordinator_epoch = coordinator_epoch;
-    producer->epoch = epoch;
-    producer->batch_count = batch_count;
-    producer->newest = batch_count ? (uint8_t)(batch_count - 1) : 0;
-    for (uint8_t i = 0; i < batch_count; i++) {
-        producer->batches[i].first_sequence = record_take_i32(reader);
-        producer->batches[i].last_sequence = record_take_i32(reader);
-        producer->batches[i].base_offset = record_take_i64(reader);
-    }
-    insert_by_use(producers, producer);
-}
-
-bool producers_decode(struct producers *producers, struct map *table, struct bytes *from, struct error *err)
-{
-    struct record_reader reader = {.rest = *from};
-    for (uint32_t left = (uint32_t)record_take_i32(&reader); left > 0 && !reader.bad; left--)
-        decode_one(producers, table, &reader);
-    *from = reader.rest;
-    return !reader.bad || error_set(err, ERROR_CORRUPT, "a partition's producers are cut short");
+    struct producer *producer = find(table, from->id);
+    if (producer)
+        forget(producers, producer);
+    producer = NEW(struct producer);
+    *producer = *from;
+    producer->table = table;
+    producer->link = (struct list){0};
+    struct producer_key key;
+    map_put(table, key_of(producer->id, &key), producer);
+    producers->count++;
+    list_append(&producers->oldest_first, &producer->link);
 }

@@ -63,9 +63,7 @@ enum kafka_error producer_check_marker(const struct map *table, int64_t id, int1
 void producer_update(struct producers *producers, struct map *table, const struct kafka_batch *batch, int64_t now_ms);
 int32_t producer_last_sequence(const struct producer *producer); /* -1: nothing since the epoch began */
 
-/* For the checkpoint: a partition's table. Decoding takes what encoding gave off the front of *from into an empty one;
- * ERROR_CORRUPT. */
-void producers_encode(const struct map *table, struct buf *out);
-MUST_CHECK bool producers_decode(struct producers *producers, struct map *table, struct bytes *from, struct error *err);
+/* As it was when a checkpoint was taken; id, used_ms, epochs and batches of `from` count. In order, oldest first. */
+void producer_restore(struct producers *producers, struct map *table, const struct producer *from);
 
 #endif

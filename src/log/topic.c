@@ -8,6 +8,7 @@
 #include "log/catalog.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/retention.h"
 #include "log/topic_config.h"
 
 /* --- Life --- */
@@ -75,11 +76,20 @@ void topic_configs_changed(struct topic *topic)
         bytes_equal_string(topic_config(topic, BYTES_LITERAL("message.timestamp.type")), "LogAppendTime");
     struct bytes policy = topic_config(topic, BYTES_LITERAL("cleanup.policy")), element;
     topic->compacted = false;
-    while (policy.data && bytes_split(&policy, ',', &element))
+    topic->deletes = !policy.data;
+    while (policy.data && bytes_split(&policy, ',', &element)) {
         topic->compacted |= bytes_equal_string(bytes_trim(element), "compact");
+        topic->deletes |= bytes_equal_string(bytes_trim(element), "delete");
+    }
     topic->batch_size_max = (int32_t)number_config(topic, "max.message.bytes");
     topic->timestamp_before_max_ms = number_config(topic, "message.timestamp.before.max.ms");
     topic->timestamp_after_max_ms = number_config(topic, "message.timestamp.after.max.ms");
+    topic->retention_ms = number_config(topic, "retention.ms");
+    topic->retention_bytes = number_config(topic, "retention.bytes");
+    topic->segment_bytes = number_config(topic, "segment.bytes");
+    topic->segment_ms = number_config(topic, "segment.ms");
+    if (!topic->log->recovering)
+        retention_configs_changed(topic);
 }
 
 void topic_remove(struct topic *topic)
@@ -179,6 +189,11 @@ const uint8_t *topic_id(const struct topic *topic)
 bool topic_internal(const struct topic *topic)
 {
     return topic->internal;
+}
+
+bool topic_deletes(const struct topic *topic)
+{
+    return topic->deletes;
 }
 
 int32_t topic_partition_count(const struct topic *topic)

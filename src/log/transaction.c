@@ -237,6 +237,11 @@ bool transaction_append(struct log *log, struct bytes transactional_id, const st
            log_append(log, before, before_count + 1, lsn, err);
 }
 
+enum kafka_error transaction_error_of(const struct error *err)
+{
+    return err->kind == ERROR_LIMIT && err->sys == EMSGSIZE ? KAFKA_POLICY_VIOLATION : KAFKA_COORDINATOR_NOT_AVAILABLE;
+}
+
 /* --- Checking --- */
 
 enum kafka_error transaction_identify(struct log *log, struct bytes transactional_id,

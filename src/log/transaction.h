@@ -11,7 +11,7 @@
  *
  * The state is a fold of the records of __transaction_state, which are in Kafka's format. Since all partitions and the
  * offsets are in one journal, there is nothing between "ongoing" and "complete": Kafka's Prepare states and the error
- * CONCURRENT_TRANSACTIONS never show (docs/decisions/0405).
+ * CONCURRENT_TRANSACTIONS never show (docs/decisions/0431).
  *
  * A transaction that is not ended within its timeout is aborted, and its producer fenced. A transactional id that was
  * not used for a week is forgotten.
@@ -35,7 +35,7 @@ enum {
     TRANSACTIONAL_ID_EXPIRATION_MS = 7 * 24 * 3600 * 1000, /* as Kafka's transactional.id.expiration.ms */
     TRANSACTIONAL_ID_SIZE_MAX = 1024,                      /* Kafka has no limit but its strings' */
     TRANSACTIONAL_IDS_MAX = 100000,
-    TRANSACTION_PARTITIONS_MAX = 4000,     /* of one transaction: its markers are one frame */
+    TRANSACTION_PARTITIONS_MAX = 4000,     /* of one transaction: its markers are one frame; fewer in a small journal */
     TRANSACTIONS_PARTITIONS_MAX = 1000000, /* of all together */
 };
 

@@ -4,6 +4,8 @@
 #include "log/coordinator_priv.h"
 #include "log/transaction_priv.h"
 
+enum { SIZE_AT_END_MAX = 256 /* of a marker in its frame; half of it at most is used */ };
+
 static enum kafka_error fail_all(struct transaction_partition *partitions, size_t count, enum kafka_error error)
 {
     for (size_t i = 0; i < count; i++)
@@ -30,6 +32,13 @@ static void gather(const struct transaction *transaction, const struct transacti
         map_put(out, group_offset_key(bytes, partitions[i].topic, partitions[i].index), out);
 }
 
+/* What has begun can be ended: all its markers fit into one frame, which lies in one file of the journal. */
+static size_t partitions_max(const struct log *log)
+{
+    size_t fit = log->options.journal_file_size / SIZE_AT_END_MAX;
+    return fit < TRANSACTION_PARTITIONS_MAX ? fit : TRANSACTION_PARTITIONS_MAX;
+}
+
 /* The record that has `partitions` as well, behind `before` in one frame. */
 static enum kafka_error append_added(struct transaction *transaction, enum transaction_version version,
                                      const struct transaction_partition *partitions, size_t count,
@@ -45,11 +54,11 @@ static enum kafka_error append_added(struct transaction *transaction, enum trans
     next.state = TRANSACTION_ONGOING;
     next.client_version = (int16_t)version;
     gather(transaction, partitions, count, &all);
-    if (all.count > TRANSACTION_PARTITIONS_MAX ||
+    if (all.count > partitions_max(transactions->log) ||
         transactions->partition_count + all.count - transaction->partitions.count > TRANSACTIONS_PARTITIONS_MAX)
         error = KAFKA_POLICY_VIOLATION;
     else if (!transaction_append(transactions->log, transaction->id, &next, &all, before, before_count, lsn, &err))
-        error = KAFKA_COORDINATOR_NOT_AVAILABLE;
+        error = transaction_error_of(&err);
     map_deinit(&all, NULL);
     return error;
 }
@@ -148,7 +157,7 @@ static enum kafka_error append_commit(struct transaction *transaction, enum tran
     struct error err;
     if (!has_all(transaction, &partition, 1))
         return append_added(transaction, version, &partition, 1, appends, 1, lsn);
-    return log_append(log, appends, 1, lsn, &err) ? KAFKA_NONE : KAFKA_COORDINATOR_NOT_AVAILABLE;
+    return log_append(log, appends, 1, lsn, &err) ? KAFKA_NONE : transaction_error_of(&err);
 }
 
 enum kafka_error transaction_commit_offsets(struct log *log, const struct transaction_commit *commit,

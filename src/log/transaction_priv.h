@@ -59,6 +59,9 @@ MUST_CHECK bool transaction_append(struct log *log, struct bytes transactional_i
                                    const struct transaction_record *record, const struct map *partitions,
                                    struct append *before, size_t before_count, uint64_t *lsn, struct error *err);
 
+/* What the log's refusal means to a client: POLICY_VIOLATION when it is too much for one frame, else try again. */
+enum kafka_error transaction_error_of(const struct error *err);
+
 /* --- transaction_end.c --- */
 /* Ends it in all its partitions, in a frame with `next`. */
 MUST_CHECK bool transaction_append_end(struct transaction *transaction, enum kafka_control_type type,

@@ -284,6 +284,39 @@ TEST(what_cannot_be_is_refused_and_changes_nothing)
     fixture_deinit(&f);
 }
 
+TEST(a_transaction_takes_in_no_more_than_one_frame_of_a_small_journal_can_end)
+{
+    WITH_FIXTURE(1);
+    fixture_topic(&f, "wide", 1000);
+    struct transaction_producer producer = init(&f, "t");
+    enum kafka_error error = KAFKA_NONE;
+    int32_t count = 0;
+    for (; count < 1000 && !error; count++) {
+        struct transaction_partition one = {.topic = text("wide"), .index = count};
+        struct append append = {.partition = fixture_partition(&f, "wide", count)};
+        AUTO_BUF buf;
+        struct kafka_batch_builder builder;
+        struct error err;
+        uint64_t lsn;
+        buf_init(&buf, 1 << 10);
+        transaction_add_partitions(f.log, text("t"), producer, TRANSACTION_V1, &one, 1, &lsn);
+        if ((error = one.error))
+            break;
+        kafka_batch_begin(&builder, &buf, KAFKA_BATCH_TRANSACTIONAL);
+        builder.producer_id = producer.id;
+        builder.producer_epoch = producer.epoch;
+        builder.base_sequence = 0;
+        kafka_batch_add(&builder, 1000, BYTES_NULL, text("a"), NULL, 0);
+        CHECK_OK(kafka_batch_end(&builder, &append.batch, &err), &err);
+        CHECK_OK(log_append(f.log, &append, 1, &lsn, &err), &err);
+        fixture_sync(&f);
+    }
+    CHECK_INT(error, KAFKA_POLICY_VIOLATION);
+    CHECK_INT(count, (64 << 10) / 256);
+    CHECK_INT(end(&f, "t", producer, true), KAFKA_NONE);
+    fixture_deinit(&f);
+}
+
 TEST(a_transaction_has_at_most_as_many_partitions_as_one_frame_can_end)
 {
     struct fixture f;
@@ -447,6 +480,22 @@ TEST(a_topic_that_is_deleted_takes_the_offsets_along_that_wait_for_a_marker)
     CHECK_INT(partition_end_offset(fixture_partition(&f, "orders", 0)), 0);
     restart(&f);
     CHECK_INT(offset_of(&f), -1);
+    fixture_deinit(&f);
+}
+
+TEST(a_group_that_is_deleted_takes_the_offsets_along_that_wait_for_a_marker)
+{
+    WITH_FIXTURE(1);
+    struct transaction_producer producer = init(&f, "t");
+    struct coordinator_offset plain = {.topic = text("orders"), .offset = 7, .leader_epoch = -1};
+    uint64_t lsn;
+    CHECK_INT(coordinator_commit(f.log, text("g"), text(""), BYTES_NULL, -1, &plain, 1, &lsn), KAFKA_NONE);
+    CHECK_INT(commit_offset(&f, producer, TRANSACTION_V2, 9), KAFKA_NONE);
+    CHECK_INT(coordinator_delete_group(f.log, text("g"), &lsn), KAFKA_NONE);
+    CHECK(!is_unstable(&f));
+    CHECK_INT(end(&f, "t", producer, true), KAFKA_NONE);
+    CHECK_INT(offset_of(&f), -1);
+    CHECK(!group_find(f.log, text("g")));
     fixture_deinit(&f);
 }
 

@@ -133,6 +133,21 @@ bool kafka_record_find_header(const struct kafka_record *record, const char *nam
 MUST_CHECK bool kafka_batch_find_time(const struct kafka_batch *batch, int64_t timestamp_ms, bool *found,
                                       int64_t *offset, int64_t *record_timestamp_ms, struct error *err);
 
+/*
+ * The batch with only some of its records, appended to `out`: offsets, sequences, producer and codec stay, so that
+ * offsets are never renumbered; max_timestamp is that of the records that are left (of all, if none is).
+ * delete_horizon_ms >= 0: the batch gets that delete horizon (KIP-534): the attribute, and base_timestamp. The whole
+ * batch, unchanged, when all records are kept and there is no new horizon. Errors as kafka_records_open();
+ * ERROR_CORRUPT when a record does not parse.
+ */
+struct kafka_batch_filter {
+    bool (*keep)(void *ctx, const struct kafka_record *record);
+    void *ctx;
+    int64_t delete_horizon_ms; /* -1: as it is */
+};
+MUST_CHECK bool kafka_batch_rewrite(const struct kafka_batch *batch, const struct kafka_batch_filter *filter,
+                                    struct buf *out, struct kafka_batch *rewritten, struct error *err);
+
 enum kafka_control_type { KAFKA_CONTROL_ABORT = 0, KAFKA_CONTROL_COMMIT = 1, KAFKA_CONTROL_OTHER = 2 };
 /* Of the one record of a control batch. */
 enum kafka_control_type kafka_record_control_type(const struct kafka_record *record);

@@ -25,7 +25,8 @@
 struct kafka_record_set {
     const struct bytes *parts; /* NULL: null */
     size_t count;
-    size_t size; /* sum of the parts */
+    size_t size;        /* sum of the parts */
+    const void *source; /* of an answer with holes: parts is empty, the one who fills the hole knows this */
 };
 
 /* --- The tables --- */

@@ -188,6 +188,7 @@ bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
     seeds_trace(client);
     host_init(&run->host, client);
     run->host.config.journal_file_bytes = 64 << 10;
+    run->host.config.journal_bytes_max = (uint64_t)(8 + below(run, 24)) * (64 << 10); /* so that it spills */
     ledger_init(&run->ledger, client);
     bool ok = run_all(run, err);
     snprintf(
