@@ -127,6 +127,9 @@ uint64_t journal_first_lsn(const struct journal *journal, uint32_t number);
 /* Less than two files' room is left: the oldest one should go. */
 bool journal_crowded(const struct journal *journal);
 void journal_open_reserve(struct journal *journal, bool open);
+/* A start may go beyond the maximum by a file: a death may have left even the reserve full, what a start has to say is
+ * little, and only who has started can move things away. */
+void journal_set_starting(struct journal *journal, bool starting);
 /* The oldest file can not go, for now: being full is then an error of its own and not a matter of moments. */
 void journal_set_stuck(struct journal *journal, bool stuck);
 /* Removes the oldest file, which is not the last one. */

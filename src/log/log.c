@@ -246,10 +246,9 @@ static bool recover(struct log *log, bool *clean, struct error *err)
                   "the last run ended in the middle of a write: %" PRIu64 " bytes that were never synced are cut",
                   recovery.torn_bytes);
     *clean = recovery.clean;
-    /* What a start has to say is little, and a journal that is full can only get less so once it runs. */
-    journal_open_reserve(log->journal, true);
+    journal_set_starting(log->journal, true);
     bool started = catalog_start(log, recovery.clean, err);
-    journal_open_reserve(log->journal, false);
+    journal_set_starting(log->journal, false);
     return started;
 }
 
