@@ -173,6 +173,10 @@ bool run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
     struct io *client = io_simulated_new(seed);
     seeds_trace(client);
     host_init(&run->host, client);
+    if (below(run, 2)) { /* so that it spills */
+        run->host.config.journal_file_bytes = 64 << 10;
+        run->host.config.journal_bytes_max = (uint64_t)(8 + below(run, 24)) * (64 << 10);
+    }
     plan_choose(&run->plan, choose, &run->host);
     run->model = run->handlers.model = model_new(&run->plan);
     handlers_register(client, &run->handlers);
