@@ -45,6 +45,8 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_DESCRIBE_PRODUCERS, kafka_handle_describe_producers},
     {KAFKA_DESCRIBE_TRANSACTIONS, kafka_handle_describe_transactions},
     {KAFKA_LIST_TRANSACTIONS, kafka_handle_list_transactions},
+    {KAFKA_CONSUMER_GROUP_HEARTBEAT, kafka_handle_consumer_group_heartbeat},
+    {KAFKA_CONSUMER_GROUP_DESCRIBE, kafka_handle_consumer_group_describe},
 };
 
 const struct kafka_handler *kafka_handlers(size_t *count)

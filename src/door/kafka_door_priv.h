@@ -24,8 +24,9 @@
 
 enum {
     KAFKA_NODE_ID = 0,
-    KAFKA_ANSWER_SIZE_MAX = 16 << 20,    /* of what is not records */
-    KAFKA_FETCH_SIZE_MAX = 16 << 20,     /* records in one answer: a reader that is slow holds no more */
+    KAFKA_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8, /* what may be done to a group: READ, DELETE, DESCRIBE */
+    KAFKA_ANSWER_SIZE_MAX = 16 << 20,                  /* of what is not records */
+    KAFKA_FETCH_SIZE_MAX = 16 << 20,                   /* records in one answer: a reader that is slow holds no more */
     KAFKA_CONNECTION_HELD_MAX = 8 << 20, /* frames of unanswered requests: above it nothing more is read */
     KAFKA_DOOR_HELD_MAX = 512 << 20,     /* of all connections: who brings more is disconnected */
     KAFKA_IDLE_MS = 600000,              /* as Kafka's connections.max.idle.ms */
@@ -135,6 +136,8 @@ void kafka_handle_leave_group(struct kafka_request *request);
 void kafka_handle_describe_groups(struct kafka_request *request);
 void kafka_handle_list_groups(struct kafka_request *request);
 void kafka_handle_delete_groups(struct kafka_request *request);
+void kafka_handle_consumer_group_heartbeat(struct kafka_request *request);
+void kafka_handle_consumer_group_describe(struct kafka_request *request);
 void kafka_handle_offset_commit(struct kafka_request *request);
 void kafka_handle_offset_fetch(struct kafka_request *request);
 void kafka_handle_offset_delete(struct kafka_request *request);

@@ -119,7 +119,7 @@ static void describe_named(struct kafka_request *request, struct kafka_metadata_
         const struct kafka_metadata_request_topic *in = &body->topics[i];
         struct kafka_metadata_response_topic *out = &response->topics[i];
         struct topic *topic;
-        if (!in->name.data && memcmp(in->topic_id, no_id, sizeof no_id) != 0) {
+        if (memcmp(in->topic_id, no_id, sizeof no_id) != 0) { /* with a null name, or an empty one: Java's */
             topic = kafka_find_topic_by_id(request, in->topic_id);
             memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
             if (!topic)

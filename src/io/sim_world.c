@@ -324,6 +324,7 @@ struct io *world_join(struct world *world, bool of_process)
     rng_init(&io->rng, rng_next(&world->rng));
     list_init(&io->streams);
     list_init(&io->listeners);
+    list_init(&io->datagrams);
     list_init(&io->files);
     list_init(&io->processes);
     list_append(&world->ios, &io->link);
@@ -338,6 +339,7 @@ struct io *io_simulated_new(uint64_t seed)
     rng_init(&world->rng, seed);
     list_init(&world->ios);
     list_init(&world->listeners);
+    list_init(&world->datagrams);
     list_init(&world->graveyard);
     list_init(&world->processes);
     disk_init(&world->disk);
@@ -360,6 +362,7 @@ void io_simulated_kill(struct io *base)
     note(io->world, io, "killed");
     io->dead = io->world->bereaved = true;
     sim_net_kill(io);
+    sim_datagram_kill(io);
     sim_file_kill(io);
     sim_process_kill(io);
 }

@@ -3,6 +3,7 @@
 #include <endian.h>
 
 #include "base/memory.h"
+#include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
 
 enum kafka_error coordinator_fail_offsets(struct coordinator_offset *offsets, size_t count, enum kafka_error error)
@@ -19,6 +20,8 @@ static enum kafka_error check_committer(struct group *group, struct bytes member
                                         int32_t generation)
 {
     struct group_member *member;
+    if (group && group->consumer && (generation >= 0 || group->consumer->members.count > 0))
+        return consumer_group_check_epoch(group->consumer, member_id, generation);
     if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
         return !group || group->state == GROUP_EMPTY ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
     if (!group)
@@ -99,6 +102,14 @@ enum kafka_error coordinator_commit(struct log *log, struct bytes group_id, stru
 
 /* --- OffsetFetch --- */
 
+enum kafka_error coordinator_check_fetch(struct log *log, struct bytes group_id, struct bytes member_id, int32_t epoch)
+{
+    const struct group *group = group_find(log, group_id);
+    if (!group || !group->consumer || (!member_id.data && epoch < 0))
+        return KAFKA_NONE;
+    return consumer_group_check_epoch(group->consumer, member_id, epoch);
+}
+
 bool coordinator_committed_next(struct log *log, struct bytes group_id, struct coordinator_offset *offset)
 {
     struct group *group = group_find(log, group_id);
@@ -146,6 +157,8 @@ static bool subscribes(struct bytes subscription, struct bytes topic)
 
 static bool group_subscribes(const struct group *group, struct bytes topic)
 {
+    if (group->consumer)
+        return consumer_group_subscribes(group->consumer, topic);
     group_each_member (member, group) {
         for (size_t i = 0; i < member->protocol_count; i++)
             if (subscribes(member->protocols[i].metadata, topic))
@@ -198,7 +211,7 @@ enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id
     if (!group_find(log, group_id))
         return KAFKA_GROUP_ID_NOT_FOUND;
     while ((group = group_find(log, group_id))) {
-        if (group->state != GROUP_EMPTY)
+        if (group->state != GROUP_EMPTY || (group->consumer && group->consumer->members.count > 0))
             return KAFKA_NON_EMPTY_GROUP;
         coordinator_stop_group(group); /* ends those that were to come back */
         const struct group_record_key key = {.group = group->id};
@@ -208,7 +221,9 @@ enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id
         size_t count = group_batch_add_tombstones(&batch, group, BYTES_NULL, GROUP_TOMBSTONES_AT_ONCE);
         count += group_batch_add_pending_tombstones(&batch, log->groups, group->id, BYTES_NULL,
                                                     GROUP_TOMBSTONES_AT_ONCE - count);
-        if (count < GROUP_TOMBSTONES_AT_ONCE) /* the last ones */
+        if (count < GROUP_TOMBSTONES_AT_ONCE && group->consumer) /* the last ones */
+            consumer_group_add_tombstones(&batch, group->consumer);
+        else if (count < GROUP_TOMBSTONES_AT_ONCE)
             group_batch_add(&batch, &key, BYTES_NULL);
         if (!group_batch_append(&batch, lsn, &err)) /* applying it frees a group of which nothing is left */
             return KAFKA_COORDINATOR_NOT_AVAILABLE;

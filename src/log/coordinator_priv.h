@@ -26,8 +26,9 @@ enum {
 /* --- For group.c --- */
 void coordinator_init_group(struct group *group);
 void coordinator_deinit_group(struct group *group);
-void coordinator_start_group(struct group *group); /* after recovery: its members' sessions begin anew */
-void coordinator_stop_group(struct group *group);  /* no timer, no callback any more */
+void coordinator_start_group(struct group *group);  /* after recovery: its members' sessions begin anew */
+void coordinator_stop_group(struct group *group);   /* no timer, no callback any more */
+void coordinator_retire_group(struct group *group); /* an empty one, which the new protocol takes over */
 bool coordinator_uses_group(const struct group *group);
 /* During recovery the group as the record says; later only deletion is news. False: does not parse. */
 bool coordinator_apply_group(struct groups *groups, struct bytes group_id, struct bytes value);

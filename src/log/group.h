@@ -39,6 +39,11 @@ MUST_CHECK bool group_commit_append(struct log *log, struct bytes group_id, stru
  * without a commit counts from its log start if `from_earliest`, else 0. */
 int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bool from_earliest);
 
+/* While it is held, a group's offsets do not expire though it has no members: a Trigger that waits for events, or for
+ * days sleeps. Pairs; the group need not exist. Whoever listens to its lag holds it too. */
+void group_hold(struct log *log, struct bytes group_id);
+void group_release(struct log *log, struct bytes group_id);
+
 /* Runs, once a turn at most, after the high watermark of the topic or a committed offset of the group on it has moved.
  * Embedded in its owner; group and topic need not exist yet. */
 struct group_lag_listener {

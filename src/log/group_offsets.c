@@ -133,12 +133,17 @@ void group_batch_deinit(struct group_batch *batch)
     buf_deinit(&batch->buf);
 }
 
+void group_batch_put(struct group_batch *batch, struct bytes key, struct bytes value)
+{
+    kafka_batch_add(&batch->builder, io_wall_ms(batch->log->io), key, value, NULL, 0);
+}
+
 void group_batch_add(struct group_batch *batch, const struct group_record_key *key, struct bytes value)
 {
     AUTO_BUF bytes;
     buf_init(&bytes, 8 + GROUP_ID_SIZE_MAX + TOPIC_NAME_SIZE_MAX);
     group_record_put_key(&bytes, key);
-    kafka_batch_add(&batch->builder, io_wall_ms(batch->log->io), buf_bytes(&bytes), value, NULL, 0);
+    group_batch_put(batch, buf_bytes(&bytes), value);
 }
 
 void group_batch_add_offset(struct group_batch *batch, struct bytes group_id, struct bytes topic, int32_t partition,

@@ -14,6 +14,7 @@ enum {
     GROUP_METADATA_SIZE_MAX = 4096,
     GROUP_COUNT_MAX = 100000,
     GROUP_OFFSETS_MAX = 2000000, /* of all groups together */
+    GROUP_OFFSETS_RETENTION_MS = 7 * 24 * 3600 * 1000,
 };
 
 struct group_offset {
@@ -76,6 +77,11 @@ struct group {
     int64_t initial_delay_left_ms; /* above 0: the first rebalance of an empty group goes on gathering */
     bool initial, member_added;
     struct log_waiter stored_waiter; /* the leader's assignment is being synced */
+
+    struct io_timer expiry;        /* when the first of its offsets is due */
+    int64_t empty_ms, released_ms; /* wall time: of its record without members; when the last hold on it ended */
+
+    struct consumer_group *consumer; /* NULL: not of the new protocol; else the above is as of an empty group */
 };
 
 struct groups {
@@ -88,6 +94,15 @@ struct groups {
     struct io_deferred run_lag_listeners;
     struct list join_answers, sync_answers; /* requests whose `done` is due; `parked` is the answer */
     struct io_deferred run_answers;
+
+    struct map holds; /* group id -> how often it is held */
+
+    /* Of the new protocol: */
+    struct map wanted_topics; /* topic, zero byte, group -> how many of its subscriptions name it */
+    struct list regex_groups; /* struct consumer_group that has expressions */
+    struct list changed_groups;
+    struct io_deferred run_changed;
+    size_t subscriptions_size, regex_count, target_count; /* of all groups together */
 };
 
 struct groups *groups_new(struct log *log);
@@ -100,6 +115,12 @@ MUST_CHECK bool groups_apply(struct log *log, const struct kafka_batch *batch, s
 struct group *group_ensure(struct groups *groups, struct bytes group_id);
 /* Frees it when nothing is known of it any more. */
 void group_free_if_unused(struct group *group);
+
+/* --- group_expiry.c --- */
+void group_expiry_init(struct group *group);
+void group_expiry_start(struct group *group); /* after recovery */
+/* It has offsets, or none, and perhaps nobody who uses it. */
+void group_expiry_touch(struct group *group);
 
 /* --- group_lag.c --- */
 /* A partition of the topic has a new high watermark; an offset of the group on the topic has changed. */
@@ -143,6 +164,7 @@ enum { GROUP_TOMBSTONES_AT_ONCE = 1000 };
 void group_batch_begin(struct group_batch *batch, struct log *log);
 void group_batch_deinit(struct group_batch *batch);
 void group_batch_add(struct group_batch *batch, const struct group_record_key *key, struct bytes value);
+void group_batch_put(struct group_batch *batch, struct bytes key, struct bytes value);
 void group_batch_add_offset(struct group_batch *batch, struct bytes group_id, struct bytes topic, int32_t partition,
                             const struct committed_offset *offset);
 /* Of the group's offsets on the topic (null: on any); how many, up to count_max. */

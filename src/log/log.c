@@ -7,6 +7,8 @@
 #include "io/file.h"
 #include "log/catalog.h"
 #include "log/checkpoint.h"
+#include "log/cleaning.h"
+#include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
@@ -123,6 +125,12 @@ static void set_options(struct log *log, const struct log_options *options)
         log->options.group_session_timeout_min_ms = 6000;
     if (!log->options.group_session_timeout_max_ms)
         log->options.group_session_timeout_max_ms = 1800000;
+    if (!log->options.consumer_session_timeout_ms)
+        log->options.consumer_session_timeout_ms = CONSUMER_SESSION_TIMEOUT_MS;
+    if (!log->options.consumer_heartbeat_interval_ms)
+        log->options.consumer_heartbeat_interval_ms = CONSUMER_HEARTBEAT_INTERVAL_MS;
+    if (!log->options.offsets_retention_ms)
+        log->options.offsets_retention_ms = GROUP_OFFSETS_RETENTION_MS;
 }
 
 void log_free(struct log *log)
@@ -135,6 +143,7 @@ void log_free(struct log *log)
     map_deinit(&log->topics, NULL);
     map_deinit(&log->topics_by_id, NULL);
     partition_free(log->catalog);
+    cleanings_free(log->cleanings);
     spill_free(log->spill);
     log_wait_deinit(log);
     segment_cache_free(log->segments);
@@ -158,6 +167,7 @@ struct log *log_new(struct io *io, const struct log_options *options)
     log->segments = segment_cache_new(io, log->options.directory);
     log->groups = groups_new(log);
     log->spill = spill_new(log);
+    log->cleanings = cleanings_new(log);
     log->transactions = transactions_new(log);
     log->catalog = partition_new(log, NULL, 0, 0);
     log->recovering = true;
@@ -266,6 +276,7 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
     }
     groups_start(log->groups);
     retention_start(log);
+    cleanings_start(log);
     spill_start(log->spill, clean);
     transactions_start(log->transactions);
     return log;
@@ -280,10 +291,17 @@ static void on_closed(void *ctx)
     done(done_ctx);
 }
 
-static void on_quiet(void *ctx)
+/* The end: first nobody works on segments any more, then the journal. */
+static void on_spill_quiet(void *ctx)
 {
     struct log *log = ctx;
     journal_close(log->journal, on_closed, log);
+}
+
+static void on_cleaning_quiet(void *ctx)
+{
+    struct log *log = ctx;
+    spill_stop(log->spill, on_spill_quiet, log);
 }
 
 void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
@@ -294,7 +312,7 @@ void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
     groups_stop(log->groups);
     transactions_stop(log->transactions);
     retention_stop(log);
-    spill_stop(log->spill, on_quiet, log);
+    cleanings_stop(log->cleanings, on_cleaning_quiet, log);
 }
 
 void log_abandon(struct log *log)
@@ -335,5 +353,8 @@ void log_metrics(const struct log *log, struct log_metrics *out)
                                 .spilled_bytes = log->spilled_bytes,
                                 .segments = log->segment_count,
                                 .segment_bytes = log->segment_bytes,
-                                .retention_runs = log->retention_runs};
+                                .retention_runs = log->retention_runs,
+                                .compaction_runs = log->compaction_runs,
+                                .compaction_bytes_before = log->compaction_bytes_before,
+                                .compaction_bytes_after = log->compaction_bytes_after};
 }

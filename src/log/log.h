@@ -41,6 +41,9 @@ struct log_options {
     uint32_t group_initial_rebalance_delay_ms;
     /* What members may ask for as session timeout. 0: Kafka's 6000 and 1800000. */
     uint32_t group_session_timeout_min_ms, group_session_timeout_max_ms;
+    /* Of groups of the new protocol (KIP-848). 0: Kafka's 45000 and 5000. */
+    uint32_t consumer_session_timeout_ms, consumer_heartbeat_interval_ms;
+    uint64_t offsets_retention_ms; /* of a group that has no members (KIP-211); 0: Kafka's seven days */
 };
 
 /* Reads the journal back (synchronous), makes it if it is not there. Locks the directory. ERROR_CORRUPT names file and
@@ -245,6 +248,7 @@ struct log_metrics {
     uint64_t journal_files_spilled, spilled_bytes; /* moved from the journal to segments */
     uint64_t segments, segment_bytes;              /* that there are now */
     uint64_t retention_runs;                       /* that dropped something */
+    uint64_t compaction_runs, compaction_bytes_before, compaction_bytes_after;
 };
 void log_metrics(const struct log *log, struct log_metrics *out);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -348,6 +349,37 @@ TEST(a_pod_whose_monitor_is_killed_is_started_anew)
     CHECK(!alive(pid));
     world_delete(&world, "stay", 0);
     world_until_no_pod(&world, "stay");
+    world_check_clean(&world);
+    world_close(&world);
+}
+
+static bool backs_off(struct world *world, const void *ctx)
+{
+    return world_has_event(world, ctx, "BackOff");
+}
+
+TEST(a_monitor_that_cannot_start_is_tried_again_once_and_then_with_patience)
+{
+    struct world world = {0};
+    char monitor[4200], starts[4200];
+    snprintf(monitor, sizeof monitor, "%s/monitor", test_dir());
+    snprintf(starts, sizeof starts, "%s/starts", test_dir());
+    FILE *script = fopen(monitor, "w");
+    CHECK(script != NULL);
+    fprintf(script, "#!/bin/sh\necho start >> %s\nexit 1\n", starts);
+    fclose(script);
+    CHECK(chmod(monitor, 0755) == 0);
+    world.monitor_path = monitor;
+    world_open(&world);
+    world_create(&world, POD("none", "'containers':[{'name':'main','image':'none','command':['sleep','600']}]"));
+    world_until(&world, backs_off, "none", "the pod's sandbox backs off");
+    world_run_ms(&world, 200);
+    struct stat stat_of;
+    CHECK(stat(starts, &stat_of) == 0);
+    CHECK(stat_of.st_size <= (off_t)(2 * strlen("start\n"))); /* one may be ended before it says so */
+    CHECK(world_has_event(&world, "none", "FailedCreatePodSandBox"));
+    world_delete(&world, "none", 0);
+    world_until_no_pod(&world, "none");
     world_check_clean(&world);
     world_close(&world);
 }

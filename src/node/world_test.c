@@ -19,18 +19,25 @@ void world_open(struct world *world)
     CHECK_OK(world->log != NULL, &err);
     world->api = api_open(world->io, world->log, &err);
     CHECK_OK(world->api != NULL, &err);
-    const struct runtime_options options = {
-        .directory = test_dir(), .bridge = world->bridge, .pod_cidr = world->pod_cidr};
+    const struct runtime_options options = {.directory = test_dir(),
+                                            .bridge = world->bridge,
+                                            .pod_cidr = world->pod_cidr,
+                                            .monitor_path = world->monitor_path};
     world->processes = runtime_process_open(world->io, &options, &err);
     CHECK_OK(world->processes != NULL, &err);
     world->oci = NULL;
     if (world->containers) {
         world->oci = runtime_oci_open(world->io, &options, &err);
         CHECK_OK(world->oci != NULL, &err);
+        if (world->services)
+            CHECK_OK(runtime_oci_make_local(world->oci, world->services, &err), &err);
     }
     machine_read(&world->machine);
-    const struct node_options node_options = {
-        .machine = &world->machine, .processes = world->processes, .containers = world->oci, .schedule = true};
+    const struct node_options node_options = {.machine = &world->machine,
+                                              .processes = world->processes,
+                                              .containers = world->oci,
+                                              .cluster_dns = world->cluster_dns,
+                                              .schedule = true};
     world->node = node_open(world->io, world->api, &node_options, &err);
     CHECK_OK(world->node != NULL, &err);
 }

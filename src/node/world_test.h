@@ -15,6 +15,9 @@
 struct world {
     bool containers;               /* set before world_open(): with the OCI engine */
     const char *bridge, *pod_cidr; /* for it */
+    const char *services;          /* a range that is made local; NULL: none */
+    const char *monitor_path;      /* NULL: the real one */
+    const char *cluster_dns;       /* NULL: none */
     struct machine machine;
     struct io *io;
     struct log *log;

@@ -75,7 +75,12 @@
     ERROR(UNKNOWN_TOPIC_ID, 100, 1)                                                                                    \
     ERROR(INCONSISTENT_TOPIC_ID, 103, 1)                                                                               \
     ERROR(TRANSACTIONAL_ID_NOT_FOUND, 105, 0)                                                                          \
-    ERROR(TRANSACTION_ABORTABLE, 120, 0)
+    ERROR(FENCED_MEMBER_EPOCH, 110, 0)                                                                                 \
+    ERROR(UNRELEASED_INSTANCE_ID, 111, 0)                                                                              \
+    ERROR(UNSUPPORTED_ASSIGNOR, 112, 0)                                                                                \
+    ERROR(STALE_MEMBER_EPOCH, 113, 0)                                                                                  \
+    ERROR(TRANSACTION_ABORTABLE, 120, 0)                                                                               \
+    ERROR(INVALID_REGULAR_EXPRESSION, 128, 0)
 
 #define KAFKA_ERROR_ENUM(name, code, retriable) KAFKA_##name = (code),
 enum kafka_error { KAFKA_ERRORS(KAFKA_ERROR_ENUM) };
