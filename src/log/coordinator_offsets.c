@@ -69,6 +69,8 @@ enum kafka_error coordinator_check_transactional(struct log *log, struct bytes g
     struct group_member *member;
     if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
         return KAFKA_NONE;
+    if (group && group->consumer)
+        return consumer_group_check_epoch(group->consumer, member_id, generation);
     if (!group)
         return generation < 0 ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
     enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
