@@ -153,6 +153,19 @@ static void collect_mesh(void *ctx, struct metrics *out)
     counter(out, "evoke_mesh_refused_total", "Connections refused: too many held.", mesh.refused_total);
 }
 
+static void collect_names(void *ctx, struct metrics *out)
+{
+    const struct parts *parts = ctx;
+    if (!parts->names)
+        return;
+    struct nameserver_metrics names;
+    nameserver_metrics(parts->names, &names);
+    counter(out, "evoke_dns_queries_total", "Questions for names.", names.queries);
+    counter(out, "evoke_dns_forwarded_total", "Of them, passed on to the machine's servers.", names.forwarded);
+    counter(out, "evoke_dns_failed_total", "Of them, malformed or not answered by the machine's servers.",
+            names.failed);
+}
+
 static void collect_dispatch(void *ctx, struct metrics *out)
 {
     const struct parts *parts = ctx;
@@ -222,6 +235,7 @@ void metrics_register(struct parts *parts, struct admin_door *door)
     admin_door_add_collector(door, collect_api, parts);
     admin_door_add_collector(door, collect_events, parts);
     admin_door_add_collector(door, collect_mesh, parts);
+    admin_door_add_collector(door, collect_names, parts);
     admin_door_add_collector(door, collect_dispatch, parts);
     admin_door_add_collector(door, collect_node, parts);
     admin_door_add_collector(door, collect_control, parts);

@@ -256,7 +256,10 @@ static bool recover(struct log *log, bool *clean, struct error *err)
                   "the last run ended in the middle of a write: %" PRIu64 " bytes that were never synced are cut",
                   recovery.torn_bytes);
     *clean = recovery.clean;
-    return catalog_start(log, recovery.clean, err);
+    journal_set_starting(log->journal, true);
+    bool started = catalog_start(log, recovery.clean, err);
+    journal_set_starting(log->journal, false);
+    return started;
 }
 
 struct log *log_open(struct io *io, const struct log_options *options, struct error *err)
