@@ -107,6 +107,10 @@ struct partition *kafka_find_partition(struct kafka_request *request, struct byt
 /* The client's idea of the leader epoch (-1: none) against ours: NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
 enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch);
 
+/* As Kafka's LeaderEpochFileCache: the largest epoch known that is not above the requested one, and where it ends; for
+ * one older than all, itself and where the oldest begins; for one that has not been, -1 and -1 (KIP-320). */
+void kafka_find_epoch(const struct partition *partition, int32_t epoch, int32_t *found, int64_t *end_offset);
+
 /* --- What is served --- */
 struct kafka_handler {
     int16_t key;

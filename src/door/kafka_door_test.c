@@ -37,7 +37,7 @@ TEST(a_client_is_told_what_is_served)
         CHECK_INT(response->api_keys_count, 25);
         CHECK_INT(response->api_keys[0].api_key, KAFKA_PRODUCE);
         CHECK_INT(response->api_keys[0].min_version, 0);
-        CHECK_INT(response->api_keys[0].max_version, 11);
+        CHECK_INT(response->api_keys[0].max_version, 13);
     }
     kafka_fixture_deinit(&f);
 }
@@ -289,7 +289,7 @@ TEST(every_api_answers_an_empty_request_in_every_version)
     WITH_FIXTURE;
     for (size_t i = 0; i < kafka_apis_count; i++) {
         const struct kafka_api *api = &kafka_apis[i];
-        if (api->key == KAFKA_DELETE_RECORDS) /* described, not served yet */
+        if (!kafka_handler_find(api->key)) /* described, not served yet */
             continue;
         for (int16_t version = api->version_min; version <= api->version_max; version++) {
             void *request = kafka_new_array(&f.arena, api->request, 1);

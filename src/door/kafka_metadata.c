@@ -7,6 +7,7 @@
 #include "door/kafka_door_priv.h"
 
 enum {
+    VERSION_OF_TOPIC_IDS = 12, /* in Metadata's request; its answers have them since 10 */
     ENDPOINT_BROKERS = 1,
     KEY_TYPE_GROUP = 0,
     /* Bit sets of Kafka's ACL operations: what may be done where nothing is forbidden. */
@@ -23,6 +24,34 @@ static bool is_software_name(struct bytes name)
         if (!isalnum(name.data[i]) && ((name.data[i] != '-' && name.data[i] != '.') || i == 0 || i == name.size - 1))
             return false;
     return name.size > 0;
+}
+
+/* What changes which way a client takes, beyond the versions of single APIs (KIP-584). Level 0: not on. */
+static const struct {
+    const char *name;
+    int16_t level, level_max;
+} features[] = {
+    {"group.version", 0, 0},       /* 1: KIP-848's groups */
+    {"transaction.version", 0, 0}, /* 2: partitions join a transaction when they are written to (KIP-890) */
+};
+
+/* Clients refuse a supported range from 0 before version 4 (KAFKA-17011), and all of them are. */
+static void list_features(struct kafka_request *request, struct kafka_api_versions_response *response)
+{
+    struct arena *arena = &request->arena;
+    response->finalized_features_epoch = 0;
+    response->supported_features =
+        KAFKA_NEW_ARRAY(arena, kafka_api_versions_response_supported_feature, ARRAY_SIZE(features));
+    response->finalized_features = KAFKA_NEW_ARRAY(arena, kafka_api_versions_response_feature, ARRAY_SIZE(features));
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        struct bytes name = bytes_of_string(features[i].name);
+        if (request->header.api_version >= 4)
+            response->supported_features[response->supported_features_count++] =
+                (struct kafka_api_versions_response_supported_feature){name, 0, features[i].level_max};
+        if (features[i].level > 0)
+            response->finalized_features[response->finalized_features_count++] =
+                (struct kafka_api_versions_response_feature){name, features[i].level, features[i].level};
+    }
 }
 
 void kafka_handle_api_versions(struct kafka_request *request)
@@ -45,6 +74,7 @@ void kafka_handle_api_versions(struct kafka_request *request)
         response->api_keys[i].min_version = api->version_min;
         response->api_keys[i].max_version = api->version_max;
     }
+    list_features(request, response);
     kafka_answer(request, response);
 }
 
@@ -108,26 +138,39 @@ static struct topic *find_or_create(struct kafka_request *request, struct bytes 
     return topic;
 }
 
+static bool is_zero(const uint8_t id[16])
+{
+    static const uint8_t zero[16];
+    return memcmp(id, zero, sizeof zero) == 0;
+}
+
+static void describe_asked(struct kafka_request *request, const struct kafka_metadata_request_topic *in,
+                           struct kafka_metadata_response_topic *out, uint64_t *lsn)
+{
+    struct topic *topic = NULL;
+    bool by_id = !in->name.data && !is_zero(in->topic_id);
+    if (request->header.api_version < VERSION_OF_TOPIC_IDS && (!in->name.data || !is_zero(in->topic_id))) {
+        out->name = in->name;
+        out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+    } else if (by_id) {
+        topic = kafka_find_topic_by_id(request, in->topic_id);
+        memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
+        if (!topic)
+            out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_ID);
+    } else {
+        topic = find_or_create(request, in->name, lsn, out);
+    }
+    if (topic)
+        describe_topic(request, topic, out);
+}
+
 static void describe_named(struct kafka_request *request, struct kafka_metadata_response *response, uint64_t *lsn)
 {
     const struct kafka_metadata_request *body = request->body;
-    static const uint8_t no_id[16];
     response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
-    for (size_t i = 0; i < body->topics_count; i++) {
-        const struct kafka_metadata_request_topic *in = &body->topics[i];
-        struct kafka_metadata_response_topic *out = &response->topics[i];
-        struct topic *topic;
-        if (!in->name.data && memcmp(in->topic_id, no_id, sizeof no_id) != 0) {
-            topic = kafka_find_topic_by_id(request, in->topic_id);
-            memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
-            if (!topic)
-                out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_ID);
-        } else
-            topic = find_or_create(request, in->name, lsn, out);
-        if (topic)
-            describe_topic(request, topic, out);
-    }
+    for (size_t i = 0; i < body->topics_count; i++)
+        describe_asked(request, &body->topics[i], &response->topics[i], lsn);
 }
 
 static void describe_all(struct kafka_request *request, struct kafka_metadata_response *response)

@@ -10,7 +10,7 @@
 #include "door/kafka_door_priv.h"
 #include "wire/kafka_batch.h"
 
-enum { ACKS_ALL = -1, VERSION_OF_V2_BATCHES = 3, VERSION_OF_ZSTD = 7 };
+enum { ACKS_ALL = -1, VERSION_OF_V2_BATCHES = 3, VERSION_OF_ZSTD = 7, VERSION_OF_TOPIC_IDS = 13 };
 
 static struct bytes records_of(const struct kafka_record_set *records)
 {
@@ -108,6 +108,8 @@ static void produce_partition(struct kafka_request *request, struct topic *topic
         refuse(request, out, KAFKA_UNSUPPORTED_VERSION, "Produce before version 3");
     else if (body->acks < ACKS_ALL || body->acks > 1)
         refuse(request, out, KAFKA_INVALID_REQUIRED_ACKS, "acks must be -1, 0 or 1");
+    else if (!topic && request->header.api_version >= VERSION_OF_TOPIC_IDS)
+        refuse(request, out, KAFKA_UNKNOWN_TOPIC_ID, "no topic has this id");
     else if (!partition)
         refuse(request, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "no such topic or partition");
     else
@@ -144,8 +146,11 @@ void kafka_handle_produce(struct kafka_request *request)
     for (size_t i = 0; i < body->topics_count; i++) {
         const struct kafka_produce_request_topic *in = &body->topics[i];
         struct kafka_produce_response_topic *out = &response->topics[i];
-        struct topic *topic = kafka_find_topic(request, in->name);
+        struct topic *topic = request->header.api_version >= VERSION_OF_TOPIC_IDS
+                                  ? kafka_find_topic_by_id(request, in->topic_id)
+                                  : kafka_find_topic(request, in->name);
         out->name = in->name;
+        memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
         out->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_response_partition, in->partitions_count);
         out->partitions_count = in->partitions_count;
         for (size_t p = 0; p < in->partitions_count; p++)

@@ -168,6 +168,12 @@ static void delete_topic(struct kafka_request *request, struct topic *topic, enu
     }
 }
 
+static bool has_id(const uint8_t id[16])
+{
+    static const uint8_t zero[16];
+    return memcmp(id, zero, sizeof zero) != 0;
+}
+
 static void delete_failed(struct kafka_request *request, void *ctx)
 {
     struct kafka_delete_topics_response *response = ctx;
@@ -192,7 +198,10 @@ void kafka_handle_delete_topics(struct kafka_request *request)
         const struct kafka_delete_topics_request_topic *in = &body->topics[i];
         out->name = in->name;
         memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
-        if (in->name.data)
+        if (!in->name.data == !has_id(in->topic_id)) {
+            out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+            out->error_message = BYTES_LITERAL("a topic is named by its name or by its id, one of them");
+        } else if (in->name.data)
             delete_topic(request, kafka_find_topic(request, in->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
         else
             delete_topic(request, kafka_find_topic_by_id(request, in->topic_id), KAFKA_UNKNOWN_TOPIC_ID, out, &lsn);
