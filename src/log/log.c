@@ -80,6 +80,7 @@ void log_free(struct log *log)
         topic_free(entry->value);
     map_deinit(&log->topics, NULL);
     map_deinit(&log->topics_by_id, NULL);
+    settings_deinit(log);
     partition_free(log->catalog);
     log_wait_deinit(log);
     free(log->streams);

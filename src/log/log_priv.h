@@ -95,6 +95,8 @@ struct log {
     struct list ready_partition_waiters;
     struct io_deferred run_ready;
 
+    struct map settings; /* settings.c */
+
     struct producers producers;
     int64_t next_producer_id, producer_id_end;
     uint64_t producer_ids_lsn;
