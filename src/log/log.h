@@ -88,6 +88,8 @@ int32_t topic_partition_count(const struct topic *topic);
 struct partition *topic_partition(struct topic *topic, int32_t index); /* NULL: no such */
 /* The value that was set, or null bytes: the default holds. */
 struct bytes topic_config(const struct topic *topic, struct bytes name);
+/* The value that holds: the topic's own, the node's setting for topics without one, or the default. */
+struct bytes topic_config_in_force(const struct topic *topic, struct bytes name);
 
 /* --- Partitions --- */
 struct topic *partition_topic(const struct partition *partition);

@@ -38,20 +38,33 @@ void settings_deinit(struct log *log)
     map_deinit(&log->settings, settings_free);
 }
 
+static void put(struct log *log, struct bytes key, size_t name_size, const struct json *values)
+{
+    struct settings *settings = NEW(struct settings);
+    map_put(&log->settings, key, settings);
+    struct bytes own_key = map_key(map_find(&log->settings, key));
+    settings->kind = (const char *)own_key.data;
+    settings->name = bytes_slice(own_key, own_key.size - name_size, SIZE_MAX);
+    json_object_each (member, values)
+        free(map_put(&settings->values, bytes_of_string(member.key), memory_string(json_bytes(member.value))));
+}
+
+/* What topics do where they have no setting of their own. */
+static void topics_configs_changed(struct log *log)
+{
+    map_each (entry, &log->topics)
+        topic_configs_changed(entry->value);
+}
+
 void settings_apply(struct log *log, const char *kind, struct bytes name, const struct json *values)
 {
     AUTO_BUF key;
     make_key(&key, kind, name);
     settings_free(map_remove(&log->settings, buf_bytes(&key)));
-    if (json_size(values) == 0)
-        return;
-    struct settings *settings = NEW(struct settings);
-    map_put(&log->settings, buf_bytes(&key), settings);
-    struct bytes own_key = map_key(map_find(&log->settings, buf_bytes(&key)));
-    settings->kind = (const char *)own_key.data;
-    settings->name = bytes_slice(own_key, own_key.size - name.size, SIZE_MAX);
-    json_object_each (member, values)
-        free(map_put(&settings->values, bytes_of_string(member.key), memory_string(json_bytes(member.value))));
+    if (json_size(values) > 0)
+        put(log, buf_bytes(&key), name.size, values);
+    if (strcmp(kind, "broker") == 0)
+        topics_configs_changed(log);
 }
 
 bool settings_check(const struct log *log, const char *kind, struct bytes name,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/settings.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/map.h"
 #include "log/fixture.h"
+#include "log/topic_config.h"
 
 static void set(struct fixture *f, const char *kind, const char *name, const char *key, const char *value)
 {
@@ -84,4 +86,40 @@ TEST(settings_that_no_record_could_hold_are_refused)
     CHECK_INT(err.kind, ERROR_LIMIT);
     CHECK(settings_first(f.log, "group") == NULL);
     fixture_deinit(&f);
+}
+
+TEST(what_is_set_for_the_node_holds_for_topics_without_a_setting_of_their_own)
+{
+    struct fixture f;
+    struct error err;
+    uint64_t lsn;
+    fixture_init(&f);
+    fixture_open(&f);
+    struct topic *topic = fixture_topic(&f, "orders", 1);
+    struct append append = {.partition = topic_partition(topic, 0), .batch = fixture_batch(&f, "a", 1)};
+    CHECK(bytes_equal_string(topic_config_in_force(topic, BYTES_LITERAL("max.message.bytes")), "1048588"));
+    set(&f, "broker", "", "message.max.bytes", "10");
+    CHECK(!log_append(f.log, &append, 1, &lsn, &err));
+    CHECK_INT(err.sys, EMSGSIZE);
+    set(&f, "broker", "0", "message.max.bytes", "20000");
+    CHECK_OK(log_append(f.log, &append, 1, &lsn, &err), &err);
+    set(&f, "broker", "0", "x", NULL);
+    const struct topic_config_entry own = {BYTES_LITERAL("max.message.bytes"), BYTES_LITERAL("30000")};
+    CHECK_OK(topic_set_configs(f.log, topic, &own, 1, &lsn, &err), &err);
+    CHECK(bytes_equal_string(topic_config_in_force(topic, BYTES_LITERAL("max.message.bytes")), "30000"));
+    append.batch = fixture_batch(&f, "a", 1);
+    CHECK_OK(log_append(f.log, &append, 1, &lsn, &err), &err);
+    fixture_deinit(&f);
+}
+
+TEST(every_topic_setting_says_what_it_is)
+{
+    size_t count;
+    const struct topic_config_info *infos = topic_config_infos(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct topic_config_text *text = topic_config_text(bytes_of_string(infos[i].name));
+        CHECK(text != NULL && text->documentation[0] != '\0');
+        CHECK(!text->node_name || topic_config_of_node(bytes_of_string(text->node_name)) == &infos[i]);
+        CHECK(i == 0 || strcmp(infos[i - 1].name, infos[i].name) < 0);
+    }
 }

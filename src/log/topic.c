@@ -8,6 +8,7 @@
 #include "log/catalog.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/settings.h"
 #include "log/topic_config.h"
 
 /* --- Life --- */
@@ -58,11 +59,20 @@ void topic_set_config(struct topic *topic, struct bytes name, struct bytes value
     free(map_put(&topic->configs, name, memory_string(value)));
 }
 
+struct bytes topic_config_in_force(const struct topic *topic, struct bytes name)
+{
+    const struct topic_config_text *text = topic_config_text(name);
+    struct bytes value = topic_config(topic, name);
+    static const char *const of_node[] = {"0", ""}; /* this node's, all nodes' */
+    for (size_t i = 0; !value.data && text->node_name && i < ARRAY_SIZE(of_node); i++)
+        value = settings_get(settings_find(topic->log, "broker", bytes_of_string(of_node[i])),
+                             bytes_of_string(text->node_name));
+    return value.data ? value : bytes_of_string(topic_config_info(name)->default_value);
+}
+
 static int64_t number_config(const struct topic *topic, const char *name)
 {
-    struct bytes value = topic_config(topic, bytes_of_string(name));
-    if (!value.data)
-        value = bytes_of_string(topic_config_info(bytes_of_string(name))->default_value);
+    struct bytes value = topic_config_in_force(topic, bytes_of_string(name));
     int64_t number = 0;
     bool ok = bytes_to_i64(value, &number);
     assert(ok); /* it was checked when it was set */
@@ -72,8 +82,8 @@ static int64_t number_config(const struct topic *topic, const char *name)
 void topic_configs_changed(struct topic *topic)
 {
     topic->log_append_time =
-        bytes_equal_string(topic_config(topic, BYTES_LITERAL("message.timestamp.type")), "LogAppendTime");
-    struct bytes policy = topic_config(topic, BYTES_LITERAL("cleanup.policy")), element;
+        bytes_equal_string(topic_config_in_force(topic, BYTES_LITERAL("message.timestamp.type")), "LogAppendTime");
+    struct bytes policy = topic_config_in_force(topic, BYTES_LITERAL("cleanup.policy")), element;
     topic->compacted = false;
     while (policy.data && bytes_split(&policy, ',', &element))
         topic->compacted |= bytes_equal_string(bytes_trim(element), "compact");
