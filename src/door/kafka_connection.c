@@ -339,7 +339,7 @@ static void take_some(struct kafka_connection *connection, struct bytes *data)
     }
     size_t whole = LENGTH_SIZE + frame_size(connection);
     append_in(connection, data, whole - in->size);
-    if (connection->door->held > KAFKA_DOOR_HELD_MAX) {
+    if (connection->door->held / 2 > connection->door->options.request_bytes_max) {
         connection->door->metrics.frames_refused++;
         end_badly(connection, "all connections together hold too much");
     } else if (in->size == whole) {

@@ -31,11 +31,19 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_OFFSET_FOR_LEADER_EPOCH, kafka_handle_offset_for_leader_epoch},
     {KAFKA_DESCRIBE_CONFIGS, kafka_handle_describe_configs},
     {KAFKA_ALTER_CONFIGS, kafka_handle_alter_configs},
+    {KAFKA_ALTER_REPLICA_LOG_DIRS, kafka_handle_alter_replica_log_dirs},
+    {KAFKA_DESCRIBE_LOG_DIRS, kafka_handle_describe_log_dirs},
     {KAFKA_CREATE_PARTITIONS, kafka_handle_create_partitions},
     {KAFKA_DELETE_GROUPS, kafka_handle_delete_groups},
+    {KAFKA_ELECT_LEADERS, kafka_handle_elect_leaders},
     {KAFKA_INCREMENTAL_ALTER_CONFIGS, kafka_handle_incremental_alter_configs},
+    {KAFKA_ALTER_PARTITION_REASSIGNMENTS, kafka_handle_alter_partition_reassignments},
+    {KAFKA_LIST_PARTITION_REASSIGNMENTS, kafka_handle_list_partition_reassignments},
     {KAFKA_OFFSET_DELETE, kafka_handle_offset_delete},
+    {KAFKA_DESCRIBE_QUORUM, kafka_handle_describe_quorum},
     {KAFKA_DESCRIBE_CLUSTER, kafka_handle_describe_cluster},
+    {KAFKA_LIST_CONFIG_RESOURCES, kafka_handle_list_config_resources},
+    {KAFKA_DESCRIBE_TOPIC_PARTITIONS, kafka_handle_describe_topic_partitions},
 };
 
 const struct kafka_handler *kafka_handlers(size_t *count)
@@ -97,6 +105,36 @@ int16_t kafka_refuse_error(struct kafka_request *request, const struct error *er
 
 /* --- What several handlers need --- */
 
+bool kafka_has_room(const struct kafka_request *request)
+{
+    return request->arena.used <= KAFKA_WORK_SIZE_MAX;
+}
+
+enum { ONCE = 1, TWICE };
+static const char times[] = {[ONCE] = ONCE, [TWICE] = TWICE};
+
+static void make_key(struct buf *key, int8_t type, struct bytes name)
+{
+    buf_init(key, SIZE_MAX);
+    buf_append_byte(key, (uint8_t)type);
+    buf_append(key, name);
+}
+
+void kafka_note_name(struct map *names, int8_t type, struct bytes name)
+{
+    AUTO_BUF key;
+    make_key(&key, type, name);
+    const char *before = map_get(names, buf_bytes(&key));
+    map_put(names, buf_bytes(&key), (void *)(uintptr_t)&times[before ? TWICE : ONCE]);
+}
+
+bool kafka_is_twice(const struct map *names, int8_t type, struct bytes name)
+{
+    AUTO_BUF key;
+    make_key(&key, type, name);
+    return map_get(names, buf_bytes(&key)) == &times[TWICE];
+}
+
 static struct topic *if_shown(struct topic *topic)
 {
     bool shown = topic && (!topic_internal(topic) || bytes_equal_string(topic_name(topic), "__consumer_offsets"));
@@ -142,6 +180,8 @@ struct kafka_door *kafka_door_open(struct io *io, struct log *log, const struct 
     list_init(&door->connections);
     if (door->options.partition_count <= 0)
         door->options.partition_count = 1;
+    if (door->options.request_bytes_max == 0)
+        door->options.request_bytes_max = 256 << 20;
     if (!io_listen(io, &options->address, options->tls, on_accept, door, &door->listener, err)) {
         error_wrap(err, "kafka door");
         free(door);

@@ -36,6 +36,9 @@ struct kafka_door_options {
     int32_t advertised_port;     /* 0: the listener's */
     int32_t partition_count;     /* of topics made without a count; 0: 1 */
     bool no_auto_create;         /* Metadata does not make topics */
+    /* Requests of all connections together, as received and decoded: above it no connection begins another, as Kafka's
+     * queued.max.request.bytes; who brings twice as much is disconnected. 0: 256 MiB. */
+    size_t request_bytes_max;
 };
 
 struct kafka_door *kafka_door_open(struct io *io, struct log *log, const struct kafka_door_options *options,

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "door/kafka_door.h"
 #include "io/stream.h"
 #include "wire/kafka_error.h"
@@ -25,10 +26,14 @@
 enum {
     KAFKA_NODE_ID = 0,
     KAFKA_ANSWER_SIZE_MAX = 16 << 20,    /* of what is not records */
+    KAFKA_WORK_SIZE_MAX = 256 << 20,     /* memory for making one answer, where a request could ask for any amount */
     KAFKA_FETCH_SIZE_MAX = 16 << 20,     /* records in one answer: a reader that is slow holds no more */
     KAFKA_CONNECTION_HELD_MAX = 8 << 20, /* frames of unanswered requests: above it nothing more is read */
-    KAFKA_DOOR_HELD_MAX = 512 << 20,     /* of all connections: who brings more is disconnected */
-    KAFKA_IDLE_MS = 600000,              /* as Kafka's connections.max.idle.ms */
+    KAFKA_QUOTA_WINDOWS = 11,            /* of a second each, as Kafka's quota.window.num */
+    /* Bit sets of Kafka's ACL operations: what may be done where nothing is forbidden. */
+    KAFKA_TOPIC_OPERATIONS = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
+    KAFKA_CLUSTER_OPERATIONS = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
+    KAFKA_IDLE_MS = 600000, /* as Kafka's connections.max.idle.ms */
 };
 
 struct kafka_connection;
@@ -94,6 +99,14 @@ int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code);
 /* The table from error kinds to Kafka's codes; also counts. */
 int16_t kafka_refuse_error(struct kafka_request *request, const struct error *err);
 
+/* False: what was made for this answer so far is more than KAFKA_WORK_SIZE_MAX. */
+bool kafka_has_room(const struct kafka_request *request);
+
+/* Names of a request, each of a type, of which some may be there twice. The map starts zeroed; its values are not the
+ * caller's. */
+void kafka_note_name(struct map *names, int8_t type, struct bytes name);
+bool kafka_is_twice(const struct map *names, int8_t type, struct bytes name);
+
 /* What clients connect to: as configured, or as this one did. In the request's arena. */
 struct bytes kafka_own_host(struct kafka_request *request);
 int32_t kafka_own_port(struct kafka_request *request);
@@ -144,5 +157,13 @@ void kafka_handle_create_partitions(struct kafka_request *request);
 void kafka_handle_describe_configs(struct kafka_request *request);
 void kafka_handle_alter_configs(struct kafka_request *request);
 void kafka_handle_incremental_alter_configs(struct kafka_request *request);
+void kafka_handle_list_config_resources(struct kafka_request *request);
+void kafka_handle_describe_topic_partitions(struct kafka_request *request);
+void kafka_handle_elect_leaders(struct kafka_request *request);
+void kafka_handle_alter_partition_reassignments(struct kafka_request *request);
+void kafka_handle_list_partition_reassignments(struct kafka_request *request);
+void kafka_handle_alter_replica_log_dirs(struct kafka_request *request);
+void kafka_handle_describe_log_dirs(struct kafka_request *request);
+void kafka_handle_describe_quorum(struct kafka_request *request);
 
 #endif

@@ -10,9 +10,6 @@ enum {
     VERSION_OF_TOPIC_IDS = 12, /* in Metadata's request; its answers have them since 10 */
     ENDPOINT_BROKERS = 1,
     KEY_TYPE_GROUP = 0,
-    /* Bit sets of Kafka's ACL operations: what may be done where nothing is forbidden. */
-    TOPIC_OPERATIONS = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
-    CLUSTER_OPERATIONS = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
 };
 
 /* --- ApiVersions --- */
@@ -105,7 +102,7 @@ static void describe_topic(struct kafka_request *request, struct topic *topic,
     memcpy(out->topic_id, topic_id(topic), sizeof out->topic_id);
     out->is_internal = topic_internal(topic);
     if (body->include_topic_authorized_operations)
-        out->topic_authorized_operations = TOPIC_OPERATIONS;
+        out->topic_authorized_operations = KAFKA_TOPIC_OPERATIONS;
     describe_partitions(&request->arena, topic, out);
 }
 
@@ -149,7 +146,9 @@ static void describe_asked(struct kafka_request *request, const struct kafka_met
 {
     struct topic *topic = NULL;
     bool by_id = !in->name.data && !is_zero(in->topic_id);
-    if (request->header.api_version < VERSION_OF_TOPIC_IDS && (!in->name.data || !is_zero(in->topic_id))) {
+    if (!kafka_has_room(request)) {
+        out->error_code = kafka_refuse(request, KAFKA_POLICY_VIOLATION);
+    } else if (request->header.api_version < VERSION_OF_TOPIC_IDS && (!in->name.data || !is_zero(in->topic_id))) {
         out->name = in->name;
         out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
     } else if (by_id) {
@@ -206,7 +205,7 @@ void kafka_handle_metadata(struct kafka_request *request)
     response->cluster_id = bytes_of_string(log_cluster_id(request->log));
     response->controller_id = KAFKA_NODE_ID;
     if (body->include_cluster_authorized_operations)
-        response->cluster_authorized_operations = CLUSTER_OPERATIONS;
+        response->cluster_authorized_operations = KAFKA_CLUSTER_OPERATIONS;
     /* All topics are null since version 1, and an empty list in version 0. */
     if (!body->topics || (request->header.api_version == 0 && body->topics_count == 0))
         describe_all(request, response);
@@ -237,7 +236,7 @@ void kafka_handle_describe_cluster(struct kafka_request *request)
     response->brokers[0].host = kafka_own_host(request);
     response->brokers[0].port = kafka_own_port(request);
     if (body->include_cluster_authorized_operations)
-        response->cluster_authorized_operations = CLUSTER_OPERATIONS;
+        response->cluster_authorized_operations = KAFKA_CLUSTER_OPERATIONS;
     kafka_answer(request, response);
 }
 

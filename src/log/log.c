@@ -174,6 +174,16 @@ const char *log_cluster_id(const struct log *log)
     return log->cluster_id;
 }
 
+int32_t log_leader_epoch(const struct log *log)
+{
+    return log->leader_epoch;
+}
+
+const char *log_directory(const struct log *log)
+{
+    return log->options.directory;
+}
+
 uint64_t log_lsn(const struct log *log)
 {
     return journal_lsn(log->journal);

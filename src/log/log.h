@@ -50,6 +50,9 @@ void log_abandon(struct log *log);
 /* Made with the directory and never changed: 22 characters of base64url, as Kafka shows a cluster id. */
 const char *log_cluster_id(const struct log *log);
 
+const char *log_directory(const struct log *log);
+int32_t log_leader_epoch(const struct log *log); /* rises with every start after an unclean end */
+
 uint64_t log_lsn(const struct log *log);        /* of the newest frame appended; 0: none yet */
 uint64_t log_synced_lsn(const struct log *log); /* of the newest frame on disk */
 
@@ -97,6 +100,7 @@ int32_t partition_index(const struct partition *partition);
 int64_t partition_log_start_offset(const struct partition *partition);
 int64_t partition_high_watermark(const struct partition *partition); /* readable below this: synced */
 int64_t partition_end_offset(const struct partition *partition);     /* the next append gets this */
+uint64_t partition_size(const struct partition *partition);          /* bytes of its batches */
 int32_t partition_leader_epoch(const struct partition *partition);
 int32_t partition_epoch_of(const struct partition *partition, int64_t offset); /* -1: unknown */
 

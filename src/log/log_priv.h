@@ -24,6 +24,7 @@ struct partition {
     bool deleted; /* readers may still hold it until the end of the turn */
     uint64_t stream;
     int64_t end_offset, high_watermark;
+    uint64_t size; /* of its batches */
     struct index batches;
     struct partition_epoch *epochs; /* as the batches tell; ascending */
     size_t epoch_count;

@@ -32,6 +32,7 @@ void partition_note(struct partition *partition, const struct kafka_batch *batch
 {
     index_append(&partition->batches, batch->base_offset, batch->max_timestamp, place);
     partition->end_offset = kafka_batch_last_offset(batch) + 1;
+    partition->size += batch->bytes.size;
     if (partition->epoch_count == 0 || partition->epochs[partition->epoch_count - 1].epoch < batch->leader_epoch) {
         partition->epochs =
             memory_resize_array(partition->epochs, partition->epoch_count + 1, sizeof *partition->epochs);
@@ -65,6 +66,11 @@ int64_t partition_high_watermark(const struct partition *partition)
 int64_t partition_end_offset(const struct partition *partition)
 {
     return partition->end_offset;
+}
+
+uint64_t partition_size(const struct partition *partition)
+{
+    return partition->size;
 }
 
 int32_t partition_leader_epoch(const struct partition *partition)
