@@ -290,8 +290,11 @@ static const char *page(struct kafka_fixture *f, const char *names, int32_t limi
     buf_init(&text, 1000);
     for (size_t i = 0; i < response->topics_count; i++) {
         buf_printf(&text, BYTES_FORMAT ":", BYTES_ARGS(response->topics[i].name));
-        for (size_t p = 0; p < response->topics[i].partitions_count; p++)
+        for (size_t p = 0; p < response->topics[i].partitions_count; p++) {
+            CHECK(response->topics[i].partitions[p].eligible_leader_replicas != NULL);
+            CHECK(response->topics[i].partitions[p].last_known_elr != NULL);
             buf_printf(&text, "%d,", response->topics[i].partitions[p].partition_index);
+        }
         buf_printf(&text, "%s ", response->topics[i].error_code ? "?" : "");
     }
     if (response->next_cursor)

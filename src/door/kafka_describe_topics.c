@@ -26,6 +26,7 @@ static void describe_partition(const struct page *page, const struct partition *
     out->leader_epoch = partition_leader_epoch(partition);
     out->replica_nodes = out->isr_nodes = page->self;
     out->replica_nodes_count = out->isr_nodes_count = 1;
+    out->eligible_leader_replicas = out->last_known_elr = page->self; /* none of them; the Java client expects lists */
 }
 
 static void set_cursor(struct page *page, struct bytes topic, int32_t partition)
