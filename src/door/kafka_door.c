@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "door/kafka_door_priv.h"
+#include "door/kafka_quota.h"
 
 /* --- What is served: ApiVersions tells exactly this, with the versions of wire/api --- */
 
@@ -40,6 +41,8 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_ALTER_PARTITION_REASSIGNMENTS, kafka_handle_alter_partition_reassignments},
     {KAFKA_LIST_PARTITION_REASSIGNMENTS, kafka_handle_list_partition_reassignments},
     {KAFKA_OFFSET_DELETE, kafka_handle_offset_delete},
+    {KAFKA_DESCRIBE_CLIENT_QUOTAS, kafka_handle_describe_client_quotas},
+    {KAFKA_ALTER_CLIENT_QUOTAS, kafka_handle_alter_client_quotas},
     {KAFKA_DESCRIBE_QUORUM, kafka_handle_describe_quorum},
     {KAFKA_DESCRIBE_CLUSTER, kafka_handle_describe_cluster},
     {KAFKA_LIST_CONFIG_RESOURCES, kafka_handle_list_config_resources},
@@ -178,15 +181,19 @@ struct kafka_door *kafka_door_open(struct io *io, struct log *log, const struct 
     struct kafka_door *door = NEW(struct kafka_door);
     *door = (struct kafka_door){.io = io, .log = log, .options = *options};
     list_init(&door->connections);
+    list_init(&door->waiting);
+    io_deferred_init(io, &door->resume, kafka_connection_resume_waiting, door);
     if (door->options.partition_count <= 0)
         door->options.partition_count = 1;
     if (door->options.request_bytes_max == 0)
         door->options.request_bytes_max = 256 << 20;
     if (!io_listen(io, &options->address, options->tls, on_accept, door, &door->listener, err)) {
         error_wrap(err, "kafka door");
+        io_deferred_cancel(&door->resume);
         free(door);
         return NULL;
     }
+    door->quotas = quotas_new(io, log);
     if (options->advertised_host)
         door->advertised_host = memory_string(bytes_of_string(options->advertised_host));
     return door;
@@ -198,6 +205,8 @@ void kafka_door_close(struct kafka_door *door)
         return;
     io_listener_close(door->listener);
     kafka_connection_end_all(door);
+    io_deferred_cancel(&door->resume);
+    quotas_free(door->quotas);
     free(door->advertised_host);
     free(door);
 }
@@ -205,6 +214,11 @@ void kafka_door_close(struct kafka_door *door)
 struct io_address kafka_door_address(const struct kafka_door *door)
 {
     return io_listener_address(door->listener);
+}
+
+size_t kafka_door_held(const struct kafka_door *door)
+{
+    return door->held;
 }
 
 void kafka_door_metrics(const struct kafka_door *door, struct kafka_door_metrics *out)

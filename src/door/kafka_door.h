@@ -62,8 +62,11 @@ struct kafka_door_metrics {
     uint64_t bytes_in, bytes_out;
     uint64_t records_in;      /* records appended by Produce */
     uint64_t fetches_waiting; /* parked now */
-    uint64_t throttled;       /* times that a connection was no longer read because of its unanswered requests */
+    uint64_t paused;          /* times that a connection was no longer read: its unanswered requests, a quota */
+    uint64_t throttled;       /* answers that told their client that it is above a quota */
+    uint64_t throttled_ms;    /* for how long */
 };
+size_t kafka_door_held(const struct kafka_door *door); /* bytes of requests that are not answered, or arriving */
 void kafka_door_metrics(const struct kafka_door *door, struct kafka_door_metrics *out);
 
 #endif

@@ -38,6 +38,7 @@ enum {
 
 struct kafka_connection;
 struct kafka_request;
+struct quotas; /* kafka_quota.h */
 
 /* What keeps the records of an answer in memory until the peer has them. The request has one reference. */
 struct kafka_pin {
@@ -52,7 +53,10 @@ struct kafka_door {
     char *advertised_host;
     struct io_listener *listener;
     struct list connections;
-    size_t held;
+    size_t held, arriving;     /* of all connections' requests; of those that are not whole yet */
+    struct list waiting;       /* connections that may not begin a frame before `held` is less */
+    struct io_deferred resume; /* them */
+    struct quotas *quotas;
     struct kafka_door_metrics metrics;
 };
 
@@ -75,6 +79,9 @@ struct kafka_request {
     void *response;
     void (*failed)(struct kafka_request *request, void *response);
 
+    /* For quotas: the core thread's time, and the bytes that count (of Produce as they came, of Fetch as they go). */
+    uint64_t work_ns, charged_bytes;
+
     int16_t answer_version; /* the request's, but for KIP-511 */
     bool answered;
     struct buf out;
@@ -85,6 +92,7 @@ struct kafka_request {
 /* --- Connections (kafka_connection.c) --- */
 void kafka_connection_open(struct kafka_door *door, struct io_stream *stream);
 void kafka_connection_end_all(struct kafka_door *door);
+void kafka_connection_resume_waiting(void *door); /* requests hold less than they did */
 
 /* `response` is in the request's arena: struct kafka_<api>_response. */
 void kafka_answer(struct kafka_request *request, const void *response);
@@ -165,5 +173,7 @@ void kafka_handle_list_partition_reassignments(struct kafka_request *request);
 void kafka_handle_alter_replica_log_dirs(struct kafka_request *request);
 void kafka_handle_describe_log_dirs(struct kafka_request *request);
 void kafka_handle_describe_quorum(struct kafka_request *request);
+void kafka_handle_describe_client_quotas(struct kafka_request *request);
+void kafka_handle_alter_client_quotas(struct kafka_request *request);
 
 #endif

@@ -174,7 +174,7 @@ TEST(a_connection_with_too_many_unanswered_requests_is_not_read)
         kafka_fixture_send(&f, KAFKA_FETCH, 11, request);
     CHECK(kafka_fixture_is_silent(&f, 1000));
     CHECK_INT(kafka_fixture_metrics(&f).fetches_waiting, KAFKA_DOOR_REQUESTS_MAX);
-    CHECK_INT(kafka_fixture_metrics(&f).throttled, 1);
+    CHECK_INT(kafka_fixture_metrics(&f).paused, 1);
     for (int32_t i = 1; i <= SENT; i++)
         kafka_fixture_receive(&f, KAFKA_FETCH, 11, i);
     CHECK_INT(kafka_fixture_metrics(&f).fetches_waiting, 0);
@@ -194,7 +194,7 @@ TEST(a_peer_that_does_not_read_holds_little)
         kafka_fixture_send(&f, KAFKA_FETCH, 11, request);
     io_simulated_run_for(f.machine, 10000);
     CHECK(!f.ended);
-    CHECK(kafka_fixture_metrics(&f).throttled > 0);
+    CHECK(kafka_fixture_metrics(&f).paused > 0);
     CHECK(kafka_fixture_metrics(&f).bytes_out < 3 * LIMIT_STREAM_QUEUE_SIZE);
     io_stream_resume(f.stream);
     int32_t first = f.correlation_id - 89;

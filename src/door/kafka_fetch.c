@@ -10,6 +10,7 @@
  */
 #include "base/memory.h"
 #include "door/kafka_door_priv.h"
+#include "door/kafka_quota.h"
 
 enum {
     FETCH_WAIT_MAX_MS = 300000,
@@ -254,6 +255,7 @@ static void answer(struct fetch *fetch)
     stop_waiting(fetch);
     pin_slices(fetch);
     fetch->request->cancel = NULL;
+    fetch->request->charged_bytes = (uint64_t)fetch->size;
     kafka_answer(fetch->request, fetch->response);
 }
 
@@ -347,6 +349,17 @@ static void prepare(struct fetch *fetch)
     }
 }
 
+/* What the client asks for at most, what one answer holds, what its quota allows at once. */
+static int64_t size_max_of(struct kafka_request *request)
+{
+    const struct kafka_fetch_request *body = request->body;
+    uint64_t burst = quotas_burst(request->door->quotas, request->header.client_id, QUOTA_FETCH);
+    int64_t size = body->max_bytes < KAFKA_FETCH_SIZE_MAX ? body->max_bytes : KAFKA_FETCH_SIZE_MAX;
+    if (burst < KAFKA_FETCH_SIZE_MAX && size > (int64_t)burst)
+        size = (int64_t)burst;
+    return size < 1 ? 1 : size;
+}
+
 void kafka_handle_fetch(struct kafka_request *request)
 {
     const struct kafka_fetch_request *body = request->body;
@@ -354,9 +367,7 @@ void kafka_handle_fetch(struct kafka_request *request)
     *fetch = (struct fetch){
         .request = request,
         .response = KAFKA_NEW(&request->arena, kafka_fetch_response),
-        .size_max = body->max_bytes < 1                      ? 1
-                    : body->max_bytes < KAFKA_FETCH_SIZE_MAX ? body->max_bytes
-                                                             : KAFKA_FETCH_SIZE_MAX,
+        .size_max = size_max_of(request),
         .size_min = body->min_bytes,
     };
     if (body->session_epoch != SESSION_EPOCH_NEW && body->session_epoch != SESSION_EPOCH_FINAL) {

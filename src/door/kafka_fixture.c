@@ -52,7 +52,7 @@ void kafka_fixture_init(struct kafka_fixture *f)
 static void start(struct kafka_fixture *f)
 {
     struct error err;
-    struct kafka_door_options options = {.partition_count = 2};
+    struct kafka_door_options options = {.partition_count = 2, .request_bytes_max = f->request_bytes_max};
     f->log = log_open(f->daemon, &f->log_options, &err);
     CHECK_OK(f->log != NULL, &err);
     CHECK_OK(io_address_parse("127.0.0.1:9092", &options.address, &err), &err);
@@ -60,9 +60,10 @@ static void start(struct kafka_fixture *f)
     CHECK_OK(f->door != NULL, &err);
 }
 
-void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *wanted)
+static void init(struct kafka_fixture *f, const struct log_options *wanted, size_t request_bytes_max)
 {
-    *f = (struct kafka_fixture){.daemon = io_simulated_new(7), .log_options = *wanted};
+    *f = (struct kafka_fixture){
+        .daemon = io_simulated_new(7), .log_options = *wanted, .request_bytes_max = request_bytes_max};
     f->log_options.directory = "/data";
     f->machine = io_simulated_another(f->daemon);
     start(f);
@@ -70,6 +71,16 @@ void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *
     buf_init(&f->scratch, 256 << 20);
     arena_init(&f->arena, 0);
     kafka_fixture_connect(f);
+}
+
+void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *wanted)
+{
+    init(f, wanted, 0);
+}
+
+void kafka_fixture_init_limited(struct kafka_fixture *f, size_t request_bytes_max)
+{
+    init(f, &(struct log_options){.journal_file_size = 16 << 20}, request_bytes_max);
 }
 
 static void start_after(struct kafka_fixture *f, void (*death)(struct io *io))

@@ -141,6 +141,7 @@ void kafka_handle_produce(struct kafka_request *request)
     struct arena *arena = &request->arena;
     struct kafka_produce_response *response = KAFKA_NEW(arena, kafka_produce_response);
     uint64_t lsn = 0;
+    request->charged_bytes = request->frame.size;
     response->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
     for (size_t i = 0; i < body->topics_count; i++) {

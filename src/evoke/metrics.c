@@ -103,8 +103,11 @@ static void collect_kafka(void *ctx, struct metrics *out)
     counter(out, "evoke_kafka_sent_bytes_total", "Bytes sent.", kafka->bytes_out);
     counter(out, "evoke_kafka_records_total", "Records appended by Produce.", kafka->records_in);
     gauge(out, "evoke_kafka_fetches_waiting", "Fetches that wait for records.", kafka->fetches_waiting);
-    counter(out, "evoke_kafka_throttled_total", "Times a connection was paused for its unanswered requests.",
-            kafka->throttled);
+    counter(out, "evoke_kafka_paused_total", "Times a connection was not read: unanswered requests, a quota.",
+            kafka->paused);
+    counter(out, "evoke_kafka_throttled_total", "Answers to clients above a quota.", kafka->throttled);
+    metrics_one(out, "evoke_kafka_throttle_seconds_total", METRICS_COUNTER,
+                "For how long those clients were told to wait.", (double)kafka->throttled_ms / 1e3);
 }
 
 static void collect_events(void *ctx, struct metrics *out)
