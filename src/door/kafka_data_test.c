@@ -366,6 +366,27 @@ TEST(the_end_of_a_leader_epoch_is_told)
     kafka_fixture_deinit(&f);
 }
 
+TEST(acks_all_of_a_topic_that_leaves_syncing_to_the_system_is_answered_after_the_write)
+{
+    struct kafka_fixture f;
+    struct error err;
+    uint64_t lsn;
+    int before_sync = 0;
+    kafka_fixture_init(&f);
+    const struct topic_config_entry flush = {BYTES_LITERAL("evoke.flush"), BYTES_LITERAL("os")};
+    struct topic *topic = kafka_fixture_topic(&f, "orders", 1);
+    for (int os = 0; os <= 1; os++) {
+        CHECK_OK(topic_set_configs(f.log, topic, &flush, (size_t)os, &lsn, &err), &err);
+        io_simulated_run_for(f.machine, 1000);
+        for (int i = 0; i < 50; i++) {
+            kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 1, 1000));
+            before_sync += log_synced_lsn(f.log) < log_lsn(f.log);
+        }
+        CHECK(os ? before_sync > 0 : before_sync == 0);
+    }
+    kafka_fixture_deinit(&f);
+}
+
 /* --- What is not for Kafka's clients --- */
 
 TEST(the_topics_that_are_evokes_own_cannot_be_seen)

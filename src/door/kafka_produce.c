@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Produce and InitProducerId. Each partition of a request is an append of its own, so that what is wrong with one does
- * not refuse the others; the log checks the batch. acks=all waits until the last of them is on disk, acks=1 until the
- * kernel has it.
+ * not refuse the others; the log checks the batch. acks=all waits until the last of them is on disk (or, of topics with
+ * evoke.flush=os, until the kernel has it), acks=1 until the kernel has it.
  */
 #include <errno.h>
 
@@ -11,6 +11,12 @@
 #include "wire/kafka_batch.h"
 
 enum { ACKS_ALL = -1, VERSION_OF_V2_BATCHES = 3, VERSION_OF_ZSTD = 7, VERSION_OF_TOPIC_IDS = 13 };
+
+/* What acks=all waits for: the newest append, on disk if one of the topics wants that. */
+struct promise {
+    uint64_t lsn;
+    enum log_durability durability;
+};
 
 static struct bytes records_of(const struct kafka_record_set *records)
 {
@@ -75,7 +81,7 @@ static bool parse_batch(struct kafka_request *request, struct bytes records, str
 }
 
 static void append(struct kafka_request *request, struct partition *partition, struct bytes records,
-                   struct kafka_produce_response_partition *out, uint64_t *lsn_max)
+                   struct kafka_produce_response_partition *out, struct promise *promise)
 {
     struct append append = {.partition = partition, .batch = records};
     struct kafka_batch batch;
@@ -92,14 +98,16 @@ static void append(struct kafka_request *request, struct partition *partition, s
         out->log_append_time_ms = io_wall_ms(request->door->io);
     out->base_offset = append.base_offset;
     out->log_start_offset = partition_log_start_offset(partition);
-    *lsn_max = lsn > *lsn_max ? lsn : *lsn_max;
+    promise->lsn = lsn > promise->lsn ? lsn : promise->lsn;
+    if (topic_durability(partition_topic(partition)) == LOG_SYNCED)
+        promise->durability = LOG_SYNCED;
     if (!append.duplicate)
         request->door->metrics.records_in += (uint64_t)batch.record_count;
 }
 
 static void produce_partition(struct kafka_request *request, struct topic *topic,
                               const struct kafka_produce_request_partition *in,
-                              struct kafka_produce_response_partition *out, uint64_t *lsn)
+                              struct kafka_produce_response_partition *out, struct promise *promise)
 {
     const struct kafka_produce_request *body = request->body;
     struct partition *partition = topic ? topic_partition(topic, in->index) : NULL;
@@ -113,7 +121,7 @@ static void produce_partition(struct kafka_request *request, struct topic *topic
     else if (!partition)
         refuse(request, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "no such topic or partition");
     else
-        append(request, partition, records_of(&in->records), out, lsn);
+        append(request, partition, records_of(&in->records), out, promise);
 }
 
 /* The disk failed between append and sync: nobody knows what is on it. */
@@ -140,7 +148,7 @@ void kafka_handle_produce(struct kafka_request *request)
     const struct kafka_produce_request *body = request->body;
     struct arena *arena = &request->arena;
     struct kafka_produce_response *response = KAFKA_NEW(arena, kafka_produce_response);
-    uint64_t lsn = 0;
+    struct promise promise = {.durability = LOG_WRITTEN};
     request->charged_bytes = request->frame.size;
     response->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
@@ -155,10 +163,11 @@ void kafka_handle_produce(struct kafka_request *request)
         out->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_response_partition, in->partitions_count);
         out->partitions_count = in->partitions_count;
         for (size_t p = 0; p < in->partitions_count; p++)
-            produce_partition(request, topic, &in->partitions[p], &out->partitions[p], &lsn);
+            produce_partition(request, topic, &in->partitions[p], &out->partitions[p], &promise);
     }
     if (body->acks != 0)
-        kafka_answer_when(request, response, lsn, body->acks == 1 ? LOG_WRITTEN : LOG_SYNCED, produce_failed);
+        kafka_answer_when(request, response, promise.lsn, body->acks == 1 ? LOG_WRITTEN : promise.durability,
+                          produce_failed);
     else if (any_refused(response))
         kafka_drop(request, "a batch that was sent with acks=0 could not be appended");
     else

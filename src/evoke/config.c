@@ -23,6 +23,9 @@ static const struct setting {
     {"listen-admin", "ADDR:PORT", "/healthz and /metrics, or off (default 127.0.0.1:9644)", SETTING(listen_admin)},
     {"advertise-kafka", "ADDR:PORT", "what Kafka clients are told to connect to (default: where it listens)",
      SETTING(advertise_kafka)},
+    {"kafka-requests-size-max", "SIZE",
+     "of all Kafka requests that are being served; then none is read (default 256Mi)",
+     SETTING(kafka_requests_size_max)},
     {"journal-file-size", "SIZE", "of one journal file (default 64Mi)", SETTING(journal_file_size)},
     {"journal-size-max", "SIZE", "of the whole journal; beyond it producers are refused (default 4Gi)",
      SETTING(journal_size_max)},
@@ -152,6 +155,8 @@ bool config_finish(struct config *config, struct io *io, struct arena *arena, st
            finish_address("listen-api", config->listen_api, "127.0.0.1:6443", &config->api, err) &&
            finish_address("listen-http", config->listen_http, "127.0.0.1:8080", &config->http, err) &&
            finish_address("listen-admin", config->listen_admin, "127.0.0.1:9644", &config->admin, err) &&
+           finish_size("kafka-requests-size-max", config->kafka_requests_size_max, 256ull << 20,
+                       &config->kafka_requests_bytes_max, err) &&
            finish_size("journal-file-size", config->journal_file_size, 64ull << 20, &config->journal_file_bytes, err) &&
            finish_size("journal-size-max", config->journal_size_max, 4ull << 30, &config->journal_bytes_max, err) &&
            finish_level(config->log_level, &config->level, err);

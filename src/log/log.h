@@ -14,7 +14,8 @@
  *     log_wait(log, &waiter, lsn, LOG_SYNCED);             waiter.run(ctx, NULL) once it is on disk
  *
  * Readers see a partition up to its high watermark: what is synced (a power cut never takes back what a consumer has
- * seen). The embedded engine is in this folder; a Kafka cluster may stand behind the same calls later.
+ * seen), or, where a topic says evoke.flush=os, what is written. The embedded engine is in this folder; a Kafka cluster
+ * may stand behind the same calls later.
  */
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
@@ -98,7 +99,7 @@ struct bytes topic_config_in_force(const struct topic *topic, struct bytes name)
 struct topic *partition_topic(const struct partition *partition);
 int32_t partition_index(const struct partition *partition);
 int64_t partition_log_start_offset(const struct partition *partition);
-int64_t partition_high_watermark(const struct partition *partition); /* readable below this: synced */
+int64_t partition_high_watermark(const struct partition *partition); /* readable below this: synced (evoke.flush) */
 int64_t partition_end_offset(const struct partition *partition);     /* the next append gets this */
 uint64_t partition_size(const struct partition *partition);          /* bytes of its batches */
 int32_t partition_leader_epoch(const struct partition *partition);
@@ -130,6 +131,9 @@ enum log_durability {
     LOG_WRITTEN, /* in the kernel: survives kill -9 of evoke, not a power cut */
     LOG_SYNCED,
 };
+
+/* What is readable of a topic, and what acks=all waits for: synced, unless its evoke.flush is "os". */
+enum log_durability topic_durability(const struct topic *topic);
 
 /* Embedded in its owner, who cancels it before it ends. `run` is called from the loop, once, in the order of LSNs;
  * err != NULL: the disk failed, nobody knows. Waiting for what is done already runs at the end of this turn. */

@@ -83,6 +83,8 @@ void topic_configs_changed(struct topic *topic)
 {
     topic->log_append_time =
         bytes_equal_string(topic_config_in_force(topic, BYTES_LITERAL("message.timestamp.type")), "LogAppendTime");
+    topic->durability =
+        bytes_equal_string(topic_config_in_force(topic, BYTES_LITERAL("evoke.flush")), "os") ? LOG_WRITTEN : LOG_SYNCED;
     struct bytes policy = topic_config_in_force(topic, BYTES_LITERAL("cleanup.policy")), element;
     topic->compacted = false;
     while (policy.data && bytes_split(&policy, ',', &element))
@@ -199,6 +201,11 @@ int32_t topic_partition_count(const struct topic *topic)
 struct partition *topic_partition(struct topic *topic, int32_t index)
 {
     return index >= 0 && index < topic->partition_count ? topic->partitions[index] : NULL;
+}
+
+enum log_durability topic_durability(const struct topic *topic)
+{
+    return topic->durability;
 }
 
 struct bytes topic_config(const struct topic *topic, struct bytes name)
