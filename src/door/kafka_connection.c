@@ -188,6 +188,14 @@ static void unmute(void *ctx)
     update_pause(ctx);
 }
 
+static void note_answer(struct kafka_door *door, const struct kafka_request *request, size_t size)
+{
+    struct kafka_api_metrics *metrics = &door->metrics.apis[request->header.api_key];
+    door->metrics.bytes_out += size;
+    metrics->bytes_out += size;
+    histogram_add(&metrics->seconds, histogram_seconds, (double)(io_now_ns(door->io) - request->arrived_ns) / 1e9);
+}
+
 static void write_answer(struct kafka_connection *connection, struct kafka_request *request)
 {
     struct bytes out = buf_bytes(&request->out);
@@ -202,7 +210,7 @@ static void write_answer(struct kafka_connection *connection, struct kafka_reque
         size += hole->records->size;
     }
     io_stream_write(connection->stream, bytes_slice(out, from, SIZE_MAX));
-    connection->door->metrics.bytes_out += size;
+    note_answer(connection->door, request, size);
 }
 
 static void flush(struct kafka_connection *connection)
@@ -370,7 +378,9 @@ static void run(struct kafka_request *request, struct bytes body)
         answer_unsupported(request);
         return;
     }
-    request->door->metrics.requests[request->header.api_key]++;
+    struct kafka_api_metrics *metrics = &request->door->metrics.apis[request->header.api_key];
+    metrics->requests++;
+    metrics->bytes_in += request->frame.size;
     request->arena.size_max = LIMIT_KAFKA_DECODED_SIZE;
     bool decoded = kafka_decode_request(&request->header, body, &request->arena, &request->body, &err);
     request->arena.size_max = 0;
@@ -393,6 +403,7 @@ static void take_frame(struct kafka_connection *connection, struct bytes frame)
                                       .door = connection->door,
                                       .log = connection->door->log,
                                       .frame = frame,
+                                      .arrived_ns = io_now_ns(connection->door->io),
                                       .held = frame.size};
     connection->door->arriving -= frame.size; /* it has arrived */
     arena_init(&request->arena, 0);

@@ -94,7 +94,11 @@ static const struct {
 
 int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code)
 {
-    request->door->metrics.errors += code != KAFKA_NONE;
+    struct kafka_door_metrics *metrics = &request->door->metrics;
+    if (code != KAFKA_NONE) {
+        metrics->apis[request->header.api_key].errors++;
+        metrics->errors_by_code[code - KAFKA_DOOR_ERROR_FIRST]++;
+    }
     return (int16_t)code;
 }
 

@@ -66,6 +66,7 @@ struct kafka_request {
     struct log *log;
     struct list link; /* in the connection's requests, in order of arrival */
     struct kafka_request_header header;
+    uint64_t arrived_ns;
     struct bytes frame; /* all of it; the body's strings point in here */
     size_t held;        /* bytes of the frame and of what it was decoded to, as the connection counts them */
     struct arena arena;

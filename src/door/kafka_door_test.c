@@ -299,7 +299,7 @@ TEST(every_api_answers_an_empty_request_in_every_version)
                 ((struct kafka_produce_request *)request)->acks = -1;
             kafka_fixture_call(&f, api->key, version, request);
         }
-        CHECK_INT(kafka_fixture_metrics(&f).requests[api->key], api->version_max - api->version_min + 1);
+        CHECK_INT(kafka_fixture_metrics(&f).apis[api->key].requests, api->version_max - api->version_min + 1);
     }
     CHECK_INT(lines, 0);
     kafka_fixture_deinit(&f);

@@ -256,6 +256,7 @@ static void answer(struct fetch *fetch)
     pin_slices(fetch);
     fetch->request->cancel = NULL;
     fetch->request->charged_bytes = (uint64_t)fetch->size;
+    histogram_add(&fetch->request->door->metrics.fetch_bytes, histogram_bytes, (double)fetch->size);
     kafka_answer(fetch->request, fetch->response);
 }
 

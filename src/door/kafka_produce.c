@@ -80,6 +80,12 @@ static bool parse_batch(struct kafka_request *request, struct bytes records, str
     return false;
 }
 
+static void note_batch(struct kafka_door_metrics *metrics, const struct kafka_batch *batch)
+{
+    metrics->records_in += (uint64_t)batch->record_count;
+    histogram_add(&metrics->produce_bytes, histogram_bytes, (double)batch->bytes.size);
+}
+
 static void append(struct kafka_request *request, struct partition *partition, struct bytes records,
                    struct kafka_produce_response_partition *out, struct promise *promise)
 {
@@ -102,7 +108,7 @@ static void append(struct kafka_request *request, struct partition *partition, s
     if (topic_durability(partition_topic(partition)) == LOG_SYNCED)
         promise->durability = LOG_SYNCED;
     if (!append.duplicate)
-        request->door->metrics.records_in += (uint64_t)batch.record_count;
+        note_batch(&request->door->metrics, &batch);
 }
 
 static void produce_partition(struct kafka_request *request, struct topic *topic,

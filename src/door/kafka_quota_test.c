@@ -176,7 +176,7 @@ TEST(thousands_of_requests_of_a_client_that_does_not_read_hold_little)
     }
     io_simulated_run_for(f.machine, 1000);
     CHECK(kafka_door_held(f.door) < KAFKA_CONNECTION_HELD_MAX);
-    CHECK(kafka_fixture_metrics(&f).requests[KAFKA_FETCH] <= 2 * KAFKA_DOOR_REQUESTS_MAX);
+    CHECK(kafka_fixture_metrics(&f).apis[KAFKA_FETCH].requests <= 2 * KAFKA_DOOR_REQUESTS_MAX);
     io_stream_resume(f.stream);
     for (int i = 0; i < COUNT; i++) {
         kafka_fixture_receive(&f, KAFKA_FETCH, 11, first + i);

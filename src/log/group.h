@@ -36,6 +36,11 @@ MUST_CHECK bool group_commit_append(struct log *log, struct bytes group_id, stru
  * without a commit counts from its log start if `from_earliest`, else 0. */
 int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bool from_earliest);
 
+/* The same of each partition that the group has an offset for, in order of topics, as long as `each` is true; then
+ * true. `lag` is 0 for a partition that is gone. */
+bool group_each_lag(const struct group *group,
+                    bool (*each)(void *ctx, struct bytes topic, int32_t partition, int64_t lag), void *ctx);
+
 /* Runs, once a turn at most, after the high watermark of the topic or a committed offset of the group on it has moved.
  * Embedded in its owner; group and topic need not exist yet. */
 struct group_lag_listener {

@@ -24,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/histogram.h"
 #include "io/io.h"
 #include "log/frame.h"
 
@@ -104,7 +105,8 @@ void journal_pin(struct journal *journal);
 void journal_unpin(struct journal *journal);
 
 struct journal_metrics {
-    uint64_t bytes, bytes_max, frames, syncs, sync_ns_total;
+    uint64_t bytes, bytes_max, frames, syncs;
+    struct histogram sync_seconds;
 };
 void journal_metrics(const struct journal *journal, struct journal_metrics *out);
 

@@ -203,7 +203,7 @@ void log_metrics(const struct log *log, struct log_metrics *out)
                                 .frames = journal.frames,
                                 .appended_bytes = log->appended_bytes,
                                 .syncs = journal.syncs,
-                                .sync_ns_total = journal.sync_ns_total,
+                                .sync_seconds = journal.sync_seconds,
                                 .appends_refused = log->appends_refused,
                                 .topics = log->topics.count,
                                 .partitions = log->partition_count};

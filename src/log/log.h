@@ -22,6 +22,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/histogram.h"
 #include "base/list.h"
 #include "io/io.h"
 
@@ -197,7 +198,8 @@ MUST_CHECK bool log_new_producer_id(struct log *log, int64_t *producer_id, uint6
 
 /* --- Figures for metrics --- */
 struct log_metrics {
-    uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, sync_ns_total, appends_refused;
+    uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, appends_refused;
+    struct histogram sync_seconds; /* a group's write and sync, in histogram_seconds */
     uint64_t topics, partitions;
 };
 void log_metrics(const struct log *log, struct log_metrics *out);
