@@ -10,7 +10,13 @@
 #include "door/kafka_door_priv.h"
 #include "wire/kafka_batch.h"
 
-enum { ACKS_ALL = -1, VERSION_OF_V2_BATCHES = 3, VERSION_OF_ZSTD = 7, VERSION_OF_TOPIC_IDS = 13 };
+enum {
+    ACKS_ALL = -1,
+    VERSION_OF_V2_BATCHES = 3,
+    VERSION_OF_ZSTD = 7,
+    VERSION_OF_TOPIC_IDS = 13,
+    RECORD_ERRORS_MAX = 1000
+};
 
 /* What acks=all waits for: the newest append, on disk if one of the topics wants that. */
 struct promise {
@@ -41,7 +47,7 @@ static void refuse_append(struct kafka_request *request, struct kafka_produce_re
     else
         metrics->batches_refused++;
     out->error_code = kafka_refuse_error(request, err);
-    if (err->kind == ERROR_INVALID && err->sys == 0)
+    if (err->kind == ERROR_INVALID && err->sys != ERANGE)
         out->error_code = KAFKA_INVALID_RECORD;
     out->error_message = bytes_of_string(arena_string(&request->arena, bytes_of_string(err->message)));
     out->base_offset = -1;
@@ -68,6 +74,11 @@ static bool parse_batch(struct kafka_request *request, struct bytes records, str
     struct error err;
     struct bytes rest = records;
     const char *message = NULL;
+    if (records.size == 0) {
+        request->door->metrics.batches_refused++;
+        refuse(request, out, KAFKA_INVALID_RECORD, "each partition needs one record batch");
+        return false;
+    }
     if (kafka_batch_parse(&rest, batch, &err)) {
         enum kafka_error code = check_batch(request, batch, &message);
         if (code)
@@ -75,9 +86,26 @@ static bool parse_batch(struct kafka_request *request, struct bytes records, str
         return !code;
     }
     refuse_append(request, out, &err);
-    if (err.kind == ERROR_UNSUPPORTED)
-        out->error_code = KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT;
+    if (err.kind == ERROR_UNSUPPORTED) /* an old format: so Kafka calls it since version 3 of Produce */
+        out->error_code = KAFKA_INVALID_RECORD;
     return false;
+}
+
+/* Which records of a compacted topic have no key (KIP-467); the first RECORD_ERRORS_MAX of them. */
+static void list_keyless(struct kafka_request *request, const struct kafka_batch *batch,
+                         struct kafka_produce_response_partition *out)
+{
+    AUTO_KAFKA_RECORDS records = {0};
+    struct kafka_record record;
+    struct error err;
+    int32_t index = 0;
+    if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, &err))
+        return;
+    out->record_errors = KAFKA_NEW_ARRAY(&request->arena, kafka_produce_response_record_error, RECORD_ERRORS_MAX);
+    for (; out->record_errors_count < RECORD_ERRORS_MAX && kafka_records_next(&records, &record); index++)
+        if (!record.key.data)
+            out->record_errors[out->record_errors_count++] = (struct kafka_produce_response_record_error){
+                index, BYTES_LITERAL("a record of a compacted topic needs a key")};
 }
 
 static void note_batch(struct kafka_door_metrics *metrics, const struct kafka_batch *batch)
@@ -97,9 +125,11 @@ static void append(struct kafka_request *request, struct partition *partition, s
         return;
     if (!log_append(request->log, &append, 1, &lsn, &err)) {
         refuse_append(request, out, &err);
+        if (err.kind == ERROR_INVALID && err.sys == ENOKEY)
+            list_keyless(request, &batch, out);
         return;
     }
-    struct bytes type = topic_config(partition_topic(partition), BYTES_LITERAL("message.timestamp.type"));
+    struct bytes type = topic_config_in_force(partition_topic(partition), BYTES_LITERAL("message.timestamp.type"));
     if (bytes_equal_string(type, "LogAppendTime"))
         out->log_append_time_ms = io_wall_ms(request->door->io);
     out->base_offset = append.base_offset;

@@ -119,7 +119,8 @@ struct append {
 /*
  * All or nothing. Errors:
  *   ERROR_CORRUPT      size, structure, CRC or packing of a batch
- *   ERROR_INVALID      what Kafka's rules for batches or the topic's settings do not allow; ERANGE: a timestamp
+ *   ERROR_INVALID      what Kafka's rules for batches or the topic's settings do not allow; ERANGE: a timestamp;
+ *                      ENOKEY: a record without a key, for a compacted topic
  *   ERROR_LIMIT        EMSGSIZE: batch or frame too large; ENOSPC: journal or disk full
  *   ERROR_CONFLICT     EPROTO: a producer's sequence is out of order; ESTALE: its epoch is
  *   ERROR_UNAVAILABLE  EAGAIN: the disk is behind, try again; else it failed: evoke is read-only until a restart

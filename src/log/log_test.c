@@ -189,7 +189,7 @@ TEST(a_topics_settings_decide_what_it_takes)
     fixture_init(&f);
     fixture_open(&f);
     create(&f, "compact", "cleanup.policy", "compact");
-    check_refused(&f, "compact", fixture_batch(&f, "a", 1), ERROR_INVALID, 0); /* no key */
+    check_refused(&f, "compact", fixture_batch(&f, "a", 1), ERROR_INVALID, ENOKEY);
     create(&f, "small", "max.message.bytes", "100");
     check_refused(&f, "small", fixture_batch(&f, "a", 10), ERROR_LIMIT, EMSGSIZE);
     CHECK_OK(try_append(&f, "small", fixture_batch(&f, "a", 1), &append, &err), &err);
