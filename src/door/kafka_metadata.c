@@ -42,7 +42,7 @@ static void list_features(struct kafka_request *request, struct kafka_api_versio
     response->finalized_features = KAFKA_NEW_ARRAY(arena, kafka_api_versions_response_feature, ARRAY_SIZE(features));
     for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
         struct bytes name = bytes_of_string(features[i].name);
-        if (request->header.api_version >= 4)
+        if (request->header.api_version >= 4 && features[i].level_max > 0)
             response->supported_features[response->supported_features_count++] =
                 (struct kafka_api_versions_response_supported_feature){name, 0, features[i].level_max};
         if (features[i].level > 0)
