@@ -1,8 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Measures evoke on this machine and prints one table. Run nothing else meanwhile.
-# usage: run.sh BUILD
+# Measures evoke on this machine: the way of an event, then the log beside Kafka and NATS. Run nothing else meanwhile.
+# usage: run.sh BUILD [SHARE]    SHARE of the records of the second table: 0.1 is a quick look
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/../tests/e2e/setup.sh" "$1"
-exec "$1/e2e/venv/bin/python" "$here/bench.py" "$1"
+"$here/peers/setup.sh" "$1"
+if [ ! -x "$1/bench/bench_load" ]; then # librdkafka came after the build folder was set up
+    meson setup --reconfigure "$1" > /dev/null
+    ninja -C "$1" --quiet bench/bench_load
+fi
+"$1/e2e/venv/bin/python" "$here/bench.py" "$1"
+"$1/e2e/venv/bin/python" "$here/log.py" "$@"

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/siphash.h"
 #include "base/text.h"
 
 TEST(error_wrap_puts_context_in_front)
@@ -252,4 +253,17 @@ TEST(a_value_is_counted_at_the_first_bound_that_is_not_below_it)
     CHECK_INT(histogram.counts[HISTOGRAM_BOUNDS], 1);
     for (int i = 1; i < HISTOGRAM_BOUNDS; i++)
         CHECK(histogram_seconds[i - 1] < histogram_seconds[i] && histogram_bytes[i - 1] < histogram_bytes[i]);
+}
+
+TEST(siphash128_gives_the_values_of_its_authors)
+{
+    uint8_t key[16], data[15];
+    for (uint8_t i = 0; i < 16; i++)
+        key[i] = i;
+    for (uint8_t i = 0; i < 15; i++)
+        data[i] = i;
+    struct siphash of_nothing = siphash128(key, bytes_of(data, 0));
+    CHECK(of_nothing.low == 0xe6a825ba047f81a3 && of_nothing.high == 0x930255c71472f66d);
+    struct siphash of_fifteen = siphash128(key, bytes_of(data, 15));
+    CHECK(of_fifteen.low == 0x11a8b03399e99354 && of_fifteen.high == 0xd9c3cf970fec087e);
 }

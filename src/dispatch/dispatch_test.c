@@ -13,6 +13,7 @@
 #include "http/http_server.h"
 #include "log/event.h"
 #include "log/group.h"
+#include "log/transaction.h"
 #include "test.h"
 
 static struct io *io;
@@ -282,6 +283,49 @@ static void publish(const char *type, const char *id, const char *key)
     struct topic *topic = topic_find(event_log, BYTES_LITERAL("shop.orders"));
     CHECK_OK(event_appends(topic, &event, 1, io_wall_ms(io), &arena, &appends, &count, &err), &err);
     CHECK_OK(log_append(event_log, appends, count, &lsn, &err), &err);
+}
+
+/* One event in a transaction of its own, which stays open. */
+static struct transaction_producer publish_in_transaction(const char *transactional_id, const char *type,
+                                                          const char *id)
+{
+    struct cloudevent event = {0};
+    struct transaction_partition partition = {.topic = BYTES_LITERAL("shop.orders")};
+    struct transaction_producer producer;
+    struct kafka_batch_builder builder;
+    struct append append = {.partition = topic_partition(topic_find(event_log, partition.topic), 0)};
+    struct error err;
+    uint64_t lsn;
+    AUTO_ARENA arena;
+    AUTO_BUF buf;
+    arena_init(&arena, 0);
+    buf_init(&buf, 1 << 16);
+    CHECK_INT(transaction_init(event_log, bytes_of_string(transactional_id), 60000,
+                               (struct transaction_producer){-1, -1}, &producer, &lsn),
+              KAFKA_NONE);
+    transaction_add_partitions(event_log, bytes_of_string(transactional_id), producer, TRANSACTION_V1, &partition, 1,
+                               &lsn);
+    CHECK_INT(partition.error, KAFKA_NONE);
+    CHECK(cloudevent_set(&event, BYTES_LITERAL("specversion"), BYTES_LITERAL("1.0"), &err) &&
+          cloudevent_set(&event, BYTES_LITERAL("id"), bytes_of_string(id), &err) &&
+          cloudevent_set(&event, BYTES_LITERAL("source"), BYTES_LITERAL("test"), &err) &&
+          cloudevent_set(&event, BYTES_LITERAL("type"), bytes_of_string(type), &err));
+    kafka_batch_begin(&builder, &buf, KAFKA_BATCH_TRANSACTIONAL);
+    builder.producer_id = producer.id;
+    builder.producer_epoch = producer.epoch;
+    builder.base_sequence = 0;
+    cloudevent_to_kafka(&event, io_wall_ms(io), &arena, &builder);
+    CHECK_OK(kafka_batch_end(&builder, &append.batch, &err), &err);
+    CHECK_OK(log_append(event_log, &append, 1, &lsn, &err), &err);
+    return producer;
+}
+
+static void end_transaction(const char *transactional_id, struct transaction_producer producer, bool committed)
+{
+    uint64_t lsn;
+    CHECK_INT(transaction_end(event_log, bytes_of_string(transactional_id), producer, committed, TRANSACTION_V1,
+                              &producer, &lsn),
+              KAFKA_NONE);
 }
 
 static int occurrences(const char *text)
@@ -716,6 +760,23 @@ TEST(dispatch_passes_over_records_that_are_no_events)
     UNTIL(lag("billing") == 0);
     CHECK_STR(buf_string(&diary), "/ order/1 ");
     CHECK_INT(metrics().events_invalid, 1);
+    stop();
+}
+
+TEST(dispatch_delivers_what_was_committed_and_nothing_that_was_aborted)
+{
+    start_with(3);
+    create_trigger("billing", NULL, "/", "");
+    await_ready("billing");
+    struct transaction_producer first = publish_in_transaction("t", "order", "1");
+    struct transaction_producer second = publish_in_transaction("u", "order", "2");
+    end_transaction("u", second, true);
+    publish("plain", "3", "elsewhere"); /* in another partition: the first one is read meanwhile */
+    UNTIL(occurrences("plain/3 ") == 1);
+    CHECK_INT(occurrences("order/"), 0); /* the older one is undecided, and so is what lies behind it */
+    end_transaction("t", first, false);
+    UNTIL(lag("billing") == 0);
+    CHECK_STR(buf_string(&diary), "/ plain/3 / order/2 ");
     stop();
 }
 

@@ -277,6 +277,7 @@ struct trigger *trigger_new(struct dispatch *dispatch, struct object *object)
     trigger->dispatch = dispatch;
     trigger->object = object_ref(object);
     trigger->group_id = memory_string(buf_bytes(&group_id));
+    group_hold(trigger->dispatch->log, buf_bytes(&group_id)); /* it may wait for its next event for weeks */
     io_deferred_init(dispatch->context.io, &trigger->refresh, refresh, trigger);
     io_deferred_init(dispatch->context.io, &trigger->pump, pump, trigger);
     io_defer(&trigger->refresh);
@@ -296,6 +297,7 @@ void trigger_free(struct trigger *trigger, bool deleted)
     drop_settings(trigger);
     io_deferred_cancel(&trigger->refresh);
     io_deferred_cancel(&trigger->pump);
+    group_release(trigger->dispatch->log, bytes_of_string(trigger->group_id));
     if (deleted)
         coordinator_delete_group(trigger->dispatch->log, bytes_of_string(trigger->group_id), &lsn);
     object_unref(trigger->object);

@@ -186,10 +186,10 @@ TEST(groups_have_settings_and_all_that_has_any_is_listed)
     CHECK_STR(config_text(&f, CONFIG_GROUP, "g", "consumer.session.timeout.ms"),
               "50000 8: consumer.session.timeout.ms=50000/8 consumer.session.timeout.ms=45000/5");
     CHECK_INT(list_resources(&f, 1, CONFIG_GROUP), 1);
-    CHECK_INT(list_resources(&f, 1, CONFIG_TOPIC), 2); /* __consumer_offsets */
+    CHECK_INT(list_resources(&f, 1, CONFIG_TOPIC), 3); /* __consumer_offsets, __transaction_state */
     CHECK_INT(list_resources(&f, 1, CONFIG_BROKER), 1);
     CHECK_INT(list_resources(&f, 1, CONFIG_CLIENT_METRICS), 0);
-    CHECK_INT(list_resources(&f, 1, 0), 4);
+    CHECK_INT(list_resources(&f, 1, 0), 5);
     CHECK_INT(list_resources(&f, 0, 0), 0);
     int8_t unknown = 3;
     struct kafka_list_config_resources_request request = {.resource_types = &unknown, .resource_types_count = 1};
@@ -311,7 +311,7 @@ TEST(partitions_are_described_in_pages)
     kafka_fixture_topic(&f, "b", 1);
     kafka_fixture_topic(&f, "c", 2);
     struct kafka_describe_topic_partitions_request_cursor cursor = {BYTES_LITERAL("a"), 2};
-    CHECK_STR(page(&f, "", 2000, NULL), "__consumer_offsets:0, a:0,1,2, b:0, c:0,1, ");
+    CHECK_STR(page(&f, "", 2000, NULL), "__consumer_offsets:0, __transaction_state:0, a:0,1,2, b:0, c:0,1, ");
     CHECK_STR(page(&f, "c a", 2000, NULL), "a:0,1,2, c:0,1, ");
     CHECK_STR(page(&f, "c a a b", 2, NULL), "a:0,1, -> a:2");
     CHECK_STR(page(&f, "c a b", 2, &cursor), "a:2, b:0, -> c:0");
@@ -365,7 +365,7 @@ TEST(the_disk_is_described_and_replicas_stay_on_it)
     CHECK_INT(response->results->topics->partitions->partition_size, batch.size);
     request = (struct kafka_describe_log_dirs_request){0};
     response = kafka_fixture_call(&f, KAFKA_DESCRIBE_LOG_DIRS, 1, &request);
-    CHECK_INT(response->results->topics_count, 2);
+    CHECK_INT(response->results->topics_count, 3);
     struct kafka_alter_replica_log_dirs_request_topic topic = {BYTES_LITERAL("orders"), partitions, 2};
     struct kafka_alter_replica_log_dirs_request_dir dirs[] = {{BYTES_LITERAL("/data"), &topic, 1},
                                                               {BYTES_LITERAL("/other"), &topic, 1}};

@@ -196,6 +196,21 @@ static void note_answer(struct kafka_door *door, const struct kafka_request *req
     histogram_add(&metrics->seconds, histogram_seconds, (double)(io_now_ns(door->io) - request->arrived_ns) / 1e9);
 }
 
+/* Pinned until they have left. */
+static void write_records(struct kafka_connection *connection, struct kafka_pin *pin,
+                          const struct kafka_record_set *records)
+{
+    const struct log_slice *in_file = records->source;
+    if (in_file) {
+        pin->refs++;
+        io_stream_write_file(connection->stream, in_file->file, in_file->file_at, in_file->size, pin_unref, pin);
+    }
+    for (size_t i = 0; i < records->count; i++) {
+        pin->refs++;
+        io_stream_write_ref(connection->stream, records->parts[i], pin_unref, pin);
+    }
+}
+
 static void write_answer(struct kafka_connection *connection, struct kafka_request *request)
 {
     struct bytes out = buf_bytes(&request->out);
@@ -203,10 +218,7 @@ static void write_answer(struct kafka_connection *connection, struct kafka_reque
     for (const struct kafka_hole *hole = request->holes; hole; hole = hole->next) {
         io_stream_write(connection->stream, bytes_slice(out, from, hole->at - from));
         from = hole->at;
-        for (size_t i = 0; i < hole->records->count; i++) {
-            request->pin->refs++;
-            io_stream_write_ref(connection->stream, hole->records->parts[i], pin_unref, request->pin);
-        }
+        write_records(connection, request->pin, hole->records);
         size += hole->records->size;
     }
     io_stream_write(connection->stream, bytes_slice(out, from, SIZE_MAX));

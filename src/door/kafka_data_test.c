@@ -2,6 +2,7 @@
 /* Produce, Fetch, ListOffsets and the rest of what moves records. */
 #include "base/memory.h"
 #include "door/kafka_fixture.h"
+#include "io/simulated.h"
 #include "log/settings.h"
 
 static struct kafka_fetch_response_partition *fetch(struct kafka_fixture *f, const char *topic, int64_t offset)
@@ -150,9 +151,6 @@ TEST(a_batch_sent_again_is_answered_as_the_first_time_and_written_once)
     CHECK_INT(kafka_fixture_produce(&f, "orders", idempotent_batch(&f, id->producer_id, 0, 2))->error_code,
               KAFKA_INVALID_PRODUCER_EPOCH);
     CHECK_INT(fetch(&f, "orders", 0)->high_watermark, 2);
-    init.transactional_id = BYTES_LITERAL("t");
-    id = kafka_fixture_call(&f, KAFKA_INIT_PRODUCER_ID, 4, &init);
-    CHECK_INT(id->error_code, KAFKA_UNSUPPORTED_VERSION);
     kafka_fixture_deinit(&f);
 }
 
@@ -471,11 +469,48 @@ TEST(the_topics_that_are_evokes_own_cannot_be_seen)
     kafka_fixture_deinit(&f);
 }
 
-TEST(a_full_journal_is_an_error_that_producers_retry_and_readers_do_not_notice)
+static int16_t delete_records(struct kafka_fixture *f, const char *topic, int64_t offset, int64_t *low_watermark)
+{
+    struct kafka_delete_records_request_partition partition = {.offset = offset};
+    struct kafka_delete_records_request_topic in = {
+        .name = bytes_of_string(topic), .partitions = &partition, .partitions_count = 1};
+    struct kafka_delete_records_request request = {.topics = &in, .topics_count = 1};
+    struct kafka_delete_records_response *response = kafka_fixture_call(f, KAFKA_DELETE_RECORDS, 2, &request);
+    *low_watermark = response->topics->partitions->low_watermark;
+    return response->topics->partitions->error_code;
+}
+
+TEST(records_are_deleted_and_readers_are_told_where_the_topic_begins_now)
+{
+    struct kafka_fixture f;
+    int64_t low;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    kafka_fixture_produce(&f, "orders", kafka_fixture_batch(&f, 10, 1000));
+    CHECK_INT(delete_records(&f, "orders", 4, &low), 0);
+    CHECK_INT(low, 4);
+    CHECK_INT(fetch(&f, "orders", 3)->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+    CHECK_INT(fetch(&f, "orders", 4)->log_start_offset, 4);
+    CHECK_INT(delete_records(&f, "orders", 11, &low), KAFKA_OFFSET_OUT_OF_RANGE);
+    CHECK_INT(low, -1);
+    CHECK_INT(delete_records(&f, "orders", -1, &low), 0);
+    CHECK_INT(low, 10);
+    CHECK_INT(delete_records(&f, "nowhere", 0, &low), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    CHECK_INT(delete_records(&f, "__consumer_offsets", 0, &low), KAFKA_INVALID_TOPIC_EXCEPTION);
+    const struct topic_config_entry compact = {BYTES_LITERAL("cleanup.policy"), BYTES_LITERAL("compact")};
+    struct error err;
+    uint64_t lsn;
+    CHECK_OK(topic_set_configs(f.log, topic_find(f.log, BYTES_LITERAL("orders")), &compact, 1, &lsn, &err), &err);
+    CHECK_INT(delete_records(&f, "orders", 10, &low), KAFKA_POLICY_VIOLATION);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_full_disk_is_an_error_that_producers_retry_and_readers_do_not_notice)
 {
     struct kafka_fixture f;
     kafka_fixture_init_with(&f, &(struct log_options){.journal_file_size = 1 << 20, .journal_size_max = 4 << 20});
     kafka_fixture_topic(&f, "orders", 1);
+    io_simulated_faults(f.daemon)->disk_size_max = 6 << 20;
     int16_t code = 0;
     int64_t appended = 0;
     for (int i = 0; i < 100 && !code; i++) {

@@ -25,7 +25,8 @@
 
 enum {
     KAFKA_NODE_ID = 0,
-    KAFKA_ANSWER_SIZE_MAX = 16 << 20,    /* of what is not records */
+    KAFKA_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8, /* what may be done to a group: READ, DELETE, DESCRIBE */
+    KAFKA_ANSWER_SIZE_MAX = 16 << 20,                  /* of what is not records */
     KAFKA_WORK_SIZE_MAX = 256 << 20,     /* memory for making one answer, where a request could ask for any amount */
     KAFKA_FETCH_SIZE_MAX = 16 << 20,     /* records in one answer: a reader that is slow holds no more */
     KAFKA_CONNECTION_HELD_MAX = 8 << 20, /* frames of unanswered requests: above it nothing more is read */
@@ -121,7 +122,7 @@ struct bytes kafka_own_host(struct kafka_request *request);
 int32_t kafka_own_port(struct kafka_request *request);
 struct bytes kafka_peer_host(struct kafka_request *request); /* "/127.0.0.1" */
 
-/* NULL: no such. Of evoke's internal topics only __consumer_offsets is shown, which Kafka's tools read; the API's
+/* NULL: no such. Of evoke's internal topics only those are shown that Kafka has too and its tools read; the API's
  * objects are in another one, Secrets among them, and are for the API door to give, which asks who wants them. */
 struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name);
 struct topic *kafka_find_topic_by_id(struct kafka_request *request, const uint8_t id[16]);
@@ -132,6 +133,9 @@ enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t ep
 /* As Kafka's LeaderEpochFileCache: the largest epoch known that is not above the requested one, and where it ends; for
  * one older than all, itself and where the oldest begins; for one that has not been, -1 and -1 (KIP-320). */
 void kafka_find_epoch(const struct partition *partition, int32_t epoch, int32_t *found, int64_t *end_offset);
+/* --- Transactions (kafka_transactions.c) --- */
+/* Before the batches of a Produce are appended: since version 12 their transaction takes in what it writes to. */
+void kafka_add_produced_partitions(struct kafka_request *request);
 
 /* --- What is served --- */
 struct kafka_handler {
@@ -157,11 +161,22 @@ void kafka_handle_leave_group(struct kafka_request *request);
 void kafka_handle_describe_groups(struct kafka_request *request);
 void kafka_handle_list_groups(struct kafka_request *request);
 void kafka_handle_delete_groups(struct kafka_request *request);
+void kafka_handle_consumer_group_heartbeat(struct kafka_request *request);
+void kafka_handle_consumer_group_describe(struct kafka_request *request);
 void kafka_handle_offset_commit(struct kafka_request *request);
 void kafka_handle_offset_fetch(struct kafka_request *request);
 void kafka_handle_offset_delete(struct kafka_request *request);
+void kafka_handle_add_partitions_to_txn(struct kafka_request *request);
+void kafka_handle_add_offsets_to_txn(struct kafka_request *request);
+void kafka_handle_end_txn(struct kafka_request *request);
+void kafka_handle_write_txn_markers(struct kafka_request *request);
+void kafka_handle_txn_offset_commit(struct kafka_request *request);
+void kafka_handle_describe_producers(struct kafka_request *request);
+void kafka_handle_describe_transactions(struct kafka_request *request);
+void kafka_handle_list_transactions(struct kafka_request *request);
 void kafka_handle_create_topics(struct kafka_request *request);
 void kafka_handle_delete_topics(struct kafka_request *request);
+void kafka_handle_delete_records(struct kafka_request *request);
 void kafka_handle_create_partitions(struct kafka_request *request);
 void kafka_handle_describe_configs(struct kafka_request *request);
 void kafka_handle_alter_configs(struct kafka_request *request);

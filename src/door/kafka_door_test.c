@@ -44,6 +44,22 @@ TEST(a_client_is_told_what_is_served)
     kafka_fixture_deinit(&f);
 }
 
+TEST(features_that_are_on_are_told_and_what_is_supported_since_version_4)
+{
+    WITH_FIXTURE;
+    struct kafka_api_versions_request request = {.client_software_name = BYTES_LITERAL("test-client"),
+                                                 .client_software_version = BYTES_LITERAL("1.0")};
+    for (int16_t version = 3; version <= 4; version++) {
+        struct kafka_api_versions_response *response = kafka_fixture_call(&f, KAFKA_API_VERSIONS, version, &request);
+        CHECK_INT(response->finalized_features_epoch, 0);
+        CHECK_INT(response->finalized_features_count, 2);
+        CHECK(bytes_equal_string(response->finalized_features[1].name, "transaction.version"));
+        CHECK_INT(response->finalized_features[1].max_version_level, 2);
+        CHECK_INT(response->supported_features_count, version >= 4 ? 2 : 0);
+    }
+    kafka_fixture_deinit(&f);
+}
+
 TEST(an_unserved_version_of_api_versions_is_answered_in_version_0)
 {
     WITH_FIXTURE;
@@ -102,7 +118,6 @@ TEST(unknown_keys_and_versions_end_the_connection)
     const struct bytes frames[] = {
         BYTES_LITERAL("\0\0\0\x0a\x7f\xff\0\0\0\0\0\1\xff\xff"), /* key 32767 */
         BYTES_LITERAL("\0\0\0\x0a\0\4\0\0\0\0\0\1\xff\xff"),     /* LeaderAndIsr */
-        BYTES_LITERAL("\0\0\0\x0a\0\x15\0\0\0\0\0\1\xff\xff"),   /* DeleteRecords: known, not served */
         BYTES_LITERAL("\0\0\0\x0a\0\1\0\3\0\0\0\1\xff\xff"),     /* Fetch 3 */
         BYTES_LITERAL("\0\0\0\x0a\0\3\0\x0e\0\0\0\1\xff\xff"),   /* Metadata 14 */
         BYTES_LITERAL("\0\0\0\x0a\0\3\xff\xff\0\0\0\1\xff\xff"), /* Metadata -1 */
@@ -267,7 +282,7 @@ TEST(metadata_makes_topics_where_that_is_wanted)
     kafka_fixture_deinit(&f);
 }
 
-TEST(the_coordinator_of_groups_is_here_and_there_is_none_of_transactions)
+TEST(the_coordinator_of_groups_and_transactions_is_here_and_there_is_none_of_share_groups)
 {
     WITH_FIXTURE;
     struct bytes keys[] = {BYTES_LITERAL("a"), BYTES_LITERAL("b")};
@@ -279,6 +294,9 @@ TEST(the_coordinator_of_groups_is_here_and_there_is_none_of_transactions)
     CHECK_INT(response->coordinators_count, 2);
     CHECK_BYTES(response->coordinators[1].key, keys[1]);
     request.key_type = 1;
+    response = kafka_fixture_call(&f, KAFKA_FIND_COORDINATOR, 4, &request);
+    CHECK(response->coordinators[1].error_code == 0 && response->coordinators[1].port == 9092);
+    request.key_type = 2;
     response = kafka_fixture_call(&f, KAFKA_FIND_COORDINATOR, 4, &request);
     CHECK_INT(response->coordinators[1].error_code, KAFKA_UNSUPPORTED_VERSION);
     kafka_fixture_deinit(&f);

@@ -10,6 +10,7 @@ enum {
     VERSION_OF_TOPIC_IDS = 12, /* in Metadata's request; its answers have them since 10 */
     ENDPOINT_BROKERS = 1,
     KEY_TYPE_GROUP = 0,
+    KEY_TYPE_TRANSACTION = 1,
 };
 
 /* --- ApiVersions --- */
@@ -28,8 +29,8 @@ static const struct {
     const char *name;
     int16_t level, level_max;
 } features[] = {
-    {"group.version", 0, 0},       /* 1: KIP-848's groups */
-    {"transaction.version", 0, 0}, /* 2: partitions join a transaction when they are written to (KIP-890) */
+    {"group.version", 1, 1},       /* 1: KIP-848's groups */
+    {"transaction.version", 2, 2}, /* 2: partitions join a transaction when they are written to (KIP-890) */
 };
 
 /* Clients refuse a supported range from 0 before version 4 (KAFKA-17011), and all of them are. */
@@ -145,7 +146,7 @@ static void describe_asked(struct kafka_request *request, const struct kafka_met
                            struct kafka_metadata_response_topic *out, uint64_t *lsn)
 {
     struct topic *topic = NULL;
-    bool by_id = !in->name.data && !is_zero(in->topic_id);
+    bool by_id = !is_zero(in->topic_id); /* with a null name, or an empty one: Java's */
     if (!kafka_has_room(request)) {
         out->error_code = kafka_refuse(request, KAFKA_POLICY_VIOLATION);
     } else if (request->header.api_version < VERSION_OF_TOPIC_IDS && (!in->name.data || !is_zero(in->topic_id))) {
@@ -242,11 +243,12 @@ void kafka_handle_describe_cluster(struct kafka_request *request)
 
 /* --- FindCoordinator --- */
 
-/* Of groups only: transactions (key type 1) and share groups (2) are not served. */
+/* Share groups (key type 2) are not served. */
 static enum kafka_error check_key(int8_t key_type, const char **message)
 {
-    *message = key_type == KEY_TYPE_GROUP ? NULL : "only consumer groups have a coordinator here";
-    return key_type == KEY_TYPE_GROUP ? KAFKA_NONE : KAFKA_UNSUPPORTED_VERSION;
+    bool served = key_type == KEY_TYPE_GROUP || key_type == KEY_TYPE_TRANSACTION;
+    *message = served ? NULL : "only consumer groups and transactions have a coordinator here";
+    return served ? KAFKA_NONE : KAFKA_UNSUPPORTED_VERSION;
 }
 
 void kafka_handle_find_coordinator(struct kafka_request *request)

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "api/kind.h"
 #include "base/memory.h"
 #include "door/admin_door.h"
 #include "door/events_door.h"
 #include "door/kafka_door.h"
 #include "door/kube_door.h"
 #include "evoke/metrics.h"
+#include "evoke/pods_end.h"
 #include "io/file.h"
 #include "mesh/mesh.h"
 #include "node/machine.h"
@@ -23,6 +25,7 @@ struct daemon {
     struct admin_door *admin;
     struct runtime *processes, *containers; /* ours to close; NULL when they are the caller's */
     char events_url[IO_ADDRESS_TEXT_SIZE + 16];
+    struct pods_end *pods_end; /* daemon_stop_pods() */
     void (*done)(void *ctx);
     void *done_ctx;
 };
@@ -145,7 +148,8 @@ static bool open_log(struct daemon *daemon, struct error *err)
     const struct config *config = daemon->config;
     const struct log_options options = {.directory = config->data,
                                         .journal_file_size = config->journal_file_bytes,
-                                        .journal_size_max = config->journal_bytes_max};
+                                        .journal_size_max = config->journal_bytes_max,
+                                        .offsets_retention_ms = config->offsets_retention_ms};
     if (!io_dir_make(daemon->io, config->data, err))
         return error_wrap(err, "--data");
     daemon->parts.log = log_open(daemon->io, &options, err);
@@ -237,8 +241,8 @@ static bool open_all(struct daemon *daemon, const struct daemon_options *options
     return true;
 }
 
-/* Doors first, so that nothing new comes in; then who acts; the log last. */
-static void close_parts(struct daemon *daemon)
+/* Doors first, so that nothing new comes in; then who acts. */
+static void close_actors(struct daemon *daemon)
 {
     admin_door_close(daemon->admin);
     kafka_door_close(daemon->parts.kafka);
@@ -247,8 +251,20 @@ static void close_parts(struct daemon *daemon)
         kube_door_set_pod_logs(daemon->parts.kube, NULL);
     kube_door_close(daemon->parts.kube);
     dispatch_close(daemon->parts.dispatch);
-    node_close(daemon->parts.node);
     control_close(daemon->parts.control);
+    daemon->admin = NULL;
+    daemon->parts.kafka = NULL;
+    daemon->parts.events = NULL;
+    daemon->parts.kube = NULL;
+    daemon->parts.dispatch = NULL;
+    daemon->parts.control = NULL;
+}
+
+static void close_parts(struct daemon *daemon)
+{
+    close_actors(daemon);
+    pods_end_close(daemon->pods_end);
+    node_close(daemon->parts.node);
     mesh_close(daemon->parts.mesh);
     runtime_close(daemon->processes);
     runtime_close(daemon->containers);
@@ -286,6 +302,17 @@ struct daemon *daemon_open(struct io *io, const struct daemon_options *options, 
         return daemon;
     daemon_close(daemon, NULL, NULL);
     return NULL;
+}
+
+void daemon_stop_pods(struct daemon *daemon, void (*done)(void *ctx), void *ctx)
+{
+    close_actors(daemon);
+    daemon->pods_end = pods_end_open(daemon->parts.api, done, ctx);
+}
+
+size_t daemon_pod_count(struct daemon *daemon)
+{
+    return api_count(daemon->parts.api, kind_by_name("Pod"));
 }
 
 struct api *daemon_api(struct daemon *daemon)

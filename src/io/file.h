@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files. The journal's hot path (write, sync) is asynchronous; the rest is synchronous, for start-up and small local
- * files. Paths are absolute or relative to the working directory, UTF-8, NUL-terminated.
+ * Files. The journal's hot path (write, sync) is asynchronous; the rest is synchronous: for start-up, for small local
+ * files, and for helper threads. Within the `work` of io_work() the synchronous calls may be made, on files that this
+ * work alone uses (it opens and closes them) and on whole paths. Paths are absolute or relative to the working
+ * directory, UTF-8, NUL-terminated.
  */
 #ifndef IO_FILE_H
 #define IO_FILE_H
@@ -33,6 +35,9 @@ MUST_CHECK bool io_file_truncate(struct io_file *file, uint64_t size, struct err
 MUST_CHECK bool io_file_read(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got,
                              struct error *err);
 MUST_CHECK bool io_file_write_now(struct io_file *file, uint64_t offset, struct bytes data, struct error *err);
+/* All parts, in order, from `offset` on. */
+MUST_CHECK bool io_file_write_parts_now(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                                        struct error *err);
 MUST_CHECK bool io_file_sync_now(struct io_file *file, struct error *err);
 /* A shared read-only mapping of the first `size` bytes. Writes of this process are seen at once. Reading a cold page
  * blocks: fine for the recent past, which is in the page cache. Unmapped at io_file_close(). */
@@ -56,6 +61,9 @@ MUST_CHECK bool io_dir_make(struct io *io, const char *path, struct error *err);
 MUST_CHECK bool io_dir_list(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,
                             struct error *err);
 MUST_CHECK bool io_dir_sync(struct io *io, const char *path, struct error *err);
+/* All that was written so far to the file system of that directory, content and names: one call for very many files. It
+ * waits for what others have written too. */
+MUST_CHECK bool io_fs_sync(struct io *io, const char *path, struct error *err);
 /* Holds an exclusive lock on the directory until io_free() or the end of the process; ERROR_UNAVAILABLE when another
  * one has it. */
 MUST_CHECK bool io_dir_lock(struct io *io, const char *path, struct error *err);
@@ -68,5 +76,9 @@ bool io_path_exists(struct io *io, const char *path);
 MUST_CHECK bool io_path_read(struct io *io, const char *path, struct buf *out, struct error *err);
 /* By a temporary file, sync, rename and sync of the directory: the old or the new content, never a mixture. */
 MUST_CHECK bool io_path_write(struct io *io, const char *path, struct bytes content, int mode, struct error *err);
+/* The same without waiting for the disk: other processes see the old or the new content, but after a power loss the
+ * file may be missing or empty. For what its reader checks and can make again. */
+MUST_CHECK bool io_path_write_unsynced(struct io *io, const char *path, struct bytes content, int mode,
+                                       struct error *err);
 
 #endif

@@ -26,6 +26,8 @@ struct file_engine {
     bool (*truncate)(struct io_file *file, uint64_t size, struct error *err);
     bool (*read)(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, struct error *err);
     bool (*write_now)(struct io_file *file, uint64_t offset, struct bytes data, struct error *err);
+    bool (*write_parts_now)(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                            struct error *err);
     bool (*sync_now)(struct io_file *file, struct error *err);
     bool (*map)(struct io_file *file, uint64_t size, struct bytes *out, struct error *err);
     void (*write)(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,
@@ -35,6 +37,7 @@ struct file_engine {
     /* Names in no order; file.c sorts them. */
     bool (*dir_list)(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,
                      struct error *err);
+    bool (*fs_sync)(struct io *io, const char *path, struct error *err);
     bool (*dir_sync)(struct io *io, const char *path, struct error *err);
     bool (*dir_lock)(struct io *io, const char *path, struct error *err);
     bool (*dir_space)(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err);
@@ -51,8 +54,10 @@ struct net_engine {
     /* Accept, or leave in the backlog: LIMIT_CONNECTIONS_PER_DOOR. */
     void (*listener_want)(struct io_listener *listener, bool accept);
     bool (*connect)(struct io *io, const struct io_address *address, struct io_stream **out, struct error *err);
-    /* Takes what fits: bytes taken, 0 when none does now, or a negative errno. */
-    int64_t (*send)(struct io_stream *stream, const struct iovec *parts, int count);
+    /* Takes what fits: bytes taken, 0 when none does now, or a negative errno. `more` follows at once. */
+    int64_t (*send)(struct io_stream *stream, const struct iovec *parts, int count, bool more);
+    /* The same of a file; it may also take less because the disk has to be waited for. EIO: the file ends before. */
+    int64_t (*send_file)(struct io_stream *stream, struct io_file *file, uint64_t at, size_t size);
     void (*want)(struct io_stream *stream, bool read, bool write);
     void (*shutdown)(struct io_stream *stream);
     void (*close)(struct io_stream *stream); /* no call into stream.c from now on; frees it, but not in this turn */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -19,12 +20,18 @@ struct linux_file {
     struct io_file base;
     int fd;
     struct list mappings;
-    char *path; /* for messages */
+    char *path;   /* for messages */
+    bool flushed; /* by the flusher, at some time */
 };
+
+int linux_file_fd(const struct io_file *file)
+{
+    return ((const struct linux_file *)file)->fd;
+}
 
 static int fd_of(const struct io_file *file)
 {
-    return ((const struct linux_file *)file)->fd;
+    return linux_file_fd(file);
 }
 
 static bool fail(const struct io_file *file, const char *what, struct error *err)
@@ -50,7 +57,7 @@ static void linux_close(struct io_file *base)
 {
     struct linux_file *file = (struct linux_file *)base;
     struct linux_io *io = linux_io_of(base->io);
-    if (io->flusher)
+    if (file->flushed)
         flusher_wait(io->flusher);
     list_each (struct mapping, mapping, &file->mappings, link) {
         munmap((void *)(uintptr_t)mapping->bytes.data, mapping->bytes.size);
@@ -149,6 +156,31 @@ static bool linux_write_now(struct io_file *file, uint64_t offset, struct bytes 
     return true;
 }
 
+enum { PARTS_PER_CALL = 256 };
+
+static bool linux_write_parts_now(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                                  struct error *err)
+{
+    while (count > 0) {
+        struct iovec some[PARTS_PER_CALL];
+        size_t taken = count < PARTS_PER_CALL ? count : PARTS_PER_CALL;
+        uint64_t size = 0;
+        for (size_t i = 0; i < taken; i++) {
+            some[i] = (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].data, .iov_len = parts[i].size};
+            size += parts[i].size;
+        }
+        int sys = linux_write_all(fd_of(file), offset, some, taken);
+        if (sys != 0) {
+            errno = sys;
+            return fail(file, "write", err);
+        }
+        offset += size;
+        parts += taken;
+        count -= taken;
+    }
+    return true;
+}
+
 static bool linux_sync_now(struct io_file *file, struct error *err)
 {
     if (fdatasync(fd_of(file)) < 0)
@@ -172,6 +204,7 @@ static bool linux_map(struct io_file *base, uint64_t size, struct bytes *out, st
 static struct flusher *flusher_of(struct io_file *file)
 {
     struct linux_io *io = linux_io_of(file->io);
+    ((struct linux_file *)file)->flushed = true;
     if (!io->flusher)
         io->flusher = flusher_new(&io->wake);
     return io->flusher;
@@ -197,6 +230,7 @@ const struct file_engine linux_file_engine = {
     .truncate = linux_truncate,
     .read = linux_read,
     .write_now = linux_write_now,
+    .write_parts_now = linux_write_parts_now,
     .sync_now = linux_sync_now,
     .map = linux_map,
     .write = linux_write,
@@ -204,6 +238,7 @@ const struct file_engine linux_file_engine = {
     .dir_make = linux_dir_make,
     .dir_list = linux_dir_list,
     .dir_sync = linux_dir_sync,
+    .fs_sync = linux_fs_sync,
     .dir_lock = linux_dir_lock,
     .dir_space = linux_dir_space,
     .remove = linux_remove,

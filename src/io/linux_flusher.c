@@ -41,7 +41,7 @@ struct flusher {
     uv_async_t *wake;
 };
 
-static int write_all(int fd, uint64_t offset, struct iovec *parts, size_t count)
+int linux_write_all(int fd, uint64_t offset, struct iovec *parts, size_t count)
 {
     while (count > 0) {
         ssize_t written = pwritev(fd, parts, count < PARTS_PER_CALL ? (int)count : PARTS_PER_CALL, (off_t)offset);
@@ -69,7 +69,7 @@ static int write_all(int fd, uint64_t offset, struct iovec *parts, size_t count)
 static int perform(struct flush_op *op)
 {
     if (!op->sync)
-        return write_all(op->fd, op->offset, op->parts, op->count);
+        return linux_write_all(op->fd, op->offset, op->parts, op->count);
     while (fdatasync(op->fd) < 0)
         if (errno != EINTR)
             return errno;

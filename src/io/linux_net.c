@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets of the Linux engine. Bytes are read into one buffer of the loop and written by sendmsg(). */
+/* Sockets of the Linux engine. Bytes are read into one buffer of the loop and written by sendmsg(), files by
+ * sendfile(). */
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,12 +21,15 @@ enum {
     BACKLOG = 4096,
     ACCEPTS_PER_TURN = 64,
     READS_PER_TURN = 16,
+    SENDFILE_SIZE_MAX = 512 << 10,
     ACCEPT_RETRY_MS = 100,
 };
 
 struct linux_stream {
     struct io_stream base;
     struct watch watch;
+    struct warming *warming; /* NULL: no part of a file is waited for */
+    bool warmed;             /* the next part was just brought in: it is sent, whatever the page cache says */
 };
 
 struct linux_listener {
@@ -166,12 +171,13 @@ static struct linux_stream *stream_new(struct io *io, int fd, struct error *err)
     return stream;
 }
 
-static int64_t linux_send(struct io_stream *base, const struct iovec *parts, int count)
+static int64_t linux_send(struct io_stream *base, const struct iovec *parts, int count, bool more)
 {
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
     struct linux_stream *stream = (struct linux_stream *)base;
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count};
     for (;;) {
-        ssize_t sent = sendmsg(stream->watch.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = sendmsg(stream->watch.fd, &message, flags);
         if (sent >= 0)
             return sent;
         if (errno == EAGAIN)
@@ -181,9 +187,43 @@ static int64_t linux_send(struct io_stream *base, const struct iovec *parts, int
     }
 }
 
-static void linux_want(struct io_stream *stream, bool read, bool write)
+static void warmed(void *ctx)
 {
-    watch_want(&((struct linux_stream *)stream)->watch, (read ? WATCH_READ : 0) | (write ? WATCH_WRITE : 0));
+    struct linux_stream *stream = ctx;
+    stream->warming = NULL;
+    stream->warmed = true;
+    stream_writable(&stream->base);
+}
+
+static int64_t linux_send_file(struct io_stream *base, struct io_file *file, uint64_t at, size_t size)
+{
+    struct linux_stream *stream = (struct linux_stream *)base;
+    size_t sent = 0;
+    while (sent < size) {
+        size_t some = size - sent < SENDFILE_SIZE_MAX ? size - sent : SENDFILE_SIZE_MAX;
+        if (!stream->warmed && !linux_file_is_warm(file, at + sent, some)) {
+            stream->warming = linux_file_warm(file, at + sent, some, warmed, stream);
+            break;
+        }
+        stream->warmed = false;
+        off_t offset = (off_t)(at + sent);
+        ssize_t got = sendfile(stream->watch.fd, linux_file_fd(file), &offset, some);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN)
+            break;
+        if (got <= 0)
+            return sent > 0 ? (int64_t)sent : got < 0 ? -errno : -EIO;
+        sent += (size_t)got;
+    }
+    return (int64_t)sent;
+}
+
+/* While the disk is waited for, that the socket takes more is no news. */
+static void linux_want(struct io_stream *base, bool read, bool write)
+{
+    struct linux_stream *stream = (struct linux_stream *)base;
+    watch_want(&stream->watch, (read ? WATCH_READ : 0) | (write && !stream->warming ? WATCH_WRITE : 0));
 }
 
 static void linux_shutdown(struct io_stream *stream)
@@ -191,9 +231,12 @@ static void linux_shutdown(struct io_stream *stream)
     shutdown(((struct linux_stream *)stream)->watch.fd, SHUT_WR);
 }
 
-static void linux_stream_close(struct io_stream *stream)
+static void linux_stream_close(struct io_stream *base)
 {
-    watch_close(&((struct linux_stream *)stream)->watch);
+    struct linux_stream *stream = (struct linux_stream *)base;
+    if (stream->warming)
+        linux_file_warm_cancel(stream->warming);
+    watch_close(&stream->watch);
 }
 
 static bool linux_connect(struct io *io, const struct io_address *address, struct io_stream **out, struct error *err)
@@ -417,6 +460,7 @@ const struct net_engine linux_net_engine = {
     .listener_want = linux_listener_want,
     .connect = linux_connect,
     .send = linux_send,
+    .send_file = linux_send_file,
     .want = linux_want,
     .shutdown = linux_shutdown,
     .close = linux_stream_close,

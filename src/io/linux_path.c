@@ -53,6 +53,17 @@ bool linux_dir_sync(struct io *io, const char *path, struct error *err)
     return sys == 0 || error_sys(err, sys, "sync %s", path);
 }
 
+bool linux_fs_sync(struct io *io, const char *path, struct error *err)
+{
+    (void)io;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_sys(err, errno, "open %s", path);
+    int sys = syncfs(fd) < 0 ? errno : 0;
+    close(fd);
+    return sys == 0 || error_sys(err, sys, "sync the file system of %s", path);
+}
+
 /* The descriptor stays open until io_free() or the end of the process: that is the lock. */
 bool linux_dir_lock(struct io *io, const char *path, struct error *err)
 {

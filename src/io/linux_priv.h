@@ -64,12 +64,22 @@ void flusher_deliver(struct flusher *flusher); /* calls `done` of what is finish
 void flusher_write(struct flusher *flusher, int fd, uint64_t offset, const struct bytes *parts, size_t count,
                    io_file_done *done, void *ctx);
 void flusher_sync(struct flusher *flusher, int fd, io_file_done *done, void *ctx);
+/* --- linux_warm.c: parts of files that the page cache does not have --- */
+struct warming;
+int linux_file_fd(const struct io_file *file);
+bool linux_file_is_warm(const struct io_file *file, uint64_t at, size_t size); /* by its first and last byte */
+/* Brings it in by a helper thread, then `done`, unless it is cancelled. */
+struct warming *linux_file_warm(struct io_file *file, uint64_t at, size_t size, void (*done)(void *ctx), void *ctx);
+void linux_file_warm_cancel(struct warming *warming);
+
+int linux_write_all(int fd, uint64_t offset, struct iovec *parts, size_t count); /* errno, 0: good; changes `parts` */
 void flusher_wait(struct flusher *flusher); /* until all that was asked for is finished; blocks */
 
 /* linux_path.c */
 bool linux_dir_make(struct io *io, const char *path, struct error *err);
 bool linux_dir_list(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,
                     struct error *err);
+bool linux_fs_sync(struct io *io, const char *path, struct error *err);
 bool linux_dir_sync(struct io *io, const char *path, struct error *err);
 bool linux_dir_lock(struct io *io, const char *path, struct error *err);
 bool linux_dir_space(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err);

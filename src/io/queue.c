@@ -10,7 +10,9 @@ enum { CHUNK_SIZE = 4096 - 64 };
 
 struct chunk {
     struct list link;
-    const uint8_t *data; /* what is left of it */
+    const uint8_t *data;  /* what is left of it */
+    struct io_file *file; /* or of a range of a file, from file_at on */
+    uint64_t file_at;
     size_t size;
     size_t room; /* behind the data, for further copies; 0 when borrowed */
     void (*release)(void *owner);
@@ -94,11 +96,20 @@ void queue_borrow(struct queue *queue, struct bytes data, void (*release)(void *
     queue->size += data.size;
 }
 
+void queue_borrow_file(struct queue *queue, struct io_file *file, uint64_t at, size_t size,
+                       void (*release)(void *owner), void *owner)
+{
+    struct chunk *chunk = NEW(struct chunk);
+    *chunk = (struct chunk){.file = file, .file_at = at, .size = size, .release = release, .owner = owner};
+    list_append(&queue->chunks, &chunk->link);
+    queue->size += size;
+}
+
 int queue_peek(const struct queue *queue, struct iovec *parts, int max)
 {
     int count = 0;
     list_each (struct chunk, chunk, &queue->chunks, link) {
-        if (count == max)
+        if (count == max || (chunk->file && chunk->size > 0))
             return count;
         if (chunk->size > 0)
             parts[count++] = (struct iovec){(void *)(uintptr_t)chunk->data, chunk->size};
@@ -106,13 +117,26 @@ int queue_peek(const struct queue *queue, struct iovec *parts, int max)
     return count;
 }
 
-struct bytes queue_first(const struct queue *queue)
+static const struct chunk *first_chunk(const struct queue *queue)
 {
     list_each (struct chunk, chunk, &queue->chunks, link) {
         if (chunk->size > 0)
-            return bytes_of(chunk->data, chunk->size);
+            return chunk;
     }
-    return BYTES_NULL;
+    return NULL;
+}
+
+struct bytes queue_first(const struct queue *queue)
+{
+    const struct chunk *chunk = first_chunk(queue);
+    return chunk && !chunk->file ? bytes_of(chunk->data, chunk->size) : BYTES_NULL;
+}
+
+struct queue_range queue_first_range(const struct queue *queue)
+{
+    const struct chunk *chunk = first_chunk(queue);
+    return chunk && chunk->file ? (struct queue_range){chunk->file, chunk->file_at, chunk->size}
+                                : (struct queue_range){.file = NULL};
 }
 
 void queue_consume(struct queue *queue, size_t size)
@@ -121,7 +145,10 @@ void queue_consume(struct queue *queue, size_t size)
     queue->size -= size;
     for (struct chunk *chunk; (chunk = LIST_TAKE_FIRST(&queue->chunks, struct chunk, link));) {
         size_t taken = size < chunk->size ? size : chunk->size;
-        chunk->data += taken;
+        if (chunk->file)
+            chunk->file_at += taken;
+        else
+            chunk->data += taken;
         chunk->size -= taken;
         size -= taken;
         if (chunk->size > 0) {

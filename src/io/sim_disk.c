@@ -348,23 +348,42 @@ void disk_list(const struct disk *disk, const char *path, void (*each)(void *ctx
     }
 }
 
+static void apply_first(struct disk *disk)
+{
+    struct change *first = LIST_TAKE_FIRST(&disk->changes, struct change, link);
+    apply(&disk->durable, first);
+    change_free(first);
+}
+
 void disk_sync_dir(struct disk *disk, const char *path)
 {
-    const struct change *last = NULL;
+    struct change *last = NULL;
     list_each (struct change, change, &disk->changes, link) {
         if (bytes_equal_string(parent_of(change->path), path) ||
             (change->from && bytes_equal_string(parent_of(change->from), path)))
             last = change;
     }
     for (bool more = last; more;) {
-        struct change *first = LIST_TAKE_FIRST(&disk->changes, struct change, link);
-        more = first != last;
-        apply(&disk->durable, first);
-        change_free(first);
+        more = disk->changes.next != &last->link;
+        apply_first(disk);
     }
 }
 
 /* --- The whole --- */
+
+void disk_sync(struct disk *disk)
+{
+    map_each (entry, &disk->names)
+        node_sync(entry->value);
+    while (!list_empty(&disk->changes))
+        apply_first(disk);
+}
+
+void disk_give_up_dirty(struct disk *disk)
+{
+    map_each (entry, &disk->names)
+        node_give_up_dirty(entry->value);
+}
 
 void disk_init(struct disk *disk)
 {

@@ -50,6 +50,8 @@ void disk_remove_all(struct disk *disk, const char *path);
 MUST_CHECK bool disk_rename(struct disk *disk, const char *from, const char *to, struct error *err);
 void disk_list(const struct disk *disk, const char *path, void (*each)(void *ctx, const char *name), void *ctx);
 void disk_sync_dir(struct disk *disk, const char *path);
+void disk_sync(struct disk *disk); /* everything */
+void disk_give_up_dirty(struct disk *disk);
 
 void node_ref(struct node *node);
 void node_unref(struct node *node);

@@ -16,7 +16,7 @@ struct operation {
     struct list link;
     bool sync;
     uint64_t offset;
-    struct bytes *parts;
+    const struct bytes *parts;
     size_t count;
     io_file_done *done;
     void *ctx;
@@ -104,7 +104,7 @@ static void operation_free(void *ctx)
 {
     struct operation *operation = ctx;
     list_remove(&operation->link);
-    free(operation->parts);
+    free((void *)(uintptr_t)operation->parts);
     free(operation);
 }
 
@@ -178,9 +178,10 @@ static void sim_write(struct io_file *file, uint64_t offset, const struct bytes 
 {
     struct operation *operation = NEW(struct operation);
     *operation = (struct operation){.offset = offset, .count = count, .done = done, .ctx = ctx};
-    operation->parts = memory_new_array(count, sizeof *parts);
+    struct bytes *copy = memory_new_array(count, sizeof *parts);
+    operation->parts = copy;
     if (count > 0)
-        memcpy(operation->parts, parts, count * sizeof *parts);
+        memcpy(copy, parts, count * sizeof *parts);
     submit(file, operation);
 }
 
@@ -291,13 +292,19 @@ static bool sim_read(struct io_file *file, uint64_t offset, void *out, size_t si
     return true;
 }
 
-static bool sim_write_now(struct io_file *file, uint64_t offset, struct bytes data, struct error *err)
+static bool sim_write_parts_now(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                                struct error *err)
 {
     if (!change_or_fail(file->io, err))
         return false;
-    struct operation operation = {.offset = offset, .parts = &data, .count = 1, .file = (struct sim_file *)file};
+    struct operation operation = {.offset = offset, .parts = parts, .count = count, .file = (struct sim_file *)file};
     int sys = perform(&operation);
     return sys == 0 || fail(file, sys, "write", err);
+}
+
+static bool sim_write_now(struct io_file *file, uint64_t offset, struct bytes data, struct error *err)
+{
+    return sim_write_parts_now(file, offset, &data, 1, err);
 }
 
 static bool sim_sync_now(struct io_file *file, struct error *err)
@@ -367,6 +374,20 @@ static bool sim_dir_space(struct io *io, const char *path, uint64_t *total, uint
     const struct disk *disk = disk_of(io);
     *total = disk->size_max ? disk->size_max : (uint64_t)1 << 40;
     *usable = disk->used < *total ? *total - disk->used : 0;
+    return true;
+}
+
+static bool sim_fs_sync(struct io *io, const char *path, struct error *err)
+{
+    char normal[DISK_PATH_SIZE];
+    struct world *world = sim_io_of(io)->world;
+    if (!find_dir(io, path, normal, err) || !change_or_fail(io, err))
+        return false;
+    if (rng_chance(&world->rng, world->faults.sync_error_ppm)) {
+        disk_give_up_dirty(disk_of(io));
+        return error_sys(err, EIO, "sync %s", path);
+    }
+    disk_sync(disk_of(io));
     return true;
 }
 
@@ -446,6 +467,7 @@ const struct file_engine sim_file_engine = {
     .truncate = sim_truncate,
     .read = sim_read,
     .write_now = sim_write_now,
+    .write_parts_now = sim_write_parts_now,
     .sync_now = sim_sync_now,
     .map = sim_map,
     .write = sim_write,
@@ -453,6 +475,7 @@ const struct file_engine sim_file_engine = {
     .dir_make = sim_dir_make,
     .dir_list = sim_dir_list,
     .dir_sync = sim_dir_sync,
+    .fs_sync = sim_fs_sync,
     .dir_lock = sim_dir_lock,
     .dir_space = sim_dir_space,
     .remove = sim_remove,

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 
 #include "base/memory.h"
+#include "io/file.h"
 #include "io/sim_net.h"
 
 enum {
@@ -197,8 +198,9 @@ void sim_stream_detach(struct sim_stream *stream)
     connection_unref(connection);
 }
 
-static int64_t sim_send(struct io_stream *base, const struct iovec *parts, int count)
+static int64_t sim_send(struct io_stream *base, const struct iovec *parts, int count, bool more)
 {
+    (void)more;
     struct sim_stream *stream = sim_stream_of(base);
     struct connection *connection = stream->connection;
     size_t size = 0, taken = 0;
@@ -224,6 +226,24 @@ static int64_t sim_send(struct io_stream *base, const struct iovec *parts, int c
     else if (taken < size)
         pipe->blocked = true;
     return (int64_t)taken;
+}
+
+static int64_t sim_send_file(struct io_stream *stream, struct io_file *file, uint64_t at, size_t size)
+{
+    uint8_t memory[4096];
+    size_t got, sent = 0;
+    struct error err;
+    int64_t taken;
+    do { /* until the transport takes less than it could: it tells when it is writable again only then */
+        size_t part = size - sent < sizeof memory ? size - sent : sizeof memory;
+        if (!io_file_read(file, at + sent, memory, part, &got, &err) || got == 0)
+            return sent > 0 ? (int64_t)sent : -EIO;
+        taken = sim_send(stream, &(struct iovec){memory, got}, 1, sent + got < size);
+        if (taken < 0)
+            return sent > 0 ? (int64_t)sent : taken;
+        sent += (size_t)taken;
+    } while ((size_t)taken == got && sent < size);
+    return (int64_t)sent;
 }
 
 static void sim_want(struct io_stream *base, bool read, bool write)
@@ -265,6 +285,7 @@ const struct net_engine sim_net_engine = {
     .listener_want = sim_listener_want,
     .connect = sim_connect,
     .send = sim_send,
+    .send_file = sim_send_file,
     .want = sim_want,
     .shutdown = sim_shutdown,
     .close = sim_stream_close,

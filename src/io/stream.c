@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "io/file.h"
 #include "io/stream_priv.h"
 #include "io/tls_priv.h"
 
@@ -166,12 +167,36 @@ void io_stream_write_ref(struct io_stream *stream, struct bytes data, void (*rel
     stream_mark(stream);
 }
 
+void io_stream_write_file(struct io_stream *stream, struct io_file *file, uint64_t at, size_t size,
+                          void (*release)(void *owner), void *owner)
+{
+    bool fits = !stream->error && queue_has_room(stream, size);
+    queue_borrow_file(stream->tls ? &stream->plain : &stream->out, file, at, fits ? size : 0, release, owner);
+    stream_mark(stream);
+}
+
+/* What TLS is to encrypt next; read into `memory` when it is a range of a file. */
+static bool next_plain(struct io_stream *stream, uint8_t memory[TLS_RECORD_SIZE], struct bytes *out, struct error *err)
+{
+    struct queue_range range = queue_first_range(&stream->plain);
+    size_t got, size = range.size < TLS_RECORD_SIZE ? range.size : TLS_RECORD_SIZE;
+    *out = bytes_slice(queue_first(&stream->plain), 0, TLS_RECORD_SIZE);
+    if (!range.file)
+        return true;
+    if (!io_file_read(range.file, range.at, memory, size, &got, err))
+        return false;
+    *out = bytes_of(memory, got);
+    return got > 0 || error_set(err, ERROR_CORRUPT, "a file ends within what was to be sent");
+}
+
 static void encrypt(struct io_stream *stream)
 {
     while (stream->plain.size > 0 && stream->out.size < TLS_AHEAD_MAX) {
-        struct bytes part = bytes_slice(queue_first(&stream->plain), 0, TLS_RECORD_SIZE);
+        uint8_t memory[TLS_RECORD_SIZE];
+        struct bytes part;
         struct error err;
-        if (!stream->tls->engine->write(stream->tls, part, &stream->out, &err)) {
+        if (!next_plain(stream, memory, &part, &err) ||
+            !stream->tls->engine->write(stream->tls, part, &stream->out, &err)) {
             stream_failed(stream, &err);
             return;
         }
@@ -181,18 +206,30 @@ static void encrypt(struct io_stream *stream)
         queue_consume(&stream->plain, 0); /* what was borrowed at size 0 */
 }
 
+/* The front of the queue, as far as it is memory or one range of a file; *size is how much that is. */
+static int64_t send_front(struct io_stream *stream, size_t *size)
+{
+    struct iovec parts[SEND_PARTS_MAX];
+    int count = queue_peek(&stream->out, parts, SEND_PARTS_MAX);
+    if (count == 0) {
+        struct queue_range range = queue_first_range(&stream->out);
+        *size = range.size;
+        return stream->io->engine->net->send_file(stream, range.file, range.at, range.size);
+    }
+    *size = 0;
+    for (int i = 0; i < count; i++)
+        *size += parts[i].iov_len;
+    return stream->io->engine->net->send(stream, parts, count, *size < stream->out.size);
+}
+
 /* Until all has left or the transport is full. */
 static void send_queue(struct io_stream *stream)
 {
     if (stream->tls && stream->state == STREAM_OPEN)
         encrypt(stream);
     while (stream->out.size > 0 && !stream->blocked && !stream->error && stream->state != STREAM_CONNECTING) {
-        struct iovec parts[SEND_PARTS_MAX];
-        int count = queue_peek(&stream->out, parts, SEND_PARTS_MAX);
-        size_t size = 0;
-        for (int i = 0; i < count; i++)
-            size += parts[i].iov_len;
-        int64_t sent = stream->io->engine->net->send(stream, parts, count);
+        size_t size;
+        int64_t sent = send_front(stream, &size);
         if (sent < 0) {
             struct error err;
             char peer[IO_ADDRESS_TEXT_SIZE];

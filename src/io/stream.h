@@ -18,6 +18,7 @@
 struct io_stream;
 struct io_listener;
 struct io_connecting;
+struct io_file;
 struct io_tls; /* io/tls.h */
 
 struct io_stream_callbacks {
@@ -40,6 +41,11 @@ void io_stream_write(struct io_stream *stream, struct bytes data); /* copies */
 /* Without a copy: `data` stays until release(owner), which is called once: when it has left, when the stream has
  * failed, or within io_stream_close(). */
 void io_stream_write_ref(struct io_stream *stream, struct bytes data, void (*release)(void *owner), void *owner);
+/* A range of a file, without passing through memory of ours where the engine can (sendfile). The file stays open and
+ * the range is not cut until release(owner). Counts in the queue as other bytes do. A file that ends before the range
+ * breaks the stream. */
+void io_stream_write_file(struct io_stream *stream, struct io_file *file, uint64_t at, size_t size,
+                          void (*release)(void *owner), void *owner);
 size_t io_stream_queued(const struct io_stream *stream); /* bytes not yet taken by the kernel */
 
 /* Stops and resumes on_data: back-pressure on the peer. */

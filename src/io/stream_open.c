@@ -99,7 +99,7 @@ void stream_handshake(struct io_stream *stream)
         if (stream->out.size > 0) {
             struct iovec parts[ALERT_PARTS_MAX];
             int count = queue_peek(&stream->out, parts, ALERT_PARTS_MAX);
-            (void)stream->io->engine->net->send(stream, parts, count);
+            (void)stream->io->engine->net->send(stream, parts, count, false);
         }
         stream_open_failed(stream, &err);
     } else if (result == TLS_OK) {

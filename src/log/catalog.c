@@ -13,6 +13,9 @@
  *     {"type":"delete","id":"<uuid>"}
  *     {"type":"settings","kind":"group","name":"g","settings":{...}}  all that are set; see settings.h
  *     {"type":"producer_ids","end":2000}                             ids below 2000 are given or lost
+ *     {"type":"storage", ...}                                        where a partition's records lie: storage.h
+ *
+ * The records themselves are not kept for ever: the checkpoint has what they come to (checkpoint.h).
  */
 #include "log/catalog.h"
 
@@ -25,12 +28,13 @@
 #include "base/text.h"
 #include "log/group_priv.h"
 #include "log/settings.h"
+#include "log/storage.h"
 #include "log/topic_config.h"
 #include "wire/json.h"
 
 enum { RECORD_SIZE_MAX = 16 << 20, PRODUCER_ID_BLOCK = 1000 };
 
-static const char offsets_topic_name[] = "__consumer_offsets";
+static const char offsets_topic_name[] = "__consumer_offsets", transactions_topic_name[] = "__transaction_state";
 
 /* --- Applying --- */
 
@@ -74,6 +78,14 @@ static bool apply_partitions(struct topic *topic, const struct json *record, con
     return true;
 }
 
+void catalog_topic_made(struct topic *topic)
+{
+    if (bytes_equal_string(topic->name, offsets_topic_name))
+        topic->log->offsets_topic = topic;
+    if (bytes_equal_string(topic->name, transactions_topic_name) && topic->internal)
+        topic->log->transactions_topic = topic;
+}
+
 static bool apply_topic(struct log *log, const struct json *record, struct error *err)
 {
     uint8_t id[16];
@@ -83,8 +95,7 @@ static bool apply_topic(struct log *log, const struct json *record, struct error
     if (name.size == 0 || topic_find(log, name) || topic_find_by_id(log, id))
         return malformed(err, "name");
     struct topic *topic = topic_make(log, name, id, json_bool_at(record, "internal", false));
-    if (bytes_equal_string(name, offsets_topic_name))
-        log->offsets_topic = topic;
+    catalog_topic_made(topic);
     apply_configs(topic, json_get(record, "configs"));
     return apply_partitions(topic, record, "partitions", err);
 }
@@ -110,6 +121,8 @@ static bool apply_record(struct log *log, const struct json *record, struct erro
         if (!kind)
             return malformed(err, "kind");
         settings_apply(log, kind, json_bytes(json_get(record, "name")), json_get(record, "settings"));
+    } else if (bytes_equal_string(type, "storage")) {
+        return storage_apply(log, record, err);
     } else if (bytes_equal_string(type, "producer_ids")) {
         log->next_producer_id = log->producer_id_end;
         log->producer_id_end = json_int_at(record, "end", log->producer_id_end);
@@ -287,6 +300,8 @@ bool topic_delete(struct log *log, struct topic *topic, uint64_t *lsn, struct er
 {
     if (topic == log->offsets_topic)
         return error_set(err, ERROR_DENIED, "%s holds the groups' offsets", offsets_topic_name);
+    if (topic == log->transactions_topic)
+        return error_set(err, ERROR_DENIED, "%s holds the state of transactions", transactions_topic_name);
     AUTO_JSON *record = new_topic_record("delete", topic);
     if (!append_record(log, record, lsn, err))
         return false;
@@ -345,14 +360,15 @@ static bool start_cluster(struct log *log, struct error *err)
     return append_record(log, record, &lsn, err);
 }
 
-static bool start_offsets_topic(struct log *log, struct error *err)
+/* A fold of records: compacted, as Kafka has it, and in one partition, so that the records have one order. */
+static bool start_internal_topic(struct log *log, const char *name, struct error *err)
 {
     const struct topic_config_entry configs[] = {
         {BYTES_LITERAL("cleanup.policy"), BYTES_LITERAL("compact")},
         {BYTES_LITERAL("compression.type"), BYTES_LITERAL("producer")},
         {BYTES_LITERAL("segment.bytes"), BYTES_LITERAL("104857600")},
     };
-    const struct topic_spec spec = {.name = bytes_of_string(offsets_topic_name),
+    const struct topic_spec spec = {.name = bytes_of_string(name),
                                     .partition_count = 1,
                                     .internal = true,
                                     .configs = configs,
@@ -374,5 +390,6 @@ bool catalog_start(struct log *log, bool clean, struct error *err)
             return false;
     }
     log->next_producer_id = log->producer_id_end; /* what the last run did not give is lost */
-    return log->offsets_topic || start_offsets_topic(log, err);
+    return (log->offsets_topic || start_internal_topic(log, offsets_topic_name, err)) &&
+           (log->transactions_topic || start_internal_topic(log, transactions_topic_name, err));
 }

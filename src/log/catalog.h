@@ -18,5 +18,7 @@ struct json;
 void settings_apply(struct log *log, const char *kind, struct bytes name, const struct json *values);
 MUST_CHECK bool settings_check(const struct log *log, const char *kind, struct bytes name,
                                const struct topic_config_entry *entries, size_t count, struct error *err);
+/* One that is special to the log is known from now on. */
+void catalog_topic_made(struct topic *topic);
 
 #endif

@@ -152,7 +152,7 @@ bool log_check(struct io *io, const char *directory, void (*print)(void *ctx, co
 {
     const struct log_options options = {.directory = directory};
     struct check check = {.print = print, .ctx = ctx};
-    if (!journal_scan_open(io, directory, &check.scan, err))
+    if (!journal_scan_open(io, directory, &(struct journal_start){0}, &check.scan, err))
         return false;
     check.result.files = check.scan.file_count;
     bool ok = check.scan.file_count > 0 ||

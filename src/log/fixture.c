@@ -152,7 +152,9 @@ void fixture_turn(struct fixture *fixture)
 
 struct topic *fixture_topic(struct fixture *fixture, const char *name, int32_t partition_count)
 {
-    const struct topic_spec spec = {.name = bytes_of_string(name), .partition_count = partition_count};
+    const struct topic_config_entry keep = {BYTES_LITERAL("retention.ms"), BYTES_LITERAL("-1")};
+    const struct topic_spec spec = {
+        .name = bytes_of_string(name), .partition_count = partition_count, .configs = &keep, .config_count = 1};
     struct topic *topic;
     struct error err;
     uint64_t lsn;

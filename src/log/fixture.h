@@ -35,6 +35,7 @@ void fixture_run_ms(struct fixture *fixture, uint64_t duration_ms);
 void fixture_sync(struct fixture *fixture); /* waits for the newest LSN */
 void fixture_turn(struct fixture *fixture); /* one turn of the loop */
 
+/* retention.ms=-1: the batches of fixture_batch() are of 1970. */
 struct topic *fixture_topic(struct fixture *fixture, const char *name, int32_t partition_count);
 struct partition *fixture_partition(struct fixture *fixture, const char *topic, int32_t index);
 

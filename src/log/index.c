@@ -5,7 +5,7 @@
 
 void index_deinit(struct index *index)
 {
-    for (size_t i = 0; i < index->count; i++)
+    for (size_t i = index->first; i < index->count; i++)
         free(index->chunks[i].entries);
     free(index->chunks);
     *index = (struct index){0};
@@ -13,12 +13,16 @@ void index_deinit(struct index *index)
 
 static struct index_chunk *chunk_for(struct index *index, int64_t base_offset)
 {
-    if (index->count > 0) {
+    if (!index_empty(index)) {
         struct index_chunk *last = &index->chunks[index->count - 1];
         if (last->count < INDEX_CHUNK_COUNT && base_offset - last->base_offset <= UINT32_MAX)
             return last;
     }
-    if (index->count == index->capacity) {
+    if (index->count == index->capacity && index->first > index->count / 2) { /* what is dropped makes room */
+        index->count -= index->first;
+        memmove(index->chunks, index->chunks + index->first, index->count * sizeof *index->chunks);
+        index->first = 0;
+    } else if (index->count == index->capacity) {
         index->capacity = index->capacity ? index->capacity * 2 : 1;
         index->chunks = memory_resize_array(index->chunks, index->capacity, sizeof *index->chunks);
     }
@@ -28,21 +32,40 @@ static struct index_chunk *chunk_for(struct index *index, int64_t base_offset)
     return chunk;
 }
 
-void index_append(struct index *index, int64_t base_offset, int64_t max_timestamp, struct journal_place place)
+void index_append(struct index *index, int64_t base_offset, int64_t max_timestamp, struct journal_place place,
+                  uint32_t size)
 {
     struct index_chunk *chunk = chunk_for(index, base_offset);
     if (chunk->count == chunk->capacity) { /* small at first: most topics are small */
-        chunk->capacity = chunk->capacity ? chunk->capacity * 2 : 4;
+        chunk->capacity = chunk->capacity ? (uint16_t)(chunk->capacity * 2) : 4;
         chunk->entries = memory_resize_array(chunk->entries, chunk->capacity, sizeof *chunk->entries);
     }
     if (max_timestamp > chunk->max_timestamp)
         chunk->max_timestamp = max_timestamp;
-    chunk->entries[chunk->count++] = (struct index_entry){(uint32_t)(base_offset - chunk->base_offset), place};
+    chunk->entries[chunk->count++] = (struct index_entry){(uint32_t)(base_offset - chunk->base_offset), size, place};
+}
+
+void index_drop_first(struct index *index)
+{
+    struct index_chunk *chunk = &index->chunks[index->first];
+    if (++chunk->first < chunk->count)
+        return;
+    free(chunk->entries);
+    if (++index->first == index->count) {
+        free(index->chunks);
+        *index = (struct index){0};
+    }
+}
+
+struct index_cursor index_begin(const struct index *index)
+{
+    return (struct index_cursor){index->first, index_empty(index) ? 0 : index->chunks[index->first].first};
 }
 
 struct index_cursor index_find(const struct index *index, int64_t offset)
 {
-    size_t low = 0, high = index->count; /* the last chunk that begins at or below offset is in [low, high) */
+    size_t low = index->first,
+           high = index->count; /* the last chunk that begins at or below offset is in [low, high) */
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (index->chunks[middle].base_offset <= offset)
@@ -51,10 +74,10 @@ struct index_cursor index_find(const struct index *index, int64_t offset)
             high = middle;
     }
     struct index_cursor cursor = {.chunk = low};
-    if (index->count == 0)
+    if (index_empty(index))
         return cursor;
     const struct index_chunk *chunk = &index->chunks[low];
-    uint32_t first = 0, last = chunk->count;
+    uint32_t first = chunk->first, last = chunk->count;
     while (last - first > 1) {
         uint32_t middle = first + (last - first) / 2;
         if (chunk->base_offset + chunk->entries[middle].offset_delta <= offset)
@@ -68,7 +91,7 @@ struct index_cursor index_find(const struct index *index, int64_t offset)
 
 struct index_cursor index_find_time(const struct index *index, int64_t timestamp_ms)
 {
-    size_t low = 0, high = index->count; /* chunks below low are too old; high is not */
+    size_t low = index->first, high = index->count; /* chunks below low are too old; high is not */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (index->chunks[middle].max_timestamp >= timestamp_ms)
@@ -76,14 +99,14 @@ struct index_cursor index_find_time(const struct index *index, int64_t timestamp
         else
             low = middle + 1;
     }
-    return (struct index_cursor){.chunk = low};
+    return (struct index_cursor){low, low < index->count ? index->chunks[low].first : 0};
 }
 
 void index_next(const struct index *index, struct index_cursor *cursor)
 {
     if (++cursor->entry >= index->chunks[cursor->chunk].count) {
         cursor->chunk++;
-        cursor->entry = 0;
+        cursor->entry = cursor->chunk < index->count ? index->chunks[cursor->chunk].first : 0;
     }
 }
 
@@ -98,7 +121,12 @@ struct journal_place index_place(const struct index *index, struct index_cursor 
     return index->chunks[cursor.chunk].entries[cursor.entry].place;
 }
 
+uint32_t index_size(const struct index *index, struct index_cursor cursor)
+{
+    return index->chunks[cursor.chunk].entries[cursor.entry].size;
+}
+
 int64_t index_max_timestamp(const struct index *index)
 {
-    return index->count ? index->chunks[index->count - 1].max_timestamp : INT64_MIN;
+    return index_empty(index) ? INT64_MIN : index->chunks[index->count - 1].max_timestamp;
 }

@@ -55,6 +55,19 @@ static void group_free(struct journal *journal, struct journal_group *group)
 
 /* --- Files --- */
 
+struct journal_file *journal_file_of(const struct journal *journal, uint32_t number)
+{
+    uint32_t first = journal->files[0]->header.number;
+    assert(number >= first && number - first < journal->file_count);
+    return journal->files[number - first];
+}
+
+void journal_file_free(struct journal_file *file)
+{
+    io_file_close(file->file);
+    free(file);
+}
+
 static bool make_file(struct journal *journal, struct journal_file *file, struct error *err)
 {
     uint8_t header[JOURNAL_FILE_HEADER_SIZE];
@@ -75,16 +88,21 @@ char *journal_file_path(const struct journal *journal, uint64_t first_lsn)
     return path;
 }
 
+static uint32_t next_number(const struct journal *journal)
+{
+    return journal->file_count ? journal->files[journal->file_count - 1]->header.number + 1 : 0;
+}
+
 bool journal_add_file(struct journal *journal, struct error *err)
 {
     uint32_t mark;
     do
         io_random(journal->io, &mark, sizeof mark);
     while (mark == 0); /* zeros must not look like a frame */
-    struct journal_file file = {
-        .header = {.number = (uint32_t)journal->file_count, .mark = mark, .first_lsn = journal->lsn + 1},
-        .size = journal->file_size,
-        .end = JOURNAL_FILE_HEADER_SIZE};
+    struct journal_file file = {.journal = journal,
+                                .header = {.number = next_number(journal), .mark = mark, .first_lsn = journal->lsn + 1},
+                                .size = journal->file_size,
+                                .end = JOURNAL_FILE_HEADER_SIZE};
     AUTO_FREE(char) path = journal_file_path(journal, file.header.first_lsn);
     if (!io_file_open(journal->io, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_EXCLUSIVE, &file.file, err))
         return false;
@@ -96,28 +114,48 @@ bool journal_add_file(struct journal *journal, struct error *err)
         return false;
     }
     journal->files = memory_resize_array(journal->files, journal->file_count + 1, sizeof *journal->files);
-    journal->files[journal->file_count++] = file;
+    journal->files[journal->file_count] = NEW(struct journal_file);
+    *journal->files[journal->file_count++] = file;
     journal->size += file.size;
     return true;
 }
 
+/* No file may follow. As long as the oldest ones can go, that is no more than a disk that is behind. */
 static bool refuse_full(struct journal *journal, struct error *err)
 {
+    if (!journal->stuck) {
+        error_set(err, ERROR_UNAVAILABLE, "the journal is full and its oldest part is being moved: try again");
+        err->sys = EAGAIN;
+        return false;
+    }
     error_set(err, ERROR_LIMIT, "the journal is at its maximum of %" PRIu64 " bytes", journal->size_max);
     err->sys = ENOSPC;
     return false;
 }
 
+static bool has_room(const struct journal *journal)
+{
+    uint64_t reserve = journal->reserve_open ? 0 : journal->file_size;
+    return journal->size + journal->file_size + reserve <= journal->size_max;
+}
+
+static void remember_full(struct journal *journal, const struct error *err)
+{
+    if (!journal->full)
+        diag_error("log", "appends are refused: %s", err->message);
+    journal->full = true;
+    journal->full_why = *err;
+    journal->full_until_ns = io_now_ns(journal->io) + 1000000000;
+}
+
 /* The current file has no room: the next one. A failure is remembered for a second, and said once. */
 static bool roll(struct journal *journal, struct error *err)
 {
-    if (journal->full && io_now_ns(journal->io) < journal->full_until_ns) {
+    if (journal->full && !journal->reserve_open && io_now_ns(journal->io) < journal->full_until_ns) {
         *err = journal->full_why;
         return false;
     }
-    bool ok = journal->size + journal->file_size <= journal->size_max ? journal_add_file(journal, err)
-                                                                      : refuse_full(journal, err);
-    if (ok) {
+    if (has_room(journal) ? journal_add_file(journal, err) : refuse_full(journal, err)) {
         if (journal->full)
             diag_info("log", "appends are accepted again");
         journal->full = false;
@@ -125,11 +163,8 @@ static bool roll(struct journal *journal, struct error *err)
     }
     if (err->sys != ENOSPC) /* too many open files, a disk that fails: not now, but not the append's fault */
         err->kind = ERROR_UNAVAILABLE;
-    if (!journal->full)
-        diag_error("log", "appends are refused: %s", err->message);
-    journal->full = true;
-    journal->full_why = *err;
-    journal->full_until_ns = io_now_ns(journal->io) + 1000000000;
+    if (err->sys != EAGAIN)
+        remember_full(journal, err);
     return false;
 }
 
@@ -137,7 +172,7 @@ static bool roll(struct journal *journal, struct error *err)
 
 static struct journal_file *current_file(struct journal *journal)
 {
-    return &journal->files[journal->file_count - 1];
+    return journal->files[journal->file_count - 1];
 }
 
 /* The group that gathers: the last one, unless it is being written or belongs to a file that is full. */
@@ -145,7 +180,7 @@ static struct journal_group *gathering_group(struct journal *journal)
 {
     struct journal_group *group =
         list_empty(&journal->groups) ? NULL : CONTAINER_OF(journal->groups.prev, struct journal_group, link);
-    uint32_t file = (uint32_t)journal->file_count - 1;
+    uint32_t file = current_file(journal)->header.number;
     if (group && group != journal->in_flight && group->file == file)
         return group;
     group = NEW(struct journal_group);
@@ -309,7 +344,7 @@ static void start_group(struct journal *journal, struct journal_group *group)
     }
     journal->in_flight = group;
     journal->in_flight_since_ns = io_now_ns(journal->io);
-    struct io_file *file = journal->files[group->file].file;
+    struct io_file *file = journal_file_of(journal, group->file)->file;
     io_file_write(file, group->at, journal->parts, count, on_written, journal);
     io_file_sync(file, on_synced, journal);
 }
@@ -362,7 +397,9 @@ void journal_free(struct journal *journal)
 {
     io_deferred_cancel(&journal->kick);
     for (size_t i = 0; i < journal->file_count; i++)
-        io_file_close(journal->files[i].file);
+        journal_file_free(journal->files[i]);
+    for (struct journal_file *file; (file = LIST_TAKE_FIRST(&journal->removed, struct journal_file, removed_link));)
+        journal_file_free(file);
     while (!list_empty(&journal->groups))
         group_free(journal, CONTAINER_OF(journal->groups.next, struct journal_group, link));
     free(journal->spare);
@@ -410,20 +447,87 @@ const struct error *journal_failure(const struct journal *journal)
 
 struct bytes journal_at(const struct journal *journal, struct journal_place place)
 {
-    assert(place.file < journal->file_count);
-    return bytes_slice(journal->files[place.file].map, (size_t)place.at8 * FRAME_ALIGNMENT, SIZE_MAX);
+    return bytes_slice(journal_file_of(journal, place.file)->map, (size_t)place.at8 * FRAME_ALIGNMENT, SIZE_MAX);
 }
 
-void journal_pin(struct journal *journal)
+/* --- Pins and the past --- */
+
+/* A file that is gone stays mapped while somebody holds it, or one that is older. */
+static void free_removed(struct journal *journal)
 {
+    for (;;) {
+        struct journal_file *oldest = LIST_FIRST(&journal->removed, struct journal_file, removed_link);
+        if (!oldest || oldest->pins > 0)
+            return;
+        list_remove(&oldest->removed_link);
+        journal_file_free(oldest);
+    }
+}
+
+struct journal_file *journal_pin(struct journal *journal, uint32_t file)
+{
+    struct journal_file *pinned = journal_file_of(journal, file);
+    pinned->pins++;
     journal->pins++;
+    return pinned;
 }
 
-void journal_unpin(struct journal *journal)
+void journal_unpin(struct journal_file *file)
 {
-    assert(journal->pins > 0);
+    struct journal *journal = file->journal;
+    assert(file->pins > 0);
+    file->pins--;
+    free_removed(journal);
     if (--journal->pins == 0 && journal->closing)
         io_defer(&journal->kick);
+}
+
+uint32_t journal_first_file(const struct journal *journal)
+{
+    return journal->files[0]->header.number;
+}
+
+uint32_t journal_last_file(const struct journal *journal)
+{
+    return journal->files[journal->file_count - 1]->header.number;
+}
+
+uint64_t journal_first_lsn(const struct journal *journal, uint32_t number)
+{
+    return journal_file_of(journal, number)->header.first_lsn;
+}
+
+bool journal_crowded(const struct journal *journal)
+{
+    return journal->file_count > 1 && journal->size + 3 * journal->file_size > journal->size_max;
+}
+
+void journal_open_reserve(struct journal *journal, bool open)
+{
+    journal->reserve_open = open;
+}
+
+void journal_set_stuck(struct journal *journal, bool stuck)
+{
+    if (journal->stuck && !stuck)
+        journal->full_until_ns = 0; /* what was refused for good may be taken now */
+    journal->stuck = stuck;
+}
+
+bool journal_remove_first(struct journal *journal, struct error *err)
+{
+    struct journal_file *first = journal->files[0];
+    AUTO_FREE(char) path = journal_file_path(journal, first->header.first_lsn);
+    assert(journal->file_count > 1);
+    if (!io_path_remove(journal->io, path, err))
+        return false;
+    journal->size -= first->size;
+    journal->file_count--;
+    memmove(journal->files, journal->files + 1, journal->file_count * sizeof *journal->files);
+    list_append(&journal->removed, &first->removed_link);
+    free_removed(journal);
+    journal->full_until_ns = 0;
+    return true;
 }
 
 void journal_metrics(const struct journal *journal, struct journal_metrics *out)
@@ -433,5 +537,5 @@ void journal_metrics(const struct journal *journal, struct journal_metrics *out)
                                     .syncs = journal->syncs,
                                     .sync_seconds = journal->sync_seconds};
     for (size_t i = 0; i < journal->file_count; i++)
-        out->bytes += i + 1 < journal->file_count ? journal->files[i].size : journal->files[i].end;
+        out->bytes += i + 1 < journal->file_count ? journal->files[i]->size : journal->files[i]->end;
 }

@@ -40,11 +40,20 @@ enum {
     JOURNAL_PENDING_SIZE_MAX = 64 << 20,
     JOURNAL_FILE_SIZE_MIN = 64 << 10,
     JOURNAL_FILE_SIZE_MAX = 1 << 30,
+    JOURNAL_FILES_MIN = 4, /* one that goes, one behind it, the current one, the reserve: files are made to fit */
+};
+
+/* What the checkpoint knows of the journal; zeroed: there is none, and the journal begins with LSN 1 in file 0. */
+struct journal_start {
+    uint32_t number;     /* of the first file that is needed; what lies before it is left over and is removed */
+    uint64_t first_lsn;  /* of that file */
+    uint64_t synced_lsn; /* frames up to this one have been synced: one that does not verify is damage */
 };
 
 struct journal_options {
     const char *directory; /* the data directory; DIR/journal is made */
     uint64_t file_size, size_max;
+    struct journal_start start;
 };
 
 struct journal_callbacks {
@@ -101,8 +110,28 @@ static inline struct journal_place journal_place(uint32_t file, uint64_t at)
 /* From the place to the end of the file's mapping. Only for what is written; good while a pin is held, or in this turn.
  */
 struct bytes journal_at(const struct journal *journal, struct journal_place place);
-void journal_pin(struct journal *journal);
-void journal_unpin(struct journal *journal);
+/* Keeps the mappings of this file, which is there, and of all later ones, also when they are removed. */
+struct journal_file *journal_pin(struct journal *journal, uint32_t file);
+void journal_unpin(struct journal_file *pinned);
+
+/* --- Letting go of the past --- */
+/*
+ * The files are a queue: the oldest one goes when what it holds is elsewhere or is not wanted. Its owner moves that
+ * elsewhere early enough that appends need not wait; if they must after all, they are told so (EAGAIN).
+ *
+ * The last `file_size` bytes below the maximum are a reserve for the records that say where things have been moved to:
+ * without it a journal that is full could not be told how to become less so.
+ */
+uint32_t journal_first_file(const struct journal *journal);
+uint32_t journal_last_file(const struct journal *journal);
+uint64_t journal_first_lsn(const struct journal *journal, uint32_t number);
+/* Less than two files' room is left: the oldest one should go. */
+bool journal_crowded(const struct journal *journal);
+void journal_open_reserve(struct journal *journal, bool open);
+/* The oldest file can not go, for now: being full is then an error of its own and not a matter of moments. */
+void journal_set_stuck(struct journal *journal, bool stuck);
+/* Removes the oldest file, which is not the last one. */
+MUST_CHECK bool journal_remove_first(struct journal *journal, struct error *err);
 
 struct journal_metrics {
     uint64_t bytes, bytes_max, frames, syncs;

@@ -27,11 +27,14 @@ struct journal_group {
 };
 
 struct journal_file {
+    struct journal *journal;
+    struct list removed_link; /* in journal->removed: its name is gone, somebody reads it yet */
     struct io_file *file;
     struct journal_file_header header;
     struct bytes map;
     uint64_t size; /* preallocated */
     uint64_t end;  /* where the next frame goes */
+    uint64_t pins;
 };
 
 struct journal {
@@ -40,9 +43,12 @@ struct journal {
     uint64_t file_size, size_max;
     struct journal_callbacks callbacks;
     void *ctx;
-    struct journal_file *files; /* by number; the last one is appended to */
+    struct journal_file **files; /* their numbers are consecutive; the last one is appended to */
     size_t file_count;
-    uint64_t size; /* of all files */
+    struct list removed; /* in order of numbers */
+    uint64_t size;       /* of all files; those that are removed do not count */
+    bool reserve_open;   /* see journal_open_reserve() */
+    bool stuck;          /* the oldest file can not go */
 
     uint64_t lsn, written_lsn, synced_lsn;
     struct list groups; /* first the one in flight, last the one that gathers */
@@ -76,6 +82,8 @@ struct journal {
 };
 
 bool journal_add_file(struct journal *journal, struct error *err);
+struct journal_file *journal_file_of(const struct journal *journal, uint32_t number);
+void journal_file_free(struct journal_file *file); /* closes it */
 char *journal_file_path(const struct journal *journal, uint64_t first_lsn);
 void journal_kick(void *ctx);
 void journal_free(struct journal *journal); /* closes the files */

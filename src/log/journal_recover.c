@@ -10,6 +10,7 @@
 
 struct recovery {
     struct journal *journal;
+    struct journal_start start;
     struct journal_scan scan;
     struct journal_scan_item end;
     bool closed; /* the last frame says so */
@@ -34,7 +35,8 @@ static bool read_frames(struct recovery *recovery, struct error *err)
             journal->lsn = item.frame.lsn;
             journal->frames++;
             recovery->closed = item.frame.flags & FRAME_CLOSED;
-            if (!journal->callbacks.recovered(journal->ctx, &item.frame, (uint32_t)item.file, item.at, err))
+            if (!journal->callbacks.recovered(journal->ctx, &item.frame, recovery->start.number + (uint32_t)item.file,
+                                              item.at, err))
                 return error_wrap(err, "%s: at position %" PRIu64 ": frame %" PRIu64, path, item.at, item.frame.lsn);
             break;
         }
@@ -75,6 +77,17 @@ static bool remove_files_behind(struct recovery *recovery, size_t keep, struct e
     return keep == recovery->scan.file_count || io_dir_sync(recovery->journal->io, recovery->journal->path, err);
 }
 
+/* What the checkpoint has made superfluous. */
+static bool remove_files_before(struct recovery *recovery, struct error *err)
+{
+    for (size_t i = 0; i < recovery->scan.old_count; i++) {
+        AUTO_FREE(char) path = journal_file_path(recovery->journal, recovery->scan.old[i]);
+        if (!io_path_remove(recovery->journal->io, path, err))
+            return false;
+    }
+    return true;
+}
+
 /* Gives the last file its preallocated rest again. A disk that is full meanwhile is no reason not to start: what is
  * there can be read, and appends are refused until there is room. */
 static bool reopen_last(struct recovery *recovery, struct journal_file *file, struct error *err)
@@ -101,11 +114,14 @@ static bool open_file(struct recovery *recovery, size_t index, size_t keep, stru
     struct journal *journal = recovery->journal;
     const struct journal_scan_file *scanned = &recovery->scan.files[index];
     bool last = index + 1 == keep, syncs = index + 2 >= keep;
-    struct journal_file *file = &journal->files[index];
-    *file = (struct journal_file){.header = scanned->header, .size = scanned->size, .end = scanned->size};
-    if (!io_file_open(journal->io, scanned->path, syncs ? IO_FILE_WRITE : 0, &file->file, err))
+    struct journal_file *file = NEW(struct journal_file);
+    *file = (struct journal_file){
+        .journal = journal, .header = scanned->header, .size = scanned->size, .end = scanned->size};
+    if (!io_file_open(journal->io, scanned->path, syncs ? IO_FILE_WRITE : 0, &file->file, err)) {
+        free(file);
         return false;
-    journal->file_count++;
+    }
+    journal->files[journal->file_count++] = file;
     if (last && !reopen_last(recovery, file, err))
         return false;
     journal->size += file->size;
@@ -126,9 +142,10 @@ static bool open_files(struct recovery *recovery, struct error *err)
         return false;
     journal->files = memory_new_array(keep + 1, sizeof *journal->files);
     for (size_t i = 0; i < keep; i++) {
-        if (recovery->scan.files[i].header.number != i)
-            return error_set(err, ERROR_CORRUPT, "%s: is file %" PRIu32 " of the journal, but %zu files are before it",
-                             recovery->scan.files[i].path, recovery->scan.files[i].header.number, i);
+        if (recovery->scan.files[i].header.number != recovery->start.number + i)
+            return error_set(err, ERROR_CORRUPT, "%s: is file %" PRIu32 " of the journal where %" PRIu32 " should be",
+                             recovery->scan.files[i].path, recovery->scan.files[i].header.number,
+                             recovery->start.number + (uint32_t)i);
         if (!open_file(recovery, i, keep, err))
             return false;
     }
@@ -151,11 +168,13 @@ static bool make_directory(struct journal *journal, const char *directory, struc
 static bool recover(struct journal *journal, const struct journal_options *options, struct journal_recovery *out,
                     struct error *err)
 {
-    struct recovery recovery = {.journal = journal};
+    struct recovery recovery = {.journal = journal, .start = options->start};
     if (!make_directory(journal, options->directory, err) ||
-        !journal_scan_open(journal->io, options->directory, &recovery.scan, err))
+        !journal_scan_open(journal->io, options->directory, &options->start, &recovery.scan, err))
         return false;
-    bool ok = read_frames(&recovery, err) && open_files(&recovery, err);
+    if (options->start.first_lsn > 0)
+        journal->lsn = options->start.first_lsn - 1;
+    bool ok = read_frames(&recovery, err) && remove_files_before(&recovery, err) && open_files(&recovery, err);
     *out =
         (struct journal_recovery){.clean = recovery.closed || journal->lsn == 0, .torn_bytes = recovery.end.torn_bytes};
     journal_scan_close(&recovery.scan);
@@ -176,9 +195,14 @@ struct journal *journal_open(struct io *io, const struct journal_options *option
     journal->io = io;
     journal->callbacks = *callbacks;
     journal->ctx = ctx;
-    journal->file_size = clamp(options->file_size, JOURNAL_FILE_SIZE_MIN, JOURNAL_FILE_SIZE_MAX);
-    journal->size_max = options->size_max < journal->file_size ? journal->file_size : options->size_max;
+    journal->size_max = options->size_max > JOURNAL_FILES_MIN * (uint64_t)JOURNAL_FILE_SIZE_MIN
+                            ? options->size_max
+                            : JOURNAL_FILES_MIN * (uint64_t)JOURNAL_FILE_SIZE_MIN;
+    uint64_t largest = journal->size_max / JOURNAL_FILES_MIN / JOURNAL_FILE_SIZE_MIN * JOURNAL_FILE_SIZE_MIN;
+    journal->file_size = clamp(options->file_size, JOURNAL_FILE_SIZE_MIN,
+                               largest < JOURNAL_FILE_SIZE_MAX ? largest : JOURNAL_FILE_SIZE_MAX);
     list_init(&journal->groups);
+    list_init(&journal->removed);
     io_deferred_init(io, &journal->kick, journal_kick, journal);
     size_t size = strlen(options->directory) + sizeof "/journal";
     journal->path = memory_new(size);

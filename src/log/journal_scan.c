@@ -12,6 +12,11 @@ static void add_file(void *ctx, const char *name)
     uint64_t first_lsn;
     if (!journal_file_parse_name(name, &first_lsn))
         return; /* not ours: an editor's backup, lost+found */
+    if (first_lsn < scan->start.first_lsn) {
+        scan->old = memory_resize_array(scan->old, scan->old_count + 1, sizeof *scan->old);
+        scan->old[scan->old_count++] = first_lsn;
+        return;
+    }
     scan->files = memory_resize_array(scan->files, scan->file_count + 1, sizeof *scan->files);
     /* Names come in order, and in twenty digits that is the order of LSNs. */
     scan->files[scan->file_count++] = (struct journal_scan_file){.first_lsn = first_lsn};
@@ -45,9 +50,12 @@ static bool read_header(struct journal_scan *scan, size_t index, struct error *e
     return true;
 }
 
-bool journal_scan_open(struct io *io, const char *directory, struct journal_scan *out, struct error *err)
+bool journal_scan_open(struct io *io, const char *directory, const struct journal_start *start,
+                       struct journal_scan *out, struct error *err)
 {
-    struct journal_scan scan = {.io = io, .at = JOURNAL_FILE_HEADER_SIZE, .lsn = 1};
+    struct journal_scan scan = {.io = io, .at = JOURNAL_FILE_HEADER_SIZE, .lsn = 1, .start = *start};
+    if (start->first_lsn > 0)
+        scan.lsn = start->first_lsn;
     char path[4096];
     if (snprintf(path, sizeof path, "%s/journal", directory) >= (int)sizeof path)
         return error_set(err, ERROR_INVALID, "the path of the data directory is longer than %zu bytes", sizeof path);
@@ -78,6 +86,7 @@ void journal_scan_close(struct journal_scan *scan)
     for (size_t i = 0; i < scan->file_count; i++)
         free(scan->files[i].path);
     free(scan->files);
+    free(scan->old);
     *scan = (struct journal_scan){0};
 }
 
@@ -209,11 +218,14 @@ static void report_damage(struct journal_scan *scan, const struct witness *witne
                                       .resumed_lsn = witness->resumes ? witness->lsn : 0};
     if (witness->damaged_header_of)
         snprintf(out->message, sizeof out->message, "the file header does not verify");
-    else
+    else if (witness->resumes)
         snprintf(out->message, sizeof out->message,
                  "frame %" PRIu64 " does not verify, though it was synced: frames follow it up to %" PRIu64
                  " and further",
                  scan->lsn, witness->lsn);
+    else
+        snprintf(out->message, sizeof out->message,
+                 "frame %" PRIu64 " does not verify, though the checkpoint knows it: it was synced", scan->lsn);
     if (witness->damaged_header_of)
         for (size_t i = 0; i < scan->file_count; i++)
             if (scan->files[i].path == witness->damaged_header_of) {
@@ -225,7 +237,7 @@ static void report_damage(struct journal_scan *scan, const struct witness *witne
 /* The frame that should stand here does not. */
 static bool judge_gap(struct journal_scan *scan, struct journal_scan_item *out, struct error *err)
 {
-    struct witness witness = {0};
+    struct witness witness = {.found = scan->lsn <= scan->start.synced_lsn};
     if (!look_behind(scan, &witness, err))
         return false;
     if (!witness.found) {
@@ -248,6 +260,12 @@ static bool judge_gap(struct journal_scan *scan, struct journal_scan_item *out, 
 
 bool journal_scan_next(struct journal_scan *scan, struct journal_scan_item *out, struct error *err)
 {
+    if (scan->file_count == 0 && scan->start.first_lsn > 0)
+        return error_set(err, ERROR_CORRUPT, "the journal's file %020" PRIu64 " is missing, which the checkpoint needs",
+                         scan->start.first_lsn);
+    if (scan->file_count > 0 && scan->start.first_lsn > 0 && scan->files[0].first_lsn != scan->start.first_lsn)
+        return error_set(err, ERROR_CORRUPT, "%s: is the oldest file, but the checkpoint needs %020" PRIu64,
+                         scan->files[0].path, scan->start.first_lsn);
     if (scan->file_count == 0 || scan->ended) {
         *out =
             (struct journal_scan_item){.kind = JOURNAL_SCAN_END, .file = scan->file, .at = scan->ended ? scan->at : 0};

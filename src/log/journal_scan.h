@@ -22,6 +22,9 @@
  * damage anywhere has a witness. After a crash, damage that hits the very last synced group before anything else was
  * written has none, and is taken for a torn tail; so it is in every log without a second copy.
  *
+ * A checkpoint is a witness, too: it is written once all frames up to its own LSN are synced. The files that it needs
+ * no more are not looked at, and the first one that it does need is there, or that is damage.
+ *
  * It follows that whoever recovers must zero what is dropped before it appends (a frame left over would stand behind a
  * new one, and could fit), and must sync what it keeps (it may be in the page cache only), because its next group will
  * witness for it.
@@ -34,6 +37,7 @@
 
 #include "io/io.h"
 #include "log/frame.h"
+#include "log/journal.h"
 #include "log/journal_file.h"
 
 struct journal_scan_file {
@@ -48,6 +52,9 @@ struct journal_scan {
     struct io *io;
     struct journal_scan_file *files; /* in order of LSNs */
     size_t file_count;
+    uint64_t *old; /* first LSNs of files that are no longer needed */
+    size_t old_count;
+    struct journal_start start;
     struct journal_file_reader reader;
     size_t file;        /* the one that is being read */
     size_t reader_file; /* the one that `reader` has open */
@@ -73,7 +80,8 @@ struct journal_scan_item {
 };
 
 /* Lists the files of DIR/journal and reads their headers. No directory or no files: file_count 0. ERROR_UNSUPPORTED. */
-MUST_CHECK bool journal_scan_open(struct io *io, const char *directory, struct journal_scan *out, struct error *err);
+MUST_CHECK bool journal_scan_open(struct io *io, const char *directory, const struct journal_start *start,
+                                  struct journal_scan *out, struct error *err);
 void journal_scan_close(struct journal_scan *scan); /* also zeroed memory */
 /* After DAMAGE: what the damaged frame seems to hold; false when that can not be told. Good until the next call. */
 bool journal_scan_damaged_frame(struct journal_scan *scan, const struct journal_scan_item *damage, struct frame *out);

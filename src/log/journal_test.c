@@ -67,7 +67,7 @@ static void open_sample(struct sample *sample, const char *directory)
     struct journal_recovery recovery;
     *sample = (struct sample){.io = io_linux_new(&err)};
     snprintf(sample->directory, sizeof sample->directory, "%s/%s", test_dir(), directory);
-    const struct journal_options options = {sample->directory, JOURNAL_FILE_SIZE_MIN, 1 << 30};
+    const struct journal_options options = {sample->directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {0}};
     sample->journal = journal_open(sample->io, &options, &callbacks, sample, &recovery, &err);
     if (!sample->journal)
         test_fail(__FILE__, __LINE__, "%s", err.message);
@@ -181,7 +181,7 @@ static struct finding scan_image(struct io *io, const struct sample *sample, siz
         fixture_write_file(path, i == changed ? content : buf_bytes(&sample->files[i]));
     }
     struct journal_scan scan;
-    CHECK_OK(journal_scan_open(io, sample->directory, &scan, &err), &err);
+    CHECK_OK(journal_scan_open(io, sample->directory, &(struct journal_start){0}, &scan, &err), &err);
     for (;;) {
         CHECK_OK(journal_scan_next(&scan, &finding.item, &err), &err);
         if (finding.item.kind != JOURNAL_SCAN_FRAME)
@@ -372,7 +372,7 @@ TEST(damage_in_an_earlier_file_is_named_with_file_and_position)
     io_free(io);
 
     struct journal_recovery recovery;
-    const struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30};
+    const struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {0}};
     struct sample ctx = {0};
     ctx.io = io_linux_new(&err);
     CHECK(journal_open(ctx.io, &options, &callbacks, &ctx, &recovery, &err) == NULL);
@@ -397,7 +397,7 @@ TEST(a_missing_file_in_the_middle_is_damage)
     sample.io = io_linux_new(&err);
     struct journal_scan scan;
     struct journal_scan_item item;
-    CHECK_OK(journal_scan_open(sample.io, sample.directory, &scan, &err), &err);
+    CHECK_OK(journal_scan_open(sample.io, sample.directory, &(struct journal_start){0}, &scan, &err), &err);
     do
         CHECK_OK(journal_scan_next(&scan, &item, &err), &err);
     while (item.kind == JOURNAL_SCAN_FRAME);
@@ -454,7 +454,7 @@ TEST(a_journal_of_a_newer_format_is_left_alone)
     AUTO_FREE(char) path = fixture_journal_path(&names, 0);
     fixture_write_file(path, buf_bytes(&sample.files[0]));
     struct journal_recovery recovery;
-    const struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30};
+    const struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {0}};
     struct sample ctx = {0};
     ctx.io = io_linux_new(&err);
     CHECK(journal_open(ctx.io, &options, &callbacks, &ctx, &recovery, &err) == NULL);
@@ -475,4 +475,84 @@ TEST(a_frame_that_is_too_large_is_refused)
     append(&sample, 100); /* and nothing has happened */
     sync_group(&sample);
     close_sample(&sample);
+}
+
+TEST(the_oldest_files_go_and_the_rest_opens_where_the_checkpoint_says)
+{
+    struct sample sample, again;
+    struct error err;
+    struct journal_recovery recovery;
+    make_sample_of_three_files(&sample);
+    struct io *io = io_linux_new(&err);
+    struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {0}};
+    struct sample ctx = {.io = io};
+    struct journal *journal = journal_open(io, &options, &callbacks, &ctx, &recovery, &err);
+    CHECK(journal != NULL);
+    struct journal_file *pinned = journal_pin(journal, 0);
+    struct bytes bytes = journal_at(journal, journal_place(0, sample.frames[0].at));
+    CHECK_OK(journal_remove_first(journal, &err), &err);
+    CHECK_INT(journal_first_file(journal), 1);
+    CHECK(frame_peek(bytes, *(const uint32_t *)(const void *)(bytes.data + 4)) > 0); /* it is mapped yet */
+    journal_unpin(pinned);
+    uint64_t first_lsn = journal_first_lsn(journal, 1);
+    journal_abandon(journal);
+
+    /* The name of the file that was removed may come back after a power loss: it is removed again. */
+    struct fixture names = {0};
+    snprintf(names.directory, sizeof names.directory, "%s", sample.directory);
+    char old[300];
+    snprintf(old, sizeof old, "%s/journal/%020d", sample.directory, 1);
+    fixture_write_file(old, buf_bytes(&sample.files[0]));
+    options.start = (struct journal_start){.number = 1, .first_lsn = first_lsn, .synced_lsn = first_lsn};
+    again = (struct sample){.io = io, .recovered = first_lsn - 1};
+    again.journal = journal_open(io, &options, &callbacks, &again, &recovery, &err);
+    CHECK(again.journal != NULL);
+    CHECK(!io_path_exists(io, old));
+    CHECK_INT(journal_first_file(again.journal), 1);
+    CHECK_INT(again.recovered, sample.frame_count + 1); /* and the one that closed */
+    journal_abandon(again.journal);
+    io_free(io);
+    free_sample(&sample);
+}
+
+TEST(a_frame_that_the_checkpoint_knows_is_damage_even_at_the_very_end)
+{
+    struct sample sample;
+    struct error err = {0};
+    make_sample(&sample, false);
+    struct io *io = io_linux_new(&err);
+    struct buf *file = &sample.files[0];
+    size_t last = sample.frame_count - 1;
+    file->data[sample.frames[last].end - 100] ^= 1;
+    struct finding found = scan_image(io, &sample, 0, buf_bytes(file));
+    CHECK(!found.damage); /* nothing witnesses for it: a torn tail */
+    struct journal_recovery recovery;
+    const struct journal_options options = {
+        sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {0, 1, sample.frame_count}};
+    struct sample ctx = {.io = io};
+    CHECK(journal_open(io, &options, &callbacks, &ctx, &recovery, &err) == NULL);
+    CHECK_INT(err.kind, ERROR_CORRUPT);
+    CHECK_INT(ctx.recovered, last);
+    io_free(io);
+    free_sample(&sample);
+}
+
+TEST(a_journal_that_misses_a_file_that_the_checkpoint_needs_is_refused)
+{
+    struct sample sample;
+    struct error err = {0};
+    make_sample_of_three_files(&sample);
+    struct io *io = io_linux_new(&err);
+    struct fixture names = {0};
+    snprintf(names.directory, sizeof names.directory, "%s", sample.directory);
+    AUTO_FREE(char) path = fixture_journal_path(&names, 0);
+    CHECK(remove(path) == 0);
+    struct journal_recovery recovery;
+    const struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {0, 1, 1}};
+    struct sample ctx = {.io = io};
+    CHECK(journal_open(io, &options, &callbacks, &ctx, &recovery, &err) == NULL);
+    CHECK_INT(err.kind, ERROR_CORRUPT);
+    CHECK(strstr(err.message, "the checkpoint needs 00000000000000000001") != NULL);
+    io_free(io);
+    free_sample(&sample);
 }

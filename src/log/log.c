@@ -6,24 +6,74 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "log/catalog.h"
+#include "log/checkpoint.h"
+#include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/retention.h"
+#include "log/spill.h"
+#include "log/transaction_priv.h"
 
-static bool note_recovered(struct log *log, const struct frame_entry *entry, struct journal_place place,
+/* Up to here the journal is not needed: segments hold it, or it is gone. */
+static int64_t needed_from(const struct partition *partition)
+{
+    return partition->log_start_offset > partition->spilled_end ? partition->log_start_offset : partition->spilled_end;
+}
+
+/* A batch begins where the one before it in the journal ended. What the first one of the journal's part follows may be
+ * gone, as far as it is not needed. */
+static bool check_order(const struct partition *partition, const struct kafka_batch *batch, bool covered,
+                        struct error *err)
+{
+    bool first = covered && partition->high_watermark < 0;
+    int64_t want = !covered ? partition->end_offset : first ? needed_from(partition) : partition->high_watermark;
+    return batch->base_offset == want || (first && batch->base_offset < want) ||
+           error_set(err, ERROR_CORRUPT, "stream %" PRIu64 " has offset %" PRId64 " where %" PRId64 " should be",
+                     partition->stream, batch->base_offset, want);
+}
+
+/* What the checkpoint covers is not applied again. */
+static bool note_covered(struct partition *partition, const struct kafka_batch *batch, struct journal_place place,
+                         struct error *err)
+{
+    if (partition == partition->log->catalog)
+        return true;
+    if (!check_order(partition, batch, true, err))
+        return false;
+    partition->high_watermark = kafka_batch_last_offset(batch) + 1;
+    if (batch->base_offset < partition->spilled_end)
+        return true;
+    if (partition->high_watermark > partition->log_start_offset)
+        partition_index_batch(partition, batch, place);
+    return true;
+}
+
+/* Committed offsets and the states of transactions are in no checkpoint: they are read from their topics once all is
+ * there (read_folds()). */
+static bool is_fold(const struct partition *partition)
+{
+    const struct log *log = partition->log;
+    return partition->topic && (partition->topic == log->offsets_topic || partition->topic == log->transactions_topic);
+}
+
+static bool note_recovered(struct log *log, const struct frame_entry *entry, struct journal_place place, bool covered,
                            struct error *err)
 {
     struct partition *partition = entry->stream < log->stream_count ? log->streams[entry->stream] : NULL;
     struct bytes rest = entry->batch;
     struct kafka_batch batch;
+    if (!partition && covered)
+        return true; /* its topic was deleted */
     if (!partition)
         return error_set(err, ERROR_CORRUPT, "stream %" PRIu64 " is in no topic", entry->stream);
     if (!kafka_batch_parse(&rest, &batch, err))
         return false;
-    if (batch.base_offset != partition->end_offset)
-        return error_set(err, ERROR_CORRUPT, "stream %" PRIu64 " has offset %" PRId64 " where %" PRId64 " should be",
-                         entry->stream, batch.base_offset, partition->end_offset);
+    if (covered)
+        return note_covered(partition, &batch, place, err);
+    if (!check_order(partition, &batch, false, err))
+        return false;
     partition_note(partition, &batch, place);
-    return log_apply(partition, &batch, err);
+    return is_fold(partition) || log_apply(partition, &batch, err);
 }
 
 static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, uint64_t at, struct error *err)
@@ -32,7 +82,7 @@ static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, ui
     size_t entry_at;
     for (size_t i = 0; i < frame->count; i++) {
         struct frame_entry entry = frame_entry(frame, i, &entry_at);
-        if (!note_recovered(log, &entry, journal_place(file, at + entry.at), err))
+        if (!note_recovered(log, &entry, journal_place(file, at + entry.at), frame->lsn <= log->start.synced_lsn, err))
             return false;
     }
     topics_free_dead(log);
@@ -46,7 +96,9 @@ static void on_written(void *ctx, uint64_t lsn)
 
 static void on_synced(void *ctx, uint64_t lsn)
 {
-    log_advance(ctx, LOG_SYNCED, lsn);
+    struct log *log = ctx;
+    log_advance(log, LOG_SYNCED, lsn);
+    spill_check(log->spill);
 }
 
 static void on_failed(void *ctx, const struct error *err)
@@ -54,6 +106,8 @@ static void on_failed(void *ctx, const struct error *err)
     (void)err;
     log_fail_waiters(ctx);
 }
+
+enum { FOLD_READ_SIZE = 1 << 20 };
 
 static const struct journal_callbacks callbacks = {
     .recovered = on_recovered, .written = on_written, .synced = on_synced, .failed = on_failed};
@@ -65,15 +119,22 @@ static void set_options(struct log *log, const struct log_options *options)
     if (!log->options.journal_file_size)
         log->options.journal_file_size = 64 << 20;
     if (!log->options.journal_size_max)
-        log->options.journal_size_max = (uint64_t)4 << 30;
+        log->options.journal_size_max = 512 << 20;
     if (!log->options.group_session_timeout_min_ms)
         log->options.group_session_timeout_min_ms = 6000;
     if (!log->options.group_session_timeout_max_ms)
         log->options.group_session_timeout_max_ms = 1800000;
+    if (!log->options.consumer_session_timeout_ms)
+        log->options.consumer_session_timeout_ms = CONSUMER_SESSION_TIMEOUT_MS;
+    if (!log->options.consumer_heartbeat_interval_ms)
+        log->options.consumer_heartbeat_interval_ms = CONSUMER_HEARTBEAT_INTERVAL_MS;
+    if (!log->options.offsets_retention_ms)
+        log->options.offsets_retention_ms = GROUP_OFFSETS_RETENTION_MS;
 }
 
 void log_free(struct log *log)
 {
+    transactions_free(log->transactions);
     groups_free(log->groups);
     topics_free_dead(log);
     map_each (entry, &log->topics)
@@ -82,7 +143,9 @@ void log_free(struct log *log)
     map_deinit(&log->topics_by_id, NULL);
     settings_deinit(log);
     partition_free(log->catalog);
+    spill_free(log->spill);
     log_wait_deinit(log);
+    segment_cache_free(log->segments);
     free(log->streams);
     free(log->plans);
     free(log->slots);
@@ -100,7 +163,10 @@ struct log *log_new(struct io *io, const struct log_options *options)
     list_init(&log->topic_listeners);
     producers_init(&log->producers);
     log_wait_init(log);
+    log->segments = segment_cache_new(io, log->options.directory);
     log->groups = groups_new(log);
+    log->spill = spill_new(log);
+    log->transactions = transactions_new(log);
     log->catalog = partition_new(log, NULL, 0, 0);
     log->recovering = true;
     log->streams = memory_new_array(1, sizeof(struct partition *));
@@ -109,25 +175,85 @@ struct log *log_new(struct io *io, const struct log_options *options)
     return log;
 }
 
-static bool recover(struct log *log, struct error *err)
+static bool check_complete(const struct partition *partition, struct error *err)
 {
+    const struct index *index = &partition->batches;
+    int64_t begin = index_empty(index) ? partition->end_offset : index_base_offset(index, index_begin(index));
+    return begin <= needed_from(partition) ||
+           error_set(err, ERROR_CORRUPT,
+                     "topic " BYTES_FORMAT " [%" PRId32 "]: records from offset %" PRId64 " to %" PRId64
+                     " are neither in the journal nor in a segment",
+                     BYTES_ARGS(partition->topic->name), partition->index, needed_from(partition), begin - 1);
+}
+
+static bool finish_partitions(struct log *log, struct error *err)
+{
+    log->catalog->high_watermark = log->catalog->end_offset;
+    for (struct topic *topic = topic_first(log); topic; topic = topic_next(log, topic))
+        for (int32_t i = 0; i < topic->partition_count; i++) {
+            if (!check_complete(topic->partitions[i], err))
+                return false;
+            topic->partitions[i]->high_watermark = topic->partitions[i]->end_offset;
+        }
+    return true;
+}
+
+static bool apply_slice(struct partition *partition, const struct log_slice *slice, struct error *err)
+{
+    for (size_t i = 0; i < slice->count; i++) {
+        struct bytes rest = slice->parts[i];
+        struct kafka_batch batch;
+        while (rest.size > 0)
+            if (!kafka_batch_parse(&rest, &batch, err) || !log_apply(partition, &batch, err))
+                return false;
+    }
+    return true;
+}
+
+static bool read_fold(struct topic *topic, struct error *err)
+{
+    struct partition *partition = topic ? topic_partition(topic, 0) : NULL;
+    if (!partition)
+        return true;
+    for (int64_t offset = partition->log_start_offset; offset < partition->high_watermark;) {
+        struct log_slice slice;
+        if (!partition_read(partition, offset, FOLD_READ_SIZE, &slice, err))
+            return false;
+        bool ok = apply_slice(partition, &slice, err);
+        offset = slice.next_offset;
+        log_slice_release(&slice);
+        if (!ok)
+            return error_wrap(err, BYTES_FORMAT ", offset %" PRId64, BYTES_ARGS(topic->name), offset);
+    }
+    return true;
+}
+
+static bool read_folds(struct log *log, struct error *err)
+{
+    return read_fold(log->offsets_topic, err) && read_fold(log->transactions_topic, err);
+}
+
+static bool recover(struct log *log, bool *clean, struct error *err)
+{
+    struct journal_recovery recovery;
+    if (!checkpoint_load(log, &log->start, err))
+        return false;
     const struct journal_options options = {.directory = log->options.directory,
                                             .file_size = log->options.journal_file_size,
-                                            .size_max = log->options.journal_size_max};
-    struct journal_recovery recovery;
+                                            .size_max = log->options.journal_size_max,
+                                            .start = log->start};
     log->journal = journal_open(log->io, &options, &callbacks, log, &recovery, err);
     if (!log->journal)
         return false;
+    if (!finish_partitions(log, err) || !read_folds(log, err))
+        return false;
     log->recovering = false;
     free(TAKE(log->streams));
-    log->catalog->high_watermark = log->catalog->end_offset;
-    for (struct topic *topic = topic_first(log); topic; topic = topic_next(log, topic))
-        for (int32_t i = 0; i < topic->partition_count; i++)
-            topic->partitions[i]->high_watermark = topic->partitions[i]->end_offset;
     if (recovery.torn_bytes > 0)
         diag_warn("log",
                   "the last run ended in the middle of a write: %" PRIu64 " bytes that were never synced are cut",
                   recovery.torn_bytes);
+    *clean = recovery.clean;
     return catalog_start(log, recovery.clean, err);
 }
 
@@ -136,13 +262,17 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
     if (!io_dir_make(io, options->directory, err) || !io_dir_lock(io, options->directory, err))
         return NULL;
     struct log *log = log_new(io, options);
-    if (!recover(log, err)) {
+    bool clean;
+    if (!recover(log, &clean, err)) {
         if (log->journal)
             journal_abandon(log->journal);
         log_free(log);
         return NULL;
     }
     groups_start(log->groups);
+    retention_start(log);
+    spill_start(log->spill, clean);
+    transactions_start(log->transactions);
     return log;
 }
 
@@ -155,12 +285,21 @@ static void on_closed(void *ctx)
     done(done_ctx);
 }
 
+static void on_quiet(void *ctx)
+{
+    struct log *log = ctx;
+    journal_close(log->journal, on_closed, log);
+}
+
 void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
 {
     log->closed = done;
     log->closed_ctx = ctx;
+    log->closing = true;
     groups_stop(log->groups);
-    journal_close(log->journal, on_closed, log);
+    transactions_stop(log->transactions);
+    retention_stop(log);
+    spill_stop(log->spill, on_quiet, log);
 }
 
 void log_abandon(struct log *log)
@@ -206,5 +345,10 @@ void log_metrics(const struct log *log, struct log_metrics *out)
                                 .sync_seconds = journal.sync_seconds,
                                 .appends_refused = log->appends_refused,
                                 .topics = log->topics.count,
-                                .partitions = log->partition_count};
+                                .partitions = log->partition_count,
+                                .journal_files_spilled = log->journal_files_spilled,
+                                .spilled_bytes = log->spilled_bytes,
+                                .segments = log->segment_count,
+                                .segment_bytes = log->segment_bytes,
+                                .retention_runs = log->retention_runs};
 }

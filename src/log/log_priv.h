@@ -10,6 +10,8 @@
 #include "log/journal.h"
 #include "log/log.h"
 #include "log/producer.h"
+#include "log/segment.h"
+#include "log/segment_reader.h"
 #include "wire/kafka_batch.h"
 
 struct partition_epoch {
@@ -23,13 +25,22 @@ struct partition {
     int32_t index;
     bool deleted; /* readers may still hold it until the end of the turn */
     uint64_t stream;
-    int64_t end_offset, high_watermark;
-    uint64_t size; /* of its batches */
+    /* log_start_offset <= end_offset; what lies below spilled_end is in segments, the rest in the journal. During
+     * recovery the high watermark is where the journal's part has been read up to; -1: nothing of it was seen yet. */
+    int64_t log_start_offset, spilled_end, end_offset, high_watermark;
+    struct segment_list segments;
     struct index batches;
+    uint64_t journal_bytes; /* of the batches in the index */
+    uint64_t segment_bytes; /* of all segments */
+    struct io_timer retention;
+    struct spill_item *busy;        /* its segments are being written; NULL: they are not */
+    struct list file_link;          /* in the list of the journal file with its oldest batch */
+    uint32_t file;                  /* which one that is, while it is linked */
     struct partition_epoch *epochs; /* as the batches tell; ascending */
     size_t epoch_count;
     struct map producers;
-    struct list waiters; /* struct partition_waiter */
+    struct partition_transactions *transactions; /* NULL: none so far */
+    struct list waiters;                         /* struct partition_waiter */
 };
 
 struct topic {
@@ -45,6 +56,10 @@ struct topic {
     enum log_durability durability; /* what is readable, and what acks=all waits for */
     int32_t batch_size_max;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
+    /* What decides how long its records stay, and where: */
+    bool deletes;                          /* cleanup.policy has "delete" */
+    int64_t retention_ms, retention_bytes; /* -1: no limit */
+    int64_t segment_bytes, segment_ms;
     struct list dead_link;
 };
 
@@ -67,7 +82,10 @@ struct append_plan {
     struct journal_slot *slot;
 };
 
-struct groups; /* group_priv.h */
+struct groups;       /* group_priv.h */
+struct transactions; /* transaction_priv.h */
+struct spill;        /* spill.h */
+struct spill_item;
 
 struct log {
     struct io *io;
@@ -82,9 +100,11 @@ struct log {
     uint64_t partition_count;
     uint64_t next_stream;
     struct partition *catalog;
-    struct topic *offsets_topic; /* __consumer_offsets */
+    struct topic *offsets_topic;      /* __consumer_offsets */
+    struct topic *transactions_topic; /* __transaction_state */
     struct list topic_listeners;
     bool recovering;
+    struct journal_start start; /* what the checkpoint has told */
     struct partition **streams; /* by stream, during recovery only */
     size_t stream_count;
 
@@ -104,8 +124,14 @@ struct log {
     uint64_t producer_ids_lsn;
 
     struct groups *groups;
+    struct transactions *transactions;
+    struct spill *spill;
+    struct segment_cache *segments; /* what is open of them */
 
     uint64_t appended_bytes, appends_refused;
+    uint64_t spilled_bytes, journal_files_spilled, retention_runs;
+    uint64_t segment_count, segment_bytes; /* of all partitions */
+    bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
@@ -118,10 +144,19 @@ void log_free(struct log *log); /* the journal is closed */
 /* --- partition.c --- */
 struct partition *partition_new(struct log *log, struct topic *topic, int32_t index, uint64_t stream);
 void partition_free(struct partition *partition);
-/* Puts a batch that stands in the journal, or will, into memory's view of the partition. */
+/* Puts a batch that stands in the journal, or will, into memory's view of the partition: into the index alone, or all
+ * of it. */
+void partition_index_batch(struct partition *partition, const struct kafka_batch *batch, struct journal_place place);
 void partition_note(struct partition *partition, const struct kafka_batch *batch, struct journal_place place);
+/* Drops from the index what lies below spilled_end or the log start. */
+void partition_drop_index(struct partition *partition);
+void partition_set_segments(struct partition *partition, struct segment *segments, size_t count); /* takes them over */
+void partition_set_log_start(struct partition *partition, int64_t offset);
+void partition_add_epoch(struct partition *partition, int32_t epoch, int64_t start_offset);
 void partition_set_high_watermark(struct partition *partition, int64_t offset);
 void partition_delete(struct partition *partition); /* wakes its waiters */
+/* --- partition_read.c --- */
+size_t partition_find_segment(const struct partition *partition, int64_t offset);
 /* The batch at the cursor, parsed; it verified when it was written or recovered. */
 struct kafka_batch partition_batch_at(const struct partition *partition, struct index_cursor cursor);
 

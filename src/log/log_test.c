@@ -90,7 +90,7 @@ TEST(the_journal_goes_on_in_further_files)
     fixture_deinit(&f);
 }
 
-TEST(a_full_journal_refuses_and_says_so)
+TEST(a_journal_that_is_faster_than_the_disk_refuses_for_the_moment)
 {
     struct fixture f;
     fixture_init(&f);
@@ -107,13 +107,19 @@ TEST(a_full_journal_refuses_and_says_so)
             break;
     }
     CHECK(appended > 50);
-    CHECK_INT(err.kind, ERROR_LIMIT);
-    CHECK_INT(err.sys, ENOSPC);
+    CHECK_INT(err.kind, ERROR_UNAVAILABLE);
+    CHECK_INT(err.sys, EAGAIN);
     fixture_sync(&f);
     CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)), appended * 20);
     struct log_metrics metrics;
     log_metrics(f.log, &metrics);
     CHECK_INT(metrics.appends_refused, 1);
+    while (metrics.journal_files_spilled == 0) { /* its oldest file goes without being asked */
+        fixture_turn(&f);
+        log_metrics(f.log, &metrics);
+    }
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "again", 20));
+    appended++;
     fixture_close(&f); /* the closing frame has its room */
     fixture_open(&f);
     CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)), appended * 20);
@@ -197,8 +203,8 @@ TEST(a_topics_settings_decide_what_it_takes)
     check_refused(&f, "recent", fixture_batch(&f, "a", 1), ERROR_INVALID, ERANGE); /* of 1970 */
     check_refused(&f, "__consumer_offsets", fixture_batch(&f, "a", 1), ERROR_DENIED, 0);
     fixture_batch(&f, "a", 1);
-    f.scratch.data[22] = 16; /* transactional */
-    check_refused(&f, "small", buf_bytes(&f.scratch), ERROR_UNSUPPORTED, 0);
+    f.scratch.data[22] = 16;                                             /* transactional */
+    check_refused(&f, "small", buf_bytes(&f.scratch), ERROR_CORRUPT, 0); /* its CRC does not know of that */
     fixture_deinit(&f);
 }
 

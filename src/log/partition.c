@@ -6,6 +6,9 @@
 #include "base/memory.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/partition_transactions.h"
+#include "log/retention.h"
+#include "log/spill.h"
 
 struct partition *partition_new(struct log *log, struct topic *topic, int32_t index, uint64_t stream)
 {
@@ -14,7 +17,9 @@ struct partition *partition_new(struct log *log, struct topic *topic, int32_t in
     partition->topic = topic;
     partition->index = index;
     partition->stream = stream;
+    partition->high_watermark = log->recovering ? -1 : 0;
     list_init(&partition->waiters);
+    retention_init(partition);
     return partition;
 }
 
@@ -23,23 +28,101 @@ void partition_free(struct partition *partition)
     if (!partition)
         return;
     producers_remove_table(&partition->log->producers, &partition->producers);
+    partition_transactions_free(partition->transactions);
     index_deinit(&partition->batches);
+    list_remove(&partition->file_link);
+    io_timer_stop(&partition->retention);
+    partition_set_segments(partition, NULL, 0);
     free(partition->epochs);
     free(partition);
 }
 
+void partition_set_segments(struct partition *partition, struct segment *segments, size_t count)
+{
+    struct log *log = partition->log;
+    log->segment_count += count - partition->segments.count;
+    log->segment_bytes -= partition->segment_bytes;
+    partition->segment_bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        partition->segment_bytes += segments[i].size;
+    log->segment_bytes += partition->segment_bytes;
+    free(partition->segments.at);
+    partition->segments = (struct segment_list){segments, count, count};
+}
+
+void partition_index_batch(struct partition *partition, const struct kafka_batch *batch, struct journal_place place)
+{
+    if (!partition->topic)
+        return; /* the catalog is not read, but at the start */
+    index_append(&partition->batches, batch->base_offset, batch->max_timestamp, place, (uint32_t)batch->bytes.size);
+    partition->journal_bytes += batch->bytes.size;
+    if (!list_linked(&partition->file_link))
+        spill_track(partition);
+}
+
+void partition_add_epoch(struct partition *partition, int32_t epoch, int64_t start_offset)
+{
+    partition->epochs = memory_resize_array(partition->epochs, partition->epoch_count + 1, sizeof *partition->epochs);
+    partition->epochs[partition->epoch_count++] = (struct partition_epoch){epoch, start_offset};
+}
+
 void partition_note(struct partition *partition, const struct kafka_batch *batch, struct journal_place place)
 {
-    index_append(&partition->batches, batch->base_offset, batch->max_timestamp, place);
+    partition_index_batch(partition, batch, place);
     partition->end_offset = kafka_batch_last_offset(batch) + 1;
-    partition->size += batch->bytes.size;
-    if (partition->epoch_count == 0 || partition->epochs[partition->epoch_count - 1].epoch < batch->leader_epoch) {
-        partition->epochs =
-            memory_resize_array(partition->epochs, partition->epoch_count + 1, sizeof *partition->epochs);
-        partition->epochs[partition->epoch_count++] = (struct partition_epoch){batch->leader_epoch, batch->base_offset};
-    }
+    if (partition->epoch_count == 0 || partition->epochs[partition->epoch_count - 1].epoch < batch->leader_epoch)
+        partition_add_epoch(partition, batch->leader_epoch, batch->base_offset);
     if (batch->producer_id >= 0)
         producer_update(&partition->log->producers, &partition->producers, batch, io_wall_ms(partition->log->io));
+    partition_transactions_note(&partition->transactions, batch, partition->log->recovering);
+    retention_appended(partition, batch);
+}
+
+/* --- The front --- */
+
+/* Where the first batch of the index ends. */
+static int64_t first_end(const struct partition *partition)
+{
+    struct index_cursor cursor = index_begin(&partition->batches);
+    index_next(&partition->batches, &cursor);
+    return index_at_end(&partition->batches, cursor) ? partition->end_offset
+                                                     : index_base_offset(&partition->batches, cursor);
+}
+
+void partition_drop_index(struct partition *partition)
+{
+    int64_t below =
+        partition->log_start_offset > partition->spilled_end ? partition->log_start_offset : partition->spilled_end;
+    bool dropped = false;
+    while (!index_empty(&partition->batches) && first_end(partition) <= below) {
+        partition->journal_bytes -= index_size(&partition->batches, index_begin(&partition->batches));
+        index_drop_first(&partition->batches);
+        dropped = true;
+    }
+    if (dropped)
+        spill_track(partition);
+}
+
+/* Epochs that end below the start are of records that are no more; the one that holds there begins there. */
+static void trim_epochs(struct partition *partition)
+{
+    size_t gone = 0;
+    while (gone + 1 < partition->epoch_count && partition->epochs[gone + 1].start_offset <= partition->log_start_offset)
+        gone++;
+    partition->epoch_count -= gone;
+    memmove(partition->epochs, partition->epochs + gone, partition->epoch_count * sizeof *partition->epochs);
+    if (partition->epoch_count > 0 && partition->epochs[0].start_offset < partition->log_start_offset)
+        partition->epochs[0].start_offset = partition->log_start_offset;
+}
+
+void partition_set_log_start(struct partition *partition, int64_t offset)
+{
+    if (offset <= partition->log_start_offset)
+        return;
+    partition->log_start_offset = offset;
+    trim_epochs(partition);
+    partition_transactions_trim(partition->transactions, offset);
+    partition_drop_index(partition);
 }
 
 struct topic *partition_topic(const struct partition *partition)
@@ -54,8 +137,7 @@ int32_t partition_index(const struct partition *partition)
 
 int64_t partition_log_start_offset(const struct partition *partition)
 {
-    (void)partition; /* nothing is dropped from the front yet */
-    return 0;
+    return partition->log_start_offset;
 }
 
 int64_t partition_high_watermark(const struct partition *partition)
@@ -70,7 +152,7 @@ int64_t partition_end_offset(const struct partition *partition)
 
 uint64_t partition_size(const struct partition *partition)
 {
-    return partition->size;
+    return partition->segment_bytes + partition->journal_bytes;
 }
 
 int32_t partition_leader_epoch(const struct partition *partition)
@@ -80,7 +162,7 @@ int32_t partition_leader_epoch(const struct partition *partition)
 
 int32_t partition_epoch_of(const struct partition *partition, int64_t offset)
 {
-    if (offset < 0 || offset > partition->end_offset)
+    if (offset < partition->log_start_offset || offset > partition->end_offset)
         return -1;
     for (size_t i = partition->epoch_count; i > 0; i--)
         if (partition->epochs[i - 1].start_offset <= offset)
@@ -120,6 +202,7 @@ static void wake(struct partition *partition)
 void partition_set_high_watermark(struct partition *partition, int64_t offset)
 {
     partition->high_watermark = offset;
+    partition_transactions_advance(partition->transactions, offset);
     wake(partition);
     if (partition->topic)
         groups_topic_moved(partition->log, partition->topic);
@@ -128,96 +211,7 @@ void partition_set_high_watermark(struct partition *partition, int64_t offset)
 void partition_delete(struct partition *partition)
 {
     partition->deleted = true;
+    spill_partition_deleted(partition);
     log_drop_pending_ends(partition->log, partition);
     wake(partition);
-}
-
-/* --- Reading --- */
-
-struct kafka_batch partition_batch_at(const struct partition *partition, struct index_cursor cursor)
-{
-    struct bytes rest = journal_at(partition->log->journal, index_place(&partition->batches, cursor));
-    struct kafka_batch batch;
-    struct error err;
-    bool ok = kafka_batch_parse(&rest, &batch, &err);
-    assert(ok); /* it verified when it was written or recovered: if not, the file was changed beneath us */
-    return batch;
-}
-
-bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
-                    struct error *err)
-{
-    if (partition->deleted)
-        return error_set(err, ERROR_NOT_FOUND, "the topic is deleted");
-    if (offset < partition_log_start_offset(partition) || offset > partition->high_watermark)
-        return error_set(err, ERROR_INVALID, "offset %" PRId64 " is not in 0..%" PRId64, offset,
-                         partition->high_watermark);
-    struct journal *journal = partition->log->journal;
-    const struct index *batches = &partition->batches;
-    out->count = 0;
-    out->size = 0;
-    out->next_offset = offset;
-    out->pin = NULL;
-    if (offset == partition->high_watermark)
-        return true;
-    for (struct index_cursor cursor = index_find(batches, offset);
-         !index_at_end(batches, cursor) && out->count < LOG_SLICE_PARTS_MAX; index_next(batches, &cursor)) {
-        if (index_base_offset(batches, cursor) >= partition->high_watermark)
-            break;
-        struct kafka_batch batch = partition_batch_at(partition, cursor);
-        if (out->count > 0 && batch.bytes.size > size_max - out->size)
-            break;
-        out->parts[out->count++] = batch.bytes;
-        out->size += batch.bytes.size;
-        out->next_offset = kafka_batch_last_offset(&batch) + 1;
-        if (out->size >= size_max)
-            break;
-    }
-    out->pin = journal;
-    journal_pin(journal);
-    return true;
-}
-
-void log_slice_release(struct log_slice *slice)
-{
-    if (slice->pin)
-        journal_unpin(slice->pin);
-    slice->pin = NULL;
-}
-
-/* --- Times --- */
-
-bool partition_offset_of_time(struct partition *partition, int64_t timestamp_ms, int64_t *offset, int64_t *timestamp)
-{
-    const struct index *batches = &partition->batches;
-    for (struct index_cursor cursor = index_find_time(batches, timestamp_ms);
-         !index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark;
-         index_next(batches, &cursor)) {
-        struct kafka_batch batch = partition_batch_at(partition, cursor);
-        bool found = false;
-        struct error err; /* a batch that a client packed badly has no times */
-        if (batch.max_timestamp >= timestamp_ms &&
-            kafka_batch_find_time(&batch, timestamp_ms, &found, offset, timestamp, &err) && found)
-            return true;
-    }
-    return false;
-}
-
-bool partition_offset_of_max_timestamp(struct partition *partition, int64_t *offset, int64_t *timestamp)
-{
-    const struct index *batches = &partition->batches;
-    /* The newest batches may not be synced yet: then what they hold is not seen, and all the others are looked at. */
-    bool all_synced = partition->end_offset == partition->high_watermark;
-    int64_t most = INT64_MIN;
-    for (struct index_cursor cursor = all_synced ? index_find_time(batches, index_max_timestamp(batches))
-                                                 : (struct index_cursor){0};
-         !index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark;
-         index_next(batches, &cursor)) {
-        struct kafka_batch batch = partition_batch_at(partition, cursor);
-        if (batch.max_timestamp > most)
-            most = batch.max_timestamp;
-        if (all_synced && most == index_max_timestamp(batches))
-            break;
-    }
-    return most != INT64_MIN && partition_offset_of_time(partition, most, offset, timestamp);
 }

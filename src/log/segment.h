@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Segments: where a partition's batches lie once the journal has let go of them. Kafka's shape: batches byte for byte
- * as they were produced, one behind the other, so that a fetch is sendfile(2); beside them a sparse index of offsets and
- * of times.
+ * as they were produced, one behind the other, so that a fetch is sendfile(2); beside them a sparse index of offsets
+ * and of times.
  *
  *     DIR/segments/<stream>/<base offset, 20 digits>-<generation>.log      batches
- *     DIR/segments/<stream>/<base offset, 20 digits>-<generation>.index    entries of 24 bytes, one per 4 KiB of batches
+ *     DIR/segments/<stream>/<base offset, 20 digits>-<generation>.index    entries of 24 bytes, one per 4 KiB of
+ * batches
  *
  * The generation tells what compaction has rewritten from what it replaces. Which segments there are is not read from
  * the directory: it is said by records of the catalog (struct segment), which are in the journal or in the checkpoint.
@@ -43,5 +44,25 @@ struct segment_list {
     struct segment *at;
     size_t count, capacity;
 };
+
+void segment_list_append(struct segment_list *list, struct segment segment);
+void segment_list_deinit(struct segment_list *list); /* zeroed memory is an empty one */
+
+enum { SEGMENT_PATH_SIZE = 4096 };
+
+/* DIR/segments/<stream>. False: the path is too long. */
+MUST_CHECK bool segment_directory(char out[SEGMENT_PATH_SIZE], const char *directory, uint64_t stream,
+                                  struct error *err);
+/* `suffix`: "log" or "index". */
+MUST_CHECK bool segment_path(char out[SEGMENT_PATH_SIZE], const char *directory, uint64_t stream,
+                             const struct segment *segment, const char *suffix, struct error *err);
+
+/* Both files; fine if they are not there. Blocking. */
+MUST_CHECK bool segment_remove(struct io *io, const char *directory, uint64_t stream, const struct segment *segment,
+                               struct error *err);
+/* What evoke was writing when it died: files in the stream's directory that belong to none of these segments. NULL
+ * segments: the whole directory. Blocking; fine if there is none. */
+MUST_CHECK bool segment_sweep(struct io *io, const char *directory, uint64_t stream, const struct segment *segments,
+                              size_t count, struct error *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/map.h"
+#include "log/checkpoint.h"
 #include "log/fixture.h"
 #include "log/topic_config.h"
 
@@ -122,4 +123,25 @@ TEST(every_topic_setting_says_what_it_is)
         CHECK(!text->node_name || topic_config_of_node(bytes_of_string(text->node_name)) == &infos[i]);
         CHECK(i == 0 || strcmp(infos[i - 1].name, infos[i].name) < 0);
     }
+}
+
+TEST(settings_are_in_the_checkpoint)
+{
+    struct fixture f;
+    struct journal_start start;
+    struct error err;
+    fixture_init(&f);
+    fixture_open(&f);
+    set(&f, "group", "g", "x", "1");
+    set(&f, "broker", "", "message.max.bytes", "10");
+    fixture_topic(&f, "orders", 1);
+    AUTO_BUF content;
+    buf_init(&content, 1 << 20);
+    checkpoint_take(f.log, 0, &content);
+    struct log *again = log_new(f.io, &f.options);
+    CHECK_OK(checkpoint_parse(again, buf_bytes(&content), &start, &err), &err);
+    CHECK(bytes_equal_string(settings_get(settings_find(again, "group", BYTES_LITERAL("g")), BYTES_LITERAL("x")), "1"));
+    CHECK_INT(topic_find(again, BYTES_LITERAL("orders"))->batch_size_max, 10);
+    log_free(again);
+    fixture_deinit(&f);
 }

@@ -6,8 +6,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "log/catalog.h"
+#include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/retention.h"
 #include "log/settings.h"
 #include "log/topic_config.h"
 
@@ -52,6 +54,8 @@ void topic_make_partitions(struct topic *topic, int32_t count, uint64_t first_st
     }
     if (log->next_stream < first_stream + (uint64_t)count)
         log->next_stream = first_stream + (uint64_t)count;
+    if (!log->recovering)
+        consumer_groups_topic_changed(log, topic->name);
 }
 
 void topic_set_config(struct topic *topic, struct bytes name, struct bytes value)
@@ -87,11 +91,20 @@ void topic_configs_changed(struct topic *topic)
         bytes_equal_string(topic_config_in_force(topic, BYTES_LITERAL("evoke.flush")), "os") ? LOG_WRITTEN : LOG_SYNCED;
     struct bytes policy = topic_config_in_force(topic, BYTES_LITERAL("cleanup.policy")), element;
     topic->compacted = false;
-    while (policy.data && bytes_split(&policy, ',', &element))
+    topic->deletes = !policy.data;
+    while (policy.data && bytes_split(&policy, ',', &element)) {
         topic->compacted |= bytes_equal_string(bytes_trim(element), "compact");
+        topic->deletes |= bytes_equal_string(bytes_trim(element), "delete");
+    }
     topic->batch_size_max = (int32_t)number_config(topic, "max.message.bytes");
     topic->timestamp_before_max_ms = number_config(topic, "message.timestamp.before.max.ms");
     topic->timestamp_after_max_ms = number_config(topic, "message.timestamp.after.max.ms");
+    topic->retention_ms = number_config(topic, "retention.ms");
+    topic->retention_bytes = number_config(topic, "retention.bytes");
+    topic->segment_bytes = number_config(topic, "segment.bytes");
+    topic->segment_ms = number_config(topic, "segment.ms");
+    if (!topic->log->recovering)
+        retention_configs_changed(topic);
 }
 
 void topic_remove(struct topic *topic)
@@ -107,6 +120,8 @@ void topic_remove(struct topic *topic)
     map_remove(&log->topics, topic->name);
     map_remove(&log->topics_by_id, bytes_of(topic->id, sizeof topic->id));
     topic->name = name;
+    if (!log->recovering)
+        consumer_groups_topic_changed(log, name);
     list_append(&log->dead_topics, &topic->dead_link);
     if (!log->recovering)
         io_defer(&log->run_ready);
@@ -191,6 +206,11 @@ const uint8_t *topic_id(const struct topic *topic)
 bool topic_internal(const struct topic *topic)
 {
     return topic->internal;
+}
+
+bool topic_deletes(const struct topic *topic)
+{
+    return topic->deletes;
 }
 
 int32_t topic_partition_count(const struct topic *topic)

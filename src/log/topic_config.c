@@ -39,12 +39,12 @@ static const struct topic_config_info infos[] = {
     {"remote.log.copy.disable", TOPIC_CONFIG_BOOLEAN, "false", 0, 0, NULL, false},
     {"remote.log.delete.on.disable", TOPIC_CONFIG_BOOLEAN, "false", 0, 0, NULL, false},
     {"remote.storage.enable", TOPIC_CONFIG_BOOLEAN, "false", 0, 0, NULL, false},
-    {"retention.bytes", TOPIC_CONFIG_LONG, "-1", -1, INT64_MAX, NULL, false},
-    {"retention.ms", TOPIC_CONFIG_LONG, "604800000", -1, INT64_MAX, NULL, false},
-    {"segment.bytes", TOPIC_CONFIG_INT, "1073741824", 14, INT32_MAX, NULL, false},
+    {"retention.bytes", TOPIC_CONFIG_LONG, "-1", -1, INT64_MAX, NULL, true},
+    {"retention.ms", TOPIC_CONFIG_LONG, "604800000", -1, INT64_MAX, NULL, true},
+    {"segment.bytes", TOPIC_CONFIG_INT, "1073741824", 14, INT32_MAX, NULL, true},
     {"segment.index.bytes", TOPIC_CONFIG_INT, "10485760", 4, INT32_MAX, NULL, false},
     {"segment.jitter.ms", TOPIC_CONFIG_LONG, "0", 0, INT64_MAX, NULL, false},
-    {"segment.ms", TOPIC_CONFIG_LONG, "604800000", 1, INT64_MAX, NULL, false},
+    {"segment.ms", TOPIC_CONFIG_LONG, "604800000", 1, INT64_MAX, NULL, true},
     {"unclean.leader.election.enable", TOPIC_CONFIG_BOOLEAN, "false", 0, 0, NULL, false},
 };
 

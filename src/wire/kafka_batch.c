@@ -4,6 +4,7 @@
 #include "wire/kafka_batch.h"
 
 #include "base/crc32c.h"
+#include "wire/kafka_batch_priv.h"
 
 enum { /* positions in the header */
        AT_BASE_OFFSET = 0,
@@ -164,7 +165,7 @@ static uint64_t zigzag(int64_t value)
     return (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
 }
 
-static size_t varint_size(int64_t value)
+size_t kafka_varint_size(int64_t value)
 {
     size_t size = 1;
     for (uint64_t left = zigzag(value); left >= 0x80; left >>= 7)
@@ -172,7 +173,7 @@ static size_t varint_size(int64_t value)
     return size;
 }
 
-static void append_varint(struct buf *out, int64_t value)
+void kafka_append_varint(struct buf *out, int64_t value)
 {
     uint64_t left = zigzag(value);
     for (; left >= 0x80; left >>= 7)
@@ -180,15 +181,32 @@ static void append_varint(struct buf *out, int64_t value)
     buf_append_byte(out, (uint8_t)left);
 }
 
-static size_t field_size(struct bytes field)
+size_t kafka_batch_field_size(struct bytes field)
 {
-    return varint_size(field.data ? (int64_t)field.size : -1) + field.size;
+    return kafka_varint_size(field.data ? (int64_t)field.size : -1) + field.size;
 }
 
-static void append_field(struct buf *out, struct bytes field)
+void kafka_append_field(struct buf *out, struct bytes field)
 {
-    append_varint(out, field.data ? (int64_t)field.size : -1);
+    kafka_append_varint(out, field.data ? (int64_t)field.size : -1);
     buf_append(out, field);
+}
+
+void kafka_batch_write_header(uint8_t *at, size_t size, const struct kafka_batch *header)
+{
+    put(at + AT_BASE_OFFSET, (uint64_t)header->base_offset, 8);
+    put(at + AT_LENGTH, size - BEHIND_LENGTH, 4);
+    put(at + AT_LEADER_EPOCH, (uint32_t)header->leader_epoch, 4);
+    put(at + AT_MAGIC, MAGIC, 1);
+    put(at + AT_ATTRIBUTES, header->attributes, 2);
+    put(at + AT_LAST_OFFSET_DELTA, (uint32_t)header->last_offset_delta, 4);
+    put(at + AT_BASE_TIMESTAMP, (uint64_t)header->base_timestamp, 8);
+    put(at + AT_MAX_TIMESTAMP, (uint64_t)header->max_timestamp, 8);
+    put(at + AT_PRODUCER_ID, (uint64_t)header->producer_id, 8);
+    put(at + AT_PRODUCER_EPOCH, (uint16_t)header->producer_epoch, 2);
+    put(at + AT_BASE_SEQUENCE, (uint32_t)header->base_sequence, 4);
+    put(at + AT_RECORD_COUNT, (uint32_t)header->record_count, 4);
+    put(at + AT_CRC, crc_of(at, size), 4);
 }
 
 void kafka_batch_begin(struct kafka_batch_builder *builder, struct buf *out, uint16_t attributes)
@@ -212,22 +230,33 @@ void kafka_batch_add(struct kafka_batch_builder *builder, int64_t timestamp_ms, 
     if (timestamp_ms > builder->max_timestamp)
         builder->max_timestamp = timestamp_ms;
     int64_t timestamp_delta = timestamp_ms - builder->base_timestamp;
-    size_t size = 1 + varint_size(timestamp_delta) + varint_size(builder->record_count) + field_size(key) +
-                  field_size(value) + varint_size((int64_t)header_count);
+    size_t size = 1 + kafka_varint_size(timestamp_delta) + kafka_varint_size(builder->record_count) +
+                  kafka_batch_field_size(key) + kafka_batch_field_size(value) + kafka_varint_size((int64_t)header_count);
     for (size_t i = 0; i < header_count; i++)
-        size += field_size(headers[i].name) + field_size(headers[i].value);
-    append_varint(out, (int64_t)size);
+        size += kafka_batch_field_size(headers[i].name) + kafka_batch_field_size(headers[i].value);
+    kafka_append_varint(out, (int64_t)size);
     buf_append_byte(out, 0);
-    append_varint(out, timestamp_delta);
-    append_varint(out, builder->record_count);
-    append_field(out, key);
-    append_field(out, value);
-    append_varint(out, (int64_t)header_count);
+    kafka_append_varint(out, timestamp_delta);
+    kafka_append_varint(out, builder->record_count);
+    kafka_append_field(out, key);
+    kafka_append_field(out, value);
+    kafka_append_varint(out, (int64_t)header_count);
     for (size_t i = 0; i < header_count; i++) {
-        append_field(out, headers[i].name);
-        append_field(out, headers[i].value);
+        kafka_append_field(out, headers[i].name);
+        kafka_append_field(out, headers[i].value);
     }
     builder->record_count++;
+}
+
+void kafka_batch_add_marker(struct kafka_batch_builder *builder, int64_t timestamp_ms, enum kafka_control_type type,
+                            int32_t coordinator_epoch)
+{
+    uint8_t key[4], value[6];
+    put(key, 0, 2);
+    put(key + 2, type, 2);
+    put(value, 0, 2);
+    put(value + 2, (uint32_t)coordinator_epoch, 4);
+    kafka_batch_add(builder, timestamp_ms, bytes_of(key, sizeof key), bytes_of(value, sizeof value), NULL, 0);
 }
 
 bool kafka_batch_end(struct kafka_batch_builder *builder, struct bytes *batch, struct error *err)
@@ -237,17 +266,15 @@ bool kafka_batch_end(struct kafka_batch_builder *builder, struct bytes *batch, s
         return error_set(err, ERROR_LIMIT, "a record batch does not fit into %zu bytes", out->size_max);
     uint8_t *at = out->data + builder->at;
     size_t size = out->size - builder->at;
-    put(at + AT_LENGTH, size - BEHIND_LENGTH, 4);
-    put(at + AT_MAGIC, MAGIC, 1);
-    put(at + AT_ATTRIBUTES, builder->attributes, 2);
-    put(at + AT_LAST_OFFSET_DELTA, (uint32_t)(builder->record_count - 1), 4);
-    put(at + AT_BASE_TIMESTAMP, (uint64_t)builder->base_timestamp, 8);
-    put(at + AT_MAX_TIMESTAMP, (uint64_t)builder->max_timestamp, 8);
-    put(at + AT_PRODUCER_ID, (uint64_t)builder->producer_id, 8);
-    put(at + AT_PRODUCER_EPOCH, (uint16_t)builder->producer_epoch, 2);
-    put(at + AT_BASE_SEQUENCE, (uint32_t)builder->base_sequence, 4);
-    put(at + AT_RECORD_COUNT, (uint32_t)builder->record_count, 4);
-    put(at + AT_CRC, crc_of(at, size), 4);
+    kafka_batch_write_header(at, size,
+                             &(struct kafka_batch){.attributes = builder->attributes,
+                                                   .last_offset_delta = builder->record_count - 1,
+                                                   .base_timestamp = builder->base_timestamp,
+                                                   .max_timestamp = builder->max_timestamp,
+                                                   .producer_id = builder->producer_id,
+                                                   .producer_epoch = builder->producer_epoch,
+                                                   .base_sequence = builder->base_sequence,
+                                                   .record_count = builder->record_count});
     *batch = bytes_of(at, size);
     return true;
 }

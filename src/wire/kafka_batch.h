@@ -133,9 +133,27 @@ bool kafka_record_find_header(const struct kafka_record *record, const char *nam
 MUST_CHECK bool kafka_batch_find_time(const struct kafka_batch *batch, int64_t timestamp_ms, bool *found,
                                       int64_t *offset, int64_t *record_timestamp_ms, struct error *err);
 
+/*
+ * The batch with only some of its records, appended to `out`: offsets, sequences, producer and codec stay, so that
+ * offsets are never renumbered; max_timestamp is that of the records that are left (of all, if none is).
+ * delete_horizon_ms >= 0: the batch gets that delete horizon (KIP-534): the attribute, and base_timestamp. The whole
+ * batch, unchanged, when all records are kept and there is no new horizon. Errors as kafka_records_open();
+ * ERROR_CORRUPT when a record does not parse.
+ */
+struct kafka_batch_filter {
+    bool (*keep)(void *ctx, const struct kafka_record *record);
+    void *ctx;
+    int64_t delete_horizon_ms; /* -1: as it is */
+};
+MUST_CHECK bool kafka_batch_rewrite(const struct kafka_batch *batch, const struct kafka_batch_filter *filter,
+                                    struct buf *out, struct kafka_batch *rewritten, struct error *err);
+
 enum kafka_control_type { KAFKA_CONTROL_ABORT = 0, KAFKA_CONTROL_COMMIT = 1, KAFKA_CONTROL_OTHER = 2 };
 /* Of the one record of a control batch. */
 enum kafka_control_type kafka_record_control_type(const struct kafka_record *record);
+/* A control batch's type, and the coordinator epoch in the marker of a transaction (else -1). False: malformed. */
+bool kafka_batch_read_marker(const struct kafka_batch *batch, enum kafka_control_type *type,
+                             int32_t *coordinator_epoch);
 
 /* --- Building --- */
 /*
@@ -158,6 +176,10 @@ struct kafka_batch_builder {
 void kafka_batch_begin(struct kafka_batch_builder *builder, struct buf *out, uint16_t attributes);
 void kafka_batch_add(struct kafka_batch_builder *builder, int64_t timestamp_ms, struct bytes key, struct bytes value,
                      const struct kafka_record_header *headers, size_t header_count);
+/* The marker of a transaction (KIP-98), alone in its batch, which has KAFKA_BATCH_TRANSACTIONAL | KAFKA_BATCH_CONTROL.
+ */
+void kafka_batch_add_marker(struct kafka_batch_builder *builder, int64_t timestamp_ms, enum kafka_control_type type,
+                            int32_t coordinator_epoch);
 MUST_CHECK bool kafka_batch_end(struct kafka_batch_builder *builder, struct bytes *batch, struct error *err);
 
 #endif

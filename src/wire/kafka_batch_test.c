@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "wire/kafka_batch.h"
+#include "wire/kafka_batch_priv.h"
 
 #include <lz4frame.h>
 #include <snappy-c.h>
@@ -444,4 +444,53 @@ TEST(a_batch_that_does_not_fit_its_buffer_is_an_error)
     kafka_batch_add(&builder, 1, BYTES_NULL, BYTES_LITERAL("forty characters, which is too many here"), NULL, 0);
     CHECK(!kafka_batch_end(&builder, &batch, &err));
     CHECK_INT(err.kind, ERROR_LIMIT);
+}
+
+static bool keep_odd_offsets(void *ctx, const struct kafka_record *record)
+{
+    (void)ctx;
+    return record->offset % 2 == 1;
+}
+
+TEST(a_batch_of_any_codec_can_lose_records_and_keeps_offsets_and_codec)
+{
+    for (enum kafka_codec codec = KAFKA_CODEC_NONE; codec <= KAFKA_CODEC_ZSTD; codec++) {
+        struct kafka_batch_builder builder;
+        struct kafka_batch plain, packed, rewritten;
+        struct bytes bytes;
+        struct error err;
+        AUTO_BUF built;
+        AUTO_BUF out;
+        AUTO_KAFKA_RECORDS records = {0};
+        struct kafka_record record;
+        buf_init(&built, 1 << 20);
+        buf_init(&out, 1 << 20);
+        kafka_batch_begin(&builder, &built, (uint16_t)codec);
+        for (int i = 0; i < 2000; i++)
+            kafka_batch_add(&builder, 1000 + i, BYTES_LITERAL("key"), BYTES_LITERAL("a value that packs well"), NULL,
+                            0);
+        CHECK_OK(kafka_batch_end(&builder, &bytes, &err), &err);
+        struct bytes rest = bytes;
+        CHECK_OK(kafka_batch_parse(&rest, &plain, &err), &err);
+        buf_append(&out, bytes_slice(bytes, 0, KAFKA_BATCH_HEADER_SIZE));
+        CHECK_OK(kafka_codec_pack(codec, plain.records, &out, &err), &err);
+        kafka_batch_write_header(out.data, out.size, &plain);
+        rest = buf_bytes(&out);
+        CHECK_OK(kafka_batch_parse(&rest, &packed, &err), &err);
+        AUTO_BUF again;
+        buf_init(&again, 1 << 20);
+        const struct kafka_batch_filter filter = {.keep = keep_odd_offsets, .delete_horizon_ms = -1};
+        CHECK_OK(kafka_batch_rewrite(&packed, &filter, &again, &rewritten, &err), &err);
+        CHECK_OK(kafka_batch_verify(&rewritten, &err), &err);
+        CHECK_INT(kafka_batch_codec(&rewritten), codec);
+        CHECK_INT(rewritten.last_offset_delta, 1999);
+        CHECK_INT(rewritten.record_count, 1000);
+        CHECK_INT(rewritten.max_timestamp, 2999);
+        CHECK_OK(kafka_records_open(&records, &rewritten, 1 << 20, &err), &err);
+        for (int64_t offset = 1; kafka_records_next(&records, &record); offset += 2) {
+            CHECK_INT(record.offset, offset);
+            CHECK_INT(record.timestamp_ms, 1000 + offset);
+        }
+        CHECK(!records.corrupt);
+    }
 }

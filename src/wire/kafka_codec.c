@@ -180,3 +180,89 @@ bool kafka_codec_unpack(enum kafka_codec codec, struct bytes packed, struct buf 
     }
     return error_set(err, ERROR_INVALID, "unknown compression codec %d", (int)codec);
 }
+
+/* --- Packing --- */
+
+static bool pack_gzip(struct bytes plain, struct buf *out)
+{
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)plain.data, .avail_in = (unsigned)plain.size};
+    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return false;
+    size_t room = deflateBound(&z, plain.size);
+    uint8_t *to = buf_reserve(out, room);
+    bool ok = false;
+    if (to) {
+        z.next_out = to;
+        z.avail_out = (unsigned)room;
+        ok = deflate(&z, Z_FINISH) == Z_STREAM_END;
+        buf_commit(out, room - z.avail_out);
+    }
+    deflateEnd(&z);
+    return ok;
+}
+
+static bool pack_snappy(struct bytes plain, struct buf *out)
+{
+    enum { BLOCK_SIZE = 32 << 10 };
+    static const uint8_t header[16] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1};
+    buf_append(out, bytes_of(header, sizeof header));
+    while (plain.size > 0) {
+        struct bytes block = bytes_slice(plain, 0, BLOCK_SIZE);
+        size_t size = snappy_max_compressed_length(block.size);
+        uint8_t *to = buf_reserve(out, 4 + size);
+        if (!to || snappy_compress((const char *)block.data, block.size, (char *)to + 4, &size) != SNAPPY_OK)
+            return false;
+        for (int i = 0; i < 4; i++)
+            to[i] = (uint8_t)(size >> (24 - 8 * i));
+        buf_commit(out, 4 + size);
+        plain = bytes_slice(plain, block.size, SIZE_MAX);
+    }
+    return true;
+}
+
+static bool pack_lz4(struct bytes plain, struct buf *out)
+{
+    size_t room = LZ4F_compressFrameBound(plain.size, NULL);
+    uint8_t *to = buf_reserve(out, room);
+    size_t size = to ? LZ4F_compressFrame(to, room, plain.data, plain.size, NULL) : 0;
+    if (!to || LZ4F_isError(size))
+        return false;
+    buf_commit(out, size);
+    return true;
+}
+
+static bool pack_zstd(struct bytes plain, struct buf *out)
+{
+    size_t room = ZSTD_compressBound(plain.size);
+    uint8_t *to = buf_reserve(out, room);
+    size_t size = to ? ZSTD_compress(to, room, plain.data, plain.size, ZSTD_CLEVEL_DEFAULT) : 0;
+    if (!to || ZSTD_isError(size))
+        return false;
+    buf_commit(out, size);
+    return true;
+}
+
+bool kafka_codec_pack(enum kafka_codec codec, struct bytes plain, struct buf *out, struct error *err)
+{
+    bool ok = true;
+    switch (codec) {
+    case KAFKA_CODEC_NONE:
+        buf_append(out, plain);
+        break;
+    case KAFKA_CODEC_GZIP:
+        ok = pack_gzip(plain, out);
+        break;
+    case KAFKA_CODEC_SNAPPY:
+        ok = pack_snappy(plain, out);
+        break;
+    case KAFKA_CODEC_LZ4:
+        ok = pack_lz4(plain, out);
+        break;
+    case KAFKA_CODEC_ZSTD:
+        ok = pack_zstd(plain, out);
+        break;
+    default:
+        return error_set(err, ERROR_INVALID, "an unknown codec");
+    }
+    return (ok && !out->overflowed) || error_set(err, ERROR_LIMIT, "records do not fit when they are packed again");
+}

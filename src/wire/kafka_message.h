@@ -25,7 +25,8 @@
 struct kafka_record_set {
     const struct bytes *parts; /* NULL: null */
     size_t count;
-    size_t size; /* sum of the parts */
+    size_t size;        /* sum of the parts */
+    const void *source; /* of an answer with holes: parts is empty, the one who fills the hole knows this */
 };
 
 /* --- The tables --- */
@@ -80,6 +81,13 @@ const struct kafka_api *kafka_api_find(int16_t key); /* NULL: unknown */
 void *kafka_new_array(struct arena *arena, const struct kafka_struct *type, size_t count);
 #define KAFKA_NEW(arena, name) ((struct name *)kafka_new_array(arena, &name##_type, 1))
 #define KAFKA_NEW_ARRAY(arena, name, count) ((struct name *)kafka_new_array(arena, &name##_type, count))
+
+/* --- Structs on their own (`data` in wire/api): what Kafka keeps in records. No version and no length are before them.
+ * ERROR_LIMIT: `out` overflowed. Decoding: as of a request. --- */
+MUST_CHECK bool kafka_encode_data(const struct kafka_struct *type, int16_t version, bool flexible, const void *data,
+                                  struct buf *out, struct error *err);
+MUST_CHECK bool kafka_decode_data(const struct kafka_struct *type, int16_t version, bool flexible, struct bytes bytes,
+                                  struct arena *arena, void **out, struct error *err);
 
 /* --- Frames --- */
 struct kafka_request_header {

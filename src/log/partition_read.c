@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a partition: what lies below spilled_end is in segments, the rest in the journal. */
+#include <assert.h>
+#include <inttypes.h>
+
+#include "base/memory.h"
+#include "log/log_priv.h"
+
+struct kafka_batch partition_batch_at(const struct partition *partition, struct index_cursor cursor)
+{
+    struct bytes rest = journal_at(partition->log->journal, index_place(&partition->batches, cursor));
+    struct kafka_batch batch;
+    struct error err;
+    bool ok = kafka_batch_parse(&rest, &batch, &err);
+    assert(ok); /* it verified when it was written or recovered: if not, the file was changed beneath us */
+    return batch;
+}
+
+/* --- The journal's part --- */
+
+static void release_journal(void *pin)
+{
+    journal_unpin(pin);
+}
+
+static void read_journal(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                         struct log_slice *out)
+{
+    const struct index *batches = &partition->batches;
+    struct index_cursor cursor = index_find(batches, offset);
+    uint32_t first_file = index_place(batches, cursor).file;
+    for (; !index_at_end(batches, cursor) && out->count < LOG_SLICE_PARTS_MAX; index_next(batches, &cursor)) {
+        if (index_base_offset(batches, cursor) >= end)
+            break;
+        struct kafka_batch batch = partition_batch_at(partition, cursor);
+        if (out->count > 0 && batch.bytes.size > size_max - out->size)
+            break;
+        out->parts[out->count++] = batch.bytes;
+        out->size += batch.bytes.size;
+        out->next_offset = kafka_batch_last_offset(&batch) + 1;
+        if (out->size >= size_max)
+            break;
+    }
+    out->pinned = journal_pin(partition->log->journal, first_file);
+    out->release = release_journal;
+}
+
+/* --- The segments' part --- */
+
+/* The first segment that ends behind `offset`; count: none does. */
+size_t partition_find_segment(const struct partition *partition, int64_t offset)
+{
+    const struct segment_list *list = &partition->segments;
+    size_t low = 0, high = list->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (list->at[middle].end_offset > offset)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+static void release_range(void *pinned)
+{
+    struct segment_range *range = pinned;
+    segment_range_release(range);
+    free(range);
+}
+
+static void give_range(const struct segment_range *range, struct log_slice *out)
+{
+    struct segment_range *kept = NEW(struct segment_range);
+    *kept = *range;
+    *out = (struct log_slice){.file = range->file,
+                              .file_at = range->at,
+                              .size = range->size,
+                              .next_offset = range->next_offset,
+                              .release = release_range,
+                              .pinned = kept};
+}
+
+static bool copy_range(struct segment_range *range, struct log_slice *out, struct error *err)
+{
+    uint8_t *memory = memory_resize(NULL, range->size);
+    size_t got;
+    bool ok = io_file_read(range->file, range->at, memory, range->size, &got, err);
+    if (ok && got < range->size)
+        ok = error_set(err, ERROR_CORRUPT, "a segment ends within its batches");
+    segment_range_release(range);
+    if (!ok) {
+        free(memory);
+        return false;
+    }
+    *out = (struct log_slice){.parts[0] = bytes_of(memory, range->size),
+                              .count = 1,
+                              .size = range->size,
+                              .next_offset = range->next_offset,
+                              .release = free,
+                              .pinned = memory};
+    return true;
+}
+
+/* *found false: the segments hold nothing more from `offset` on (compaction); *next is where the journal goes on. */
+static bool read_segments(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
+                          bool *found, struct log_slice *out, struct error *err)
+{
+    const struct segment_list *list = &partition->segments;
+    for (size_t at = partition_find_segment(partition, offset); at < list->count; at++) {
+        struct segment_range range;
+        if (!segment_read(partition->log->segments, partition->stream, &list->at[at], offset, end, size_max, &range,
+                          err))
+            return error_wrap(err, BYTES_FORMAT "-%" PRId32, BYTES_ARGS(partition->topic->name), partition->index);
+        *found = range.size > 0;
+        if (*found && as_range)
+            give_range(&range, out);
+        else if (*found)
+            return copy_range(&range, out, err);
+        if (*found)
+            return true;
+    }
+    *found = false;
+    return true;
+}
+
+static bool read_any(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
+                     struct log_slice *out, struct error *err)
+{
+    if (partition->deleted)
+        return error_set(err, ERROR_NOT_FOUND, "the topic is deleted");
+    if (offset < partition->log_start_offset || offset > partition->high_watermark)
+        return error_set(err, ERROR_INVALID, "offset %" PRId64 " is not in %" PRId64 "..%" PRId64, offset,
+                         partition->log_start_offset, partition->high_watermark);
+    *out = (struct log_slice){.next_offset = offset};
+    if (end > partition->high_watermark)
+        end = partition->high_watermark;
+    if (offset >= end)
+        return true;
+    bool found = false;
+    if (offset < partition->spilled_end &&
+        (!read_segments(partition, offset, end, size_max, as_range, &found, out, err) || found))
+        return found;
+    if (offset < partition->spilled_end)
+        offset = out->next_offset = partition->spilled_end < end ? partition->spilled_end : end;
+    if (offset < end)
+        read_journal(partition, offset, end, size_max, out);
+    return true;
+}
+
+bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
+                    struct error *err)
+{
+    return read_any(partition, offset, INT64_MAX, size_max, false, out, err);
+}
+
+bool partition_read_below(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                          struct log_slice *out, struct error *err)
+{
+    return read_any(partition, offset, end, size_max, false, out, err);
+}
+
+bool partition_read_range(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                          struct log_slice *out, struct error *err)
+{
+    return read_any(partition, offset, end, size_max, true, out, err);
+}
+
+void log_slice_release(struct log_slice *slice)
+{
+    if (slice->release)
+        slice->release(slice->pinned);
+    slice->release = NULL;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of segments, and their end. */
+#include "log/segment.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "io/file.h"
+
+void segment_list_append(struct segment_list *list, struct segment segment)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? list->capacity * 2 : 1;
+        list->at = memory_resize_array(list->at, list->capacity, sizeof *list->at);
+    }
+    list->at[list->count++] = segment;
+}
+
+void segment_list_deinit(struct segment_list *list)
+{
+    free(list->at);
+    *list = (struct segment_list){0};
+}
+
+static bool too_long(struct error *err)
+{
+    return error_set(err, ERROR_INVALID, "the path of the data directory is too long");
+}
+
+bool segment_directory(char out[SEGMENT_PATH_SIZE], const char *directory, uint64_t stream, struct error *err)
+{
+    int size = snprintf(out, SEGMENT_PATH_SIZE, "%s/segments/%" PRIu64, directory, stream);
+    return size < SEGMENT_PATH_SIZE || too_long(err);
+}
+
+static int print_name(char *out, size_t size, const struct segment *segment, const char *suffix)
+{
+    return snprintf(out, size, "%020" PRId64 "-%" PRIu32 ".%s", segment->base_offset, segment->generation, suffix);
+}
+
+bool segment_path(char out[SEGMENT_PATH_SIZE], const char *directory, uint64_t stream, const struct segment *segment,
+                  const char *suffix, struct error *err)
+{
+    if (!segment_directory(out, directory, stream, err))
+        return false;
+    size_t at = strlen(out);
+    out[at++] = '/';
+    int size = print_name(out + at, SEGMENT_PATH_SIZE - at, segment, suffix);
+    return (size_t)size < SEGMENT_PATH_SIZE - at || too_long(err);
+}
+
+static const char *const suffixes[] = {"log", "index"};
+
+bool segment_remove(struct io *io, const char *directory, uint64_t stream, const struct segment *segment,
+                    struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        char path[SEGMENT_PATH_SIZE];
+        if (!segment_path(path, directory, stream, segment, suffixes[i], err) || !io_path_remove_all(io, path, err))
+            return false;
+    }
+    return true;
+}
+
+struct sweep {
+    struct io *io;
+    const char *path;
+    const struct segment *segments;
+    size_t count;
+    bool failed;
+    struct error *err;
+};
+
+static bool is_of(const struct segment *segment, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        char expected[64];
+        print_name(expected, sizeof expected, segment, suffixes[i]);
+        if (strcmp(expected, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void sweep_one(void *ctx, const char *name)
+{
+    struct sweep *sweep = ctx;
+    char path[SEGMENT_PATH_SIZE];
+    for (size_t i = 0; i < sweep->count; i++)
+        if (is_of(&sweep->segments[i], name))
+            return;
+    if (sweep->failed || snprintf(path, sizeof path, "%s/%s", sweep->path, name) >= (int)sizeof path)
+        return;
+    sweep->failed = !io_path_remove_all(sweep->io, path, sweep->err);
+}
+
+bool segment_sweep(struct io *io, const char *directory, uint64_t stream, const struct segment *segments, size_t count,
+                   struct error *err)
+{
+    char path[SEGMENT_PATH_SIZE];
+    if (!segment_directory(path, directory, stream, err))
+        return false;
+    if (!segments || count == 0)
+        return io_path_remove_all(io, path, err);
+    struct sweep sweep = {.io = io, .path = path, .segments = segments, .count = count, .err = err};
+    return io_dir_list(io, path, sweep_one, &sweep, err) && !sweep.failed;
+}

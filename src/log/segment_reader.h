@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads segments, on the core thread: what is small at once (a page of the index, the headers of a few batches), what
+ * is large as a range of the file that is sent from there or copied.
+ *
+ * The files that are open are few, however many segments there are: those used last, SEGMENT_OPEN_MAX at most, but for
+ * the ones whose ranges are still being sent. Each keeps one page of its index in memory.
+ */
+#ifndef LOG_SEGMENT_READER_H
+#define LOG_SEGMENT_READER_H
+
+#include "base/list.h"
+#include "io/file.h"
+#include "log/segment.h"
+
+struct segment_cache;
+struct segment_open;
+
+enum { SEGMENT_OPEN_MAX = 256 };
+
+/* `directory` is the data directory; copied. */
+struct segment_cache *segment_cache_new(struct io *io, const char *directory);
+void segment_cache_free(struct segment_cache *cache); /* all ranges are released */
+
+/* A segment that is replaced or removed, or has grown: it is not to be found open any more. Ranges stay good. */
+void segment_cache_forget(struct segment_cache *cache, uint64_t stream, const struct segment *segment);
+
+/* Whole batches, one behind the other, in a segment's file. */
+struct segment_range {
+    struct segment_open *open; /* held until segment_range_release() */
+    struct io_file *file;
+    uint64_t at;
+    size_t size;         /* 0: nothing at or above the offset and below the limit */
+    int64_t next_offset; /* the first one behind the range */
+};
+
+/*
+ * From the batch that holds `offset`, or the first one behind it, to the end of the last that begins below offset_limit
+ * and fits in size_max; at least one batch, whatever its size. Ends on the index's grain, so that a range may be up to
+ * 4 KiB short of what would have fit. ERROR_CORRUPT names file and position.
+ */
+MUST_CHECK bool segment_read(struct segment_cache *cache, uint64_t stream, const struct segment *segment,
+                             int64_t offset, int64_t offset_limit, size_t size_max, struct segment_range *out,
+                             struct error *err);
+void segment_range_release(struct segment_range *range);
+
+/* A position from which on every batch that holds a time of at least `timestamp_ms` is found, by its offset; with a
+ * max_timestamp below it in the segment: end_offset. */
+MUST_CHECK bool segment_find_time(struct segment_cache *cache, uint64_t stream, const struct segment *segment,
+                                  int64_t timestamp_ms, int64_t *offset, struct error *err);
+
+#endif
