@@ -103,7 +103,7 @@ def test_the_java_admin_client_sees_a_cluster_of_one_node(new_evoke, clients):
     evoke.start()
     out = dict(line.split(" ", 1) for line in kafka_clients.run(clients, "java", "node", evoke.kafka, "java-node").splitlines())
     assert out == {"replicas": "2", "space": "true", "elected": "ElectionNotNeededException", "reassigning": "0",
-                   "leader": "0", "resources": "true", "retention.ms": "77777 DYNAMIC_BROKER_CONFIG",
+                   "leader": "0", "retention.ms": "77777 DYNAMIC_BROKER_CONFIG",
                    "quotas": "{producer_byte_rate=1048576.0}"}
 
 

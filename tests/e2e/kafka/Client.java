@@ -180,8 +180,6 @@ public class Client {
             admin.alterPartitionReassignments(Map.of(partition, Optional.of(new NewPartitionReassignment(List.of(0))))).all().get();
             System.out.println("reassigning " + admin.listPartitionReassignments().reassignments().get().size());
             System.out.println("leader " + admin.describeMetadataQuorum().quorumInfo().get().leaderId());
-            var resources = admin.listConfigResources().all().get();
-            System.out.println("resources " + resources.contains(new ConfigResource(ConfigResource.Type.TOPIC, topic)));
             var broker = new ConfigResource(ConfigResource.Type.BROKER, "0");
             var change = new AlterConfigOp(new ConfigEntry("log.retention.ms", "77777"), AlterConfigOp.OpType.SET);
             admin.incrementalAlterConfigs(Map.of(broker, List.of(change))).all().get();
