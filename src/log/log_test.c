@@ -894,7 +894,7 @@ TEST(a_check_names_what_is_damaged)
     buf_init(&text, 1 << 20);
     buf_init(&file, 1 << 20);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     CHECK_INT(result.files, 1);
     CHECK_INT(result.torn_tail_bytes, 0);
@@ -908,14 +908,14 @@ TEST(a_check_names_what_is_damaged)
     marker[0] ^= 1;
     fixture_write_file(path, buf_bytes(&file));
     buf_reset(&text);
-    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 1);
     CHECK(strstr(buf_string(&text), path) != NULL);
     CHECK(strstr(buf_string(&text), "DAMAGED") != NULL);
     CHECK(strstr(buf_string(&text), "it seems to hold: orders [0] offsets 6 to 8\n") != NULL);
     CHECK(strstr(buf_string(&text), "missing: orders [0] offsets 6 to 8\n") != NULL);
     CHECK(strstr(buf_string(&text), "topic orders [0]: offsets 0 to 14\n") != NULL);
-    CHECK(!log_check(f.io, "/no/such/directory", gather, &text, &result, &err));
+    CHECK(!log_check(f.io, "/no/such/directory", false, gather, &text, &result, &err));
     CHECK_INT(err.kind, ERROR_NOT_FOUND);
     io_free(f.io);
     f.log = NULL;
