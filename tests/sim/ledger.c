@@ -362,8 +362,10 @@ static void check_met(struct ledger *ledger, const struct ledger_pass *pass, int
     if (topic->compacted && ++slot->missed < 3)
         return;
     ledger_fail(ledger,
-                "%s-%d: %d-%" PRId64 " is not at offset %" PRId64 " any more (the log is %" PRId64 "..%" PRId64 ")",
-                topic->name, pass->partition, slot->producer, slot->number, offset, pass->start, pass->end);
+                "%s-%d: %d-%" PRId64 " is not at offset %" PRId64 " any more, read %s (the log is %" PRId64 "..%" PRId64
+                ")",
+                topic->name, pass->partition, slot->producer, slot->number, offset,
+                pass->committed_only ? "committed" : "uncommitted", pass->start, pass->end);
 }
 
 void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int64_t start)
