@@ -10,6 +10,7 @@
 
 #include "api/kind.h"
 #include "base/memory.h"
+#include "dispatch/dispatch_priv.h"
 #include "http/http_server.h"
 #include "log/event.h"
 #include "log/group.h"
@@ -141,18 +142,23 @@ static void on_step(void *ctx, const struct dispatch_step *step)
 
 static void create(const char *kind, const char *format, ...) PRINTF_LIKE(2, 3);
 
+static void create_text(const char *kind, const char *text, int flags)
+{
+    struct error err;
+    AUTO_JSON *json = json_parse(bytes_of_string(text), 0, &err);
+    CHECK_OK(json != NULL, &err);
+    struct bytes namespace = strcmp(kind, "Namespace") == 0 ? BYTES_LITERAL("") : BYTES_LITERAL("shop");
+    CHECK_OK(api_create(api, kind_by_name(kind), namespace, json, flags, NULL, &err), &err);
+}
+
 static void create(const char *kind, const char *format, ...)
 {
     char text[4096];
-    struct error err;
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    AUTO_JSON *json = json_parse(bytes_of_string(text), 0, &err);
-    CHECK_OK(json != NULL, &err);
-    struct bytes namespace = strcmp(kind, "Namespace") == 0 ? BYTES_LITERAL("") : BYTES_LITERAL("shop");
-    CHECK_OK(api_create(api, kind_by_name(kind), namespace, json, 0, NULL, &err), &err);
+    create_text(kind, text, 0);
 }
 
 static void open_world(const struct io_address *address)
@@ -172,7 +178,7 @@ static void open_world(const struct io_address *address)
     CHECK_OK(api != NULL, &err);
     mesh = mesh_open(api);
     struct dispatch_options dispatch_options = {
-        .api = api, .mesh = mesh, .events_url = "http://127.0.0.1:8080", .observe = on_step};
+        .api = api, .mesh = mesh, .events_url = "http://127.0.0.1:8080", .observe = on_step, .patience_ms = 50};
     dispatch = dispatch_open(&dispatch_options);
 }
 
@@ -402,6 +408,64 @@ TEST(dispatch_makes_a_topic_of_a_broker_and_says_where_it_is)
         api_delete(api, kind_by_name("Broker"), BYTES_LITERAL("shop"), BYTES_LITERAL("orders"), &options, NULL, &err),
         &err);
     UNTIL(!topic_find(event_log, BYTES_LITERAL("shop.orders")));
+    stop();
+}
+
+TEST(dispatch_finishes_the_deletion_of_a_broker_that_a_crash_cut_short)
+{
+    start();
+    UNTIL(strcmp(condition("Broker", "orders", "Ready"), "True") == 0);
+    struct io_address address = http_server_address(handler);
+    struct error err;
+    dispatch_close(TAKE(dispatch)); /* nobody is there to delete the topic */
+    CHECK_OK(api_delete(api, kind_by_name("Broker"), BYTES_LITERAL("shop"), BYTES_LITERAL("orders"), NULL, NULL, &err),
+             &err);
+    settle();
+    CHECK(topic_find(event_log, BYTES_LITERAL("shop.orders")) != NULL);
+    close_world();
+    open_world(&address);
+    UNTIL(!topic_find(event_log, BYTES_LITERAL("shop.orders")));
+    UNTIL(!api_find(api, "Broker", "shop", "orders"));
+    stop();
+}
+
+TEST(dispatch_says_why_events_wait_for_a_deployment_that_does_not_get_ready)
+{
+    start();
+    create("Deployment", "{\"metadata\":{\"name\":\"stuck\"},\"spec\":{\"selector\":{\"matchLabels\":{\"app\":"
+                         "\"stuck\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"stuck\"}},\"spec\":{"
+                         "\"containers\":[{\"name\":\"a\",\"image\":\"a\"}]}}}}");
+    create("Service", "{\"metadata\":{\"name\":\"stuck\"},\"spec\":{\"clusterIP\":\"None\",\"selector\":{\"app\":"
+                      "\"stuck\"},\"ports\":[{\"port\":80}]}}");
+    create("Trigger", "{\"metadata\":{\"name\":\"late\"},\"spec\":{\"broker\":\"orders\",\"subscriber\":{\"ref\":{"
+                      "\"apiVersion\":\"v1\",\"kind\":\"Service\",\"name\":\"stuck\"}}}}");
+    await_ready("late");
+    CHECK_STR(condition("Trigger", "late", "SubscriberReady"), "True");
+    publish("order", "1", NULL);
+    UNTIL(strcmp(condition("Trigger", "late", "SubscriberReady"), "False") == 0);
+    CHECK_STR(condition("Trigger", "late", "Ready"), "True"); /* it would deliver */
+    char text[500];
+    char namespace[] = "shop", name[] = "stuck";
+    const struct destination destination = {.namespace = namespace, .name = name};
+    stall_explain(api, &destination, text);
+    CHECK_STR(text, "service stuck has no ready endpoint, and there is no pod of it");
+    create_text("Pod",
+                "{\"metadata\":{\"name\":\"p\",\"labels\":{\"app\":\"stuck\"}},\"spec\":{\"containers\":[{"
+                "\"name\":\"a\",\"image\":\"a\"}]},\"status\":{\"containerStatuses\":[{\"name\":\"a\",\"image\":"
+                "\"a\",\"imageID\":\"\",\"state\":{\"waiting\":{\"reason\":\"CrashLoopBackOff\",\"message\":"
+                "\"back-off 10 s\"}}}]}}",
+                API_STATUS);
+    stall_explain(api, &destination, text);
+    CHECK_STR(text, "service stuck has no ready endpoint; pod p: CrashLoopBackOff: back-off 10 s");
+    char ready[600];
+    snprintf(ready, sizeof ready,
+             "{\"metadata\":{\"name\":\"stuck-1\",\"labels\":{\"kubernetes.io/service-name\":\"stuck\"}},"
+             "\"addressType\":\"IPv4\",\"ports\":[{\"port\":%d}],\"endpoints\":[{\"addresses\":[\"127.0.7.1\"],"
+             "\"conditions\":{\"ready\":true}}]}",
+             http_server_address(handler).port);
+    create("EndpointSlice", "%s", ready);
+    UNTIL(strcmp(condition("Trigger", "late", "SubscriberReady"), "True") == 0);
+    UNTIL(lag("late") == 0);
     stop();
 }
 

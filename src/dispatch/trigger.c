@@ -161,6 +161,19 @@ static void drop_settings(struct trigger *trigger)
     trigger->spec = NULL;
 }
 
+/* Events wait in silence for a Deployment that never gets ready; so it is said. */
+static void on_stall(void *ctx, bool stalled)
+{
+    struct trigger *trigger = ctx;
+    trigger->stall[0] = 0;
+    if (stalled) {
+        stall_explain(trigger->dispatch->api, &trigger->subscriber_at, trigger->stall);
+        trigger->last_event_ms = 0; /* this one is not to be left out */
+        trigger_event(trigger, "Warning", "SubscriberNotReady", "events wait: %s", trigger->stall);
+    }
+    io_defer(&trigger->refresh);
+}
+
 static void take_settings(struct trigger *trigger, struct resolution *now)
 {
     const struct json *broker_spec = NULL;
@@ -180,6 +193,8 @@ static void take_settings(struct trigger *trigger, struct resolution *now)
     now->subscriber = now->dead_letter = (struct destination){0};
     trigger->subscriber = open_outlet(trigger->dispatch, &trigger->subscriber_at);
     trigger->dead_letter = open_outlet(trigger->dispatch, &trigger->dead_letter_at);
+    trigger->stall[0] = 0;
+    outlet_on_stall(trigger->subscriber, on_stall, trigger);
 }
 
 /* --- Status --- */
@@ -232,6 +247,7 @@ static void write_status(struct trigger *trigger, const struct resolution *now)
     set_condition(trigger, json, "DependencyReady", true, "", "");
     set_condition(trigger, json, "SubscriberResolved", now->subscriber_ok, "SubscriberNotResolved",
                   now->subscriber_err.message);
+    set_condition(trigger, json, "SubscriberReady", !trigger->stall[0], "NoReadyEndpoint", trigger->stall);
     set_condition(trigger, json, "SubscriptionReady", now->filter_ok, "FilterNotSupported", now->filter_err.message);
     set_ready(trigger, json, now);
     set_uri(json, "subscriberUri", now->subscriber_ok ? now->subscriber.url : NULL);

@@ -169,6 +169,45 @@ TEST(a_disk_that_fails_is_an_error_and_no_acknowledgement)
     kafka_fixture_deinit(&f);
 }
 
+static int16_t create_topic(struct kafka_fixture *f, const char *name)
+{
+    struct kafka_create_topics_request *request = KAFKA_NEW(&f->arena, kafka_create_topics_request);
+    request->topics = KAFKA_NEW_ARRAY(&f->arena, kafka_create_topics_request_topic, 1);
+    request->topics_count = 1;
+    request->topics->name = bytes_of_string(name);
+    request->topics->num_partitions = 1;
+    request->topics->replication_factor = 1;
+    struct kafka_create_topics_response *response = kafka_fixture_call(f, KAFKA_CREATE_TOPICS, 5, request);
+    return response->topics->error_code;
+}
+
+static int16_t delete_topic(struct kafka_fixture *f, const char *name)
+{
+    struct kafka_delete_topics_request *request = KAFKA_NEW(&f->arena, kafka_delete_topics_request);
+    struct bytes *names = arena_alloc(&f->arena, sizeof *names);
+    *names = bytes_of_string(name);
+    request->topic_names = names;
+    request->topic_names_count = 1;
+    struct kafka_delete_topics_response *response = kafka_fixture_call(f, KAFKA_DELETE_TOPICS, 4, request);
+    return response->results->error_code;
+}
+
+TEST(a_disk_that_fails_makes_and_deletes_no_topic_also_for_who_asks_again)
+{
+    for (int what = 0; what < 2; what++) {
+        struct kafka_fixture f;
+        kafka_fixture_init(&f);
+        CHECK_INT(create_topic(&f, "orders"), KAFKA_NONE);
+        CHECK_INT(create_topic(&f, "orders"), KAFKA_TOPIC_ALREADY_EXISTS);
+        CHECK_INT(delete_topic(&f, "none"), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+        io_simulated_faults(f.daemon)->sync_error_ppm = 1000000;
+        for (int i = 0; i < 2; i++)
+            CHECK_INT(what == 0 ? create_topic(&f, "more") : delete_topic(&f, "orders"), KAFKA_KAFKA_STORAGE_ERROR);
+        io_simulated_faults(f.daemon)->sync_error_ppm = 0;
+        kafka_fixture_deinit(&f);
+    }
+}
+
 /* --- Fetch --- */
 
 TEST(a_fetch_waits_for_an_append_and_no_longer_than_asked)

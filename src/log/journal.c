@@ -135,8 +135,10 @@ static bool refuse_full(struct journal *journal, struct error *err)
 
 static bool has_room(const struct journal *journal)
 {
-    uint64_t reserve = journal->reserve_open ? 0 : journal->file_size;
-    return journal->size + journal->file_size + reserve <= journal->size_max;
+    bool urgent = journal->reserve_open || journal->starting;
+    uint64_t most = journal->size_max + (urgent ? JOURNAL_FILES_BEYOND * journal->file_size : 0);
+    uint64_t reserve = urgent ? 0 : journal->file_size;
+    return journal->size + journal->file_size + reserve <= most;
 }
 
 static void remember_full(struct journal *journal, const struct error *err)
@@ -499,6 +501,11 @@ uint64_t journal_first_lsn(const struct journal *journal, uint32_t number)
 bool journal_crowded(const struct journal *journal)
 {
     return journal->file_count > 1 && journal->size + 3 * journal->file_size > journal->size_max;
+}
+
+void journal_set_starting(struct journal *journal, bool starting)
+{
+    journal->starting = starting;
 }
 
 void journal_open_reserve(struct journal *journal, bool open)

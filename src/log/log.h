@@ -248,6 +248,7 @@ struct log_metrics {
     uint64_t journal_files_spilled, spilled_bytes; /* moved from the journal to segments */
     uint64_t segments, segment_bytes;              /* that there are now */
     uint64_t retention_runs;                       /* that dropped something */
+    uint64_t compaction_runs, compaction_bytes_before, compaction_bytes_after;
 };
 void log_metrics(const struct log *log, struct log_metrics *out);
 

@@ -201,6 +201,23 @@ TEST(ending_again_is_a_success_and_ending_otherwise_is_refused)
     fixture_deinit(&f);
 }
 
+TEST(who_ends_again_waits_for_what_the_first_end_has_written)
+{
+    WITH_FIXTURE(1);
+    struct transaction_producer producer = init(&f, "t"), next;
+    uint64_t first, again;
+    CHECK_INT(add(&f, "t", producer, "orders"), KAFKA_NONE);
+    for (int v2 = 0; v2 < 2; v2++) {
+        enum transaction_version version = v2 ? TRANSACTION_V2 : TRANSACTION_V1;
+        CHECK_INT(transaction_end(f.log, text("t"), producer, true, version, &next, &first), KAFKA_NONE);
+        CHECK_INT(transaction_end(f.log, text("t"), producer, true, version, &next, &again), KAFKA_NONE);
+        CHECK(first > 0 && again >= first);
+        CHECK_INT(add(&f, "t", producer = next, "orders"), KAFKA_NONE);
+        CHECK_INT(add(&f, "t", producer, "orders"), KAFKA_NONE);
+    }
+    fixture_deinit(&f);
+}
+
 /* --- Who may --- */
 
 TEST(a_batch_that_is_not_of_its_producers_transaction_is_refused)
