@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "log/consumer_group_priv.h"
+#include "log/coordinator_priv.h"
 #include "log/fixture.h"
 
 enum { NAMES_MAX = 8, REBALANCE_TIMEOUT_MS = 60000 };
@@ -434,6 +435,9 @@ TEST(epochs_fence_those_who_are_behind)
               KAFKA_UNKNOWN_MEMBER_ID);
     CHECK_INT(coordinator_commit(f.log, group_name(), BYTES_LITERAL(""), BYTES_NULL, -1, &offset, 1, &lsn),
               KAFKA_UNKNOWN_MEMBER_ID);
+    CHECK_INT(coordinator_check_transactional(f.log, group_name(), bytes_of_string(one.id), BYTES_NULL, 2), KAFKA_NONE);
+    CHECK_INT(coordinator_check_transactional(f.log, group_name(), bytes_of_string(one.id), BYTES_NULL, 1),
+              KAFKA_ILLEGAL_GENERATION);
     CHECK_INT(coordinator_check_fetch(f.log, group_name(), BYTES_NULL, -1), KAFKA_NONE);
     CHECK_INT(coordinator_check_fetch(f.log, group_name(), bytes_of_string(one.id), 2), KAFKA_NONE);
     CHECK_INT(coordinator_check_fetch(f.log, group_name(), bytes_of_string(one.id), 1), KAFKA_STALE_MEMBER_EPOCH);

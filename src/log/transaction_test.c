@@ -516,6 +516,27 @@ TEST(a_group_that_is_deleted_takes_the_offsets_along_that_wait_for_a_marker)
     fixture_deinit(&f);
 }
 
+TEST(offsets_of_a_group_stay_while_a_transaction_commits_some_and_then_expire)
+{
+    WITH_FIXTURE(1);
+    struct transaction_producer producer;
+    struct coordinator_offset plain = {.topic = text("orders"), .offset = 7, .leader_epoch = -1};
+    uint64_t lsn;
+    fixture_close(&f);
+    f.options.offsets_retention_ms = 2000;
+    fixture_open(&f);
+    CHECK_INT(coordinator_commit(f.log, text("g"), text(""), BYTES_NULL, -1, &plain, 1, &lsn), KAFKA_NONE);
+    producer = init(&f, "t");
+    CHECK_INT(commit_offset(&f, producer, TRANSACTION_V2, 9), KAFKA_NONE);
+    fixture_run_ms(&f, 10000);
+    CHECK_INT(offset_of(&f), 7);
+    CHECK_INT(end(&f, "t", producer, true), KAFKA_NONE);
+    CHECK_INT(offset_of(&f), 9);
+    fixture_run_ms(&f, 10000);
+    CHECK_INT(offset_of(&f), -1);
+    fixture_deinit(&f);
+}
+
 /* --- Time --- */
 
 TEST(a_transaction_that_is_not_ended_in_time_is_aborted_and_its_producer_fenced)
