@@ -6,6 +6,7 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "log/cleaner.h"
+#include "log/partition_transactions.h"
 #include "log/retention.h"
 #include "log/spill.h"
 #include "log/storage.h"
@@ -202,6 +203,15 @@ static void work(void *ctx)
     job->failed = !cleaner_run(&job->options, &job->result, &job->err);
 }
 
+/* Below it no record of an aborted transaction is left, so none is told of to readers of committed records: its marker
+ * goes too, in time, and to a client that was told of the abort and finds no marker all that the producer wrote later
+ * would seem aborted. */
+static void set_cleaned_end(struct partition *partition, int64_t offset)
+{
+    partition->cleaned_end = offset;
+    partition_transactions_trim(partition->transactions, offset);
+}
+
 /* The new segments stand in the place of the old ones, whose files go once that is on disk. */
 static bool swap(struct cleaning_job *job, struct error *err)
 {
@@ -224,7 +234,7 @@ static bool swap(struct cleaning_job *job, struct error *err)
     if (!storage_append(partition->log, &change, 1, &done, &lsn, err))
         return false;
     spill_remove_segments(partition, job->segments, replaced, lsn);
-    partition->cleaned_end = result->cleaned_end;
+    set_cleaned_end(partition, result->cleaned_end);
     partition->horizon_ms = result->horizon_min_ms;
     if (partition->cleaned_end >= partition->spilled_end)
         partition->dirty_since_ms = -1;
@@ -351,7 +361,7 @@ static void restore(struct partition *partition)
 {
     const struct segment_list *list = &partition->segments;
     for (size_t i = 0; i < list->count && (list->at[i].flags & SEGMENT_CLEANED); i++)
-        partition->cleaned_end = list->at[i].end_offset;
+        set_cleaned_end(partition, list->at[i].end_offset);
     for (size_t i = 0; i < list->count && partition->dirty_since_ms < 0; i++)
         if (list->at[i].end_offset > partition->cleaned_end)
             partition->dirty_since_ms = list->at[i].max_timestamp;

@@ -182,3 +182,43 @@ TEST(a_topic_that_is_deleted_while_it_is_compacted_leaves_nothing)
     CHECK(!io_path_exists(f.io, "/data/segments/2"));
     fixture_deinit(&f);
 }
+
+static void put_transaction(struct fixture *f, struct partition *partition, const char *key, bool committed)
+{
+    AUTO_BUF buf;
+    struct kafka_batch_builder builder;
+    struct bytes batch;
+    struct error err;
+    uint64_t lsn;
+    buf_init(&buf, 1 << 20);
+    kafka_batch_begin(&builder, &buf, KAFKA_BATCH_TRANSACTIONAL);
+    builder.producer_id = 7;
+    builder.producer_epoch = 0;
+    kafka_batch_add(&builder, io_wall_ms(f->io), bytes_of_string(key), BYTES_LITERAL("x"), NULL, 0);
+    CHECK_OK(kafka_batch_end(&builder, &batch, &err), &err);
+    CHECK_OK(log_append_internal(f->log, partition, batch, &lsn, &err), &err);
+    buf_reset(&buf);
+    kafka_batch_begin(&builder, &buf, KAFKA_BATCH_TRANSACTIONAL | KAFKA_BATCH_CONTROL);
+    builder.producer_id = 7;
+    builder.producer_epoch = 0;
+    kafka_batch_add_marker(&builder, io_wall_ms(f->io), committed ? KAFKA_CONTROL_COMMIT : KAFKA_CONTROL_ABORT, 0);
+    CHECK_OK(kafka_batch_end(&builder, &batch, &err), &err);
+    CHECK_OK(log_append_internal(f->log, partition, batch, &lsn, &err), &err);
+}
+
+TEST(readers_are_not_told_of_a_transaction_that_compaction_has_dropped)
+{
+    const struct topic_config_entry entries[] = {{BYTES_LITERAL("segment.ms"), BYTES_LITERAL("1000")}};
+    WITH_WORLD;
+    struct partition *partition = make_topic(&f, entries, 1);
+    put_transaction(&f, partition, "a", false);
+    put_transaction(&f, partition, "b", true);
+    fixture_sync(&f);
+    CHECK(partition_next_aborted(partition, 0, 4, NULL) != NULL);
+    fixture_run_ms(&f, 10000);
+    CHECK_INT(partition->cleaned_end, 4);
+    CHECK(partition_next_aborted(partition, 0, 4, NULL) == NULL);
+    restart(&f);
+    CHECK(partition_next_aborted(fixture_partition(&f, "state", 0), 0, 4, NULL) == NULL);
+    fixture_deinit(&f);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as the content of a checkpoint; its sum is made right, so that what is behind it is looked at. */
+#include <endian.h>
+
+#include "base/crc32c.h"
+#include "base/memory.h"
+#include "io/simulated.h"
+#include "log/checkpoint.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { CRC_AT = 12, HEADER_SIZE = 16 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct log_options options = {.directory = "/data"};
+    struct io *io = io_simulated_new(1);
+    struct log *log = log_new(io, &options);
+    struct journal_start start;
+    struct error err;
+    AUTO_FREE(uint8_t) copy = memory_new(size + HEADER_SIZE);
+    memcpy(copy, data, size);
+    if (size >= HEADER_SIZE) {
+        uint32_t crc = htobe32(crc32c(0, bytes_of(copy + HEADER_SIZE, size - HEADER_SIZE)));
+        memcpy(copy + CRC_AT, &crc, sizeof crc);
+    }
+    (void)!checkpoint_parse(log, bytes_of(copy, size), &start, &err);
+    log_free(log);
+    io_free(io);
+    return 0;
+}
