@@ -103,6 +103,9 @@ static bool find_group(struct call *call)
     struct groups *groups = call->log->groups;
     struct group *group = map_get(&groups->by_id, call->request->group_id);
     bool joins = call->request->member_epoch == CONSUMER_EPOCH_JOIN;
+    if (group && group->occupant)
+        return refuse(call, KAFKA_GROUP_ID_NOT_FOUND, "the group is the %s's of evoke: nobody else can join it",
+                      group->occupant->name);
     if (group && !group->consumer && group->state != GROUP_EMPTY)
         return refuse(call, KAFKA_GROUP_ID_NOT_FOUND,
                       "the group has members of the classic protocol: it changes over once it is empty");
