@@ -54,6 +54,8 @@ static bool scan_segment(struct cleaner *cleaner, const struct segment *segment,
         !io_file_open(options->io, path, 0, &file, err))
         return false;
     segment_scan_init(&scan, file, path, size);
+    scan.next_offset = segment->base_offset;
+    scan.end_offset = segment->end_offset;
     bool ok = scan_batches(cleaner, &scan, each, &stop, err);
     segment_scan_deinit(&scan);
     io_file_close(file);

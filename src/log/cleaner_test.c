@@ -498,13 +498,23 @@ static int count_files(struct world *world)
     return count;
 }
 
+static void change_byte(struct world *world, const struct segment *segment, uint64_t at, uint8_t to)
+{
+    char path[SEGMENT_PATH_SIZE];
+    struct io_file *file;
+    struct error err;
+    CHECK_OK(segment_path(path, test_dir(), 1, segment, "log", &err), &err);
+    CHECK_OK(io_file_open(world->io, path, IO_FILE_WRITE, &file, &err), &err);
+    CHECK_OK(io_file_write_now(file, at, bytes_of(&to, 1), &err), &err);
+    io_file_close(file);
+}
+
 TEST(damage_in_what_is_read_is_told_and_nothing_stays_written)
 {
     struct world world;
     struct cleaner_result result;
     struct error err;
     char path[SEGMENT_PATH_SIZE];
-    struct io_file *file;
     init(&world, 1);
     write_some(&world);
     write_some(&world);
@@ -513,9 +523,7 @@ TEST(damage_in_what_is_read_is_told_and_nothing_stays_written)
     struct segment *last = &world.segments.at[world.segments.count - 1];
     int files = count_files(&world);
     CHECK_OK(segment_path(path, test_dir(), 1, last, "log", &err), &err);
-    CHECK_OK(io_file_open(world.io, path, IO_FILE_WRITE, &file, &err), &err);
-    CHECK_OK(io_file_write_now(file, last->size - 1, BYTES_LITERAL("\xff"), &err), &err);
-    io_file_close(file);
+    change_byte(&world, last, last->size - 1, 0xff);
     struct cleaner_options options = options_of(&world);
     options.dirty_offset = last->base_offset;
     options.bound = last->base_offset + 1; /* it is not learnt from, only filtered */
@@ -524,6 +532,24 @@ TEST(damage_in_what_is_read_is_told_and_nothing_stays_written)
     CHECK(strstr(err.message, path) && strstr(err.message, ": position "));
     CHECK_INT(count_files(&world), files);
     CHECK_INT(result.segments.count, 0);
+    deinit(&world);
+}
+
+/* The offset of a batch is not under its CRC. */
+TEST(a_batch_of_an_offset_that_is_not_of_the_segment_is_told)
+{
+    struct world world;
+    struct cleaner_result result;
+    struct error err;
+    init(&world, 1);
+    struct segment_writer *writer = begin_writing(&world);
+    write_keys(&world, writer, 0, 1);
+    end_writing(&world, writer);
+    change_byte(&world, &world.segments.at[0], 0, 0x40);
+    struct cleaner_options options = options_of(&world);
+    CHECK(!cleaner_run(&options, &result, &err));
+    CHECK_INT(err.kind, ERROR_CORRUPT);
+    CHECK(strstr(err.message, ": position 0: "));
     deinit(&world);
 }
 
