@@ -84,8 +84,8 @@ static void check_range(const struct segment_range *range, const struct segment 
 static void read_all(struct io *io, const struct segment *segment, bool whole)
 {
     static const size_t sizes[] = {1, 5000, 1 << 20};
-    struct segment_cache *cache = segment_cache_new(io, directory);
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        struct segment_cache *cache = segment_cache_new(io, directory); /* that does not know the index yet */
         int64_t offset = segment->base_offset, found;
         for (int reads = 0; reads < 20 && offset < segment->end_offset; reads++) {
             struct segment_range range;
@@ -103,8 +103,8 @@ static void read_all(struct io *io, const struct segment *segment, bool whole)
             if (!segment_find_time(cache, STREAM, segment, offset, &found, &err))
                 assert(err.kind == ERROR_CORRUPT);
         }
+        segment_cache_free(cache);
     }
-    segment_cache_free(cache);
 }
 
 static void go_on_behind(struct io *io, const struct segment *segment)
