@@ -168,6 +168,15 @@ static void parse_message(const char *word)
     depth_open = 1;
 }
 
+/* A struct on its own, that no request carries. */
+static void parse_data(char *words[], int count)
+{
+    if (count != 2)
+        fail("want: data NAME");
+    open_messages[1] = message_new(NULL, words[1], text("kafka_%s", words[1]));
+    depth_open = 1;
+}
+
 /* "[]topic?7+" */
 static void parse_type(struct field *field, char *word, int depth)
 {
@@ -243,10 +252,12 @@ static void parse_line(char *line)
         parse_field(words, count, indent / INDENT);
     else if (strcmp(words[0], "api") == 0)
         parse_api(words, count);
+    else if (strcmp(words[0], "data") == 0)
+        parse_data(words, count);
     else if (count == 1 && (strcmp(words[0], "request") == 0 || strcmp(words[0], "response") == 0))
         parse_message(words[0]);
     else
-        fail("want api, request, response or an indented field, not %s", words[0]);
+        fail("want api, request, response, data or an indented field, not %s", words[0]);
 }
 
 static void parse_file(const char *path)

@@ -104,6 +104,21 @@ struct api_delete_options {
 MUST_CHECK bool api_delete(struct api *api, const struct kind *kind, struct bytes namespace, struct bytes name,
                            const struct api_delete_options *options, struct object **out, struct error *err);
 
+/*
+ * Who has a word about a kind before it is stored, after it was found valid: it may fill in what only it knows (the
+ * address of a Service), or say what is wrong. `old` is NULL for a create. What it decides is final only with the
+ * write, which may still fail, or be a dry run. At most one for a kind; embedded in its owner.
+ */
+struct field_errors; /* api/schema.h */
+struct api_admission {
+    void (*run)(void *ctx, struct json *object, const struct json *old, struct field_errors *errors);
+    void *ctx;
+    const struct kind *kind;
+    struct list link;
+};
+void api_admit(struct api *api, struct api_admission *admission);
+void api_unadmit(struct api_admission *admission);
+
 /* What was wrong, field by field, with the write that failed last with ERROR_INVALID (422); good until the next write.
  */
 const struct field_errors *api_field_errors(const struct api *api); /* api/schema.h */

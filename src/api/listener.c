@@ -14,6 +14,7 @@ static void tell_all(void *ctx);
 void listener_init(struct api *api)
 {
     list_init(&api->listeners);
+    list_init(&api->admissions);
     io_deferred_init(api->io, &api->tell, tell_all, api);
 }
 

@@ -58,6 +58,7 @@ struct api {
     size_t watch_count;
 
     struct event_recorder *events;
+    struct list admissions;
     struct field_errors *field_errors; /* of the write that failed last */
 };
 

@@ -84,12 +84,31 @@ static struct json *decode(const struct kind *kind, const struct json *json, int
     return out;
 }
 
-static bool validate(struct api *api, const struct kind *kind, const struct json *json, const struct json *old,
+void api_admit(struct api *api, struct api_admission *admission)
+{
+    list_append(&api->admissions, &admission->link);
+}
+
+void api_unadmit(struct api_admission *admission)
+{
+    list_remove(&admission->link);
+}
+
+static bool admit(struct api *api, const struct kind *kind, struct json *json, const struct json *old)
+{
+    list_each (struct api_admission, admission, &api->admissions, link) {
+        if (admission->kind == kind)
+            admission->run(admission->ctx, json, old, api->field_errors);
+    }
+    return api->field_errors->count == 0;
+}
+
+static bool validate(struct api *api, const struct kind *kind, struct json *json, const struct json *old,
                      struct error *err)
 {
     field_errors_deinit(api->field_errors);
     *api->field_errors = (struct field_errors){0};
-    if (schema_validate(kind, json, old, api->field_errors))
+    if (schema_validate(kind, json, old, api->field_errors) && admit(api, kind, json, old))
         return true;
     char message[500];
     field_errors_message(api->field_errors, kind, json_bytes(json_at(json, "metadata.name")), message);

@@ -26,6 +26,7 @@ struct control {
     struct namespaces *namespaces;
     struct garbage *garbage;
     struct pod_limit *pod_limit;
+    struct ip_range services;
 };
 
 static bool make_local(const struct control_options *options, const char *cidr)
@@ -60,6 +61,7 @@ struct control *control_open(const struct control_options *options, struct error
         return NULL;
     struct control *control = NEW(struct control);
     struct work_queue *queue = &control->queue;
+    control->services = range;
     work_queue_init(queue, api_io(api));
     control->scaler = scaler_new(&(struct scaler_options){queue, api, options->mesh});
     control->deployments = deployments_new(queue, api);
@@ -86,6 +88,14 @@ void control_close(struct control *control)
     scaler_free(control->scaler);
     work_queue_deinit(&control->queue);
     free(control);
+}
+
+bool control_dns_address(const struct control *control, struct io_address *out)
+{
+    uint32_t ip = control->services.first + SERVICE_IP_DNS;
+    *out = (struct io_address){.family = IO_ADDRESS_IPV4,
+                               .ip = {(uint8_t)(ip >> 24), (uint8_t)(ip >> 16), (uint8_t)(ip >> 8), (uint8_t)ip}};
+    return out->ip[0] != 127;
 }
 
 void control_observe_scale(struct control *control, void (*run)(void *ctx, const struct control_scale *scale),

@@ -43,6 +43,10 @@ struct control *control_open(const struct control_options *options, struct error
 /* Ends at once; drains under way are forgotten and their pods chosen again after the next start. NULL is allowed. */
 void control_close(struct control *control);
 
+/* The address of the services' range that is kept for their names, as kube-dns has it in Kubernetes: its tenth. False:
+ * the range is one of loopback addresses, which containers do not reach. */
+bool control_dns_address(const struct control *control, struct io_address *out);
+
 /* A decision of the scaler, for `evoke up`, which shows it live. Good during the call. */
 struct control_scale {
     struct bytes namespace, scaled_object, target;

@@ -7,6 +7,31 @@
 
 /* --- How much there is to do --- */
 
+/* Of "http://billing.shop.svc:8080/path", with or without cluster.local: what dispatch takes for a Service too. */
+static bool service_of_uri(struct bytes uri, struct bytes *namespace, struct bytes *name)
+{
+    struct bytes scheme = BYTES_LITERAL("http://"), word;
+    if (!bytes_starts_with(uri, scheme))
+        return false;
+    struct bytes host = bytes_slice(uri, scheme.size, uri.size);
+    host = bytes_slice(host, 0, bytes_find(host, 0, '/'));
+    host = bytes_slice(host, 0, bytes_find(host, 0, ':'));
+    return bytes_split(&host, '.', name) && bytes_split(&host, '.', namespace) && bytes_split(&host, '.', &word) &&
+           bytes_equal_string(word, "svc") && (host.size == 0 || bytes_equal_string(host, "cluster.local"));
+}
+
+static bool subscriber_service(const struct object *trigger, struct bytes *namespace, struct bytes *name)
+{
+    const struct json *ref = json_at(trigger->json, "spec.subscriber.ref");
+    if (!ref)
+        return service_of_uri(json_bytes(json_at(trigger->json, "spec.subscriber.uri")), namespace, name);
+    *namespace = json_bytes(json_get(ref, "namespace"));
+    *name = json_bytes(json_get(ref, "name"));
+    if (namespace->size == 0)
+        *namespace = trigger->namespace;
+    return bytes_equal_string(json_bytes(json_get(ref, "kind")), "Service");
+}
+
 /* Whether the group is that of a Trigger which delivers to a Service of the target. */
 static bool is_served(const struct scaled *scaled, const struct kafka_trigger *kafka)
 {
@@ -15,10 +40,8 @@ static bool is_served(const struct scaled *scaled, const struct kafka_trigger *k
         return false;
     const struct object *trigger =
         api_get(scaler->api, scaler->trigger_kind, kafka->trigger_namespace, kafka->trigger_name);
-    const struct json *ref = trigger ? json_at(trigger->json, "spec.subscriber.ref") : NULL;
-    struct bytes namespace = json_bytes(json_get(ref, "namespace")), name = json_bytes(json_get(ref, "name"));
-    if (!bytes_equal_string(json_bytes(json_get(ref, "kind")), "Service") ||
-        (namespace.size > 0 && !bytes_equal(namespace, scaled->namespace)))
+    struct bytes namespace, name;
+    if (!trigger || !subscriber_service(trigger, &namespace, &name) || !bytes_equal(namespace, scaled->namespace))
         return false;
     for (size_t i = 0; i < scaled->service_count; i++)
         if (bytes_equal_string(name, scaled->services[i]))

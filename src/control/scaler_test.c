@@ -190,6 +190,36 @@ TEST(a_triggers_backlog_wakes_its_service_only_when_dispatch_asks_for_it)
     fixture_close(&f);
 }
 
+static void open_with_uri(struct fixture *f, const char *uri)
+{
+    open_at_zero(f, "");
+    fixture_apply(f, "{apiVersion: v1, kind: Service, metadata: {name: door},"
+                     " spec: {selector: {app: billing}, ports: [{port: 80, targetPort: web}]}}");
+    fixture_apply(f,
+                  "{apiVersion: eventing.knative.dev/v1, kind: Trigger, metadata: {name: billing},"
+                  " spec: {broker: default, subscriber: {uri: '%s'}}}",
+                  uri);
+    fixture_settle(f);
+    fixture_publish(f, "shop.default", 25);
+    fixture_settle(f);
+}
+
+TEST(a_uri_that_names_a_service_counts_as_that_service)
+{
+    struct fixture f;
+    open_with_uri(&f, "http://door.shop.svc.cluster.local:80/orders");
+    CHECK_INT(replicas(&f), 0);
+    fixture_close(&f);
+}
+
+TEST(any_other_uri_is_scaled_by_its_lag)
+{
+    struct fixture f;
+    open_with_uri(&f, "http://door.shop.example.org");
+    CHECK(replicas(&f) > 0);
+    fixture_close(&f);
+}
+
 TEST(events_that_are_done_behind_the_offset_are_no_backlog)
 {
     struct fixture f;

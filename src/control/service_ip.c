@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "api/schema.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "control/objects.h"
@@ -15,6 +16,8 @@ struct service_ips {
     const struct kind *kind, *slice_kind;
     struct ip_range range;
     struct io_address api_address;
+    struct api_admission admission;
+    char range_text[24];
     struct map used; /* address as text -> the Service that has it, held */
 };
 
@@ -56,6 +59,22 @@ static bool in_range(const struct service_ips *ips, struct bytes text)
     return ip - ips->range.first < ips->range.count;
 }
 
+/* `used` is told of a write after it; for what was written in this very turn the objects themselves are asked. */
+static bool is_taken(struct service_ips *ips, struct bytes ip, struct bytes namespace, struct bytes name)
+{
+    struct api_iterator iterator;
+    const struct object *service;
+    api_iterate(ips->api, ips->kind, BYTES_NULL, &iterator);
+    while ((service = api_iterator_next(&iterator))) {
+        if (!bytes_equal(json_bytes(json_at(service->json, "spec.clusterIP")), ip) ||
+            (bytes_equal(service->namespace, namespace) && bytes_equal(service->name, name)))
+            continue;
+        api_iterator_end(&iterator);
+        return true;
+    }
+    return bytes_equal_string(ip, ip_text(ips->range.first + SERVICE_IP_DNS).text);
+}
+
 /* By chance, so that an address is not given out again soon (somebody may still hold it); then the next free one. */
 static bool choose(struct service_ips *ips, struct ip_text *out, struct error *err)
 {
@@ -64,7 +83,8 @@ static bool choose(struct service_ips *ips, struct ip_text *out, struct error *e
     uint32_t start = (uint32_t)io_random_below(api_io(ips->api), count);
     for (uint32_t i = 0; i < count; i++) {
         *out = ip_text(ips->range.first + from + (start + i) % count);
-        if (!map_get(&ips->used, bytes_of_string(out->text)))
+        struct bytes text = bytes_of_string(out->text);
+        if (!map_get(&ips->used, text) && !is_taken(ips, text, BYTES_NULL, BYTES_NULL))
             return true;
     }
     return error_set(err, ERROR_LIMIT, "all %u addresses of the service range are given out", count);
@@ -72,27 +92,57 @@ static bool choose(struct service_ips *ips, struct ip_text *out, struct error *e
 
 /* --- Giving it --- */
 
-static bool wants_address(const struct object *service)
+static bool wants_address(const struct json *service)
 {
-    return !bytes_equal_string(json_bytes(json_at(service->json, "spec.type")), "ExternalName") &&
-           json_bytes(json_at(service->json, "spec.clusterIP")).size == 0;
+    return !bytes_equal_string(json_bytes(json_at(service, "spec.type")), "ExternalName") &&
+           json_bytes(json_at(service, "spec.clusterIP")).size == 0;
 }
 
-static bool give(struct service_ips *ips, struct object *service, struct error *err)
+static void set_address(struct json *service, const char *ip)
 {
-    struct ip_text ip;
-    if (!choose(ips, &ip, err))
-        return false;
-    AUTO_JSON *next = json_clone(service->json);
     struct json *addresses = json_new_array();
-    json_append(addresses, json_new_text(ip.text));
-    json_set_at(next, "spec.clusterIP", json_new_text(ip.text));
-    json_set_at(next, "spec.clusterIPs", addresses);
-    struct object *out;
-    if (!api_update(ips->api, service->kind, service->namespace, service->name, next, 0, &out, err))
-        return false;
-    object_unref(map_put(&ips->used, bytes_of_string(ip.text), out));
-    return true;
+    json_append(addresses, json_new_text(ip));
+    json_set_at(service, "spec.clusterIP", json_new_text(ip));
+    json_set_at(service, "spec.clusterIPs", addresses);
+}
+
+/* One that was asked for: not by default/kubernetes, which may be of an earlier range. */
+static void check_asked(struct service_ips *ips, const struct json *service, const struct json *old,
+                        struct field_errors *errors)
+{
+    struct bytes ip = json_bytes(json_at(service, "spec.clusterIP"));
+    if (ip.size == 0 || bytes_equal_string(ip, "None") || bytes_equal(ip, json_bytes(json_at(old, "spec.clusterIP"))))
+        return;
+    if (!in_range(ips, ip))
+        field_errors_add(errors, FIELD_INVALID, "spec.clusterIPs",
+                         "[\"" BYTES_FORMAT "\"]: failed to allocate IP " BYTES_FORMAT
+                         ": the provided IP (" BYTES_FORMAT ") is not in the valid range. The range of valid IPs is %s",
+                         BYTES_ARGS(ip), BYTES_ARGS(ip), BYTES_ARGS(ip), ips->range_text);
+    else if (is_taken(ips, ip, json_bytes(json_at(service, "metadata.namespace")),
+                      json_bytes(json_at(service, "metadata.name"))))
+        field_errors_add(errors, FIELD_INVALID, "spec.clusterIPs",
+                         "[\"" BYTES_FORMAT "\"]: failed to allocate IP " BYTES_FORMAT
+                         ": provided IP is already allocated",
+                         BYTES_ARGS(ip), BYTES_ARGS(ip));
+}
+
+static void admit(void *ctx, struct json *service, const struct json *old, struct field_errors *errors)
+{
+    struct service_ips *ips = ctx;
+    struct ip_text ip;
+    struct error err;
+    if (!wants_address(service))
+        check_asked(ips, service, old, errors);
+    else if (choose(ips, &ip, &err))
+        set_address(service, ip.text);
+    else
+        field_errors_add(errors, FIELD_INVALID, "spec.clusterIPs", "failed to allocate IP: %s", err.message);
+}
+
+/* To a Service that was stored without: any write of it passes admit(). */
+static bool give(struct service_ips *ips, const struct object *service, struct error *err)
+{
+    return api_update(ips->api, service->kind, service->namespace, service->name, service->json, 0, NULL, err);
 }
 
 /* Keeps the table of given addresses: `has` is the Service as it is now, or NULL. */
@@ -146,7 +196,7 @@ static bool make_kubernetes(struct service_ips *ips, struct error *err)
 {
     AUTO_JSON *service = json_new_object();
     struct json *ports = json_new_array();
-    struct ip_text first = ip_text(ips->range.first + 1);
+    struct ip_text first = ip_text(ips->range.first + SERVICE_IP_API);
     bool loopback = ips->range.first >> 24 == 127; /* where another evoke of this machine may have the first */
     add_port(ports, loopback ? API_PORT : KUBERNETES_PORT, ips->api_address.port ? ips->api_address.port : API_PORT);
     json_set_at(service, "metadata.name", json_new_text("kubernetes"));
@@ -197,7 +247,7 @@ static bool reconcile(void *ctx, const struct key *key, struct error *err)
         return true;
     if (is_kubernetes(key->namespace, key->name) && !write_kubernetes_slice(ips, err))
         return false;
-    if (wants_address(service))
+    if (wants_address(service->json))
         return give(ips, service, err);
     check(ips, service);
     return true;
@@ -222,6 +272,10 @@ struct service_ips *service_ips_new(struct work_queue *queue, struct api *api, s
     ips->slice_kind = kind_by_name("EndpointSlice");
     ips->range = range;
     ips->api_address = *api_address;
+    snprintf(ips->range_text, sizeof ips->range_text, "%s/%d", ip_text(range.first).text,
+             __builtin_clz(range.count) + 1);
+    ips->admission = (struct api_admission){.run = admit, .ctx = ips, .kind = ips->kind};
+    api_admit(api, &ips->admission);
     reconciler_init(&ips->reconciler, queue, api, &options, ips);
     reconciler_enqueue(&ips->reconciler, ips->kind, BYTES_LITERAL("default"), BYTES_LITERAL("kubernetes"));
     return ips;
@@ -236,6 +290,7 @@ void service_ips_free(struct service_ips *ips)
 {
     if (!ips)
         return;
+    api_unadmit(&ips->admission);
     reconciler_deinit(&ips->reconciler);
     map_deinit(&ips->used, unref);
     free(ips);

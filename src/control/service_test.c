@@ -57,18 +57,57 @@ TEST(a_service_gets_an_address_of_its_own_and_keeps_it)
     fixture_close(&f);
 }
 
-TEST(an_address_that_is_another_services_or_out_of_range_is_said)
+/* What a create of a Service with this address is answered; "": it is there now. */
+static const char *refusal(struct fixture *f, const char *name, const char *ip)
+{
+    static struct error err;
+    AUTO_JSON *service = json_new_object();
+    err.message[0] = 0;
+    json_set_at(service, "metadata.name", json_new_text(name));
+    json_set_at(service, "spec.clusterIP", json_new_text(ip));
+    json_set_at(service, "spec.ports", json_parse(BYTES_LITERAL("[{\"port\":80}]"), 0, &err));
+    return api_create(f->api, kind_by_name("Service"), BYTES_LITERAL("default"), service, 0, NULL, &err) ? ""
+                                                                                                         : err.message;
+}
+
+TEST(the_answer_to_a_create_has_the_address)
+{
+    struct fixture f;
+    struct error err;
+    struct object *out;
+    fixture_open(&f);
+    AUTO_JSON *service =
+        json_parse(BYTES_LITERAL("{\"metadata\":{\"name\":\"now\"},\"spec\":{\"ports\":[{\"port\":80}]}}"), 0, &err);
+    CHECK_OK(api_create(f.api, kind_by_name("Service"), BYTES_LITERAL("default"), service, 0, &out, &err), &err);
+    const char *ip = json_text_at(out->json, "spec.clusterIP", "");
+    CHECK(strncmp(ip, "127.96.", 7) == 0);
+    CHECK_STR(json_text_at(out->json, "spec.clusterIPs.0", ""), ip);
+    CHECK_STR(json_text_at(out->json, "spec.ipFamilies.0", ""), "IPv4");
+    CHECK_STR(json_text_at(out->json, "spec.ipFamilyPolicy", ""), "SingleStack");
+    CHECK_STR(json_text_at(out->json, "spec.internalTrafficPolicy", ""), "Cluster");
+    object_unref(out);
+    fixture_close(&f);
+}
+
+TEST(an_address_that_is_taken_or_out_of_range_is_refused)
 {
     struct fixture f;
     fixture_open(&f);
-    apply_service(&f, "first", ", clusterIP: 127.96.0.77");
+    CHECK_STR(refusal(&f, "first", "127.96.0.77"), "");
+    CHECK_STR(refusal(&f, "second", "127.96.0.77"), /* in the same turn */
+              "Service \"second\" is invalid: spec.clusterIPs: Invalid value: [\"127.96.0.77\"]: failed to allocate IP "
+              "127.96.0.77: provided IP is already allocated");
     fixture_settle(&f);
-    apply_service(&f, "second", ", clusterIP: 127.96.0.77");
-    apply_service(&f, "third", ", clusterIP: 10.1.1.1");
-    fixture_settle(&f);
-    CHECK(!fixture_has_event(&f, "first", "ClusterIPAlreadyAllocated"));
-    CHECK(fixture_has_event(&f, "second", "ClusterIPAlreadyAllocated"));
-    CHECK(fixture_has_event(&f, "third", "ClusterIPOutOfRange"));
+    CHECK(strstr(refusal(&f, "second", "127.96.0.77"), "already allocated") != NULL);
+    CHECK(strstr(refusal(&f, "names", "127.96.0.10"), "already allocated") != NULL);
+    CHECK(strstr(refusal(&f, "third", "10.1.1.1"),
+                 "the provided IP (10.1.1.1) is not in the valid range. The range of valid IPs is 127.96.0.0/16") !=
+          NULL);
+    struct error err;
+    CHECK_OK(
+        api_delete(f.api, kind_by_name("Service"), BYTES_LITERAL("default"), BYTES_LITERAL("first"), NULL, NULL, &err),
+        &err);
+    CHECK_STR(refusal(&f, "second", "127.96.0.77"), "");
     fixture_close(&f);
 }
 

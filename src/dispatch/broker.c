@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Broker is a topic. It comes and goes with its object. */
+/*
+ * A Broker is a topic. It comes and goes with its object: a finalizer is there before the topic and leaves after it, so
+ * that a crash between the two deletions is made good at the next start.
+ */
 #include <stdio.h>
 
 #include "api/kind.h"
@@ -9,6 +12,7 @@
 #include "log/event.h"
 
 enum { PARTITIONS_DEFAULT = 10 }; /* as Knative's broker for Kafka */
+static const char finalizer[] = "brokers.eventing.knative.dev";
 
 static bool make_name(const struct object *object, struct buf *name)
 {
@@ -73,12 +77,61 @@ static void write_status(const struct broker *broker, const struct error *failur
         diag_warn("dispatch", "status of the broker " BYTES_FORMAT ": %s", BYTES_ARGS(object->name), err.message);
 }
 
+/* --- The end of it --- */
+
+static bool delete_topic(const struct broker *broker, struct error *err)
+{
+    AUTO_BUF name;
+    uint64_t lsn;
+    struct topic *topic = make_name(broker->object, &name) ? topic_find(broker->dispatch->log, buf_bytes(&name)) : NULL;
+    return !topic || topic_delete(broker->dispatch->log, topic, &lsn, err) ||
+           error_wrap(err, "topic " BYTES_FORMAT, BYTES_ARGS(buf_bytes(&name)));
+}
+
+static bool has_finalizer(const struct object *object)
+{
+    json_array_each (i, name, json_at(object->json, "metadata.finalizers"))
+        if (bytes_equal_string(json_bytes(name), finalizer))
+            return true;
+    return false;
+}
+
+static bool set_finalizer(const struct broker *broker, bool wanted, struct error *err)
+{
+    AUTO_OBJECT *object = object_ref(broker->object);
+    AUTO_JSON *json = json_clone(object->json);
+    struct json *names = json_new_array();
+    json_array_each (i, name, json_at(json, "metadata.finalizers"))
+        if (!bytes_equal_string(json_bytes(name), finalizer))
+            json_append(names, json_ref(name));
+    if (wanted)
+        json_append(names, json_new_text(finalizer));
+    json_set_at(json, "metadata.finalizers", names);
+    return api_update(broker->dispatch->api, object->kind, object->namespace, object->name, json, 0, NULL, err) ||
+           err->kind == ERROR_NOT_FOUND || err->kind == ERROR_CONFLICT; /* then its news is on the way */
+}
+
+static void finish(const struct broker *broker)
+{
+    struct error err;
+    if (has_finalizer(broker->object) && (!delete_topic(broker, &err) || !set_finalizer(broker, false, &err)))
+        api_record_event(broker->dispatch->api, broker->object, "Warning", "FailedDelete", "dispatch", "%s",
+                         err.message);
+}
+
 static void refresh(void *ctx)
 {
     struct broker *broker = ctx;
     struct error err;
-    if (broker->object->deleting)
+    if (broker->object->deleting) {
+        finish(broker);
         return;
+    }
+    if (!has_finalizer(broker->object)) {
+        if (!set_finalizer(broker, true, &err))
+            diag_warn("dispatch", "the broker " BYTES_FORMAT ": %s", BYTES_ARGS(broker->object->name), err.message);
+        return; /* on with the news of it */
+    }
     bool ok = ensure_topic(broker, &err);
     map_each (entry, &broker->dispatch->triggers) {
         struct trigger *trigger = entry->value;
@@ -111,21 +164,12 @@ void broker_update(struct broker *broker, struct object *object)
     io_defer(&broker->refresh);
 }
 
-static void delete_topic(const struct broker *broker)
-{
-    AUTO_BUF name;
-    struct error err;
-    uint64_t lsn;
-    struct topic *topic = make_name(broker->object, &name) ? topic_find(broker->dispatch->log, buf_bytes(&name)) : NULL;
-    if (topic && !topic_delete(broker->dispatch->log, topic, &lsn, &err))
-        diag_warn("dispatch", "topic " BYTES_FORMAT ": %s", BYTES_ARGS(buf_bytes(&name)), err.message);
-}
-
 void broker_free(struct broker *broker, bool deleted)
 {
     io_deferred_cancel(&broker->refresh);
-    if (deleted)
-        delete_topic(broker);
+    struct error err;
+    if (deleted && !delete_topic(broker, &err)) /* somebody took the finalizer away */
+        diag_warn("dispatch", "%s", err.message);
     object_unref(broker->object);
     free(broker);
 }

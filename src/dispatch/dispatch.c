@@ -101,6 +101,7 @@ struct dispatch *dispatch_open(const struct dispatch_options *options)
     dispatch->observe_ctx = options->observe_ctx;
     dispatch->context.io = api_io(api);
     dispatch->context.mesh = options->mesh;
+    dispatch->context.patience_ms = options->patience_ms ? options->patience_ms : OUTLET_PATIENCE_MS;
     dispatch->context.http = http_client_new(api_io(api));
     list_init(&dispatch->recordings);
     dispatch->on_broker = (struct api_listener){.run = on_broker, .ctx = dispatch, .kind = kind_by_name("Broker")};

@@ -44,6 +44,7 @@ struct dispatch_options {
     const char *events_url; /* of the events door, for status.address.url: "http://127.0.0.1:8080"; NULL: it is off */
     void (*observe)(void *ctx, const struct dispatch_step *step); /* NULL: nobody looks */
     void *observe_ctx;
+    uint64_t patience_ms; /* how long events wait for an endpoint before their Trigger says so; 0: 10 s */
 };
 
 struct dispatch *dispatch_open(const struct dispatch_options *options);

@@ -76,6 +76,7 @@ struct trigger {
     int32_t feed_count;
     int32_t next_feed; /* who reads first: by turns */
     size_t open_count, open_size;
+    char stall[500];            /* why events wait for the subscriber; "": they do not */
     uint64_t last_event_ms;     /* when the last Kubernetes Event was recorded */
     struct io_deferred refresh; /* look at the objects again */
     struct io_deferred pump;    /* read on */
@@ -89,6 +90,10 @@ void trigger_topic_gone(struct trigger *trigger); /* its partitions are about to
 bool trigger_takes_from(const struct trigger *trigger, struct bytes namespace, struct bytes broker);
 void trigger_event(struct trigger *trigger, const char *type, const char *reason, const char *format, ...)
     PRINTF_LIKE(4, 5);
+
+/* --- stall.c --- */
+/* What keeps a Service without a ready endpoint, in words for its owner. */
+void stall_explain(struct api *api, const struct destination *destination, char out[500]);
 
 /* --- feed.c --- */
 struct feed {

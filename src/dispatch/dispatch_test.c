@@ -10,9 +10,11 @@
 
 #include "api/kind.h"
 #include "base/memory.h"
+#include "dispatch/dispatch_priv.h"
 #include "http/http_server.h"
 #include "log/event.h"
 #include "log/group.h"
+#include "log/transaction.h"
 #include "test.h"
 
 static struct io *io;
@@ -140,18 +142,23 @@ static void on_step(void *ctx, const struct dispatch_step *step)
 
 static void create(const char *kind, const char *format, ...) PRINTF_LIKE(2, 3);
 
+static void create_text(const char *kind, const char *text, int flags)
+{
+    struct error err;
+    AUTO_JSON *json = json_parse(bytes_of_string(text), 0, &err);
+    CHECK_OK(json != NULL, &err);
+    struct bytes namespace = strcmp(kind, "Namespace") == 0 ? BYTES_LITERAL("") : BYTES_LITERAL("shop");
+    CHECK_OK(api_create(api, kind_by_name(kind), namespace, json, flags, NULL, &err), &err);
+}
+
 static void create(const char *kind, const char *format, ...)
 {
     char text[4096];
-    struct error err;
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    AUTO_JSON *json = json_parse(bytes_of_string(text), 0, &err);
-    CHECK_OK(json != NULL, &err);
-    struct bytes namespace = strcmp(kind, "Namespace") == 0 ? BYTES_LITERAL("") : BYTES_LITERAL("shop");
-    CHECK_OK(api_create(api, kind_by_name(kind), namespace, json, 0, NULL, &err), &err);
+    create_text(kind, text, 0);
 }
 
 static void open_world(const struct io_address *address)
@@ -171,7 +178,7 @@ static void open_world(const struct io_address *address)
     CHECK_OK(api != NULL, &err);
     mesh = mesh_open(api);
     struct dispatch_options dispatch_options = {
-        .api = api, .mesh = mesh, .events_url = "http://127.0.0.1:8080", .observe = on_step};
+        .api = api, .mesh = mesh, .events_url = "http://127.0.0.1:8080", .observe = on_step, .patience_ms = 50};
     dispatch = dispatch_open(&dispatch_options);
 }
 
@@ -284,6 +291,49 @@ static void publish(const char *type, const char *id, const char *key)
     CHECK_OK(log_append(event_log, appends, count, &lsn, &err), &err);
 }
 
+/* One event in a transaction of its own, which stays open. */
+static struct transaction_producer publish_in_transaction(const char *transactional_id, const char *type,
+                                                          const char *id)
+{
+    struct cloudevent event = {0};
+    struct transaction_partition partition = {.topic = BYTES_LITERAL("shop.orders")};
+    struct transaction_producer producer;
+    struct kafka_batch_builder builder;
+    struct append append = {.partition = topic_partition(topic_find(event_log, partition.topic), 0)};
+    struct error err;
+    uint64_t lsn;
+    AUTO_ARENA arena;
+    AUTO_BUF buf;
+    arena_init(&arena, 0);
+    buf_init(&buf, 1 << 16);
+    CHECK_INT(transaction_init(event_log, bytes_of_string(transactional_id), 60000,
+                               (struct transaction_producer){-1, -1}, &producer, &lsn),
+              KAFKA_NONE);
+    transaction_add_partitions(event_log, bytes_of_string(transactional_id), producer, TRANSACTION_V1, &partition, 1,
+                               &lsn);
+    CHECK_INT(partition.error, KAFKA_NONE);
+    CHECK(cloudevent_set(&event, BYTES_LITERAL("specversion"), BYTES_LITERAL("1.0"), &err) &&
+          cloudevent_set(&event, BYTES_LITERAL("id"), bytes_of_string(id), &err) &&
+          cloudevent_set(&event, BYTES_LITERAL("source"), BYTES_LITERAL("test"), &err) &&
+          cloudevent_set(&event, BYTES_LITERAL("type"), bytes_of_string(type), &err));
+    kafka_batch_begin(&builder, &buf, KAFKA_BATCH_TRANSACTIONAL);
+    builder.producer_id = producer.id;
+    builder.producer_epoch = producer.epoch;
+    builder.base_sequence = 0;
+    cloudevent_to_kafka(&event, io_wall_ms(io), &arena, &builder);
+    CHECK_OK(kafka_batch_end(&builder, &append.batch, &err), &err);
+    CHECK_OK(log_append(event_log, &append, 1, &lsn, &err), &err);
+    return producer;
+}
+
+static void end_transaction(const char *transactional_id, struct transaction_producer producer, bool committed)
+{
+    uint64_t lsn;
+    CHECK_INT(transaction_end(event_log, bytes_of_string(transactional_id), producer, committed, TRANSACTION_V1,
+                              &producer, &lsn),
+              KAFKA_NONE);
+}
+
 static int occurrences(const char *text)
 {
     int count = 0;
@@ -358,6 +408,64 @@ TEST(dispatch_makes_a_topic_of_a_broker_and_says_where_it_is)
         api_delete(api, kind_by_name("Broker"), BYTES_LITERAL("shop"), BYTES_LITERAL("orders"), &options, NULL, &err),
         &err);
     UNTIL(!topic_find(event_log, BYTES_LITERAL("shop.orders")));
+    stop();
+}
+
+TEST(dispatch_finishes_the_deletion_of_a_broker_that_a_crash_cut_short)
+{
+    start();
+    UNTIL(strcmp(condition("Broker", "orders", "Ready"), "True") == 0);
+    struct io_address address = http_server_address(handler);
+    struct error err;
+    dispatch_close(TAKE(dispatch)); /* nobody is there to delete the topic */
+    CHECK_OK(api_delete(api, kind_by_name("Broker"), BYTES_LITERAL("shop"), BYTES_LITERAL("orders"), NULL, NULL, &err),
+             &err);
+    settle();
+    CHECK(topic_find(event_log, BYTES_LITERAL("shop.orders")) != NULL);
+    close_world();
+    open_world(&address);
+    UNTIL(!topic_find(event_log, BYTES_LITERAL("shop.orders")));
+    UNTIL(!api_find(api, "Broker", "shop", "orders"));
+    stop();
+}
+
+TEST(dispatch_says_why_events_wait_for_a_deployment_that_does_not_get_ready)
+{
+    start();
+    create("Deployment", "{\"metadata\":{\"name\":\"stuck\"},\"spec\":{\"selector\":{\"matchLabels\":{\"app\":"
+                         "\"stuck\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"stuck\"}},\"spec\":{"
+                         "\"containers\":[{\"name\":\"a\",\"image\":\"a\"}]}}}}");
+    create("Service", "{\"metadata\":{\"name\":\"stuck\"},\"spec\":{\"clusterIP\":\"None\",\"selector\":{\"app\":"
+                      "\"stuck\"},\"ports\":[{\"port\":80}]}}");
+    create("Trigger", "{\"metadata\":{\"name\":\"late\"},\"spec\":{\"broker\":\"orders\",\"subscriber\":{\"ref\":{"
+                      "\"apiVersion\":\"v1\",\"kind\":\"Service\",\"name\":\"stuck\"}}}}");
+    await_ready("late");
+    CHECK_STR(condition("Trigger", "late", "SubscriberReady"), "True");
+    publish("order", "1", NULL);
+    UNTIL(strcmp(condition("Trigger", "late", "SubscriberReady"), "False") == 0);
+    CHECK_STR(condition("Trigger", "late", "Ready"), "True"); /* it would deliver */
+    char text[500];
+    char namespace[] = "shop", name[] = "stuck";
+    const struct destination destination = {.namespace = namespace, .name = name};
+    stall_explain(api, &destination, text);
+    CHECK_STR(text, "service stuck has no ready endpoint, and there is no pod of it");
+    create_text("Pod",
+                "{\"metadata\":{\"name\":\"p\",\"labels\":{\"app\":\"stuck\"}},\"spec\":{\"containers\":[{"
+                "\"name\":\"a\",\"image\":\"a\"}]},\"status\":{\"containerStatuses\":[{\"name\":\"a\",\"image\":"
+                "\"a\",\"imageID\":\"\",\"state\":{\"waiting\":{\"reason\":\"CrashLoopBackOff\",\"message\":"
+                "\"back-off 10 s\"}}}]}}",
+                API_STATUS);
+    stall_explain(api, &destination, text);
+    CHECK_STR(text, "service stuck has no ready endpoint; pod p: CrashLoopBackOff: back-off 10 s");
+    char ready[600];
+    snprintf(ready, sizeof ready,
+             "{\"metadata\":{\"name\":\"stuck-1\",\"labels\":{\"kubernetes.io/service-name\":\"stuck\"}},"
+             "\"addressType\":\"IPv4\",\"ports\":[{\"port\":%d}],\"endpoints\":[{\"addresses\":[\"127.0.7.1\"],"
+             "\"conditions\":{\"ready\":true}}]}",
+             http_server_address(handler).port);
+    create("EndpointSlice", "%s", ready);
+    UNTIL(strcmp(condition("Trigger", "late", "SubscriberReady"), "True") == 0);
+    UNTIL(lag("late") == 0);
     stop();
 }
 
@@ -716,6 +824,23 @@ TEST(dispatch_passes_over_records_that_are_no_events)
     UNTIL(lag("billing") == 0);
     CHECK_STR(buf_string(&diary), "/ order/1 ");
     CHECK_INT(metrics().events_invalid, 1);
+    stop();
+}
+
+TEST(dispatch_delivers_what_was_committed_and_nothing_that_was_aborted)
+{
+    start_with(3);
+    create_trigger("billing", NULL, "/", "");
+    await_ready("billing");
+    struct transaction_producer first = publish_in_transaction("t", "order", "1");
+    struct transaction_producer second = publish_in_transaction("u", "order", "2");
+    end_transaction("u", second, true);
+    publish("plain", "3", "elsewhere"); /* in another partition: the first one is read meanwhile */
+    UNTIL(occurrences("plain/3 ") == 1);
+    CHECK_INT(occurrences("order/"), 0); /* the older one is undecided, and so is what lies behind it */
+    end_transaction("t", first, false);
+    UNTIL(lag("billing") == 0);
+    CHECK_STR(buf_string(&diary), "/ plain/3 / order/2 ");
     stop();
 }
 

@@ -292,13 +292,16 @@ static void on_append(void *ctx)
     trigger_pump_later(feed->trigger);
 }
 
+/* What lies between the last stable offset and the high watermark is of transactions that are under way: they end with
+ * a marker, which moves the high watermark. */
 static void wait_for_more(struct feed *feed)
 {
+    int64_t seen = partition_high_watermark(feed->partition);
     if (feed->waiting)
         return;
     feed->waiting = true;
     feed->waiter = (struct partition_waiter){.run = on_append, .ctx = feed};
-    partition_wait(feed->partition, &feed->waiter, feed->reader.next);
+    partition_wait(feed->partition, &feed->waiter, feed->reader.next > seen ? feed->reader.next : seen);
 }
 
 static void warn_of_corruption(struct feed *feed)

@@ -33,7 +33,10 @@ struct outlet {
     struct asking asking[OUTLET_ASKING_MAX];
     size_t asking_count;
     bool parked; /* the Service does not exist */
-    struct io_timer pause;
+    struct io_timer pause, patience;
+    bool stalled;
+    void (*on_stall)(void *ctx, bool stalled);
+    void *stall_ctx;
     struct io_deferred later;
     /* of a URI */
     struct io_address address;
@@ -80,6 +83,7 @@ static void send_first(struct outlet *outlet, struct mesh_lease *lease, const st
     const struct destination *destination = &outlet->destination;
     leave_queue(sending);
     outlet->in_flight++;
+    io_defer(&outlet->later);
     sending->lease = lease;
     sending->started_ns = io_now_ns(outlet->context->io);
     struct http_call_options options = {
@@ -207,9 +211,36 @@ static void send_to_uri(struct outlet *outlet)
 
 /* --- The outlet --- */
 
+static void set_stalled(struct outlet *outlet, bool stalled)
+{
+    if (outlet->stalled == stalled)
+        return;
+    outlet->stalled = stalled;
+    if (outlet->on_stall)
+        outlet->on_stall(outlet->stall_ctx, stalled);
+}
+
+static void on_impatient(void *ctx)
+{
+    set_stalled(ctx, true);
+}
+
+/* A handler that is slow is no stall, and a Service that does not exist is said elsewhere. */
+static void watch_patience(struct outlet *outlet)
+{
+    bool waits = outlet->waiting_count > 0 && outlet->in_flight == 0 && !outlet->parked;
+    if (!waits) {
+        io_timer_stop(&outlet->patience);
+        set_stalled(outlet, false);
+    } else if (!outlet->stalled && !io_timer_active(&outlet->patience)) {
+        io_timer_start(&outlet->patience, outlet->context->patience_ms);
+    }
+}
+
 static void go_on(void *ctx)
 {
     struct outlet *outlet = ctx;
+    watch_patience(outlet);
     if (outlet->destination.kind == DESTINATION_URI)
         send_to_uri(outlet);
     else if (outlet->parked || io_timer_active(&outlet->pause))
@@ -239,6 +270,7 @@ struct outlet *outlet_new(struct outlet_context *context, const struct destinati
     outlet->destination.target = copy(destination->target);
     list_init(&outlet->waiting);
     io_timer_init(context->io, &outlet->pause, go_on, outlet);
+    io_timer_init(context->io, &outlet->patience, on_impatient, outlet);
     io_deferred_init(context->io, &outlet->later, go_on, outlet);
     return outlet;
 }
@@ -250,6 +282,7 @@ void outlet_free(struct outlet *outlet)
     assert(list_empty(&outlet->waiting) && outlet->in_flight == 0);
     stop_asking(outlet, 0);
     io_timer_stop(&outlet->pause);
+    io_timer_stop(&outlet->patience);
     io_deferred_cancel(&outlet->later);
     if (outlet->resolving)
         outlet->resolving->outlet = NULL;
@@ -294,6 +327,14 @@ void sending_release(struct sending *sending)
 struct mesh_lease *sending_take_lease(struct sending *sending)
 {
     return TAKE(sending->lease);
+}
+
+void outlet_on_stall(struct outlet *outlet, void (*run)(void *ctx, bool stalled), void *ctx)
+{
+    if (!outlet)
+        return;
+    outlet->on_stall = run;
+    outlet->stall_ctx = ctx;
 }
 
 void outlet_wake(struct outlet *outlet)

@@ -16,6 +16,7 @@
 
 enum {
     OUTLET_IN_FLIGHT_MAX = 10,
+    OUTLET_PATIENCE_MS = 10000,
     OUTLET_ASKING_MAX = 16, /* acquisitions that wait at the mesh at once */
 };
 
@@ -26,7 +27,8 @@ struct outlet_context {
     struct io *io;
     struct mesh *mesh;
     struct http_client *http;
-    struct io_tls *tls; /* for https; made when it is first needed */
+    struct io_tls *tls;   /* for https; made when it is first needed */
+    uint64_t patience_ms; /* requests wait for an endpoint that long before somebody is told */
 };
 
 /* One request. Embedded in its owner; all that it points to stays until `done` or outlet_cancel(). */
@@ -54,6 +56,9 @@ void outlet_send(struct outlet *outlet, struct sending *sending);
 void outlet_cancel(struct sending *sending); /* also releases; also when it was never sent */
 void sending_release(struct sending *sending);
 struct mesh_lease *sending_take_lease(struct sending *sending); /* the caller releases it; may be NULL */
+/* `run(ctx, true)`: for patience_ms requests have waited and none could be sent; `run(ctx, false)`: that is
+ * over. */
+void outlet_on_stall(struct outlet *outlet, void (*run)(void *ctx, bool stalled), void *ctx); /* NULL is allowed */
 void outlet_wake(struct outlet *outlet); /* the objects have changed: look again; NULL is allowed */
 size_t outlet_in_flight(const struct outlet *outlet);
 

@@ -46,7 +46,8 @@ static bool open_batch(struct reader *reader)
         return false;
     }
     reader->has_batch = true;
-    if (kafka_batch_last_offset(&reader->batch) < reader->next || kafka_batch_is_control(&reader->batch)) {
+    if (kafka_batch_last_offset(&reader->batch) < reader->next ||
+        !partition_is_committed(reader->partition, &reader->batch)) {
         pass_batch(reader);
         return false;
     }
@@ -76,13 +77,14 @@ static bool next_slice(struct reader *reader)
 {
     struct error err;
     int64_t start = partition_log_start_offset(reader->partition);
+    int64_t end = partition_last_stable_offset(reader->partition);
     if (reader->has_slice && reader->next < reader->slice.next_offset)
         reader->next = reader->slice.next_offset;
     drop_slice(reader);
     if (reader->next < start)
         reader->next = start; /* retention was faster */
-    if (reader->next >= partition_high_watermark(reader->partition) ||
-        !partition_read(reader->partition, reader->next, READ_SIZE, &reader->slice, &err))
+    if (reader->next >= end ||
+        !partition_read_below(reader->partition, reader->next, end, READ_SIZE, &reader->slice, &err))
         return false;
     reader->has_slice = true;
     reader->part = 0;

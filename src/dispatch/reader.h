@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The records of a partition one after another, from an offset on. What lies in the log is not copied: a record is good
- * until the next call. Offsets may have gaps (control batches, compaction, records that cannot be read): `next` is
- * always the first offset that has not been passed.
+ * The committed records of a partition one after another, from an offset on: nothing of transactions that are under way
+ * or were aborted. What lies in the log is not copied: a record is good until the next call. Offsets may have gaps
+ * (markers, what was aborted, compaction, records that cannot be read): `next` is always the first offset that has not
+ * been passed.
  */
 #ifndef DISPATCH_READER_H
 #define DISPATCH_READER_H
@@ -27,7 +28,7 @@ struct reader {
 
 void reader_init(struct reader *reader, struct partition *partition, int64_t offset);
 void reader_deinit(struct reader *reader);
-/* The record at reader->next; NULL: there is no more below the high watermark. */
+/* The record at reader->next; NULL: there is no more below the last stable offset. */
 const struct kafka_record *reader_peek(struct reader *reader);
 void reader_skip(struct reader *reader); /* to the one behind it */
 

@@ -161,6 +161,19 @@ static void drop_settings(struct trigger *trigger)
     trigger->spec = NULL;
 }
 
+/* Events wait in silence for a Deployment that never gets ready; so it is said. */
+static void on_stall(void *ctx, bool stalled)
+{
+    struct trigger *trigger = ctx;
+    trigger->stall[0] = 0;
+    if (stalled) {
+        stall_explain(trigger->dispatch->api, &trigger->subscriber_at, trigger->stall);
+        trigger->last_event_ms = 0; /* this one is not to be left out */
+        trigger_event(trigger, "Warning", "SubscriberNotReady", "events wait: %s", trigger->stall);
+    }
+    io_defer(&trigger->refresh);
+}
+
 static void take_settings(struct trigger *trigger, struct resolution *now)
 {
     const struct json *broker_spec = NULL;
@@ -180,6 +193,8 @@ static void take_settings(struct trigger *trigger, struct resolution *now)
     now->subscriber = now->dead_letter = (struct destination){0};
     trigger->subscriber = open_outlet(trigger->dispatch, &trigger->subscriber_at);
     trigger->dead_letter = open_outlet(trigger->dispatch, &trigger->dead_letter_at);
+    trigger->stall[0] = 0;
+    outlet_on_stall(trigger->subscriber, on_stall, trigger);
 }
 
 /* --- Status --- */
@@ -232,6 +247,7 @@ static void write_status(struct trigger *trigger, const struct resolution *now)
     set_condition(trigger, json, "DependencyReady", true, "", "");
     set_condition(trigger, json, "SubscriberResolved", now->subscriber_ok, "SubscriberNotResolved",
                   now->subscriber_err.message);
+    set_condition(trigger, json, "SubscriberReady", !trigger->stall[0], "NoReadyEndpoint", trigger->stall);
     set_condition(trigger, json, "SubscriptionReady", now->filter_ok, "FilterNotSupported", now->filter_err.message);
     set_ready(trigger, json, now);
     set_uri(json, "subscriberUri", now->subscriber_ok ? now->subscriber.url : NULL);
@@ -277,6 +293,7 @@ struct trigger *trigger_new(struct dispatch *dispatch, struct object *object)
     trigger->dispatch = dispatch;
     trigger->object = object_ref(object);
     trigger->group_id = memory_string(buf_bytes(&group_id));
+    group_hold(trigger->dispatch->log, buf_bytes(&group_id)); /* it may wait for its next event for weeks */
     io_deferred_init(dispatch->context.io, &trigger->refresh, refresh, trigger);
     io_deferred_init(dispatch->context.io, &trigger->pump, pump, trigger);
     io_defer(&trigger->refresh);
@@ -296,6 +313,7 @@ void trigger_free(struct trigger *trigger, bool deleted)
     drop_settings(trigger);
     io_deferred_cancel(&trigger->refresh);
     io_deferred_cancel(&trigger->pump);
+    group_release(trigger->dispatch->log, bytes_of_string(trigger->group_id));
     if (deleted)
         coordinator_delete_group(trigger->dispatch->log, bytes_of_string(trigger->group_id), &lsn);
     object_unref(trigger->object);

@@ -2,9 +2,22 @@
 /* OffsetCommit, OffsetFetch and OffsetDelete: where a group stands. A commit is answered once it is on disk. */
 #include "base/memory.h"
 #include "door/kafka_door_priv.h"
-#include "log/coordinator.h"
+#include "log/consumer_group.h"
 
-enum { VERSION_OF_GROUPS = 8 /* OffsetFetch of several groups at once: KIP-709 */ };
+enum {
+    VERSION_OF_GROUPS = 8,        /* OffsetFetch of several groups at once: KIP-709 */
+    VERSION_OF_MEMBER_EPOCHS = 9, /* KIP-848 */
+    VERSION_OF_TOPIC_IDS = 10,    /* KIP-848 as well: topics have no names any more */
+};
+
+/* What the request names; from version 10 on it is an id. Null: there is no topic of that id. */
+static struct bytes topic_of(struct kafka_request *request, struct bytes name, const uint8_t id[16])
+{
+    if (request->header.api_version < VERSION_OF_TOPIC_IDS)
+        return name;
+    const struct topic *topic = kafka_find_topic_by_id(request, id);
+    return topic ? topic_name(topic) : BYTES_NULL;
+}
 
 /* --- OffsetCommit --- */
 
@@ -23,17 +36,35 @@ static struct coordinator_offset *gather_commits(struct kafka_request *request, 
     for (size_t i = 0; i < body->topics_count; i++)
         total += body->topics[i].partitions_count;
     struct coordinator_offset *offsets = arena_alloc_array(&request->arena, total, sizeof *offsets);
-    for (size_t i = 0; i < body->topics_count; i++)
+    for (size_t i = 0; i < body->topics_count; i++) {
+        struct bytes name = topic_of(request, body->topics[i].name, body->topics[i].topic_id);
         for (size_t p = 0; p < body->topics[i].partitions_count; p++) {
             const struct kafka_offset_commit_request_partition *in = &body->topics[i].partitions[p];
-            offsets[at++] = (struct coordinator_offset){.topic = body->topics[i].name,
+            offsets[at++] = (struct coordinator_offset){.topic = name,
                                                         .partition = in->partition_index,
                                                         .offset = in->committed_offset,
                                                         .leader_epoch = in->committed_leader_epoch,
                                                         .metadata = in->committed_metadata};
         }
+    }
     *count = total;
     return offsets;
+}
+
+/* Members of the new protocol have epochs, which the versions before know nothing of. */
+static bool is_too_old(struct kafka_request *request)
+{
+    const struct kafka_offset_commit_request *body = request->body;
+    const struct group *group = group_find(request->log, body->group_id);
+    return request->header.api_version < VERSION_OF_MEMBER_EPOCHS && group && group_is_consumer(group) &&
+           body->generation_id >= 0;
+}
+
+static int16_t commit_error(struct kafka_request *request, const struct coordinator_offset *offset)
+{
+    return kafka_refuse(request, offset->topic.data || offset->error != KAFKA_UNKNOWN_TOPIC_OR_PARTITION
+                                     ? offset->error
+                                     : KAFKA_UNKNOWN_TOPIC_ID);
 }
 
 void kafka_handle_offset_commit(struct kafka_request *request)
@@ -44,18 +75,23 @@ void kafka_handle_offset_commit(struct kafka_request *request)
     uint64_t lsn = 0;
     size_t count, at = 0;
     struct coordinator_offset *offsets = gather_commits(request, &count);
-    coordinator_commit(request->log, body->group_id, body->member_id, body->group_instance_id, body->generation_id,
-                       offsets, count, &lsn);
+    if (is_too_old(request))
+        for (size_t i = 0; i < count; i++)
+            offsets[i].error = KAFKA_UNSUPPORTED_VERSION;
+    else
+        coordinator_commit(request->log, body->group_id, body->member_id, body->group_instance_id, body->generation_id,
+                           offsets, count, &lsn);
     response->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_commit_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
     for (size_t i = 0; i < body->topics_count; i++) {
         struct kafka_offset_commit_response_topic *out = &response->topics[i];
         out->name = body->topics[i].name;
+        memcpy(out->topic_id, body->topics[i].topic_id, sizeof out->topic_id);
         out->partitions_count = body->topics[i].partitions_count;
         out->partitions = KAFKA_NEW_ARRAY(arena, kafka_offset_commit_response_partition, out->partitions_count);
         for (size_t p = 0; p < out->partitions_count; p++, at++) {
             out->partitions[p].partition_index = offsets[at].partition;
-            out->partitions[p].error_code = kafka_refuse(request, offsets[at].error);
+            out->partitions[p].error_code = commit_error(request, &offsets[at]);
         }
     }
     kafka_answer_when(request, response, lsn, LOG_SYNCED, commit_failed);
@@ -64,14 +100,30 @@ void kafka_handle_offset_commit(struct kafka_request *request)
 /* --- OffsetFetch ---
  * Up to version 7 one group, later several; both are answered from the later shape. */
 
+/* KIP-447: where a transaction may still move it, there is no answer yet. */
+static void refuse_unstable(struct kafka_request *request, struct bytes group, struct bytes topic,
+                            struct kafka_offset_fetch_response_group_partition *out)
+{
+    const struct kafka_offset_fetch_request *body = request->body;
+    if (!body->require_stable || !group_offset_is_unstable(request->log, group, topic, out->partition_index))
+        return;
+    out->committed_offset = -1;
+    out->committed_leader_epoch = -1;
+    out->metadata = BYTES_LITERAL("");
+    out->error_code = kafka_refuse(request, KAFKA_UNSTABLE_OFFSET_COMMIT);
+}
+
 static void fetch_one(struct kafka_request *request, struct bytes group, struct bytes topic, int32_t partition,
                       struct kafka_offset_fetch_response_group_partition *out)
 {
     struct committed_offset committed = group_committed(request->log, group, topic, partition);
     out->partition_index = partition;
+    if (!topic.data)
+        out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_ID);
     out->committed_offset = committed.offset;
     out->committed_leader_epoch = committed.leader_epoch;
     out->metadata = committed.metadata.data ? committed.metadata : BYTES_LITERAL("");
+    refuse_unstable(request, group, topic, out);
 }
 
 static void fetch_named(struct kafka_request *request, const struct kafka_offset_fetch_request_group *in,
@@ -83,11 +135,13 @@ static void fetch_named(struct kafka_request *request, const struct kafka_offset
     for (size_t i = 0; i < in->topics_count; i++) {
         const struct kafka_offset_fetch_request_group_topic *topic = &in->topics[i];
         size_t count = topic->partition_indexes_count;
+        struct bytes name = topic_of(request, topic->name, topic->topic_id);
         out->topics[i].name = topic->name;
+        memcpy(out->topics[i].topic_id, topic->topic_id, sizeof topic->topic_id);
         out->topics[i].partitions = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_group_partition, count);
         out->topics[i].partitions_count = count;
         for (size_t p = 0; p < count; p++)
-            fetch_one(request, in->group_id, topic->name, topic->partition_indexes[p], &out->topics[i].partitions[p]);
+            fetch_one(request, in->group_id, name, topic->partition_indexes[p], &out->topics[i].partitions[p]);
     }
 }
 
@@ -107,15 +161,19 @@ static void fetch_all(struct kafka_request *request, struct kafka_offset_fetch_r
     out->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_group_topic, topic_count);
     for (struct coordinator_offset at = {0}; coordinator_committed_next(request->log, out->group_id, &at);) {
         if (out->topics_count == 0 || !bytes_equal(out->topics[out->topics_count - 1].name, at.topic)) {
+            const struct topic *topic = topic_find(request->log, at.topic);
+            if (topic)
+                memcpy(out->topics[out->topics_count].topic_id, topic_id(topic), sizeof out->topics->topic_id);
             out->topics[out->topics_count].name = at.topic;
             out->topics[out->topics_count++].partitions = partition;
         }
         out->topics[out->topics_count - 1].partitions_count++;
-        *partition++ = (struct kafka_offset_fetch_response_group_partition){
+        *partition = (struct kafka_offset_fetch_response_group_partition){
             .partition_index = at.partition,
             .committed_offset = at.offset,
             .committed_leader_epoch = at.leader_epoch,
             .metadata = at.metadata.data ? at.metadata : BYTES_LITERAL("")};
+        refuse_unstable(request, out->group_id, at.topic, partition++);
     }
 }
 
@@ -123,6 +181,10 @@ static void fetch_group(struct kafka_request *request, const struct kafka_offset
                         struct kafka_offset_fetch_response_group *out)
 {
     out->group_id = in->group_id;
+    out->error_code =
+        kafka_refuse(request, coordinator_check_fetch(request->log, in->group_id, in->member_id, in->member_epoch));
+    if (out->error_code)
+        return;
     if (in->topics)
         fetch_named(request, in, out);
     else
@@ -135,7 +197,8 @@ static void fetch_old(struct kafka_request *request, struct kafka_offset_fetch_r
     const struct kafka_offset_fetch_request *body = request->body;
     struct arena *arena = &request->arena;
     struct kafka_offset_fetch_response_group *group = KAFKA_NEW(arena, kafka_offset_fetch_response_group);
-    struct kafka_offset_fetch_request_group in = {.group_id = body->group_id, .topics_count = body->topics_count};
+    struct kafka_offset_fetch_request_group in = {
+        .group_id = body->group_id, .member_epoch = -1, .topics_count = body->topics_count};
     if (body->topics)
         in.topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_request_group_topic, body->topics_count);
     for (size_t i = 0; i < body->topics_count; i++) {
@@ -157,7 +220,8 @@ static void fetch_old(struct kafka_request *request, struct kafka_offset_fetch_r
                 .partition_index = from->partitions[p].partition_index,
                 .committed_offset = from->partitions[p].committed_offset,
                 .committed_leader_epoch = from->partitions[p].committed_leader_epoch,
-                .metadata = from->partitions[p].metadata};
+                .metadata = from->partitions[p].metadata,
+                .error_code = from->partitions[p].error_code};
     }
 }
 

@@ -2,6 +2,7 @@
 /* Produce, Fetch, ListOffsets and the rest of what moves records. */
 #include "base/memory.h"
 #include "door/kafka_fixture.h"
+#include "io/simulated.h"
 
 static struct kafka_fetch_response_partition *fetch(struct kafka_fixture *f, const char *topic, int64_t offset)
 {
@@ -149,9 +150,6 @@ TEST(a_batch_sent_again_is_answered_as_the_first_time_and_written_once)
     CHECK_INT(kafka_fixture_produce(&f, "orders", idempotent_batch(&f, id->producer_id, 0, 2))->error_code,
               KAFKA_INVALID_PRODUCER_EPOCH);
     CHECK_INT(fetch(&f, "orders", 0)->high_watermark, 2);
-    init.transactional_id = BYTES_LITERAL("t");
-    id = kafka_fixture_call(&f, KAFKA_INIT_PRODUCER_ID, 4, &init);
-    CHECK_INT(id->error_code, KAFKA_UNSUPPORTED_VERSION);
     kafka_fixture_deinit(&f);
 }
 
@@ -169,6 +167,45 @@ TEST(a_disk_that_fails_is_an_error_and_no_acknowledgement)
     CHECK_INT(fetch(&f, "orders", 0)->high_watermark, 3);
     io_simulated_faults(f.daemon)->sync_error_ppm = 0;
     kafka_fixture_deinit(&f);
+}
+
+static int16_t create_topic(struct kafka_fixture *f, const char *name)
+{
+    struct kafka_create_topics_request *request = KAFKA_NEW(&f->arena, kafka_create_topics_request);
+    request->topics = KAFKA_NEW_ARRAY(&f->arena, kafka_create_topics_request_topic, 1);
+    request->topics_count = 1;
+    request->topics->name = bytes_of_string(name);
+    request->topics->num_partitions = 1;
+    request->topics->replication_factor = 1;
+    struct kafka_create_topics_response *response = kafka_fixture_call(f, KAFKA_CREATE_TOPICS, 5, request);
+    return response->topics->error_code;
+}
+
+static int16_t delete_topic(struct kafka_fixture *f, const char *name)
+{
+    struct kafka_delete_topics_request *request = KAFKA_NEW(&f->arena, kafka_delete_topics_request);
+    struct bytes *names = arena_alloc(&f->arena, sizeof *names);
+    *names = bytes_of_string(name);
+    request->topic_names = names;
+    request->topic_names_count = 1;
+    struct kafka_delete_topics_response *response = kafka_fixture_call(f, KAFKA_DELETE_TOPICS, 4, request);
+    return response->results->error_code;
+}
+
+TEST(a_disk_that_fails_makes_and_deletes_no_topic_also_for_who_asks_again)
+{
+    for (int what = 0; what < 2; what++) {
+        struct kafka_fixture f;
+        kafka_fixture_init(&f);
+        CHECK_INT(create_topic(&f, "orders"), KAFKA_NONE);
+        CHECK_INT(create_topic(&f, "orders"), KAFKA_TOPIC_ALREADY_EXISTS);
+        CHECK_INT(delete_topic(&f, "none"), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+        io_simulated_faults(f.daemon)->sync_error_ppm = 1000000;
+        for (int i = 0; i < 2; i++)
+            CHECK_INT(what == 0 ? create_topic(&f, "more") : delete_topic(&f, "orders"), KAFKA_KAFKA_STORAGE_ERROR);
+        io_simulated_faults(f.daemon)->sync_error_ppm = 0;
+        kafka_fixture_deinit(&f);
+    }
 }
 
 /* --- Fetch --- */
@@ -436,11 +473,12 @@ TEST(records_are_deleted_and_readers_are_told_where_the_topic_begins_now)
     kafka_fixture_deinit(&f);
 }
 
-TEST(a_full_journal_is_an_error_that_producers_retry_and_readers_do_not_notice)
+TEST(a_full_disk_is_an_error_that_producers_retry_and_readers_do_not_notice)
 {
     struct kafka_fixture f;
     kafka_fixture_init_with(&f, &(struct log_options){.journal_file_size = 1 << 20, .journal_size_max = 4 << 20});
     kafka_fixture_topic(&f, "orders", 1);
+    io_simulated_faults(f.daemon)->disk_size_max = 6 << 20;
     int16_t code = 0;
     int64_t appended = 0;
     for (int i = 0; i < 100 && !code; i++) {

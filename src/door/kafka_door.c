@@ -29,6 +29,11 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_DELETE_TOPICS, kafka_handle_delete_topics},
     {KAFKA_DELETE_RECORDS, kafka_handle_delete_records},
     {KAFKA_INIT_PRODUCER_ID, kafka_handle_init_producer_id},
+    {KAFKA_ADD_PARTITIONS_TO_TXN, kafka_handle_add_partitions_to_txn},
+    {KAFKA_ADD_OFFSETS_TO_TXN, kafka_handle_add_offsets_to_txn},
+    {KAFKA_END_TXN, kafka_handle_end_txn},
+    {KAFKA_WRITE_TXN_MARKERS, kafka_handle_write_txn_markers},
+    {KAFKA_TXN_OFFSET_COMMIT, kafka_handle_txn_offset_commit},
     {KAFKA_OFFSET_FOR_LEADER_EPOCH, kafka_handle_offset_for_leader_epoch},
     {KAFKA_DESCRIBE_CONFIGS, kafka_handle_describe_configs},
     {KAFKA_ALTER_CONFIGS, kafka_handle_alter_configs},
@@ -37,6 +42,11 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_INCREMENTAL_ALTER_CONFIGS, kafka_handle_incremental_alter_configs},
     {KAFKA_OFFSET_DELETE, kafka_handle_offset_delete},
     {KAFKA_DESCRIBE_CLUSTER, kafka_handle_describe_cluster},
+    {KAFKA_DESCRIBE_PRODUCERS, kafka_handle_describe_producers},
+    {KAFKA_DESCRIBE_TRANSACTIONS, kafka_handle_describe_transactions},
+    {KAFKA_LIST_TRANSACTIONS, kafka_handle_list_transactions},
+    {KAFKA_CONSUMER_GROUP_HEARTBEAT, kafka_handle_consumer_group_heartbeat},
+    {KAFKA_CONSUMER_GROUP_DESCRIBE, kafka_handle_consumer_group_describe},
 };
 
 const struct kafka_handler *kafka_handlers(size_t *count)
@@ -67,6 +77,8 @@ static const struct {
     {ERROR_EXISTS, 0, KAFKA_TOPIC_ALREADY_EXISTS},
     {ERROR_CONFLICT, EPROTO, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER},
     {ERROR_CONFLICT, ESTALE, KAFKA_INVALID_PRODUCER_EPOCH},
+    {ERROR_CONFLICT, ENOTCONN, KAFKA_INVALID_TXN_STATE},
+    {ERROR_CONFLICT, ENOENT, KAFKA_INVALID_PRODUCER_ID_MAPPING},
     {ERROR_CONFLICT, 0, KAFKA_INVALID_REQUEST},
     {ERROR_GONE, 0, KAFKA_OFFSET_OUT_OF_RANGE},
     {ERROR_UNAUTHENTICATED, 0, KAFKA_TOPIC_AUTHORIZATION_FAILED},
@@ -100,7 +112,8 @@ int16_t kafka_refuse_error(struct kafka_request *request, const struct error *er
 
 static struct topic *if_shown(struct topic *topic)
 {
-    bool shown = topic && (!topic_internal(topic) || bytes_equal_string(topic_name(topic), "__consumer_offsets"));
+    bool shown = topic && (!topic_internal(topic) || bytes_equal_string(topic_name(topic), "__consumer_offsets") ||
+                           bytes_equal_string(topic_name(topic), "__transaction_state"));
     return shown ? topic : NULL;
 }
 

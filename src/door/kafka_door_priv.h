@@ -24,8 +24,9 @@
 
 enum {
     KAFKA_NODE_ID = 0,
-    KAFKA_ANSWER_SIZE_MAX = 16 << 20,    /* of what is not records */
-    KAFKA_FETCH_SIZE_MAX = 16 << 20,     /* records in one answer: a reader that is slow holds no more */
+    KAFKA_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8, /* what may be done to a group: READ, DELETE, DESCRIBE */
+    KAFKA_ANSWER_SIZE_MAX = 16 << 20,                  /* of what is not records */
+    KAFKA_FETCH_SIZE_MAX = 16 << 20,                   /* records in one answer: a reader that is slow holds no more */
     KAFKA_CONNECTION_HELD_MAX = 8 << 20, /* frames of unanswered requests: above it nothing more is read */
     KAFKA_DOOR_HELD_MAX = 512 << 20,     /* of all connections: who brings more is disconnected */
     KAFKA_IDLE_MS = 600000,              /* as Kafka's connections.max.idle.ms */
@@ -99,13 +100,17 @@ struct bytes kafka_own_host(struct kafka_request *request);
 int32_t kafka_own_port(struct kafka_request *request);
 struct bytes kafka_peer_host(struct kafka_request *request); /* "/127.0.0.1" */
 
-/* NULL: no such. Of evoke's internal topics only __consumer_offsets is shown, which Kafka's tools read; the API's
+/* NULL: no such. Of evoke's internal topics only those are shown that Kafka has too and its tools read; the API's
  * objects are in another one, Secrets among them, and are for the API door to give, which asks who wants them. */
 struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name);
 struct topic *kafka_find_topic_by_id(struct kafka_request *request, const uint8_t id[16]);
 struct partition *kafka_find_partition(struct kafka_request *request, struct bytes topic, int32_t index);
 /* The client's idea of the leader epoch (-1: none) against ours: NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
 enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch);
+
+/* --- Transactions (kafka_transactions.c) --- */
+/* Before the batches of a Produce are appended: since version 12 their transaction takes in what it writes to. */
+void kafka_add_produced_partitions(struct kafka_request *request);
 
 /* --- What is served --- */
 struct kafka_handler {
@@ -131,9 +136,19 @@ void kafka_handle_leave_group(struct kafka_request *request);
 void kafka_handle_describe_groups(struct kafka_request *request);
 void kafka_handle_list_groups(struct kafka_request *request);
 void kafka_handle_delete_groups(struct kafka_request *request);
+void kafka_handle_consumer_group_heartbeat(struct kafka_request *request);
+void kafka_handle_consumer_group_describe(struct kafka_request *request);
 void kafka_handle_offset_commit(struct kafka_request *request);
 void kafka_handle_offset_fetch(struct kafka_request *request);
 void kafka_handle_offset_delete(struct kafka_request *request);
+void kafka_handle_add_partitions_to_txn(struct kafka_request *request);
+void kafka_handle_add_offsets_to_txn(struct kafka_request *request);
+void kafka_handle_end_txn(struct kafka_request *request);
+void kafka_handle_write_txn_markers(struct kafka_request *request);
+void kafka_handle_txn_offset_commit(struct kafka_request *request);
+void kafka_handle_describe_producers(struct kafka_request *request);
+void kafka_handle_describe_transactions(struct kafka_request *request);
+void kafka_handle_list_transactions(struct kafka_request *request);
 void kafka_handle_create_topics(struct kafka_request *request);
 void kafka_handle_delete_topics(struct kafka_request *request);
 void kafka_handle_delete_records(struct kafka_request *request);

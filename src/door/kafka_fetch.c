@@ -19,6 +19,7 @@ struct fetch_part {
     const struct kafka_fetch_request_partition *in;
     struct kafka_fetch_response_partition *out;
     struct log_slice *slice; /* NULL: nothing to read */
+    int64_t end;             /* of what may be read: the high watermark or the last stable offset */
     struct partition_waiter waiter;
     bool waiting;
 };
@@ -58,6 +59,12 @@ static void fetch_pin_release(struct kafka_pin *pin)
     free(self);
 }
 
+static bool reads_committed(const struct fetch *fetch)
+{
+    const struct kafka_fetch_request *body = fetch->request->body;
+    return body->isolation_level == READ_COMMITTED;
+}
+
 static void pin_slices(struct fetch *fetch)
 {
     if (fetch->slice_count == 0)
@@ -91,7 +98,7 @@ static void keep_slice(struct fetch_part *part, const struct log_slice *slice)
     *part->slice = *slice;
     part->fetch->slice_count++;
     part->fetch->size += (int64_t)slice->size;
-    part->fetch->capped |= slice->next_offset < part->out->high_watermark;
+    part->fetch->capped |= slice->next_offset < part->end;
 }
 
 /* --- Reading --- */
@@ -133,7 +140,7 @@ static void read_slice(struct fetch_part *part, struct partition *partition)
     if (left <= 0 || fetch->slice_count == FETCH_SLICES_MAX)
         return;
     size_t size_max = (size_t)(wanted < 0 ? 0 : wanted < left ? wanted : left);
-    if (!partition_read_range(partition, part->in->fetch_offset, size_max, &slice, &err))
+    if (!partition_read_range(partition, part->in->fetch_offset, part->end, size_max, &slice, &err))
         refuse(part, kafka_refuse(fetch->request,
                                   err.kind == ERROR_INVALID ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_KAFKA_STORAGE_ERROR));
     else if (slice.size > 0 && (fetch->size == 0 || (int64_t)slice.size <= left))
@@ -153,7 +160,9 @@ static void read_part(struct fetch_part *part)
         return;
     }
     memcpy(part->topic_id, topic_id(partition_topic(partition)), sizeof part->topic_id);
-    part->out->high_watermark = part->out->last_stable_offset = partition_high_watermark(partition);
+    part->out->high_watermark = partition_high_watermark(partition);
+    part->out->last_stable_offset = partition_last_stable_offset(partition);
+    part->end = reads_committed(part->fetch) ? part->out->last_stable_offset : part->out->high_watermark;
     part->out->log_start_offset = partition_log_start_offset(partition);
     /* Appended but not yet on disk: there, but not to be read before it is. */
     if (part->in->fetch_offset <= part->out->high_watermark || part->in->fetch_offset > partition_end_offset(partition))
@@ -187,9 +196,43 @@ static void cancel(struct kafka_request *request)
     release(fetch);
 }
 
+/* Which of the records are of aborted transactions; the client leaves them out. What was read is below the last stable
+ * offset of that moment, so nothing that ended since concerns it. */
+static void list_aborted(struct fetch_part *part, const struct partition *partition)
+{
+    int64_t from = part->in->fetch_offset, end = part->slice->next_offset;
+    const struct aborted_transaction *aborted = NULL;
+    size_t count = 0;
+    while ((aborted = partition_next_aborted(partition, from, end, aborted)))
+        count++;
+    if (count == 0)
+        return;
+    struct kafka_fetch_response_aborted_transaction *out =
+        KAFKA_NEW_ARRAY(&part->fetch->request->arena, kafka_fetch_response_aborted_transaction, count);
+    part->out->aborted_transactions = out;
+    part->out->aborted_transactions_count = count;
+    while ((aborted = partition_next_aborted(partition, from, end, aborted)))
+        *out++ = (struct kafka_fetch_response_aborted_transaction){.producer_id = aborted->producer_id,
+                                                                   .first_offset = aborted->first_offset};
+}
+
+static void list_all_aborted(struct fetch *fetch)
+{
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        struct fetch_part *part = &fetch->parts[i];
+        const struct partition *partition = part->slice ? find(part) : NULL;
+        if (partition)
+            list_aborted(part, partition);
+        else if (part->slice) /* the topic went while it waited */
+            refuse(part, kafka_refuse(fetch->request, KAFKA_UNKNOWN_TOPIC_OR_PARTITION));
+    }
+}
+
 static void answer(struct fetch *fetch)
 {
     stop_waiting(fetch);
+    if (reads_committed(fetch))
+        list_all_aborted(fetch);
     pin_slices(fetch);
     fetch->request->cancel = NULL;
     kafka_answer(fetch->request, fetch->response);

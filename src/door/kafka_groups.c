@@ -3,6 +3,7 @@
  * for the other members. */
 #include "base/memory.h"
 #include "door/kafka_door_priv.h"
+#include "log/consumer_group.h"
 #include "log/coordinator.h"
 
 enum {
@@ -10,7 +11,6 @@ enum {
     VERSION_OF_SKIP_ASSIGNMENT = 9,    /* KIP-814 */
     VERSION_OF_LEAVING_MEMBERS = 3,    /* KIP-345 */
     VERSION_OF_GROUP_NOT_FOUND = 6,    /* KIP-1043 */
-    GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8,
 };
 
 static struct bytes or_empty(struct bytes bytes)
@@ -163,10 +163,15 @@ static bool is_among(const struct bytes *filters, size_t count, const char *word
     return count == 0;
 }
 
+static const char *type_of(const struct group *group)
+{
+    return group_is_consumer(group) ? "consumer" : "classic";
+}
+
 static bool is_listed(const struct kafka_list_groups_request *body, const struct group *group)
 {
     return is_among(body->states_filter, body->states_filter_count, group_state(group)) &&
-           is_among(body->types_filter, body->types_filter_count, "classic");
+           is_among(body->types_filter, body->types_filter_count, type_of(group));
 }
 
 void kafka_handle_list_groups(struct kafka_request *request)
@@ -183,7 +188,7 @@ void kafka_handle_list_groups(struct kafka_request *request)
                 (struct kafka_list_groups_response_group){.group_id = group_id(group),
                                                           .protocol_type = group_protocol_type(group),
                                                           .group_state = bytes_of_string(group_state(group)),
-                                                          .group_type = BYTES_LITERAL("classic")};
+                                                          .group_type = bytes_of_string(type_of(group))};
     kafka_answer(request, response);
 }
 
@@ -211,12 +216,13 @@ static void describe_group(struct kafka_request *request, struct bytes id,
     const struct group *group = group_find(request->log, id);
     out->group_id = id;
     if (body->include_authorized_operations)
-        out->authorized_operations = GROUP_OPERATIONS;
-    if (!group) {
+        out->authorized_operations = KAFKA_GROUP_OPERATIONS;
+    if (!group || group_is_consumer(group)) { /* those have ConsumerGroupDescribe */
         out->group_state = BYTES_LITERAL("Dead");
         if (request->header.api_version >= VERSION_OF_GROUP_NOT_FOUND) {
             out->error_code = kafka_refuse(request, KAFKA_GROUP_ID_NOT_FOUND);
-            out->error_message = BYTES_LITERAL("no such group");
+            out->error_message =
+                group ? BYTES_LITERAL("the group is not of the classic protocol") : BYTES_LITERAL("no such group");
         }
         return;
     }

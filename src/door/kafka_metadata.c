@@ -9,6 +9,7 @@
 enum {
     ENDPOINT_BROKERS = 1,
     KEY_TYPE_GROUP = 0,
+    KEY_TYPE_TRANSACTION = 1,
     /* Bit sets of Kafka's ACL operations: what may be done where nothing is forbidden. */
     TOPIC_OPERATIONS = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
     CLUSTER_OPERATIONS = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
@@ -118,7 +119,7 @@ static void describe_named(struct kafka_request *request, struct kafka_metadata_
         const struct kafka_metadata_request_topic *in = &body->topics[i];
         struct kafka_metadata_response_topic *out = &response->topics[i];
         struct topic *topic;
-        if (!in->name.data && memcmp(in->topic_id, no_id, sizeof no_id) != 0) {
+        if (memcmp(in->topic_id, no_id, sizeof no_id) != 0) { /* with a null name, or an empty one: Java's */
             topic = kafka_find_topic_by_id(request, in->topic_id);
             memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
             if (!topic)
@@ -200,11 +201,12 @@ void kafka_handle_describe_cluster(struct kafka_request *request)
 
 /* --- FindCoordinator --- */
 
-/* Of groups only: transactions (key type 1) and share groups (2) are not served. */
+/* Share groups (key type 2) are not served. */
 static enum kafka_error check_key(int8_t key_type, const char **message)
 {
-    *message = key_type == KEY_TYPE_GROUP ? NULL : "only consumer groups have a coordinator here";
-    return key_type == KEY_TYPE_GROUP ? KAFKA_NONE : KAFKA_UNSUPPORTED_VERSION;
+    bool served = key_type == KEY_TYPE_GROUP || key_type == KEY_TYPE_TRANSACTION;
+    *message = served ? NULL : "only consumer groups and transactions have a coordinator here";
+    return served ? KAFKA_NONE : KAFKA_UNSUPPORTED_VERSION;
 }
 
 void kafka_handle_find_coordinator(struct kafka_request *request)

@@ -10,13 +10,17 @@ enum special_time { /* ListOffsets' timestamps below 0 */
                     TIME_LATEST_TIERED = -5,
 };
 
+enum { READ_COMMITTED = 1 };
+
 /* --- ListOffsets --- */
 
-static void find_offset(struct partition *partition, int64_t time, struct kafka_list_offsets_response_partition *out)
+/* `end`: the high watermark, or for readers of committed records the last stable offset. */
+static void find_offset(struct partition *partition, int64_t time, int64_t end,
+                        struct kafka_list_offsets_response_partition *out)
 {
     switch (time) {
     case TIME_LATEST:
-        out->offset = partition_high_watermark(partition);
+        out->offset = end;
         out->leader_epoch = partition_leader_epoch(partition);
         return;
     case TIME_EARLIEST:
@@ -31,6 +35,8 @@ static void find_offset(struct partition *partition, int64_t time, struct kafka_
     default:
         partition_offset_of_time(partition, time, &out->offset, &out->timestamp);
     }
+    if (out->timestamp >= 0 && out->offset >= end)
+        out->offset = out->timestamp = -1;
     if (out->offset >= 0)
         out->leader_epoch = partition_epoch_of(partition, out->offset);
 }
@@ -39,6 +45,7 @@ static void list_partition(struct kafka_request *request, struct bytes topic,
                            const struct kafka_list_offsets_request_partition *in,
                            struct kafka_list_offsets_response_partition *out)
 {
+    const struct kafka_list_offsets_request *body = request->body;
     struct partition *partition = kafka_find_partition(request, topic, in->partition_index);
     enum kafka_error code =
         partition ? kafka_check_epoch(partition, in->current_leader_epoch) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
@@ -48,7 +55,10 @@ static void list_partition(struct kafka_request *request, struct bytes topic,
     else if (in->timestamp < TIME_LATEST_TIERED)
         out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
     else
-        find_offset(partition, in->timestamp, out);
+        find_offset(partition, in->timestamp,
+                    body->isolation_level == READ_COMMITTED ? partition_last_stable_offset(partition)
+                                                            : partition_high_watermark(partition),
+                    out);
 }
 
 void kafka_handle_list_offsets(struct kafka_request *request)

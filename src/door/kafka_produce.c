@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Produce and InitProducerId. Each partition of a request is an append of its own, so that what is wrong with one does
+ * Produce. Each partition of a request is an append of its own, so that what is wrong with one does
  * not refuse the others; the log checks the batch. acks=all waits until the last of them is on disk, acks=1 until the
  * kernel has it.
  */
@@ -10,7 +10,7 @@
 #include "door/kafka_door_priv.h"
 #include "wire/kafka_batch.h"
 
-enum { ACKS_ALL = -1, VERSION_OF_V2_BATCHES = 3, VERSION_OF_ZSTD = 7 };
+enum { ACKS_ALL = -1, VERSION_OF_V2_BATCHES = 3, VERSION_OF_ZSTD = 7, VERSION_OF_ABORTABLE = 11 };
 
 static struct bytes records_of(const struct kafka_record_set *records)
 {
@@ -37,6 +37,8 @@ static void refuse_append(struct kafka_request *request, struct kafka_produce_re
     out->error_code = kafka_refuse_error(request, err);
     if (err->kind == ERROR_INVALID && err->sys == 0)
         out->error_code = KAFKA_INVALID_RECORD;
+    if (out->error_code == KAFKA_INVALID_TXN_STATE && request->header.api_version >= VERSION_OF_ABORTABLE)
+        out->error_code = KAFKA_TRANSACTION_ABORTABLE; /* KIP-890 */
     out->error_message = bytes_of_string(arena_string(&request->arena, bytes_of_string(err->message)));
     out->base_offset = -1;
 }
@@ -48,10 +50,6 @@ static enum kafka_error check_batch(const struct kafka_request *request, const s
     if (request->header.api_version < VERSION_OF_ZSTD && kafka_batch_codec(batch) == KAFKA_CODEC_ZSTD) {
         *message = "zstd needs Produce version 7";
         return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
-    }
-    if (batch->attributes & KAFKA_BATCH_TRANSACTIONAL) {
-        *message = "transactions are not supported";
-        return KAFKA_INVALID_TXN_STATE;
     }
     return KAFKA_NONE;
 }
@@ -139,6 +137,7 @@ void kafka_handle_produce(struct kafka_request *request)
     struct arena *arena = &request->arena;
     struct kafka_produce_response *response = KAFKA_NEW(arena, kafka_produce_response);
     uint64_t lsn = 0;
+    kafka_add_produced_partitions(request);
     response->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
     for (size_t i = 0; i < body->topics_count; i++) {
@@ -157,29 +156,4 @@ void kafka_handle_produce(struct kafka_request *request)
         kafka_drop(request, "a batch that was sent with acks=0 could not be appended");
     else
         kafka_no_answer(request);
-}
-
-/* --- InitProducerId --- */
-
-static void init_producer_id_failed(struct kafka_request *request, void *ctx)
-{
-    struct kafka_init_producer_id_response *response = ctx;
-    response->error_code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE);
-}
-
-/* A producer without transactions gets a fresh id each time it asks, with epoch 0. */
-void kafka_handle_init_producer_id(struct kafka_request *request)
-{
-    const struct kafka_init_producer_id_request *body = request->body;
-    struct kafka_init_producer_id_response *response = KAFKA_NEW(&request->arena, kafka_init_producer_id_response);
-    struct error err;
-    uint64_t lsn = 0;
-    response->producer_epoch = -1;
-    if (body->transactional_id.data)
-        response->error_code = kafka_refuse(request, KAFKA_UNSUPPORTED_VERSION);
-    else if (!log_new_producer_id(request->log, &response->producer_id, &lsn, &err))
-        response->error_code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE);
-    else
-        response->producer_epoch = 0;
-    kafka_answer_when(request, response, lsn, LOG_SYNCED, init_producer_id_failed);
 }

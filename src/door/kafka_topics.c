@@ -20,6 +20,13 @@ static void note_lsn(uint64_t *lsn_max, uint64_t lsn)
     *lsn_max = lsn > *lsn_max ? lsn : *lsn_max;
 }
 
+/* "It exists" and "there is none" are promises too: who sends a request again, because no answer came, takes them for
+ * the success of the first. So they wait until what they speak of is on disk. */
+static void note_state(const struct kafka_request *request, uint64_t *lsn_max)
+{
+    note_lsn(lsn_max, log_lsn(request->log));
+}
+
 /* --- CreateTopics --- */
 
 static bool fail(struct error *err, enum kafka_error *code, enum kafka_error is, const char *message)
@@ -102,6 +109,8 @@ static void create_topic(struct kafka_request *request, const struct kafka_creat
     bool done = body->validate_only ? topic_check(request->log, &spec, &err)
                                     : topic_create(request->log, &spec, &topic, &lsn, &err);
     if (!done) {
+        if (err.kind == ERROR_EXISTS)
+            note_state(request, lsn_max);
         out->error_code = kafka_refuse(request, code_of_spec(request, &spec, &err));
         out->error_message = message_of(request, &err);
         return;
@@ -151,6 +160,7 @@ static void delete_topic(struct kafka_request *request, struct topic *topic, enu
     struct error err;
     uint64_t lsn;
     if (!topic) {
+        note_state(request, lsn_max);
         out->error_code = kafka_refuse(request, unknown);
         out->error_message = BYTES_LITERAL("no such topic");
         return;

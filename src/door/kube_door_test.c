@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "door/kube_call.h"
 #include "http/http_client.h"
+#include "io/file.h"
 #include "test.h"
 
 struct fixture {
@@ -185,6 +186,25 @@ TEST(certificates_and_kubeconfig_are_made_once_and_private)
     snprintf(path, sizeof path, "%s/pki/ca.key", test_dir());
     CHECK(stat(path, &after) == 0);
     CHECK_INT(after.st_mode & 0777, 0600);
+    fixture_close(&f);
+}
+
+/* A power loss may leave what is not worth a sync empty. */
+TEST(a_certificate_that_is_damaged_is_made_anew_by_the_same_ca)
+{
+    struct fixture f;
+    struct error err;
+    struct kube_pki again;
+    char path[300];
+    fixture_open(&f);
+    snprintf(path, sizeof path, "%s/pki/server.key", test_dir());
+    CHECK_OK(io_path_write(f.io, path, BYTES_LITERAL(""), 0600, &err), &err);
+    CHECK_OK(kube_pki_load(f.io, test_dir(), "here", &again, &err), &err);
+    CHECK_STR(again.ca.certificate_pem, f.door->pki.ca.certificate_pem);
+    CHECK_STR(again.admin.certificate_pem, f.door->pki.admin.certificate_pem);
+    CHECK(strcmp(again.server.certificate_pem, f.door->pki.server.certificate_pem) != 0);
+    CHECK(io_certificate_is_good(f.io, &again.ca, &again.server, 365));
+    kube_pki_deinit(&again);
     fixture_close(&f);
 }
 

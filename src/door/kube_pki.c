@@ -14,7 +14,6 @@ enum {
     CA_DAYS = 3650,
     LEAF_DAYS = 730,
     RENEW_DAYS = 365, /* before the end, at a start: so evoke may run for a year without one */
-    DAY_S = 86400,
     PEM_SIZE_MAX = 1 << 20,
 };
 
@@ -51,43 +50,22 @@ static bool read_certificate(struct io *io, const char *directory, const char *n
     return !*found || (read_pem(io, certificate, &out->certificate_pem, err) && read_pem(io, key, &out->key_pem, err));
 }
 
+typedef bool write_path(struct io *io, const char *path, struct bytes content, int mode, struct error *err);
+
 /* The key first: a certificate whose key is missing is made anew at the next start. */
 static bool write_certificate(struct io *io, const char *directory, const char *name,
-                              const struct io_certificate *certificate, struct error *err)
+                              const struct io_certificate *certificate, write_path *write, struct error *err)
 {
     char path[4096], file[64];
     snprintf(file, sizeof file, "pki/%s.key", name);
-    if (!path_of(directory, file, path, err) ||
-        !io_path_write(io, path, bytes_of_string(certificate->key_pem), PEM_MODE, err))
+    if (!path_of(directory, file, path, err) || !write(io, path, bytes_of_string(certificate->key_pem), PEM_MODE, err))
         return false;
     snprintf(file, sizeof file, "pki/%s.crt", name);
     return path_of(directory, file, path, err) &&
-           io_path_write(io, path, bytes_of_string(certificate->certificate_pem), PEM_MODE, err);
+           write(io, path, bytes_of_string(certificate->certificate_pem), PEM_MODE, err);
 }
 
-/* DIR/pki/NAME.end says until when a certificate holds, so that nobody here need read X.509. */
-static bool write_end(struct io *io, const char *directory, const char *name, struct error *err)
-{
-    char path[4096], file[64], text[TEXT_TIME_SIZE];
-    snprintf(file, sizeof file, "pki/%s.end", name);
-    text_format_time_s(io_wall_ms(io) / 1000 + (int64_t)LEAF_DAYS * DAY_S, text);
-    return path_of(directory, file, path, err) && io_path_write(io, path, bytes_of_string(text), PEM_MODE, err);
-}
-
-static bool ends_soon(struct io *io, const char *directory, const char *name)
-{
-    char path[4096], file[64];
-    int64_t end_ns;
-    struct error ignored;
-    AUTO_BUF text;
-    buf_init(&text, TEXT_TIME_SIZE);
-    snprintf(file, sizeof file, "pki/%s.end", name);
-    return !path_of(directory, file, path, &ignored) || !io_path_read(io, path, &text, &ignored) ||
-           !text_parse_time_ns(bytes_trim(buf_bytes(&text)), &end_ns) ||
-           (end_ns - io_wall_ns(io)) / 1000000000 < (int64_t)RENEW_DAYS * DAY_S;
-}
-
-/* What makes a certificate that is missing or ends soon. */
+/* What makes a certificate that is missing, damaged or ends soon. */
 struct recipe {
     const char *name; /* of the files */
     const char *common_name;
@@ -97,30 +75,27 @@ struct recipe {
     size_t name_count;
 };
 
+/* Only the CA is worth waiting for the disk: what a power loss takes of the others is made again at the next start. */
 static bool load_or_make(struct io *io, const char *directory, const struct recipe *recipe,
-                         const struct io_certificate *ca, bool ca_is_new, struct io_certificate *out, struct error *err)
+                         const struct io_certificate *ca, struct io_certificate *out, struct error *err)
 {
     bool found;
     if (!read_certificate(io, directory, recipe->name, out, &found, err))
         return false;
-    if (found && !ca_is_new && !ends_soon(io, directory, recipe->name))
+    if (found && io_certificate_is_good(io, ca, out, RENEW_DAYS))
         return true;
     io_certificate_deinit(out);
-    *out = (struct io_certificate){0};
     return io_certificate_make(io, ca, recipe->common_name, recipe->organizations, recipe->organization_count,
                                recipe->names, recipe->name_count, LEAF_DAYS, out, err) &&
-           write_certificate(io, directory, recipe->name, out, err) && write_end(io, directory, recipe->name, err);
+           write_certificate(io, directory, recipe->name, out, io_path_write_unsynced, err);
 }
 
-static bool load_or_make_ca(struct io *io, const char *directory, struct io_certificate *out, bool *is_new,
-                            struct error *err)
+static bool load_or_make_ca(struct io *io, const char *directory, struct io_certificate *out, struct error *err)
 {
     bool found;
-    if (!read_certificate(io, directory, "ca", out, &found, err))
-        return false;
-    *is_new = !found;
-    return found || (io_certificate_make_ca(io, "evoke-ca", CA_DAYS, out, err) &&
-                     write_certificate(io, directory, "ca", out, err));
+    return read_certificate(io, directory, "ca", out, &found, err) &&
+           (found || (io_certificate_make_ca(io, "evoke-ca", CA_DAYS, out, err) &&
+                      write_certificate(io, directory, "ca", out, io_path_write, err)));
 }
 
 bool kube_pki_load(struct io *io, const char *directory, const char *host_name, struct kube_pki *out, struct error *err)
@@ -141,11 +116,10 @@ bool kube_pki_load(struct io *io, const char *directory, const char *host_name, 
         .name = "admin", .common_name = "kubernetes-admin", .organizations = masters, .organization_count = 1};
     struct kube_pki pki = {0};
     char path[4096];
-    bool is_new;
     if (path_of(directory, "pki", path, err) && io_dir_make(io, path, err) &&
-        load_or_make_ca(io, directory, &pki.ca, &is_new, err) &&
-        load_or_make(io, directory, &server, &pki.ca, is_new, &pki.server, err) &&
-        load_or_make(io, directory, &admin, &pki.ca, is_new, &pki.admin, err)) {
+        load_or_make_ca(io, directory, &pki.ca, err) &&
+        load_or_make(io, directory, &server, &pki.ca, &pki.server, err) &&
+        load_or_make(io, directory, &admin, &pki.ca, &pki.admin, err)) {
         *out = pki;
         return true;
     }
@@ -202,5 +176,5 @@ bool kube_pki_write_kubeconfig(struct io *io, const char *directory, const struc
     if (io_path_exists(io, path) && io_path_read(io, path, &old, &ignored) &&
         bytes_equal(buf_bytes(&old), buf_bytes(&text)))
         return true;
-    return io_path_write(io, path, buf_bytes(&text), PEM_MODE, err);
+    return io_path_write_unsynced(io, path, buf_bytes(&text), PEM_MODE, err); /* compared at every start */
 }

@@ -2,7 +2,7 @@
 /*
  * The certificates of the API door: a CA of evoke's own, which lives as long as the data directory, and what it signs:
  * the server's certificate and the admin's. They are files in DIR/pki (0600), made when they are missing and made anew
- * when they come near their end. DIR/kubeconfig holds the address, the CA and the admin's certificate.
+ * when they are damaged or come near their end. DIR/kubeconfig holds the address, the CA and the admin's certificate.
  */
 #ifndef DOOR_KUBE_PKI_H
 #define DOOR_KUBE_PKI_H

@@ -1,33 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* evoke consume: prints records of a topic. It joins no group and commits nothing. */
+/* evoke consume: prints records of a topic; as a member of a group only with --group. */
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "base/limits.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "evoke/aborted.h"
 #include "evoke/command.h"
+#include "evoke/consume_print.h"
+#include "evoke/group_member.h"
 #include "evoke/kafka_client.h"
-#include "wire/json.h"
 #include "wire/kafka_batch.h"
 #include "wire/kafka_error.h"
 
 enum { CONSUME_WAIT_MS = 10000, CONSUME_FETCH_SIZE = 4 << 20 };
 
+enum { READ_UNCOMMITTED = 0, READ_COMMITTED = 1 };
+
+struct options {
+    struct kafka_client_options client;
+    const char *offset, *output, *isolation, *group;
+    int64_t partition, count_max;
+    bool follow;
+};
+
 /* How far we are in a partition, and how far we go. */
 struct position {
     int32_t partition;
-    int64_t offset, end;
+    int64_t offset, end, committed;
 };
 
 struct consume {
-    const char *brokers, *offset_text, *output;
-    int64_t partition, count_max;
-    bool follow;
-
+    const struct options *options;
     const char *topic;
     struct kafka_client *client;
+    struct group_member *member; /* --group; else NULL */
     struct position *positions;
     int32_t position_count;
     int64_t printed;
@@ -40,104 +52,105 @@ static bool list_offset(struct consume *consume, const struct position *position
                                err);
 }
 
-/* "beginning", "end", an offset, or "@" and an RFC 3339 time. */
+/* Of a number below zero: so many before the end. */
+static bool resolve_number(struct consume *consume, struct position *position, int64_t number, struct error *err)
+{
+    int64_t start;
+    position->offset = number;
+    if (number >= 0)
+        return true;
+    if (!list_offset(consume, position, KAFKA_CLIENT_EARLIEST, &start, err))
+        return false;
+    position->offset = position->end + number > start ? position->end + number : start;
+    return true;
+}
+
+static bool resolve_time(struct consume *consume, struct position *position, int64_t time_ns, struct error *err)
+{
+    if (!list_offset(consume, position, time_ns / 1000000, &position->offset, err))
+        return false;
+    if (position->offset < 0)
+        position->offset = position->end;
+    return true;
+}
+
 static bool resolve_offset(struct consume *consume, struct position *position, struct error *err)
 {
-    const char *text = consume->offset_text ? consume->offset_text : "beginning";
-    int64_t time_ns;
+    const char *text = consume->options->offset ? consume->options->offset : "beginning";
+    int64_t value;
     if (!list_offset(consume, position, KAFKA_CLIENT_LATEST, &position->end, err))
         return false;
-    if (strcmp(text, "end") == 0) {
-        position->offset = position->end;
-        return true;
-    }
     if (strcmp(text, "beginning") == 0)
         return list_offset(consume, position, KAFKA_CLIENT_EARLIEST, &position->offset, err);
-    if (text[0] == '@' && text_parse_time_ns(bytes_of_string(text + 1), &time_ns)) {
-        bool ok = list_offset(consume, position, time_ns / 1000000, &position->offset, err);
-        if (ok && position->offset < 0)
-            position->offset = position->end;
-        return ok;
-    }
-    return (bytes_to_i64(bytes_of_string(text), &position->offset) && position->offset >= 0) ||
+    if (text[0] == '@' && text_parse_time_ns(bytes_of_string(text + 1), &value))
+        return resolve_time(consume, position, value, err);
+    if (bytes_to_i64(bytes_of_string(text), &value))
+        return resolve_number(consume, position, value, err);
+    position->offset = position->end;
+    return true;
+}
+
+/* What resolve_offset() understands. */
+static bool check_offset(const char *text, struct error *err)
+{
+    int64_t value;
+    return !text || strcmp(text, "beginning") == 0 || strcmp(text, "end") == 0 ||
+           bytes_to_i64(bytes_of_string(text), &value) ||
+           (text[0] == '@' && text_parse_time_ns(bytes_of_string(text + 1), &value)) ||
            error_set(err, ERROR_INVALID,
                      "--offset: beginning, end, a number, or a time such as @2026-11-21T09:00:00Z, not \"%s\"", text);
 }
 
-static bool resolve_positions(struct consume *consume, struct error *err)
+/* Where the group is, or, where it has committed nothing, where --offset says. */
+static bool resolve_position(struct consume *consume, struct position *position, struct error *err)
+{
+    position->committed = -1;
+    if (consume->member && !group_member_committed(consume->member, position->partition, &position->committed, err))
+        return false;
+    if (position->committed < 0)
+        return resolve_offset(consume, position, err);
+    position->offset = position->committed;
+    return list_offset(consume, position, KAFKA_CLIENT_LATEST, &position->end, err);
+}
+
+/* The member's partitions, the one asked for, or all. */
+static bool choose_partitions(struct consume *consume, struct error *err)
 {
     int32_t count;
+    size_t mine = 0;
+    const int32_t *assigned = consume->member ? group_member_partitions(consume->member, &mine) : NULL;
+    int64_t only = consume->options->partition;
     if (!kafka_client_partitions(consume->client, consume->topic, false, &count, err))
         return false;
-    if (consume->partition >= count)
+    if (only >= count)
         return error_set(err, ERROR_NOT_FOUND, "topic %s has %d partitions: no partition %lld", consume->topic, count,
-                         (long long)consume->partition);
-    consume->position_count = consume->partition >= 0 ? 1 : count;
+                         (long long)only);
+    consume->position_count = consume->member ? (int32_t)mine : only >= 0 ? 1 : count;
+    free(consume->positions);
     consume->positions = memory_new_array((size_t)consume->position_count, sizeof *consume->positions);
-    for (int32_t i = 0; i < consume->position_count; i++) {
-        consume->positions[i].partition = consume->partition >= 0 ? (int32_t)consume->partition : i;
-        if (!resolve_offset(consume, &consume->positions[i], err))
-            return false;
-    }
+    for (int32_t i = 0; i < consume->position_count; i++)
+        consume->positions[i].partition = consume->member ? assigned[i] : only >= 0 ? (int32_t)only : i;
     return true;
 }
 
-/* Text as it is; what is not UTF-8 as {"base64": ...}. */
-static struct json *json_of(struct bytes text)
+static bool resolve_positions(struct consume *consume, struct error *err)
 {
-    if (!text.data)
-        return json_new_null();
-    struct json *string = json_new_string(text);
-    if (string)
-        return string;
-    AUTO_BUF base64;
-    buf_init(&base64, 2 * LIMIT_KAFKA_FRAME_SIZE);
-    text_append_base64(&base64, text);
-    struct json *object = json_new_object();
-    json_set(object, "base64", json_new_string(buf_bytes(&base64)));
-    return object;
-}
-
-static void print_json(const struct consume *consume, int32_t partition, const struct kafka_record *record)
-{
-    AUTO_JSON *object = json_new_object();
-    json_set(object, "topic", json_new_text(consume->topic));
-    json_set(object, "partition", json_new_int(partition));
-    json_set(object, "offset", json_new_int(record->offset));
-    json_set(object, "timestamp", json_new_int(record->timestamp_ms));
-    json_set(object, "key", json_of(record->key));
-    struct json *headers = json_new_object();
-    struct bytes rest = record->headers;
-    for (struct kafka_record_header header; kafka_record_next_header(&rest, &header);)
-        json_set_bytes(headers, header.name, json_of(header.value));
-    json_set(object, "headers", headers);
-    json_set(object, "value", json_of(record->value));
-    AUTO_BUF out;
-    buf_init(&out, 4 * LIMIT_KAFKA_FRAME_SIZE);
-    json_print(object, &out);
-    buf_append_byte(&out, '\n');
-    fwrite(out.data, 1, out.size, stdout);
-}
-
-static void print_record(struct consume *consume, int32_t partition, const struct kafka_record *record)
-{
-    if (consume->output && strcmp(consume->output, "json") == 0) {
-        print_json(consume, partition, record);
-    } else {
-        fwrite(record->value.data, 1, record->value.data ? record->value.size : 0, stdout);
-        putchar('\n');
-    }
-    consume->printed++;
+    if (!choose_partitions(consume, err))
+        return false;
+    for (int32_t i = 0; i < consume->position_count; i++)
+        if (!resolve_position(consume, &consume->positions[i], err))
+            return false;
+    return true;
 }
 
 static bool has_enough(const struct consume *consume)
 {
-    return consume->count_max > 0 && consume->printed >= consume->count_max;
+    return consume->options->count_max > 0 && consume->printed >= consume->options->count_max;
 }
 
 static bool is_wanted(const struct consume *consume, const struct position *position)
 {
-    return consume->follow || position->offset < position->end;
+    return consume->options->follow || position->offset < position->end;
 }
 
 static bool done(const struct consume *consume)
@@ -145,10 +158,36 @@ static bool done(const struct consume *consume)
     for (int32_t i = 0; i < consume->position_count; i++)
         if (is_wanted(consume, &consume->positions[i]))
             return has_enough(consume);
-    return true;
+    return !consume->options->follow; /* a member without a partition may get one */
 }
 
-static bool print_records(struct consume *consume, struct position *position, struct bytes data, struct error *err)
+static bool read_committed(const struct consume *consume)
+{
+    return consume->options->isolation && strcmp(consume->options->isolation, "read_committed") == 0;
+}
+
+/* The records of a batch from our position on. */
+static bool print_batch(struct consume *consume, struct position *position, const struct kafka_batch *batch,
+                        struct error *err)
+{
+    AUTO_KAFKA_RECORDS records = {0};
+    struct kafka_record record;
+    if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, err))
+        return false;
+    while (!has_enough(consume) && is_wanted(consume, position) && kafka_records_next(&records, &record)) {
+        if (record.offset < position->offset)
+            continue;
+        position->offset = record.offset + 1;
+        consume_print(consume->options->output, consume->topic, position->partition, &record, stdout);
+        consume->printed++;
+    }
+    return !records.corrupt ||
+           error_set(err, ERROR_CORRUPT, "partition %d: a record near offset %" PRId64 " is damaged",
+                     position->partition, position->offset);
+}
+
+static bool print_records(struct consume *consume, struct position *position, struct aborted *aborted,
+                          struct bytes data, struct error *err)
 {
     struct kafka_batch batch;
     int64_t from = position->offset;
@@ -156,17 +195,9 @@ static bool print_records(struct consume *consume, struct position *position, st
         /* Kafka may cut the last batch short: the next fetch brings it whole. */
         if (!kafka_batch_parse(&data, &batch, err))
             return position->offset > from;
-        AUTO_KAFKA_RECORDS records = {0};
-        struct kafka_record record;
-        if (!kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, err))
+        bool hidden = (read_committed(consume) && aborted_has(aborted, &batch)) || kafka_batch_is_control(&batch);
+        if (!hidden && !print_batch(consume, position, &batch, err))
             return false;
-        while (!has_enough(consume) && is_wanted(consume, position) && kafka_records_next(&records, &record)) {
-            if (record.offset < position->offset)
-                continue;
-            position->offset = record.offset + 1;
-            if (!kafka_batch_is_control(&batch))
-                print_record(consume, position->partition, &record);
-        }
         if (!has_enough(consume) && is_wanted(consume, position))
             position->offset = kafka_batch_last_offset(&batch) + 1;
     }
@@ -176,9 +207,10 @@ static bool print_records(struct consume *consume, struct position *position, st
 static struct kafka_fetch_request *make_request(const struct consume *consume, struct arena *arena)
 {
     struct kafka_fetch_request *request = KAFKA_NEW(arena, kafka_fetch_request);
-    request->max_wait_ms = CONSUME_WAIT_MS;
+    request->max_wait_ms = consume->member ? GROUP_MEMBER_BEAT_MS : CONSUME_WAIT_MS;
     request->min_bytes = 1;
     request->max_bytes = CONSUME_FETCH_SIZE;
+    request->isolation_level = read_committed(consume) ? READ_COMMITTED : READ_UNCOMMITTED;
     request->topics = KAFKA_NEW_ARRAY(arena, kafka_fetch_request_topic, 1);
     request->topics_count = 1;
     request->topics->topic = bytes_of_string(consume->topic);
@@ -206,17 +238,33 @@ static struct position *position_of(struct consume *consume, int32_t partition)
 }
 
 static bool print_partition(struct consume *consume, const struct kafka_fetch_response_partition *partition,
-                            struct error *err)
+                            struct arena *arena, struct error *err)
 {
+    struct aborted aborted;
     struct position *position = position_of(consume, partition->partition_index);
     if (!position)
         return error_set(err, ERROR_CORRUPT, "the answer is about a partition that was not asked for");
     if (partition->error_code != KAFKA_NONE)
         return kafka_client_error(err, partition->error_code, BYTES_NULL, "topic %s, partition %d, offset %" PRId64,
                                   consume->topic, position->partition, position->offset);
+    aborted_init(&aborted, partition, arena);
     for (size_t i = 0; i < partition->records.count; i++)
-        if (!print_records(consume, position, partition->records.parts[i], err))
+        if (!print_records(consume, position, &aborted, partition->records.parts[i], err))
             return false;
+    return true;
+}
+
+/* The signal that ends us. */
+static volatile sig_atomic_t interrupted;
+
+/* Nobody reads on, as behind "| head": that ends us as it ends other programs. */
+static bool flush_output(struct error *err)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    if (errno != EPIPE)
+        return error_sys(err, errno, "write standard output");
+    interrupted = SIGPIPE;
     return true;
 }
 
@@ -231,46 +279,140 @@ static bool fetch(struct consume *consume, struct error *err)
     bool ok = true;
     for (size_t t = 0; ok && t < response->topics_count; t++)
         for (size_t p = 0; ok && p < response->topics[t].partitions_count; p++)
-            ok = print_partition(consume, &response->topics[t].partitions[p], err);
-    fflush(stdout);
-    return ok;
+            ok = print_partition(consume, &response->topics[t].partitions[p], &arena, err);
+    return ok && flush_output(err);
 }
 
-int command_consume(int argc, char **argv)
+/* --- As a member of a group --- */
+
+static bool commit_progress(struct consume *consume, struct error *err)
 {
-    struct consume consume = {.partition = -1};
-    const struct flag flags[] = {
-        KAFKA_CLIENT_FLAG(&consume.brokers),
-        {"offset", 0, FLAG_TEXT, &consume.offset_text, "WHERE",
-         "beginning (default), end, a number, or a time: @2026-11-21T09:00:00Z"},
-        {"partition", 'p', FLAG_NUMBER, &consume.partition, "N", "only this partition"},
-        {"count", 'c', FLAG_NUMBER, &consume.count_max, "N", "end after so many records"},
-        {"follow", 'f', FLAG_SWITCH, &consume.follow, "", "wait for more at the end"},
-        {"output", 'o', FLAG_TEXT, &consume.output, "text|json", "text (default): the value; json: all of the record"},
-        {0},
-    };
-    const struct command_line line = {
-        .usage = "evoke consume [flags] TOPIC",
-        .about = "Prints the records of a topic, a line each, and ends at its end unless told to follow.",
-        .flags = flags,
-        .arguments_min = 1,
-        .arguments_max = 1,
-    };
-    size_t count;
+    for (int32_t i = 0; i < consume->position_count; i++) {
+        struct position *position = &consume->positions[i];
+        if (position->offset == position->committed)
+            continue;
+        if (!group_member_commit(consume->member, position->partition, position->offset, err))
+            return false;
+        position->committed = position->offset;
+    }
+    return true;
+}
+
+/* One fetch, and what belongs around it. */
+static bool step(struct consume *consume, struct error *err)
+{
+    bool changed;
+    if (!consume->member)
+        return fetch(consume, err);
+    if (!group_member_keep(consume->member, &changed, err) || (changed && !resolve_positions(consume, err)))
+        return false;
+    if (consume->position_count == 0)
+        usleep(GROUP_MEMBER_BEAT_MS * 1000);
+    else if (!done(consume) && !fetch(consume, err))
+        return false;
+    return interrupted == SIGPIPE || commit_progress(consume, err); /* what nobody has read is not done */
+}
+
+static void on_signal(int number)
+{
+    interrupted = number;
+}
+
+/* So that the others need not wait until our session ends. */
+static void leave_on_signals(void)
+{
+    const struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void end_by_signal(void)
+{
+    signal(interrupted, SIG_DFL);
+    raise(interrupted);
+}
+
+/* --- The command --- */
+
+static bool begin(struct consume *consume, struct error *err)
+{
+    bool changed;
+    consume->client = kafka_client_open(&consume->options->client, err);
+    if (!consume->client)
+        return false;
+    if (read_committed(consume))
+        kafka_client_read_committed(consume->client);
+    if (consume->options->group) {
+        leave_on_signals();
+        if (!kafka_client_await_coordinator(consume->client, bytes_of_string(consume->options->group), err))
+            return false;
+        consume->member = group_member_new(consume->client, consume->options->group, consume->topic);
+        if (!group_member_keep(consume->member, &changed, err))
+            return false;
+    }
+    return resolve_positions(consume, err);
+}
+
+static bool check(const struct options *options, struct error *err)
+{
+    if (options->group && options->partition >= 0)
+        return error_set(err, ERROR_INVALID, "--partition or --group: the group decides who reads which partition");
+    return check_offset(options->offset, err);
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct options options = {.partition = -1};
+    struct arguments arguments;
     int exit_code;
     struct error err;
-    if (!command_parse(&line, argc, argv, &consume.topic, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
         return exit_code;
-    if (consume.output && strcmp(consume.output, "json") != 0 && strcmp(consume.output, "text") != 0) {
-        error_set(&err, ERROR_INVALID, "--output: text or json, not \"%s\"", consume.output);
-        command_fail(&err);
-        return 2;
-    }
-    consume.client = kafka_client_open(consume.brokers, &err);
-    bool ok = consume.client && resolve_positions(&consume, &err);
-    while (ok && !done(&consume))
-        ok = fetch(&consume, &err);
+    if (!check(&options, &err))
+        return command_fail_usage(&err);
+    struct consume consume = {.options = &options, .topic = arguments.items[0]};
+    bool ok = begin(&consume, &err);
+    while (ok && !interrupted && !done(&consume))
+        ok = step(&consume, &err);
+    if (ok)
+        group_member_leave(consume.member);
+    group_member_free(consume.member);
     kafka_client_close(consume.client);
     free(consume.positions);
-    return ok ? 0 : command_fail(&err);
+    if (interrupted)
+        end_by_signal();
+    return ok ? EXIT_DONE : command_fail(&err);
 }
+
+#define AT(member) offsetof(struct options, member)
+static const struct flag flags[] = {
+    {"offset", "WHERE",
+     "beginning (default), end, a number (below zero: from the end), or a time: @2026-11-21T09:00:00Z", AT(offset), 0,
+     FLAG_TEXT},
+    {"partition", "N", "only this partition", AT(partition), 'p', FLAG_NUMBER},
+    {"group", "GROUP", "as a member of this group: shares the partitions, goes on where it was, commits", AT(group),
+     'g', FLAG_TEXT},
+    {"count", "N", "end after so many records", AT(count_max), 'n', FLAG_NUMBER},
+    {"follow", NULL, "wait for more at the end", AT(follow), 'f', FLAG_SWITCH},
+    {"output", CONSUME_OUTPUTS, "how records are printed (default text)", AT(output), 'o', FLAG_CHOICE},
+    {"isolation", "read_uncommitted|read_committed", "read_committed: without aborted transactions", AT(isolation), 0,
+     FLAG_CHOICE},
+    {0},
+};
+
+const struct command command_consume = {
+    .name = "consume",
+    .about = "Print the records of a topic",
+    .flags = {.tables = {flags, kafka_client_flags}, .arguments = "TOPIC"},
+    .details = "It ends at the end of the topic, unless told to follow.\n\n"
+               "Outputs: text is the value and a line break; raw the value alone, byte for byte; json a line of JSON "
+               "with all of\n"
+               "the record; full a text with offset, time, key, headers and value.\n\n"
+               "With --group, what is printed is committed, and --offset counts where nothing is committed yet.",
+    .examples = "  evoke consume orders --follow --offset end\n"
+                "  evoke consume orders --offset -10 -o full\n"
+                "  evoke consume orders --offset @2026-11-21T09:00:00Z -n 1 -o json\n"
+                "  evoke consume orders --group reports --follow\n"
+                "  evoke consume images --partition 0 --offset 12 -n 1 -o raw > image.png\n",
+    .run = run,
+};

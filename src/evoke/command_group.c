@@ -1,138 +1,123 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* evoke group list|describe */
-#include <inttypes.h>
+/* evoke group list|delete; describe and reset have files of their own. */
 #include <stdio.h>
-#include <string.h>
 
-#include "evoke/kafka_client.h"
-#include "evoke/subcommand.h"
+#include "evoke/command_group.h"
+#include "evoke/listing.h"
 #include "wire/kafka_error.h"
 
-static int group_list_command(int argc, char **argv)
+struct options {
+    struct kafka_client_options client;
+    const char *output;
+    bool lenient;
+};
+
+/* --- list --- */
+
+static struct json *list_groups(const struct options *options, struct error *err)
 {
-    const char *brokers = NULL;
-    const struct flag flags[] = {KAFKA_CLIENT_FLAG(&brokers), {0}};
-    const struct command_line line = {
-        .usage = "evoke group list [flags]", .about = "Lists the consumer groups; a Trigger is one.", .flags = flags};
-    size_t count;
-    int exit_code;
-    struct error err;
-    if (!command_parse(&line, argc, argv, NULL, &count, &exit_code))
-        return exit_code;
     AUTO_ARENA arena;
     arena_init(&arena, 0);
+    struct kafka_client *client = kafka_client_open(&options->client, err);
     const struct kafka_list_groups_response *response = NULL;
-    struct kafka_client *client = kafka_client_open(brokers, &err);
     if (client)
         response =
-            kafka_client_call(client, KAFKA_LIST_GROUPS, 4, KAFKA_NEW(&arena, kafka_list_groups_request), &arena, &err);
-    if (response && response->error_code != KAFKA_NONE) {
-        kafka_client_error(&err, response->error_code, BYTES_NULL, "listing groups");
-        response = NULL;
-    }
-    if (response)
-        printf("%-50s %-12s %s\n", "GROUP", "STATE", "TYPE");
-    for (size_t i = 0; response && i < response->groups_count; i++)
-        printf("%-50.*s %-12.*s %.*s\n", BYTES_ARGS(response->groups[i].group_id),
-               BYTES_ARGS(response->groups[i].group_state), BYTES_ARGS(response->groups[i].protocol_type));
+            kafka_client_call(client, KAFKA_LIST_GROUPS, 4, KAFKA_NEW(&arena, kafka_list_groups_request), &arena, err);
     kafka_client_close(client);
-    return response ? 0 : command_fail(&err);
-}
-
-static const struct kafka_describe_groups_response_group *describe_group(struct kafka_client *client, struct bytes name,
-                                                                         struct arena *arena, struct error *err)
-{
-    struct kafka_describe_groups_request *request = KAFKA_NEW(arena, kafka_describe_groups_request);
-    request->groups = &name;
-    request->groups_count = 1;
-    const struct kafka_describe_groups_response *response =
-        kafka_client_call(client, KAFKA_DESCRIBE_GROUPS, 4, request, arena, err);
-    if (!response)
+    if (response && response->error_code != KAFKA_NONE)
+        kafka_client_error(err, response->error_code, BYTES_NULL, "listing groups");
+    if (!response || response->error_code != KAFKA_NONE)
         return NULL;
-    if (response->groups_count == 1 && response->groups->error_code == KAFKA_NONE)
-        return response->groups;
-    kafka_client_error(err, response->groups_count == 1 ? response->groups->error_code : KAFKA_UNKNOWN_SERVER_ERROR,
-                       BYTES_NULL, "group " BYTES_FORMAT, BYTES_ARGS(name));
-    return NULL;
-}
-
-/* All committed offsets of the group. */
-static const struct kafka_offset_fetch_response *fetch_offsets(struct kafka_client *client, struct bytes name,
-                                                               struct arena *arena, struct error *err)
-{
-    struct kafka_offset_fetch_request *request = KAFKA_NEW(arena, kafka_offset_fetch_request);
-    request->group_id = name;
-    request->topics = NULL;
-    return kafka_client_call(client, KAFKA_OFFSET_FETCH, 5, request, arena, err);
-}
-
-static bool print_offsets(struct kafka_client *client, const struct kafka_offset_fetch_response *offsets,
-                          struct error *err)
-{
-    printf("%-36s %9s %14s %14s %10s\n", "TOPIC", "PARTITION", "COMMITTED", "END", "LAG");
-    for (size_t i = 0; i < offsets->topics_count; i++) {
-        const struct kafka_offset_fetch_response_topic *topic = &offsets->topics[i];
-        for (size_t j = 0; j < topic->partitions_count; j++) {
-            int64_t committed = topic->partitions[j].committed_offset;
-            int32_t index = topic->partitions[j].partition_index;
-            int64_t end;
-            if (!kafka_client_offset(client, topic->name, index, KAFKA_CLIENT_LATEST, &end, err))
-                return false;
-            printf("%-36.*s %9d %14" PRId64 " %14" PRId64 " %10" PRId64 "\n", BYTES_ARGS(topic->name), index, committed,
-                   end, end >= committed ? end - committed : 0);
-        }
+    struct json *rows = json_new_array();
+    for (size_t i = 0; i < response->groups_count; i++) {
+        struct json *row = json_new_object();
+        json_set(row, "name", json_new_string(response->groups[i].group_id));
+        json_set(row, "state", json_new_string(response->groups[i].group_state));
+        json_set(row, "type", json_new_string(response->groups[i].protocol_type));
+        json_append(rows, row);
     }
+    return rows;
+}
+
+static int list(const struct command *self, int argc, char **argv)
+{
+    static const struct listing_column columns[] = {{"name", "GROUP"}, {"state", "STATE"}, {"type", "TYPE"}, {0}};
+    struct options options = {0};
+    int exit_code;
+    struct error err;
+    if (!command_parse(self, argc, argv, &options, NULL, &exit_code))
+        return exit_code;
+    AUTO_JSON *rows = list_groups(&options, &err);
+    if (!rows)
+        return command_fail(&err);
+    listing_print(rows, columns, options.output);
+    return EXIT_DONE;
+}
+
+static const struct flag list_flags[] = {LISTING_FLAG(offsetof(struct options, output)), {0}};
+
+static const struct command group_list_command = {
+    .name = "list",
+    .about = "List the groups; a Trigger is one",
+    .flags = {.tables = {list_flags, kafka_client_flags}},
+    .examples = "  evoke group list\n",
+    .run = list,
+};
+
+/* --- delete --- */
+
+static bool delete_group(struct kafka_client *client, const char *name, bool lenient, struct error *err)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct bytes group = bytes_of_string(name);
+    if (!kafka_client_await_coordinator(client, group, err))
+        return false;
+    struct kafka_delete_groups_request *request = KAFKA_NEW(&arena, kafka_delete_groups_request);
+    request->group_ids = &group;
+    request->group_ids_count = 1;
+    const struct kafka_delete_groups_response *response =
+        kafka_client_call(client, KAFKA_DELETE_GROUPS, 1, request, &arena, err);
+    if (!response)
+        return false;
+    int16_t code = response->results_count == 1 ? response->results->error_code : KAFKA_UNKNOWN_SERVER_ERROR;
+    if (code != KAFKA_NONE && !(lenient && code == KAFKA_GROUP_ID_NOT_FOUND))
+        return kafka_client_error(err, code, BYTES_NULL, "group %s", name);
+    printf("group %s %s\n", name, code == KAFKA_NONE ? "deleted" : "is not there");
     return true;
 }
 
-static bool describe(struct kafka_client *client, const char *name, struct error *err)
+static int delete_groups(const struct command *self, int argc, char **argv)
 {
-    AUTO_ARENA arena;
-    arena_init(&arena, 0);
-    const struct kafka_describe_groups_response_group *group =
-        describe_group(client, bytes_of_string(name), &arena, err);
-    const struct kafka_offset_fetch_response *offsets =
-        group ? fetch_offsets(client, bytes_of_string(name), &arena, err) : NULL;
-    if (!offsets)
-        return false;
-    if (bytes_equal_string(group->group_state, "Dead") && offsets->topics_count == 0)
-        return error_set(err, ERROR_NOT_FOUND, "no such group: %s", name);
-    printf("Group:    %s\nState:    " BYTES_FORMAT "\nMembers:  %zu\n", name, BYTES_ARGS(group->group_state),
-           group->members_count);
-    for (size_t i = 0; i < group->members_count; i++)
-        printf("          " BYTES_FORMAT " " BYTES_FORMAT " " BYTES_FORMAT "\n",
-               BYTES_ARGS(group->members[i].member_id), BYTES_ARGS(group->members[i].client_id),
-               BYTES_ARGS(group->members[i].client_host));
-    putchar('\n');
-    return print_offsets(client, offsets, err);
-}
-
-static int group_describe_command(int argc, char **argv)
-{
-    const char *brokers = NULL, *name;
-    const struct flag flags[] = {KAFKA_CLIENT_FLAG(&brokers), {0}};
-    const struct command_line line = {.usage = "evoke group describe [flags] GROUP",
-                                      .about = "Shows a group's members, committed offsets and lag.",
-                                      .flags = flags,
-                                      .arguments_min = 1,
-                                      .arguments_max = 1};
-    size_t count;
+    struct options options = {0};
+    struct arguments arguments;
     int exit_code;
     struct error err;
-    if (!command_parse(&line, argc, argv, &name, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
         return exit_code;
-    struct kafka_client *client = kafka_client_open(brokers, &err);
-    bool ok = client && describe(client, name, &err);
+    struct kafka_client *client = kafka_client_open(&options.client, &err);
+    bool ok = client;
+    for (size_t i = 0; ok && i < arguments.count; i++)
+        ok = delete_group(client, arguments.items[i], options.lenient, &err);
     kafka_client_close(client);
-    return ok ? 0 : command_fail(&err);
+    return ok ? EXIT_DONE : command_fail(&err);
 }
 
-int command_group(int argc, char **argv)
-{
-    static const struct command commands[] = {
-        {"list", "List the groups", group_list_command},
-        {"describe", "Show members, committed offsets and lag", group_describe_command},
-        {0},
-    };
-    return subcommand_run("group", "Works with consumer groups.", commands, argc, argv);
-}
+static const struct flag delete_flags[] = {
+    {"if-exists", NULL, "fine if it is not there", offsetof(struct options, lenient), 0, FLAG_SWITCH},
+    {0},
+};
+
+static const struct command group_delete_command = {
+    .name = "delete",
+    .about = "Delete groups and the offsets they have committed",
+    .flags = {.tables = {delete_flags, kafka_client_flags}, .arguments = "GROUP..."},
+    .details = "A group with members is not deleted.",
+    .examples = "  evoke group delete reports\n",
+    .run = delete_groups,
+};
+
+static const struct command *const children[] = {&group_list_command, &group_describe_command, &group_reset_command,
+                                                 &group_delete_command, NULL};
+const struct command command_group = {
+    .name = "group", .about = "List, describe, reset and delete consumer groups", .children = children};

@@ -3,79 +3,105 @@
 #include <stdio.h>
 
 #include "base/text.h"
-#include "evoke/subcommand.h"
+#include "evoke/command.h"
+#include "evoke/config.h"
+#include "evoke/listing.h"
 #include "node/image.h"
 
-struct imported {
-    size_t count;
+struct options {
+    const char *data, *output;
+    struct image_import_options import;
 };
+
+#define DATA_FLAG                                                                                                      \
+    {                                                                                                                  \
+        "data", "DIR", "the data directory of the daemon", offsetof(struct options, data), 0, FLAG_TEXT                \
+    }
+
+static const char *data_of(const struct options *options)
+{
+    return options->data ? options->data : config_default_data();
+}
+
+/* --- import --- */
 
 static void print_imported(void *ctx, const struct image *image)
 {
-    struct imported *imported = ctx;
-    imported->count++;
+    (void)ctx;
     printf("imported %s %s\n", image->name, image->id);
 }
 
-static int image_import_command(int argc, char **argv)
+static int import(const struct command *self, int argc, char **argv)
 {
-    const char *data = NULL, *file;
-    struct image_import_options options = {0};
-    const struct flag flags[] = {
-        {"data", 0, FLAG_TEXT, &data, "DIR", "the data directory of the daemon"},
-        {"name", 0, FLAG_TEXT, &options.name, "NAME[:TAG]", "instead of the name in the archive"},
-        {0},
-    };
-    const struct command_line line = {
-        .usage = "evoke image import [flags] FILE",
-        .about = "Imports images from what \"docker save\" writes, or from an OCI layout (a tar or a directory).\n"
-                 "A daemon may be running on the data directory; it sees the image at once.",
-        .flags = flags,
-        .arguments_min = 1,
-        .arguments_max = 1,
-    };
-    size_t count;
+    struct options options = {0};
+    struct arguments arguments;
     int exit_code;
     struct error err;
-    if (!command_parse(&line, argc, argv, &file, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
         return exit_code;
-    struct imported imported = {0};
-    if (!image_import(data ? data : command_default_data(), file, &options, print_imported, &imported, &err))
+    if (!image_import(data_of(&options), arguments.items[0], &options.import, print_imported, NULL, &err))
         return command_fail(&err);
-    return 0;
+    return EXIT_DONE;
 }
 
-static void print_image(void *ctx, const struct image *image)
+static const struct flag import_flags[] = {
+    DATA_FLAG,
+    {"name", "NAME[:TAG]", "instead of the name in the archive", offsetof(struct options, import.name), 0, FLAG_TEXT},
+    {0},
+};
+
+static const struct command image_import_command = {
+    .name = "import",
+    .about = "Import images from a file",
+    .flags = {.tables = {import_flags}, .arguments = "FILE"},
+    .details = "FILE is what \"docker save\" writes, or an OCI layout (a tar or a directory). A daemon may be running "
+               "on the data\n"
+               "directory; it sees the image at once.",
+    .examples = "  docker save billing:1 > billing.tar && evoke image import billing.tar\n"
+                "  evoke image import layout/ --name billing:2 --data /srv/evoke\n",
+    .run = import,
+};
+
+/* --- list --- */
+
+static void add_image(void *ctx, const struct image *image)
 {
-    (void)ctx;
+    struct json *rows = ctx, *row = json_new_object();
     char created[TEXT_TIME_SIZE];
     text_format_time_s(image->created_s, created);
-    printf("%-50s %.19s %12llu %s\n", image->name, image->id, (unsigned long long)image->size, created);
+    json_set(row, "name", json_new_text(image->name));
+    json_set(row, "id", json_new_text(image->id));
+    json_set(row, "size", json_new_int((int64_t)image->size));
+    json_set(row, "imported", json_new_text(created));
+    json_append(rows, row);
 }
 
-static int image_list_command(int argc, char **argv)
+static int list(const struct command *self, int argc, char **argv)
 {
-    const char *data = NULL;
-    const struct flag flags[] = {{"data", 0, FLAG_TEXT, &data, "DIR", "the data directory of the daemon"}, {0}};
-    const struct command_line line = {
-        .usage = "evoke image list [flags]", .about = "Lists the images of a data directory.", .flags = flags};
-    size_t count;
+    static const struct listing_column columns[] = {
+        {"name", "NAME"}, {"id", "ID"}, {"size", "SIZE"}, {"imported", "IMPORTED"}, {0}};
+    struct options options = {0};
     int exit_code;
     struct error err;
-    if (!command_parse(&line, argc, argv, NULL, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &options, NULL, &exit_code))
         return exit_code;
-    printf("%-50s %-19s %12s %s\n", "NAME", "ID", "SIZE", "IMPORTED");
-    if (!image_list(data ? data : command_default_data(), print_image, NULL, &err))
+    AUTO_JSON *rows = json_new_array();
+    if (!image_list(data_of(&options), add_image, rows, &err))
         return command_fail(&err);
-    return 0;
+    listing_print(rows, columns, options.output);
+    return EXIT_DONE;
 }
 
-int command_image(int argc, char **argv)
-{
-    static const struct command commands[] = {
-        {"import", "Import images from a file", image_import_command},
-        {"list", "List the images", image_list_command},
-        {0},
-    };
-    return subcommand_run("image", "Works with container images.", commands, argc, argv);
-}
+static const struct flag list_flags[] = {DATA_FLAG, LISTING_FLAG(offsetof(struct options, output)), {0}};
+
+static const struct command image_list_command = {
+    .name = "list",
+    .about = "List the images of a data directory",
+    .flags = {.tables = {list_flags}},
+    .examples = "  evoke image list -o json\n",
+    .run = list,
+};
+
+static const struct command *const children[] = {&image_import_command, &image_list_command, NULL};
+const struct command command_image = {
+    .name = "image", .about = "Import and list container images", .children = children};

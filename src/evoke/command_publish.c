@@ -1,182 +1,220 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* evoke publish: appends records to a topic, from the command line or from the lines of standard input. */
+/* evoke publish: appends records to a topic, from the command line, from files, or from the lines of standard input. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/limits.h"
 #include "base/memory.h"
 #include "evoke/command.h"
-#include "evoke/kafka_client.h"
-#include "log/event.h"
-#include "wire/kafka_batch.h"
-#include "wire/kafka_error.h"
+#include "evoke/input.h"
+#include "evoke/producer.h"
+#include "evoke/record_json.h"
+#include "io/file.h"
 
-enum { PUBLISH_HEADERS_MAX = FLAG_LIST_MAX, PUBLISH_BATCH_SIZE = 512 << 10, PUBLISH_LINE_MAX = 1 << 20 };
+enum { VALUE_SIZE_MAX = 8 << 20, DEFAULT_RATE_MAX = 10000000 };
 
-struct publish {
-    const char *brokers, *key;
-    int64_t partition;
-    struct flag_list headers;
-    bool quiet;
-
-    const char *topic;
-    struct kafka_client *client;
-    struct kafka_record_header record_headers[PUBLISH_HEADERS_MAX];
-    size_t header_count;
-    uint64_t published;
+struct options {
+    struct kafka_client_options client;
+    const char *key, *key_separator, *input;
+    int64_t partition, rate;
+    struct flag_list headers, files;
+    bool quiet, tombstone;
 };
 
-static int64_t wall_ms(void)
+struct publish {
+    const struct options *options;
+    const char *topic;
+    struct producer *producer;
+    struct kafka_record_header headers[FLAG_LIST_MAX];
+    size_t header_count;
+    int64_t started_us;
+    uint64_t added;
+};
+
+static int64_t clock_us(clockid_t clock)
 {
     struct timespec time;
-    clock_gettime(CLOCK_REALTIME, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+    clock_gettime(clock, &time);
+    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-static bool parse_headers(struct publish *publish, struct error *err)
-{
-    for (size_t i = 0; i < publish->headers.count; i++) {
-        const char *text = publish->headers.items[i], *equals = strchr(text, '=');
-        if (!equals || equals == text)
-            return error_set(err, ERROR_INVALID, "--header: NAME=VALUE, not \"%s\"", text);
-        publish->record_headers[publish->header_count++] = (struct kafka_record_header){
-            .name = bytes_of(text, (size_t)(equals - text)), .value = bytes_of_string(equals + 1)};
-    }
-    return true;
-}
+/* --- One record --- */
 
-static bool send_batch(struct publish *publish, struct bytes batch, uint64_t count, struct error *err)
+/* Waits until the next record is due. What is gathered goes out first: nobody waits for a pause to end. */
+static bool keep_rate(struct publish *publish, struct error *err)
 {
-    AUTO_ARENA arena;
-    arena_init(&arena, 0);
-    struct kafka_produce_request *request = KAFKA_NEW(&arena, kafka_produce_request);
-    request->acks = -1;
-    request->timeout_ms = 30000;
-    request->topics = KAFKA_NEW_ARRAY(&arena, kafka_produce_request_topic, 1);
-    request->topics_count = 1;
-    request->topics->name = bytes_of_string(publish->topic);
-    request->topics->partitions = KAFKA_NEW_ARRAY(&arena, kafka_produce_request_partition, 1);
-    request->topics->partitions_count = 1;
-    request->topics->partitions->index = (int32_t)publish->partition;
-    request->topics->partitions->records = (struct kafka_record_set){.parts = &batch, .count = 1, .size = batch.size};
-    const struct kafka_produce_response *response =
-        kafka_client_call(publish->client, KAFKA_PRODUCE, 9, request, &arena, err);
-    if (!response)
+    if (publish->options->rate <= 0)
+        return true;
+    int64_t due_us = publish->started_us + (int64_t)(publish->added * 1000000 / (uint64_t)publish->options->rate);
+    if (clock_us(CLOCK_MONOTONIC) >= due_us)
+        return true;
+    if (!producer_flush(publish->producer, err))
         return false;
-    if (response->topics_count != 1 || response->topics->partitions_count != 1)
-        return error_set(err, ERROR_CORRUPT, "the answer is not about the topic asked for");
-    const struct kafka_produce_response_partition *partition = response->topics->partitions;
-    if (partition->error_code != KAFKA_NONE)
-        return kafka_client_error(err, partition->error_code, partition->error_message, "topic %s, partition %lld",
-                                  publish->topic, (long long)publish->partition);
-    publish->published += count;
-    if (!publish->quiet && count == 1)
-        printf("%s partition %lld offset %lld\n", publish->topic, (long long)publish->partition,
-               (long long)partition->base_offset);
+    int64_t wait_us = due_us - clock_us(CLOCK_MONOTONIC);
+    if (wait_us > 0)
+        nanosleep(&(struct timespec){.tv_sec = wait_us / 1000000, .tv_nsec = wait_us % 1000000 * 1000}, NULL);
     return true;
 }
 
-static void add(struct publish *publish, struct kafka_batch_builder *builder, struct bytes value)
+static bool publish_record(struct publish *publish, struct bytes key, struct bytes value,
+                           const struct kafka_record_header *headers, size_t count, struct error *err)
 {
-    kafka_batch_add(builder, wall_ms(), bytes_of_string(publish->key), value, publish->record_headers,
-                    publish->header_count);
+    if (!keep_rate(publish, err))
+        return false;
+    publish->added++;
+    return producer_add(publish->producer, clock_us(CLOCK_REALTIME) / 1000, key, value, headers, count, err);
 }
 
-static bool publish_one(struct publish *publish, struct bytes value, struct error *err)
+static bool publish_value(struct publish *publish, struct bytes value, struct error *err)
 {
-    AUTO_BUF buf;
-    buf_init(&buf, LIMIT_KAFKA_BATCH_SIZE);
-    struct kafka_batch_builder builder;
-    struct bytes batch;
-    kafka_batch_begin(&builder, &buf, 0);
-    add(publish, &builder, value);
-    return kafka_batch_end(&builder, &batch, err) && send_batch(publish, batch, 1, err);
+    return publish_record(publish, bytes_of_string(publish->options->key), value, publish->headers,
+                          publish->header_count, err);
 }
 
-/* Lines are gathered into batches as long as more of them wait: as fast from a file as prompt from a pipe that
- * trickles. */
-static bool publish_lines(struct publish *publish, struct error *err)
+/* --- Where records come from --- */
+
+static bool publish_json(struct publish *publish, struct bytes line, struct error *err)
 {
-    AUTO_BUF buf;
-    buf_init(&buf, PUBLISH_BATCH_SIZE + 2 * PUBLISH_LINE_MAX);
-    AUTO_FREE(char) line = NULL;
-    size_t capacity = 0;
-    ssize_t size = 0;
-    while (size >= 0) {
-        struct kafka_batch_builder builder;
-        struct bytes batch;
-        uint64_t count = 0;
-        buf_reset(&buf);
-        kafka_batch_begin(&builder, &buf, 0);
-        while (buf.size < PUBLISH_BATCH_SIZE && (size = getline(&line, &capacity, stdin)) >= 0) {
-            if (size > PUBLISH_LINE_MAX)
-                return error_set(err, ERROR_LIMIT, "a line of standard input is longer than %d bytes",
-                                 PUBLISH_LINE_MAX);
-            if (size > 0 && line[size - 1] == '\n')
-                size--;
-            add(publish, &builder, bytes_of(line, (size_t)size));
-            count++;
-            if (isatty(STDIN_FILENO))
-                break;
-        }
-        if (count > 0 && (!kafka_batch_end(&builder, &batch, err) || !send_batch(publish, batch, count, err)))
+    AUTO_RECORD_JSON record = {0};
+    return record_json_parse(line, &record, err) &&
+           publish_record(publish, record.key, record.value, record.headers, record.header_count, err);
+}
+
+static bool publish_line(void *ctx, struct bytes line, struct error *err)
+{
+    struct publish *publish = ctx;
+    const char *separator = publish->options->key_separator;
+    if (publish->options->input && strcmp(publish->options->input, "json") == 0)
+        return publish_json(publish, line, err);
+    if (!separator)
+        return publish_value(publish, line, err);
+    const uint8_t *at = line.size > 0 ? memmem(line.data, line.size, separator, strlen(separator)) : NULL;
+    if (!at)
+        return error_set(err, ERROR_INVALID, "line %llu has no \"%s\" after a key",
+                         (unsigned long long)publish->added + 1, separator);
+    size_t key_size = (size_t)(at - line.data);
+    return publish_record(publish, bytes_slice(line, 0, key_size),
+                          bytes_slice(line, key_size + strlen(separator), SIZE_MAX), publish->headers,
+                          publish->header_count, err);
+}
+
+static bool flush_lines(void *ctx, struct error *err)
+{
+    return producer_flush(((struct publish *)ctx)->producer, err);
+}
+
+static bool publish_files(struct publish *publish, struct error *err)
+{
+    const struct flag_list *files = &publish->options->files;
+    struct io *io = io_linux_new(err);
+    bool ok = io;
+    for (size_t i = 0; ok && i < files->count; i++) {
+        const char *path = strcmp(files->items[i], "-") == 0 ? "/dev/stdin" : files->items[i];
+        AUTO_BUF content;
+        buf_init(&content, VALUE_SIZE_MAX);
+        ok = io_path_read(io, path, &content, err) && publish_value(publish, buf_bytes(&content), err);
+    }
+    io_free(io);
+    return ok;
+}
+
+static bool publish_all(struct publish *publish, const char *value, struct error *err)
+{
+    bool ok;
+    publish->started_us = clock_us(CLOCK_MONOTONIC);
+    if (publish->options->tombstone)
+        ok = publish_value(publish, BYTES_NULL, err);
+    else if (publish->options->files.count > 0)
+        ok = publish_files(publish, err);
+    else if (value)
+        ok = publish_value(publish, bytes_of_string(value), err);
+    else
+        ok = input_each_line(publish_line, flush_lines, publish, err);
+    return ok && producer_flush(publish->producer, err);
+}
+
+/* --- The command --- */
+
+static bool check(struct publish *publish, const struct arguments *arguments, struct error *err)
+{
+    const struct options *options = publish->options;
+    int sources = options->tombstone + (options->files.count > 0) + (arguments->count == 2);
+    bool lines = sources == 0;
+    if (sources > 1)
+        return error_set(err, ERROR_INVALID, "one of VALUE, --file and --tombstone");
+    if (options->tombstone && !options->key)
+        return error_set(err, ERROR_INVALID, "--tombstone needs the --key whose values are to go");
+    if (!lines && (options->key_separator || options->input))
+        return error_set(err, ERROR_INVALID, "--key-separator and --input are for the lines of standard input");
+    if (options->key_separator && (options->key || !options->key_separator[0]))
+        return error_set(err, ERROR_INVALID, "--key-separator must be a text, and takes the place of --key");
+    if (options->rate < 0 || options->rate > DEFAULT_RATE_MAX)
+        return error_set(err, ERROR_INVALID, "--rate: 1 to %d records a second", DEFAULT_RATE_MAX);
+    for (size_t i = 0; i < options->headers.count; i++) {
+        struct kafka_record_header *header = &publish->headers[publish->header_count++];
+        if (!flags_split_pair("header", options->headers.items[i], &header->name, &header->value, err))
             return false;
     }
-    if (!publish->quiet && publish->published != 1)
-        printf("%llu records published to %s\n", (unsigned long long)publish->published, publish->topic);
     return true;
 }
 
-/* As Kafka's own clients do: records with a key go where the key's hash says, those without all to one partition. */
-static bool choose_partition(struct publish *publish, struct error *err)
+static void print(const struct publish *publish)
 {
-    int32_t count;
-    if (!kafka_client_partitions(publish->client, publish->topic, true, &count, err))
-        return false;
-    if (publish->partition >= 0)
-        return true;
-    if (publish->key)
-        publish->partition = (int64_t)((event_key_hash(bytes_of_string(publish->key)) & 0x7fffffff) % (uint32_t)count);
+    int32_t partition;
+    int64_t offset;
+    uint64_t count = producer_published(publish->producer);
+    producer_last(publish->producer, &partition, &offset);
+    if (count == 1)
+        printf("%s partition %d offset %lld\n", publish->topic, partition, (long long)offset);
     else
-        publish->partition = wall_ms() % count;
-    return true;
+        printf("%llu records published to %s\n", (unsigned long long)count, publish->topic);
 }
 
-int command_publish(int argc, char **argv)
+static int run(const struct command *self, int argc, char **argv)
 {
-    struct publish publish = {.partition = -1};
-    const struct flag flags[] = {
-        KAFKA_CLIENT_FLAG(&publish.brokers),
-        {"key", 'k', FLAG_TEXT, &publish.key, "KEY", "key of the records"},
-        {"header", 'H', FLAG_LIST, &publish.headers, "NAME=VALUE", "a header; may be given again"},
-        {"partition", 'p', FLAG_NUMBER, &publish.partition, "N", "partition (default: by the key's hash, or any)"},
-        {"quiet", 'q', FLAG_SWITCH, &publish.quiet, "", "print nothing"},
-        {0},
-    };
-    const struct command_line line = {
-        .usage = "evoke publish [flags] TOPIC [VALUE]",
-        .about = "Appends a record to a topic and waits until it is on disk. Without VALUE: a record for each line of\n"
-                 "standard input. A topic that does not exist is made.",
-        .flags = flags,
-        .arguments_min = 1,
-        .arguments_max = 2,
-    };
-    const char *arguments[2];
-    size_t count;
+    struct options options = {.partition = -1};
+    struct arguments arguments;
     int exit_code;
     struct error err;
-    if (!command_parse(&line, argc, argv, arguments, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
         return exit_code;
-    publish.topic = arguments[0];
-    if (!parse_headers(&publish, &err)) {
-        command_fail(&err);
-        return 2;
-    }
-    publish.client = kafka_client_open(publish.brokers, &err);
-    bool ok = publish.client && choose_partition(&publish, &err) &&
-              (count == 2 ? publish_one(&publish, bytes_of_string(arguments[1]), &err) : publish_lines(&publish, &err));
-    kafka_client_close(publish.client);
-    return ok ? 0 : command_fail(&err);
+    struct publish publish = {.options = &options, .topic = arguments.items[0]};
+    if (!check(&publish, &arguments, &err))
+        return command_fail_usage(&err);
+    struct kafka_client *client = kafka_client_open(&options.client, &err);
+    publish.producer = client ? producer_new(client, publish.topic, options.partition, &err) : NULL;
+    bool ok = publish.producer && publish_all(&publish, arguments.count == 2 ? arguments.items[1] : NULL, &err);
+    if (publish.producer && !options.quiet && (ok || producer_published(publish.producer) > 0))
+        print(&publish);
+    producer_free(publish.producer);
+    kafka_client_close(client);
+    return ok ? EXIT_DONE : command_fail(&err);
 }
+
+#define AT(member) offsetof(struct options, member)
+static const struct flag flags[] = {
+    {"key", "KEY", "key of the records", AT(key), 'k', FLAG_TEXT},
+    {"header", "NAME=VALUE", "a header of the records", AT(headers), 'H', FLAG_LIST},
+    {"partition", "N", "partition (default: by the key's hash, or any)", AT(partition), 'p', FLAG_NUMBER},
+    {"file", "FILE", "a record whose value is the whole file; - is standard input", AT(files), 'f', FLAG_LIST},
+    {"tombstone", NULL, "a record without a value: compaction removes its key", AT(tombstone), 0, FLAG_SWITCH},
+    {"key-separator", "TEXT", "of each line, what stands before TEXT is the key", AT(key_separator), 'K', FLAG_TEXT},
+    {"input", "lines|json", "json: lines as \"evoke consume -o json\" prints them", AT(input), 'i', FLAG_CHOICE},
+    {"rate", "N", "at most N records a second", AT(rate), 'r', FLAG_NUMBER},
+    {"quiet", NULL, "print nothing", AT(quiet), 'q', FLAG_SWITCH},
+    {0},
+};
+
+const struct command command_publish = {
+    .name = "publish",
+    .about = "Append records to a topic",
+    .flags = {.tables = {flags, kafka_client_flags}, .arguments = "TOPIC [VALUE]"},
+    .details = "It waits until they are on disk. Without VALUE and --file: a record for each line of standard input, "
+               "sent as soon\n"
+               "as no more lines wait. A topic that does not exist is made, if the server does that.",
+    .examples = "  evoke publish orders --key 17 '{\"item\": \"tea\"}'\n"
+                "  evoke publish orders --header ce_type=order.placed --file order.json\n"
+                "  seq 1000 | evoke publish numbers --rate 100\n"
+                "  evoke consume old -o json | evoke publish new --input json\n",
+    .run = run,
+};

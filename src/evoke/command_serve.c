@@ -11,13 +11,18 @@
 #include "evoke/manifest.h"
 #include "evoke/screen.h"
 
+struct options {
+    struct config config; /* the first, for config_flags */
+    bool keep_pods;
+};
+
 struct serve {
     struct io *io;
-    struct config config;
+    struct options options;
     struct daemon *daemon;
     struct screen *screen; /* evoke up */
     struct live *live;     /* evoke up */
-    bool closing;
+    bool stopping, closing;
 };
 
 static void print_message(void *ctx, enum diag_level level, const char *folder, const char *message)
@@ -48,16 +53,41 @@ static void begin_close(struct serve *serve)
     daemon_close(serve->daemon, on_closed, serve);
 }
 
+static void on_pods_stopped(void *ctx)
+{
+    struct serve *serve = ctx;
+    if (serve->screen)
+        screen_text(serve->screen, "\nevoke ends. The data stays: the next start goes on where this one was.");
+    begin_close(serve);
+}
+
+/* evoke up: its pods end with it. */
+static void begin_stop(struct serve *serve)
+{
+    size_t count = daemon_pod_count(serve->daemon);
+    serve->stopping = true;
+    if (count > 0)
+        screen_text(serve->screen, "\nevoke ends %zu pod%s first. To leave them running, Ctrl-C again.", count,
+                    count == 1 ? "" : "s");
+    daemon_stop_pods(serve->daemon, on_pods_stopped, serve);
+}
+
 static void on_signal(void *ctx, int number)
 {
     struct serve *serve = ctx;
     if (number == SIGHUP || serve->closing)
         return;
     diag_info("evoke", "%s: shutting down", number == SIGINT ? "interrupted" : "asked to end");
+    if (serve->screen && !serve->options.keep_pods && !serve->stopping) {
+        begin_stop(serve);
+        return;
+    }
     begin_close(serve);
     if (serve->screen)
         screen_text(serve->screen,
-                    "\nevoke ends. The data stays, and pods that run go on: the next start takes them over.");
+                    "\nevoke ends. The data stays, and pods that run go on: the next start takes them over, and\n"
+                    "\"evoke down --data %s\" ends them.",
+                    serve->options.config.data);
 }
 
 static void say_door(void *ctx, const char *name, const char *url)
@@ -87,8 +117,8 @@ static bool apply_and_show(struct serve *serve, const char *path, struct error *
 {
     screen_text(serve->screen, "evoke %s", EVOKE_VERSION);
     daemon_each_door(serve->daemon, show_door, serve->screen);
-    if (serve->config.api.family != IO_ADDRESS_NONE)
-        screen_text(serve->screen, "  %-8s export KUBECONFIG=%s/kubeconfig", "kubectl", serve->config.data);
+    if (serve->options.config.api.family != IO_ADDRESS_NONE)
+        screen_text(serve->screen, "  %-8s export KUBECONFIG=%s/kubeconfig", "kubectl", serve->options.config.data);
     screen_text(serve->screen, "%s", "");
     if (!manifest_apply(daemon_api(serve->daemon), path, report_applied, serve->screen, err))
         return false;
@@ -106,15 +136,16 @@ static int run(struct serve *serve, const char *manifests)
     serve->io = io_linux_new(&err);
     if (!serve->io)
         return command_fail(&err);
-    if (!config_finish(&serve->config, serve->io, &arena, &err)) {
+    if (!config_finish(&serve->options.config, serve->io, &arena, &err)) {
         io_free(serve->io);
         command_fail(&err);
         return 2;
     }
     if (manifests)
         serve->screen = screen_open(serve->io, STDOUT_FILENO);
-    diag_set_sink(print_message, serve, manifests && !serve->config.log_level ? DIAG_WARN : serve->config.level);
-    const struct daemon_options options = {.config = &serve->config, .observe = observe, .observe_ctx = serve};
+    diag_set_sink(print_message, serve,
+                  manifests && !serve->options.config.log_level ? DIAG_WARN : serve->options.config.level);
+    const struct daemon_options options = {.config = &serve->options.config, .observe = observe, .observe_ctx = serve};
     serve->daemon = daemon_open(serve->io, &options, &err);
     bool ok = serve->daemon != NULL;
     if (ok) {
@@ -133,40 +164,52 @@ static int run(struct serve *serve, const char *manifests)
     return ok ? 0 : command_fail(&err);
 }
 
-int command_serve(int argc, char **argv)
+static int serve_command(const struct command *self, int argc, char **argv)
 {
     struct serve serve = {0};
-    struct flag flags[CONFIG_FLAGS_MAX];
-    size_t count;
     int exit_code;
-    config_flags(&serve.config, flags);
-    const struct command_line line = {
-        .usage = "evoke serve [flags]",
-        .about = "Runs evoke until SIGINT or SIGTERM. Pods go on when it ends, and are found again at its next start.",
-        .flags = flags,
-    };
-    if (!command_parse(&line, argc, argv, NULL, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &serve.options, NULL, &exit_code))
         return exit_code;
     return run(&serve, NULL);
 }
 
-int command_up(int argc, char **argv)
+const struct command command_serve = {
+    .name = "serve",
+    .about = "Run evoke: event log, API, node",
+    .flags = {.tables = {config_file_flags, config_flags}},
+    .details = "It runs until SIGINT or SIGTERM. Pods go on when it ends, and the next start takes them over.",
+    .examples = "  evoke serve --data /srv/evoke --listen-http off\n  evoke serve --config /etc/evoke.yaml\n",
+    .run = serve_command,
+};
+
+static int up_command(const struct command *self, int argc, char **argv)
 {
     struct serve serve = {0};
-    struct flag flags[CONFIG_FLAGS_MAX];
-    const char *path;
-    size_t count;
+    struct arguments arguments;
     int exit_code;
-    config_flags(&serve.config, flags);
-    const struct command_line line = {
-        .usage = "evoke up [flags] PATH",
-        .about = "Runs evoke, applies the manifests in PATH (a file, or a directory's *.yaml, *.yml and *.json) as\n"
-                 "\"kubectl apply\" does, and shows what happens: on a terminal live, else as lines.",
-        .flags = flags,
-        .arguments_min = 1,
-        .arguments_max = 1,
-    };
-    if (!command_parse(&line, argc, argv, &path, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &serve.options, &arguments, &exit_code))
         return exit_code;
-    return run(&serve, path);
+    return run(&serve, arguments.items[0]);
 }
+
+static const struct flag up_flags[] = {
+    {"keep-pods", NULL, "leave the pods running at the end, as \"evoke serve\" does",
+     offsetof(struct options, keep_pods), 0, FLAG_SWITCH},
+    {0},
+};
+
+const struct command command_up = {
+    .name = "up",
+    .about = "Run evoke, apply manifests, and show what happens",
+    .flags = {.tables = {config_file_flags, up_flags, config_flags}, .arguments = "PATH"},
+    .details = "PATH is a file, or a directory whose *.yaml, *.yml and *.json are read in the order of their names. "
+               "They are applied\n"
+               "as \"kubectl apply\" does, but what a manifest says as it did the last time does not undo what others "
+               "have set\n"
+               "since: a scaler's replicas stay. On a terminal it shows the events live, else as lines.\n\n"
+               "Ctrl-C or SIGTERM ends it: the pods are stopped, each with its grace period; objects and events stay "
+               "in the data\n"
+               "directory, and the next \"up\" goes on there. A second Ctrl-C leaves the pods running.",
+    .examples = "  evoke up examples/shop --data /tmp/shop\n  evoke up app.yaml > app.log\n",
+    .run = up_command,
+};

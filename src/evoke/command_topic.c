@@ -1,12 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* evoke topic create|list|describe|delete */
+/* evoke topic create|list|alter|delete; describe is in command_topic_describe.c. */
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "evoke/command.h"
+#include "evoke/command_topic.h"
 #include "evoke/kafka_client.h"
-#include "evoke/subcommand.h"
+#include "evoke/listing.h"
 #include "wire/kafka_error.h"
+
+enum { RESOURCE_TOPIC = 2, CONFIG_SET = 0, CONFIG_DELETE = 1, SERVER_TIMEOUT_MS = 30000 };
+
+struct options {
+    struct kafka_client_options client;
+    int64_t partitions;
+    struct flag_list configs, deleted_configs;
+    const char *output;
+    bool internal, lenient; /* --if-not-exists, --if-exists */
+};
+
+static bool not_about_it(struct error *err)
+{
+    return error_set(err, ERROR_CORRUPT, "the answer is not about the topic asked for");
+}
 
 /* --- create --- */
 
@@ -15,75 +31,81 @@ static bool set_configs(struct kafka_create_topics_request_topic *topic, const s
 {
     topic->configs = KAFKA_NEW_ARRAY(arena, kafka_create_topics_request_config, configs->count);
     topic->configs_count = configs->count;
-    for (size_t i = 0; i < configs->count; i++) {
-        const char *text = configs->items[i], *equals = strchr(text, '=');
-        if (!equals)
-            return error_set(err, ERROR_INVALID, "--config: NAME=VALUE, not \"%s\"", text);
-        topic->configs[i].name = bytes_of(text, (size_t)(equals - text));
-        topic->configs[i].value = bytes_of_string(equals + 1);
-    }
+    for (size_t i = 0; i < configs->count; i++)
+        if (!flags_split_pair("config", configs->items[i], &topic->configs[i].name, &topic->configs[i].value, err))
+            return false;
     return true;
 }
 
-static bool create(const char *brokers, const char *name, int64_t partitions, const struct flag_list *configs,
-                   struct error *err)
+static struct kafka_create_topics_request *create_request(const struct options *options, const char *name,
+                                                          struct arena *arena, struct error *err)
 {
-    AUTO_ARENA arena;
-    arena_init(&arena, 0);
-    struct kafka_create_topics_request *request = KAFKA_NEW(&arena, kafka_create_topics_request);
-    request->topics = KAFKA_NEW_ARRAY(&arena, kafka_create_topics_request_topic, 1);
+    struct kafka_create_topics_request *request = KAFKA_NEW(arena, kafka_create_topics_request);
+    request->topics = KAFKA_NEW_ARRAY(arena, kafka_create_topics_request_topic, 1);
     request->topics_count = 1;
     request->topics->name = bytes_of_string(name);
-    request->topics->num_partitions = (int32_t)partitions;
+    request->topics->num_partitions = (int32_t)options->partitions;
     request->topics->replication_factor = -1;
-    if (!set_configs(request->topics, configs, &arena, err))
-        return false;
-    struct kafka_client *client = kafka_client_open(brokers, err);
+    return set_configs(request->topics, &options->configs, arena, err) ? request : NULL;
+}
+
+static bool create_topic(const struct options *options, const struct kafka_create_topics_request *request,
+                         struct arena *arena, struct error *err)
+{
+    struct kafka_client *client = kafka_client_open(&options->client, err);
     if (!client)
         return false;
     const struct kafka_create_topics_response *response =
-        kafka_client_call(client, KAFKA_CREATE_TOPICS, 5, request, &arena, err);
-    bool ok = response && response->topics_count == 1;
-    if (response && !ok)
-        error_set(err, ERROR_CORRUPT, "the answer is not about the topic asked for");
-    if (ok && response->topics->error_code != KAFKA_NONE)
-        ok = kafka_client_error(err, response->topics->error_code, response->topics->error_message, "topic %s", name);
+        kafka_client_call(client, KAFKA_CREATE_TOPICS, 5, request, arena, err);
+    bool ok = response && (response->topics_count == 1 || not_about_it(err));
+    if (ok && response->topics->error_code == KAFKA_TOPIC_ALREADY_EXISTS && options->lenient)
+        printf("topic " BYTES_FORMAT " exists\n", BYTES_ARGS(request->topics->name));
+    else if (ok && response->topics->error_code != KAFKA_NONE)
+        ok = kafka_client_error(err, response->topics->error_code, response->topics->error_message,
+                                "topic " BYTES_FORMAT, BYTES_ARGS(request->topics->name));
+    else if (ok)
+        printf("topic " BYTES_FORMAT " created\n", BYTES_ARGS(request->topics->name));
     kafka_client_close(client);
     return ok;
 }
 
-static int topic_create_command(int argc, char **argv)
+static int create(const struct command *self, int argc, char **argv)
 {
-    const char *brokers = NULL, *name;
-    int64_t partitions = -1;
-    struct flag_list configs = {0};
-    const struct flag flags[] = {
-        KAFKA_CLIENT_FLAG(&brokers),
-        {"partitions", 'p', FLAG_NUMBER, &partitions, "N", "how many partitions (default: the server's, 1)"},
-        {"config", 'c', FLAG_LIST, &configs, "NAME=VALUE", "a topic setting of Kafka; may be given again"},
-        {0},
-    };
-    const struct command_line line = {.usage = "evoke topic create [flags] NAME",
-                                      .about = "Creates a topic.",
-                                      .flags = flags,
-                                      .arguments_min = 1,
-                                      .arguments_max = 1};
-    size_t count;
+    struct options options = {.partitions = -1};
+    struct arguments arguments;
     int exit_code;
     struct error err;
-    if (!command_parse(&line, argc, argv, &name, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
         return exit_code;
-    if (!create(brokers, name, partitions, &configs, &err))
-        return command_fail(&err);
-    printf("topic %s created\n", name);
-    return 0;
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    const struct kafka_create_topics_request *request = create_request(&options, arguments.items[0], &arena, &err);
+    if (!request)
+        return command_fail_usage(&err);
+    return create_topic(&options, request, &arena, &err) ? EXIT_DONE : command_fail(&err);
 }
 
-/* --- list, describe --- */
+static const struct flag create_flags[] = {
+    {"partitions", "N", "how many partitions (default: the server's, 1)", offsetof(struct options, partitions), 'p',
+     FLAG_NUMBER},
+    {"config", "NAME=VALUE", "a topic setting of Kafka", offsetof(struct options, configs), 'c', FLAG_LIST},
+    {"if-not-exists", NULL, "fine if it is there", offsetof(struct options, lenient), 0, FLAG_SWITCH},
+    {0},
+};
 
-/* `name` NULL: all topics. */
-static const struct kafka_metadata_response *metadata(struct kafka_client *client, const char *name,
-                                                      struct arena *arena, struct error *err)
+static const struct command topic_create_command = {
+    .name = "create",
+    .about = "Create a topic",
+    .flags = {.tables = {create_flags, kafka_client_flags}, .arguments = "TOPIC"},
+    .examples = "  evoke topic create orders --partitions 3\n"
+                "  evoke topic create prices --config cleanup.policy=compact\n",
+    .run = create,
+};
+
+/* --- list --- */
+
+const struct kafka_metadata_response *topic_metadata(struct kafka_client *client, const char *name, struct arena *arena,
+                                                     struct error *err)
 {
     struct kafka_metadata_request *request = KAFKA_NEW(arena, kafka_metadata_request);
     request->allow_auto_topic_creation = false;
@@ -95,83 +117,165 @@ static const struct kafka_metadata_response *metadata(struct kafka_client *clien
     return kafka_client_call(client, KAFKA_METADATA, 10, request, arena, err);
 }
 
-static int topic_list_command(int argc, char **argv)
+static struct json *rows_of(const struct kafka_metadata_response *response, bool internal)
 {
-    const char *brokers = NULL;
-    bool internal = false;
-    const struct flag flags[] = {
-        KAFKA_CLIENT_FLAG(&brokers), {"internal", 0, FLAG_SWITCH, &internal, "", "also internal topics"}, {0}};
-    const struct command_line line = {
-        .usage = "evoke topic list [flags]", .about = "Lists the topics.", .flags = flags};
-    size_t count;
+    struct json *rows = json_new_array();
+    for (size_t i = 0; i < response->topics_count; i++) {
+        const struct kafka_metadata_response_topic *topic = &response->topics[i];
+        if (topic->is_internal && !internal)
+            continue;
+        struct json *row = json_new_object();
+        json_set(row, "name", json_new_string(topic->name));
+        json_set(row, "partitions", json_new_int((int64_t)topic->partitions_count));
+        json_set(row, "internal", json_new_bool(topic->is_internal));
+        json_append(rows, row);
+    }
+    return rows;
+}
+
+static int list(const struct command *self, int argc, char **argv)
+{
+    static const struct listing_column columns[] = {{"name", "NAME"}, {"partitions", "PARTITIONS"}, {0}};
+    struct options options = {0};
     int exit_code;
     struct error err;
-    if (!command_parse(&line, argc, argv, NULL, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &options, NULL, &exit_code))
         return exit_code;
     AUTO_ARENA arena;
     arena_init(&arena, 0);
-    struct kafka_client *client = kafka_client_open(brokers, &err);
-    const struct kafka_metadata_response *response = client ? metadata(client, NULL, &arena, &err) : NULL;
-    if (response)
-        printf("%-40s %10s\n", "NAME", "PARTITIONS");
-    for (size_t i = 0; response && i < response->topics_count; i++)
-        if (internal || !response->topics[i].is_internal)
-            printf("%-40.*s %10zu\n", BYTES_ARGS(response->topics[i].name), response->topics[i].partitions_count);
+    struct kafka_client *client = kafka_client_open(&options.client, &err);
+    const struct kafka_metadata_response *response = client ? topic_metadata(client, NULL, &arena, &err) : NULL;
     kafka_client_close(client);
-    return response ? 0 : command_fail(&err);
+    if (!response)
+        return command_fail(&err);
+    AUTO_JSON *rows = rows_of(response, options.internal);
+    listing_print(rows, columns, options.output);
+    return EXIT_DONE;
 }
 
-static bool describe(struct kafka_client *client, const char *name, struct error *err)
+static const struct flag list_flags[] = {
+    {"internal", NULL, "also evoke's own topics", offsetof(struct options, internal), 0, FLAG_SWITCH},
+    LISTING_FLAG(offsetof(struct options, output)),
+    {0},
+};
+
+static const struct command topic_list_command = {
+    .name = "list",
+    .about = "List the topics",
+    .flags = {.tables = {list_flags, kafka_client_flags}},
+    .examples = "  evoke topic list\n  evoke topic list --internal -o json\n",
+    .run = list,
+};
+
+/* --- alter --- */
+
+static bool alter_configs(struct kafka_client *client, const char *name,
+                          struct kafka_incremental_alter_configs_request_config *configs, size_t count,
+                          struct error *err)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
-    const struct kafka_metadata_response *response = metadata(client, name, &arena, err);
-    if (!response)
+    struct kafka_incremental_alter_configs_request *request =
+        KAFKA_NEW(&arena, kafka_incremental_alter_configs_request);
+    request->resources = KAFKA_NEW_ARRAY(&arena, kafka_incremental_alter_configs_request_resource, 1);
+    request->resources_count = 1;
+    request->resources->resource_type = RESOURCE_TOPIC;
+    request->resources->resource_name = bytes_of_string(name);
+    request->resources->configs = configs;
+    request->resources->configs_count = count;
+    const struct kafka_incremental_alter_configs_response *response =
+        kafka_client_call(client, KAFKA_INCREMENTAL_ALTER_CONFIGS, 1, request, &arena, err);
+    if (!response || (response->results_count != 1 && !not_about_it(err)))
         return false;
-    if (response->topics_count != 1)
-        return error_set(err, ERROR_CORRUPT, "the answer is not about the topic asked for");
-    const struct kafka_metadata_response_topic *topic = response->topics;
-    if (topic->error_code != KAFKA_NONE)
-        return kafka_client_error(err, topic->error_code, BYTES_NULL, "topic %s", name);
-    char id[37];
-    text_format_uuid(topic->topic_id, id);
-    printf("Name:        %s\nId:          %s\nInternal:    %s\nPartitions:  %zu\n\n", name, id,
-           topic->is_internal ? "true" : "false", topic->partitions_count);
-    printf("%10s %16s %16s %8s\n", "PARTITION", "LOG START", "END", "EPOCH");
-    for (size_t i = 0; i < topic->partitions_count; i++) {
-        int32_t index = topic->partitions[i].partition_index;
-        int64_t start, end;
-        if (!kafka_client_offset(client, topic->name, index, KAFKA_CLIENT_EARLIEST, &start, err) ||
-            !kafka_client_offset(client, topic->name, index, KAFKA_CLIENT_LATEST, &end, err))
+    return response->results->error_code == KAFKA_NONE ||
+           kafka_client_error(err, response->results->error_code, response->results->error_message, "topic %s", name);
+}
+
+static bool add_partitions(struct kafka_client *client, const char *name, int32_t count, struct error *err)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct kafka_create_partitions_request *request = KAFKA_NEW(&arena, kafka_create_partitions_request);
+    request->topics = KAFKA_NEW_ARRAY(&arena, kafka_create_partitions_request_topic, 1);
+    request->topics_count = 1;
+    request->topics->name = bytes_of_string(name);
+    request->topics->count = count;
+    request->timeout_ms = SERVER_TIMEOUT_MS;
+    const struct kafka_create_partitions_response *response =
+        kafka_client_call(client, KAFKA_CREATE_PARTITIONS, 2, request, &arena, err);
+    if (!response || (response->results_count != 1 && !not_about_it(err)))
+        return false;
+    return response->results->error_code == KAFKA_NONE ||
+           kafka_client_error(err, response->results->error_code, response->results->error_message, "topic %s", name);
+}
+
+static bool take_configs(const struct options *options, struct kafka_incremental_alter_configs_request_config *out,
+                         struct error *err)
+{
+    for (size_t i = 0; i < options->configs.count; i++, out++) {
+        out->config_operation = CONFIG_SET;
+        if (!flags_split_pair("config", options->configs.items[i], &out->name, &out->value, err))
             return false;
-        printf("%10d %16lld %16lld %8d\n", index, (long long)start, (long long)end, topic->partitions[i].leader_epoch);
+    }
+    for (size_t i = 0; i < options->deleted_configs.count; i++, out++) {
+        out->config_operation = CONFIG_DELETE;
+        out->name = bytes_of_string(options->deleted_configs.items[i]);
     }
     return true;
 }
 
-static int topic_describe_command(int argc, char **argv)
+static int alter(const struct command *self, int argc, char **argv)
 {
-    const char *brokers = NULL, *name;
-    const struct flag flags[] = {KAFKA_CLIENT_FLAG(&brokers), {0}};
-    const struct command_line line = {.usage = "evoke topic describe [flags] NAME",
-                                      .about = "Shows a topic's partitions and their offsets.",
-                                      .flags = flags,
-                                      .arguments_min = 1,
-                                      .arguments_max = 1};
-    size_t count;
+    struct options options = {.partitions = -1};
+    struct arguments arguments;
     int exit_code;
     struct error err;
-    if (!command_parse(&line, argc, argv, &name, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
         return exit_code;
-    struct kafka_client *client = kafka_client_open(brokers, &err);
-    bool ok = client && describe(client, name, &err);
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    size_t count = options.configs.count + options.deleted_configs.count;
+    struct kafka_incremental_alter_configs_request_config *configs =
+        KAFKA_NEW_ARRAY(&arena, kafka_incremental_alter_configs_request_config, count);
+    if (count == 0 && options.partitions < 0) {
+        error_set(&err, ERROR_INVALID, "nothing to alter: --config, --delete-config or --partitions");
+        return command_fail_usage(&err);
+    }
+    if (!take_configs(&options, configs, &err))
+        return command_fail_usage(&err);
+    const char *name = arguments.items[0];
+    struct kafka_client *client = kafka_client_open(&options.client, &err);
+    bool ok = client && (count == 0 || alter_configs(client, name, configs, count, &err)) &&
+              (options.partitions < 0 || add_partitions(client, name, (int32_t)options.partitions, &err));
     kafka_client_close(client);
-    return ok ? 0 : command_fail(&err);
+    if (!ok)
+        return command_fail(&err);
+    printf("topic %s altered\n", name);
+    return EXIT_DONE;
 }
+
+static const struct flag alter_flags[] = {
+    {"config", "NAME=VALUE", "set a topic setting", offsetof(struct options, configs), 'c', FLAG_LIST},
+    {"delete-config", "NAME", "back to its default", offsetof(struct options, deleted_configs), 0, FLAG_LIST},
+    {"partitions", "N", "as many as this from now on; never fewer", offsetof(struct options, partitions), 'p',
+     FLAG_NUMBER},
+    {0},
+};
+
+static const struct command topic_alter_command = {
+    .name = "alter",
+    .about = "Change a topic's settings or add partitions",
+    .flags = {.tables = {alter_flags, kafka_client_flags}, .arguments = "TOPIC"},
+    .details =
+        "What is not named stays. More partitions change where keys go: records of a key may then lie in two of them.",
+    .examples = "  evoke topic alter orders --config retention.ms=86400000\n"
+                "  evoke topic alter orders --delete-config retention.ms --partitions 6\n",
+    .run = alter,
+};
 
 /* --- delete --- */
 
-static bool delete (struct kafka_client *client, const char *name, struct error *err)
+static bool delete_topic(struct kafka_client *client, const char *name, bool lenient, struct error *err)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
@@ -179,48 +283,48 @@ static bool delete (struct kafka_client *client, const char *name, struct error 
     struct kafka_delete_topics_request *request = KAFKA_NEW(&arena, kafka_delete_topics_request);
     request->topic_names = &topic;
     request->topic_names_count = 1;
-    request->timeout_ms = 30000;
+    request->timeout_ms = SERVER_TIMEOUT_MS;
     const struct kafka_delete_topics_response *response =
         kafka_client_call(client, KAFKA_DELETE_TOPICS, 5, request, &arena, err);
-    if (!response)
+    if (!response || (response->results_count != 1 && !not_about_it(err)))
         return false;
-    if (response->results_count != 1)
-        return error_set(err, ERROR_CORRUPT, "the answer is not about the topic asked for");
-    return response->results->error_code == KAFKA_NONE ||
-           kafka_client_error(err, response->results->error_code, response->results->error_message, "topic %s", name);
+    int16_t code = response->results->error_code;
+    if (code != KAFKA_NONE && !(lenient && code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION))
+        return kafka_client_error(err, code, response->results->error_message, "topic %s", name);
+    printf("topic %s %s\n", name, code == KAFKA_NONE ? "deleted" : "is not there");
+    return true;
 }
 
-static int topic_delete_command(int argc, char **argv)
+static int delete_topics(const struct command *self, int argc, char **argv)
 {
-    const char *brokers = NULL, *name;
-    const struct flag flags[] = {KAFKA_CLIENT_FLAG(&brokers), {0}};
-    const struct command_line line = {.usage = "evoke topic delete [flags] NAME",
-                                      .about = "Deletes a topic and what is in it.",
-                                      .flags = flags,
-                                      .arguments_min = 1,
-                                      .arguments_max = 1};
-    size_t count;
+    struct options options = {0};
+    struct arguments arguments;
     int exit_code;
     struct error err;
-    if (!command_parse(&line, argc, argv, &name, &count, &exit_code))
+    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
         return exit_code;
-    struct kafka_client *client = kafka_client_open(brokers, &err);
-    bool ok = client && delete (client, name, &err);
+    struct kafka_client *client = kafka_client_open(&options.client, &err);
+    bool ok = client;
+    for (size_t i = 0; ok && i < arguments.count; i++)
+        ok = delete_topic(client, arguments.items[i], options.lenient, &err);
     kafka_client_close(client);
-    if (!ok)
-        return command_fail(&err);
-    printf("topic %s deleted\n", name);
-    return 0;
+    return ok ? EXIT_DONE : command_fail(&err);
 }
 
-int command_topic(int argc, char **argv)
-{
-    static const struct command commands[] = {
-        {"create", "Create a topic", topic_create_command},
-        {"list", "List the topics", topic_list_command},
-        {"describe", "Show a topic's partitions and offsets", topic_describe_command},
-        {"delete", "Delete a topic", topic_delete_command},
-        {0},
-    };
-    return subcommand_run("topic", "Works with the topics of the event log.", commands, argc, argv);
-}
+static const struct flag delete_flags[] = {
+    {"if-exists", NULL, "fine if it is not there", offsetof(struct options, lenient), 0, FLAG_SWITCH},
+    {0},
+};
+
+static const struct command topic_delete_command = {
+    .name = "delete",
+    .about = "Delete topics and what is in them",
+    .flags = {.tables = {delete_flags, kafka_client_flags}, .arguments = "TOPIC..."},
+    .examples = "  evoke topic delete orders\n",
+    .run = delete_topics,
+};
+
+static const struct command *const children[] = {&topic_create_command, &topic_list_command,   &topic_describe_command,
+                                                 &topic_alter_command,  &topic_delete_command, NULL};
+const struct command command_topic = {
+    .name = "topic", .about = "Create, list, describe, alter and delete topics", .children = children};

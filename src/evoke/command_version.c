@@ -3,13 +3,13 @@
 
 #include "evoke/command.h"
 
-int command_version(int argc, char **argv)
+static int run(const struct command *self, int argc, char **argv)
 {
-    static const struct command_line line = {.usage = "evoke version", .about = "Prints the version."};
-    size_t count;
     int exit_code;
-    if (!command_parse(&line, argc, argv, NULL, &count, &exit_code))
+    if (!command_parse(self, argc, argv, NULL, NULL, &exit_code))
         return exit_code;
     printf("evoke %s\n", EVOKE_VERSION);
-    return 0;
+    return EXIT_DONE;
 }
+
+const struct command command_version = {.name = "version", .about = "Print the version", .run = run};

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evoke/config.h"
 
+#include <assert.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
-#include "evoke/command.h"
 #include "io/file.h"
 #include "wire/yaml.h"
 
 #define SETTING(member) offsetof(struct config, member)
 
-static const struct setting {
-    const char *name, *value, *help;
-    size_t at;
-} settings[] = {
+const struct flag config_file_flags[] = {
+    {"config", "FILE", "settings as YAML, with the names of the flags below; a flag wins over the file", SETTING(file),
+     'f', FLAG_TEXT},
+    {0},
+};
+
+/* All are texts: config_finish() makes something of them. */
+const struct flag config_flags[] = {
     {"data", "DIR", "where everything is kept (default: $EVOKE_DATA, /var/lib/evoke or ~/.local/share/evoke)",
      SETTING(data)},
     {"listen-kafka", "ADDR:PORT", "Kafka protocol, or off (default 127.0.0.1:9092)", SETTING(listen_kafka)},
@@ -24,12 +31,16 @@ static const struct setting {
     {"advertise-kafka", "ADDR:PORT", "what Kafka clients are told to connect to (default: where it listens)",
      SETTING(advertise_kafka)},
     {"journal-file-size", "SIZE", "of one journal file (default 64Mi)", SETTING(journal_file_size)},
-    {"journal-size-max", "SIZE", "of the whole journal; beyond it producers are refused (default 4Gi)",
+    {"journal-size-max", "SIZE", "of the whole journal; what is older moves to segments (default 512Mi)",
      SETTING(journal_size_max)},
+    {"offsets-retention-minutes", "MINUTES",
+     "how long committed offsets of a group without members are kept (default 10080: seven days)",
+     SETTING(offsets_retention_minutes)},
     {"pod-cidr", "CIDR", "addresses of containers (default 10.88.0.0/16)", SETTING(pod_cidr)},
     {"service-cidr", "CIDR", "addresses of Services (default 10.96.0.0/16 as root, else 127.96.0.0/16)",
      SETTING(service_cidr)},
     {"log-level", "LEVEL", "debug, info, warn or error (default info)", SETTING(log_level)},
+    {0},
 };
 
 static const char **member_of(struct config *config, size_t at)
@@ -37,15 +48,19 @@ static const char **member_of(struct config *config, size_t at)
     return (const char **)(void *)((char *)config + at);
 }
 
-size_t config_flags(struct config *config, struct flag flags[CONFIG_FLAGS_MAX])
+const char *config_default_data(void)
 {
-    size_t count = 0;
-    flags[count++] = (struct flag){"config", 'f', FLAG_TEXT, &config->file, "FILE", "settings as YAML, names as here"};
-    for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
-        flags[count++] = (struct flag){
-            settings[i].name, 0, FLAG_TEXT, member_of(config, settings[i].at), settings[i].value, settings[i].help};
-    flags[count] = (struct flag){0};
-    return count;
+    static char path[4096];
+    const char *data = getenv("EVOKE_DATA"), *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (data && data[0])
+        return data;
+    if (geteuid() == 0)
+        return "/var/lib/evoke";
+    if (xdg && xdg[0])
+        snprintf(path, sizeof path, "%s/evoke", xdg);
+    else
+        snprintf(path, sizeof path, "%s/.local/share/evoke", home && home[0] ? home : ".");
+    return path;
 }
 
 static bool finish_address(const char *name, const char *text, const char *otherwise, struct io_address *out,
@@ -83,6 +98,16 @@ static bool finish_size(const char *name, const char *text, uint64_t otherwise, 
     return true;
 }
 
+static bool finish_minutes(const char *name, const char *text, uint64_t *out_ms, struct error *err)
+{
+    enum { MINUTE_MS = 60000, MINUTES_MAX = 100 * 366 * 24 * 60 };
+    uint64_t minutes = 0;
+    if (text && (!bytes_to_u64(bytes_of_string(text), &minutes) || minutes == 0 || minutes > MINUTES_MAX))
+        return error_set(err, ERROR_INVALID, "--%s: must be 1 to %d, not \"%s\"", name, MINUTES_MAX, text);
+    *out_ms = minutes * MINUTE_MS; /* 0: the default */
+    return true;
+}
+
 static bool finish_level(const char *text, enum diag_level *out, struct error *err)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
@@ -96,11 +121,11 @@ static bool finish_level(const char *text, enum diag_level *out, struct error *e
     return !text || error_set(err, ERROR_INVALID, "--log-level: debug, info, warn or error, not \"%s\"", text);
 }
 
-static const struct setting *find_setting(const char *name)
+static const struct flag *find_setting(const char *name)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
-        if (strcmp(settings[i].name, name) == 0)
-            return &settings[i];
+    for (const struct flag *setting = config_flags; setting->name; setting++)
+        if (strcmp(setting->name, name) == 0)
+            return setting;
     return NULL;
 }
 
@@ -109,7 +134,7 @@ static bool take_settings(struct config *config, const struct yaml_document *doc
                           struct error *err)
 {
     json_object_each (member, document->value) {
-        const struct setting *setting = find_setting(member.key);
+        const struct flag *setting = find_setting(member.key);
         const char *text = json_text(member.value);
         int line = yaml_line(document, member.key);
         if (!setting)
@@ -121,8 +146,10 @@ static bool take_settings(struct config *config, const struct yaml_document *doc
         if (!text)
             return error_set(err, ERROR_INVALID, "%s:%d: %s: must be a text", config->file, line, member.key);
         const char **out = member_of(config, setting->at);
-        if (!*out)
-            *out = arena_string(arena, bytes_of_string(text));
+        if (*out)
+            continue;
+        *out = arena_string(arena, bytes_of_string(text));
+        config->lines[setting - config_flags] = line;
     }
     return true;
 }
@@ -142,17 +169,42 @@ static bool read_file(struct config *config, struct io *io, struct arena *arena,
     return take_settings(config, &yaml.documents[0], arena, err);
 }
 
-bool config_finish(struct config *config, struct io *io, struct arena *arena, struct error *err)
+/* An error begins with the flag, "--listen-kafka"; of a setting from the file it is to begin with the place. */
+static bool locate_error(const struct config *config, struct error *err)
 {
-    if (config->file && !read_file(config, io, arena, err))
+    struct bytes rest = bytes_of_string(err->message), name;
+    if (!bytes_starts_with(rest, BYTES_LITERAL("--")))
         return false;
-    if (!config->data)
-        config->data = command_default_data();
+    rest = bytes_slice(rest, 2, SIZE_MAX);
+    bytes_split(&rest, ':', &name);
+    for (size_t i = 0; config_flags[i].name; i++) {
+        if (config->lines[i] > 0 && bytes_equal_string(name, config_flags[i].name)) {
+            const struct error found = *err;
+            return error_set(err, found.kind, "%s:%d: %.300s", config->file, config->lines[i], found.message + 2);
+        }
+    }
+    return false;
+}
+
+static bool finish(struct config *config, struct error *err)
+{
     return finish_address("listen-kafka", config->listen_kafka, "127.0.0.1:9092", &config->kafka, err) &&
            finish_address("listen-api", config->listen_api, "127.0.0.1:6443", &config->api, err) &&
            finish_address("listen-http", config->listen_http, "127.0.0.1:8080", &config->http, err) &&
            finish_address("listen-admin", config->listen_admin, "127.0.0.1:9644", &config->admin, err) &&
            finish_size("journal-file-size", config->journal_file_size, 64ull << 20, &config->journal_file_bytes, err) &&
-           finish_size("journal-size-max", config->journal_size_max, 4ull << 30, &config->journal_bytes_max, err) &&
+           finish_size("journal-size-max", config->journal_size_max, 512ull << 20, &config->journal_bytes_max, err) &&
+           finish_minutes("offsets-retention-minutes", config->offsets_retention_minutes, &config->offsets_retention_ms,
+                          err) &&
            finish_level(config->log_level, &config->level, err);
+}
+
+bool config_finish(struct config *config, struct io *io, struct arena *arena, struct error *err)
+{
+    static_assert(sizeof config_flags / sizeof config_flags[0] <= CONFIG_SETTINGS_MAX, "a line for each setting");
+    if (config->file && !read_file(config, io, arena, err))
+        return false;
+    if (!config->data)
+        config->data = config_default_data();
+    return finish(config, err) || locate_error(config, err);
 }

@@ -5,16 +5,21 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "api/kind.h"
 #include "base/memory.h"
 #include "door/admin_door.h"
 #include "door/events_door.h"
 #include "door/kafka_door.h"
 #include "door/kube_door.h"
 #include "evoke/metrics.h"
+#include "evoke/pods_end.h"
 #include "io/file.h"
 #include "mesh/mesh.h"
+#include "mesh/nameserver.h"
 #include "node/machine.h"
 #include "node/node.h"
+
+enum { DNS_PORT = 53 };
 
 struct daemon {
     struct io *io;
@@ -22,7 +27,9 @@ struct daemon {
     struct parts parts; /* evoke/metrics.h: all that has figures */
     struct admin_door *admin;
     struct runtime *processes, *containers; /* ours to close; NULL when they are the caller's */
+    char cluster_dns[IO_ADDRESS_TEXT_SIZE]; /* where containers ask for names; "": nowhere */
     char events_url[IO_ADDRESS_TEXT_SIZE + 16];
+    struct pods_end *pods_end; /* daemon_stop_pods() */
     void (*done)(void *ctx);
     void *done_ctx;
 };
@@ -144,7 +151,8 @@ static bool open_log(struct daemon *daemon, struct error *err)
     const struct config *config = daemon->config;
     const struct log_options options = {.directory = config->data,
                                         .journal_file_size = config->journal_file_bytes,
-                                        .journal_size_max = config->journal_bytes_max};
+                                        .journal_size_max = config->journal_bytes_max,
+                                        .offsets_retention_ms = config->offsets_retention_ms};
     if (!io_dir_make(daemon->io, config->data, err))
         return error_wrap(err, "--data");
     daemon->parts.log = log_open(daemon->io, &options, err);
@@ -154,23 +162,20 @@ static bool open_log(struct daemon *daemon, struct error *err)
     return daemon->parts.api != NULL;
 }
 
-static bool open_runtimes(struct daemon *daemon, const struct daemon_options *options, struct runtime **processes,
-                          struct runtime **containers, struct error *err)
+static bool open_runtimes(struct daemon *daemon, const struct daemon_options *options, struct error *err)
 {
     const struct runtime_options runtime_options = {.directory = daemon->config->data,
                                                     .pod_cidr = daemon->config->pod_cidr};
     struct error no_containers;
-    *processes = options->processes;
-    *containers = options->containers;
-    if (*processes)
+    if (options->processes)
         return true;
-    daemon->processes = *processes = runtime_process_open(daemon->io, &runtime_options, err);
-    if (!*processes)
+    daemon->processes = runtime_process_open(daemon->io, &runtime_options, err);
+    if (!daemon->processes)
         return false;
     if (geteuid() != 0)
         return true;
-    daemon->containers = *containers = runtime_oci_open(daemon->io, &runtime_options, &no_containers);
-    if (!*containers)
+    daemon->containers = runtime_oci_open(daemon->io, &runtime_options, &no_containers);
+    if (!daemon->containers)
         diag_warn("evoke", "pods run as processes, not as containers: %s", no_containers.message);
     return true;
 }
@@ -178,13 +183,15 @@ static bool open_runtimes(struct daemon *daemon, const struct daemon_options *op
 static bool open_node(struct daemon *daemon, const struct daemon_options *options, struct error *err)
 {
     struct machine machine = {0};
-    struct node_options node_options = {.schedule = true, .machine = options->machine};
+    struct node_options node_options = {.schedule = true,
+                                        .machine = options->machine,
+                                        .cluster_dns = daemon->cluster_dns[0] ? daemon->cluster_dns : NULL,
+                                        .processes = daemon->processes ? daemon->processes : options->processes,
+                                        .containers = daemon->processes ? daemon->containers : options->containers};
     if (!options->machine) {
         machine_read(&machine);
         node_options.machine = &machine;
     }
-    if (!open_runtimes(daemon, options, &node_options.processes, &node_options.containers, err))
-        return false;
     daemon->parts.node = node_open(daemon->io, daemon->parts.api, &node_options, err);
     if (!daemon->parts.node)
         return false;
@@ -195,19 +202,41 @@ static bool open_node(struct daemon *daemon, const struct daemon_options *option
     return true;
 }
 
+static bool make_local(void *ctx, const char *cidr, struct error *err)
+{
+    struct daemon *daemon = ctx;
+    return runtime_oci_make_local(daemon->containers, cidr, err);
+}
+
+/* For containers, which reach the services' range; processes have the machine's resolver. */
+static void open_names(struct daemon *daemon)
+{
+    struct nameserver_options names = {.api = daemon->parts.api};
+    if (!daemon->containers || !control_dns_address(daemon->parts.control, &names.address))
+        return;
+    io_address_format_ip(&names.address, daemon->cluster_dns);
+    names.address.port = DNS_PORT;
+    daemon->parts.names = nameserver_open(&names);
+}
+
 static bool open_control(struct daemon *daemon, struct error *err)
 {
+    const struct control_network network = {.make_local = make_local, .ctx = daemon};
     struct control_options control_options = {
         .api = daemon->parts.api,
         .mesh = daemon->parts.mesh,
         .service_cidr = daemon->config->service_cidr,
+        .network = daemon->containers ? &network : NULL,
     };
     if (daemon->parts.kube) {
         control_options.ca_certificate = bytes_of_string(kube_door_ca(daemon->parts.kube));
         control_options.api_address = kube_door_address(daemon->parts.kube);
     }
     daemon->parts.control = control_open(&control_options, err);
-    return daemon->parts.control != NULL;
+    if (!daemon->parts.control)
+        return false;
+    open_names(daemon);
+    return true;
 }
 
 static void open_dispatch(struct daemon *daemon, const struct daemon_options *options)
@@ -229,15 +258,15 @@ static bool open_all(struct daemon *daemon, const struct daemon_options *options
         return false;
     daemon->parts.mesh = mesh_open(daemon->parts.api);
     open_dispatch(daemon, options);
-    if (!open_control(daemon, err) || !open_node(daemon, options, err))
+    if (!open_runtimes(daemon, options, err) || !open_control(daemon, err) || !open_node(daemon, options, err))
         return false;
     if (daemon->admin)
         admin_door_set_unhealthy(daemon->admin, NULL);
     return true;
 }
 
-/* Doors first, so that nothing new comes in; then who acts; the log last. */
-static void close_parts(struct daemon *daemon)
+/* Doors first, so that nothing new comes in; then who acts. */
+static void close_actors(struct daemon *daemon)
 {
     admin_door_close(daemon->admin);
     kafka_door_close(daemon->parts.kafka);
@@ -246,8 +275,21 @@ static void close_parts(struct daemon *daemon)
         kube_door_set_pod_logs(daemon->parts.kube, NULL);
     kube_door_close(daemon->parts.kube);
     dispatch_close(daemon->parts.dispatch);
-    node_close(daemon->parts.node);
     control_close(daemon->parts.control);
+    daemon->admin = NULL;
+    daemon->parts.kafka = NULL;
+    daemon->parts.events = NULL;
+    daemon->parts.kube = NULL;
+    daemon->parts.dispatch = NULL;
+    daemon->parts.control = NULL;
+}
+
+static void close_parts(struct daemon *daemon)
+{
+    close_actors(daemon);
+    pods_end_close(daemon->pods_end);
+    node_close(daemon->parts.node);
+    nameserver_close(daemon->parts.names);
     mesh_close(daemon->parts.mesh);
     runtime_close(daemon->processes);
     runtime_close(daemon->containers);
@@ -285,6 +327,17 @@ struct daemon *daemon_open(struct io *io, const struct daemon_options *options, 
         return daemon;
     daemon_close(daemon, NULL, NULL);
     return NULL;
+}
+
+void daemon_stop_pods(struct daemon *daemon, void (*done)(void *ctx), void *ctx)
+{
+    close_actors(daemon);
+    daemon->pods_end = pods_end_open(daemon->parts.api, done, ctx);
+}
+
+size_t daemon_pod_count(struct daemon *daemon)
+{
+    return api_count(daemon->parts.api, kind_by_name("Pod"));
 }
 
 struct api *daemon_api(struct daemon *daemon)

@@ -29,6 +29,11 @@ struct daemon *daemon_open(struct io *io, const struct daemon_options *options, 
 /* Closes the doors, lets go of the pods (they go on), syncs the log; then `done`. */
 void daemon_close(struct daemon *daemon, void (*done)(void *ctx), void *ctx);
 
+/* Ends all pods as well, before daemon_close(): closes the doors and all that would start pods again, deletes the Pods,
+ * each with its own grace, and calls `done` when the last one is gone. */
+void daemon_stop_pods(struct daemon *daemon, void (*done)(void *ctx), void *ctx);
+size_t daemon_pod_count(struct daemon *daemon);
+
 struct api *daemon_api(struct daemon *daemon);
 /* Where the doors listen: "kafka 127.0.0.1:9092" ... one call each, in a fixed order. */
 void daemon_each_door(struct daemon *daemon, void (*each)(void *ctx, const char *name, const char *url), void *ctx);

@@ -3,48 +3,58 @@
 
 #include "evoke/flags.h"
 
-struct parsed {
-    const char *text;
+struct options {
+    const char *text, *choice;
     int64_t number;
     bool yes;
     struct flag_list list;
-    const char *arguments[2];
-    size_t count;
+};
+
+struct parsed {
+    struct options options;
+    struct arguments arguments;
     struct error err;
 };
 
-static enum flags_result parse(struct parsed *out, int argc, const char *const *argv)
+#define AT(member) offsetof(struct options, member)
+static const struct flag table[] = {
+    {"text", "TEXT", "", AT(text), 't', FLAG_TEXT},
+    {"number", "N", "", AT(number), 0, FLAG_NUMBER},
+    {0},
+};
+static const struct flag empty_table[] = {{0}};
+static const struct flag other_table[] = {
+    {"yes", NULL, "", AT(yes), 'y', FLAG_SWITCH},
+    {"list", "X", "", AT(list), 'l', FLAG_LIST},
+    {"choice", "one|two", "", AT(choice), 0, FLAG_CHOICE},
+    {0},
+};
+
+static enum flags_result parse(struct parsed *out, const char *usage, int argc, const char *const *argv)
 {
+    const struct flags flags = {.tables = {table, empty_table, other_table}, .arguments = usage};
+    char *copy[ARGUMENTS_MAX + 8];
     *out = (struct parsed){0};
-    const struct flag flags[] = {
-        {"text", 't', FLAG_TEXT, &out->text, "TEXT", ""},
-        {"number", 0, FLAG_NUMBER, &out->number, "N", ""},
-        {"yes", 'y', FLAG_SWITCH, &out->yes, "", ""},
-        {"list", 'l', FLAG_LIST, &out->list, "X", ""},
-        {0},
-    };
-    const struct command_line line = {
-        .usage = "evoke test A [B]", .about = "", .flags = flags, .arguments_min = 1, .arguments_max = 2};
-    char *copy[16];
     for (int i = 0; i < argc; i++)
         copy[i] = (char *)(uintptr_t)argv[i];
-    return flags_parse(&line, argc, copy, out->arguments, &out->count, &out->err);
+    return flags_parse(&flags, argc, copy, &out->options, &out->arguments, &out->err);
 }
 
-#define PARSE(out, ...)                                                                                                \
-    parse(out, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
+#define PARSE_AS(out, usage, ...)                                                                                      \
+    parse(out, usage, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), (const char *[]){__VA_ARGS__})
+#define PARSE(out, ...) PARSE_AS(out, "A [B]", __VA_ARGS__)
 
 TEST(flags_come_in_both_forms_and_between_arguments)
 {
     struct parsed parsed;
     CHECK_INT(PARSE(&parsed, "--text=a=b", "one", "--number", "-7", "-y", "-l", "x", "--list=y", "two"), FLAGS_OK);
-    CHECK_STR(parsed.text, "a=b");
-    CHECK_INT(parsed.number, -7);
-    CHECK(parsed.yes);
-    CHECK_INT(parsed.list.count, 2);
-    CHECK_STR(parsed.list.items[1], "y");
-    CHECK_INT(parsed.count, 2);
-    CHECK_STR(parsed.arguments[1], "two");
+    CHECK_STR(parsed.options.text, "a=b");
+    CHECK_INT(parsed.options.number, -7);
+    CHECK(parsed.options.yes);
+    CHECK_INT(parsed.options.list.count, 2);
+    CHECK_STR(parsed.options.list.items[1], "y");
+    CHECK_INT(parsed.arguments.count, 2);
+    CHECK_STR(parsed.arguments.items[1], "two");
 }
 
 TEST(flags_that_are_wrong_are_named)
@@ -60,14 +70,64 @@ TEST(flags_that_are_wrong_are_named)
     CHECK_INT(PARSE(&parsed, "one", "two", "three"), FLAGS_WRONG);
     CHECK_STR(parsed.err.message, "unexpected argument: three");
     CHECK_INT(PARSE(&parsed, "-y"), FLAGS_WRONG);
-    CHECK_STR(parsed.err.message, "usage: evoke test A [B]");
+    CHECK_STR(parsed.err.message, "what is missing: A [B]");
 }
 
 TEST(flags_end_at_two_dashes_and_a_lone_dash_is_an_argument)
 {
     struct parsed parsed;
     CHECK_INT(PARSE(&parsed, "-", "--", "--text"), FLAGS_OK);
-    CHECK_STR(parsed.arguments[0], "-");
-    CHECK_STR(parsed.arguments[1], "--text");
+    CHECK_STR(parsed.arguments.items[0], "-");
+    CHECK_STR(parsed.arguments.items[1], "--text");
     CHECK_INT(PARSE(&parsed, "one", "--help"), FLAGS_HELP);
+}
+
+TEST(flags_of_all_tables_are_known_and_walked)
+{
+    const struct flags flags = {.tables = {table, empty_table, other_table}};
+    const char *names[8] = {0};
+    size_t count = 0;
+    flags_each(flag, &flags) names[count++] = flag->name;
+    CHECK_INT(count, 5);
+    CHECK_STR(names[0], "text");
+    CHECK_STR(names[2], "yes");
+    CHECK_STR(names[4], "choice");
+    CHECK(!flags_first(&(struct flags){.tables = {empty_table}}));
+}
+
+TEST(flags_with_choices_take_no_other_value)
+{
+    struct parsed parsed;
+    CHECK_INT(PARSE(&parsed, "one", "--choice", "two"), FLAGS_OK);
+    CHECK_STR(parsed.options.choice, "two");
+    CHECK_INT(PARSE(&parsed, "one", "--choice", "tw"), FLAGS_WRONG);
+    CHECK_STR(parsed.err.message, "--choice: one of one|two, not \"tw\"");
+}
+
+TEST(arguments_are_counted_as_the_usage_says)
+{
+    struct parsed parsed;
+    CHECK_INT(PARSE_AS(&parsed, NULL, "one"), FLAGS_WRONG);
+    CHECK_INT(PARSE_AS(&parsed, NULL, "-y"), FLAGS_OK);
+    CHECK_INT(PARSE_AS(&parsed, "A...", "-y"), FLAGS_WRONG);
+    CHECK_INT(PARSE_AS(&parsed, "A...", "1", "2", "3"), FLAGS_OK);
+    CHECK_INT(parsed.arguments.count, 3);
+    CHECK_INT(PARSE_AS(&parsed, "[A...]", "-y"), FLAGS_OK);
+    const char *many[ARGUMENTS_MAX + 1];
+    for (size_t i = 0; i < ARGUMENTS_MAX + 1; i++)
+        many[i] = "x";
+    CHECK_INT(parse(&parsed, "A...", ARGUMENTS_MAX, many), FLAGS_OK);
+    CHECK_INT(parse(&parsed, "A...", ARGUMENTS_MAX + 1, many), FLAGS_WRONG);
+}
+
+TEST(a_pair_has_a_name_and_a_value)
+{
+    struct bytes name, value;
+    struct error err;
+    CHECK(flags_split_pair("header", "a=b=c", &name, &value, &err));
+    CHECK_BYTES(name, BYTES_LITERAL("a"));
+    CHECK_BYTES(value, BYTES_LITERAL("b=c"));
+    CHECK(!flags_split_pair("header", "=b", &name, &value, &err));
+    CHECK(!flags_split_pair("header", "ab", &name, &value, &err));
+    CHECK_STR(err.message, "--header: NAME=VALUE, not \"ab\"");
 }

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evoke/kafka_client.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
+#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -19,7 +23,7 @@ struct kafka_client {
     struct io_stream *stream;
     struct buf received;
     int32_t correlation_id;
-    bool failed;
+    bool failed, committed;
     struct error err;
     struct io_timer timeout;
 };
@@ -78,16 +82,52 @@ static void on_timeout(void *ctx)
     stop_with(ctx, &err);
 }
 
-struct kafka_client *kafka_client_open(const char *address, struct error *err)
+const struct flag kafka_client_flags[] = {
+    {"brokers", "ADDR:PORT", "the Kafka server (default $EVOKE_BROKERS or " KAFKA_CLIENT_DEFAULT ")",
+     offsetof(struct kafka_client_options, brokers), 'b', FLAG_TEXT},
+    {0},
+};
+
+/* "localhost:9092": the first address of the host, an IPv4 one if it has any: that is where evoke listens. */
+static bool resolve(const char *text, struct io_address *out, struct error *err)
+{
+    char host[256];
+    const char *colon = strrchr(text, ':');
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found;
+    if (!colon || colon == text || (size_t)(colon - text) >= sizeof host)
+        return error_set(err, ERROR_INVALID, "--brokers: ADDR:PORT or HOST:PORT, not \"%s\"", text);
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = 0;
+    int failure = getaddrinfo(host, colon + 1, &hints, &found);
+    hints.ai_family = AF_UNSPEC;
+    if (failure)
+        failure = getaddrinfo(host, colon + 1, &hints, &found);
+    if (failure)
+        return error_set(err, ERROR_INVALID, "--brokers: %s: %s", text, gai_strerror(failure));
+    char ip[INET6_ADDRSTRLEN], number[8], whole[sizeof ip + sizeof number + 4];
+    getnameinfo(found->ai_addr, found->ai_addrlen, ip, sizeof ip, number, sizeof number,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    snprintf(whole, sizeof whole, found->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", ip, number);
+    freeaddrinfo(found);
+    return io_address_parse(whole, out, err) || error_wrap(err, "--brokers");
+}
+
+static const char *address_of(const struct kafka_client_options *options)
+{
+    const char *environment = getenv("EVOKE_BROKERS");
+    if (options->brokers)
+        return options->brokers;
+    return environment && environment[0] ? environment : KAFKA_CLIENT_DEFAULT;
+}
+
+struct kafka_client *kafka_client_open(const struct kafka_client_options *options, struct error *err)
 {
     static const struct io_stream_callbacks callbacks = {.on_data = on_data, .on_end = on_end};
+    const char *address = address_of(options);
     struct io_address parsed;
-    if (!address)
-        address = KAFKA_CLIENT_DEFAULT;
-    if (!io_address_parse(address, &parsed, err)) {
-        error_wrap(err, "--brokers");
+    struct error ignored;
+    if (!io_address_parse(address, &parsed, &ignored) && !resolve(address, &parsed, err))
         return NULL;
-    }
     struct io *io = io_linux_new(err);
     if (!io)
         return NULL;
@@ -98,7 +138,8 @@ struct kafka_client *kafka_client_open(const char *address, struct error *err)
     io_connect(io, &parsed, NULL, NULL, CLIENT_TIMEOUT_MS, on_connected, client);
     io_run(io);
     if (client->failed) {
-        error_set(err, ERROR_UNAVAILABLE, "no Kafka door at %s (%s); is \"evoke serve\" running?", address,
+        error_set(err, ERROR_UNAVAILABLE,
+                  "nobody answers at %s (%s); start \"evoke serve\", or say where it listens with --brokers", address,
                   client->err.message);
         kafka_client_close(client);
         return NULL;
@@ -149,6 +190,11 @@ void *kafka_client_call(struct kafka_client *client, enum kafka_api_key key, int
     return response;
 }
 
+void kafka_client_read_committed(struct kafka_client *client)
+{
+    client->committed = true;
+}
+
 bool kafka_client_offset(struct kafka_client *client, struct bytes topic, int32_t partition, int64_t timestamp_ms,
                          int64_t *out, struct error *err)
 {
@@ -157,6 +203,7 @@ bool kafka_client_offset(struct kafka_client *client, struct bytes topic, int32_
     struct kafka_list_offsets_request *request = KAFKA_NEW(&arena, kafka_list_offsets_request);
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_list_offsets_request_topic, 1);
     request->topics_count = 1;
+    request->isolation_level = client->committed;
     request->topics->name = topic;
     request->topics->partitions = KAFKA_NEW_ARRAY(&arena, kafka_list_offsets_request_partition, 1);
     request->topics->partitions_count = 1;
@@ -205,14 +252,100 @@ bool kafka_client_partitions(struct kafka_client *client, const char *topic, boo
     }
 }
 
+/* --- Coordinators --- */
+
+enum { CLIENT_COORDINATOR_TRIES = 200, CLIENT_COORDINATOR_PAUSE_US = 50000 };
+
+static bool find_coordinator(struct kafka_client *client, struct bytes group, int16_t *code, struct error *err)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct kafka_find_coordinator_request *request = KAFKA_NEW(&arena, kafka_find_coordinator_request);
+    request->key = group;
+    const struct kafka_find_coordinator_response *response =
+        kafka_client_call(client, KAFKA_FIND_COORDINATOR, 3, request, &arena, err);
+    if (response)
+        *code = response->error_code;
+    return response;
+}
+
+/* Who coordinates may still be reading the offsets. */
+static bool ask_coordinator(struct kafka_client *client, struct bytes group, int16_t *code, struct error *err)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct kafka_describe_groups_request *request = KAFKA_NEW(&arena, kafka_describe_groups_request);
+    request->groups = &group;
+    request->groups_count = 1;
+    const struct kafka_describe_groups_response *response =
+        kafka_client_call(client, KAFKA_DESCRIBE_GROUPS, 4, request, &arena, err);
+    if (response)
+        *code = response->groups_count == 1 ? response->groups->error_code : KAFKA_UNKNOWN_SERVER_ERROR;
+    return response;
+}
+
+bool kafka_client_await_coordinator(struct kafka_client *client, struct bytes group, struct error *err)
+{
+    for (int attempt = 1;; attempt++) {
+        int16_t code;
+        if (!find_coordinator(client, group, &code, err) ||
+            (code == KAFKA_NONE && !ask_coordinator(client, group, &code, err)))
+            return false;
+        bool wait = code == KAFKA_COORDINATOR_NOT_AVAILABLE || code == KAFKA_COORDINATOR_LOAD_IN_PROGRESS ||
+                    code == KAFKA_NOT_COORDINATOR;
+        if (!wait) /* what else is wrong with the group is told to who asks for it */
+            return true;
+        if (attempt == CLIENT_COORDINATOR_TRIES)
+            return kafka_client_error(err, code, BYTES_NULL, "group " BYTES_FORMAT, BYTES_ARGS(group));
+        usleep(CLIENT_COORDINATOR_PAUSE_US);
+    }
+}
+
+/* --- Errors --- */
+
+/* What the codes mean that a user of the commands meets. */
+static const struct meaning {
+    int16_t code;
+    enum error_kind kind;
+    const char *text;
+} meanings[] = {
+    {KAFKA_UNKNOWN_TOPIC_OR_PARTITION, ERROR_NOT_FOUND, "there is no such topic or partition"},
+    {KAFKA_GROUP_ID_NOT_FOUND, ERROR_NOT_FOUND, "there is no such group"},
+    {KAFKA_TOPIC_ALREADY_EXISTS, ERROR_EXISTS, "it exists already"},
+    {KAFKA_NON_EMPTY_GROUP, ERROR_CONFLICT, "the group has members; stop them first"},
+    {KAFKA_UNKNOWN_MEMBER_ID, ERROR_CONFLICT, "the group has members; stop them first"},
+    {KAFKA_REBALANCE_IN_PROGRESS, ERROR_CONFLICT, "the group has members; stop them first"},
+    {KAFKA_INVALID_TOPIC_EXCEPTION, ERROR_INVALID, "names have letters, digits, \".\", \"_\", \"-\", at most 249"},
+    {KAFKA_OFFSET_OUT_OF_RANGE, ERROR_GONE, "the log does not hold that offset (any more)"},
+    {KAFKA_MESSAGE_TOO_LARGE, ERROR_LIMIT, "larger than the topic's max.message.bytes"},
+    {KAFKA_RECORD_LIST_TOO_LARGE, ERROR_LIMIT, "larger than the topic's max.message.bytes"},
+    {KAFKA_KAFKA_STORAGE_ERROR, ERROR_UNAVAILABLE, "the server cannot write: its log is full or its disk fails"},
+    {KAFKA_UNSUPPORTED_VERSION, ERROR_UNSUPPORTED, "the server is too old for this"},
+    {KAFKA_NOT_COORDINATOR, ERROR_UNAVAILABLE,
+     "another server of the cluster coordinates it; name that with --brokers"},
+    {KAFKA_NOT_LEADER_OR_FOLLOWER, ERROR_UNAVAILABLE, "another server of the cluster has it; name that with --brokers"},
+};
+
+static const struct meaning *meaning_of(int16_t code)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)
+        if (meanings[i].code == code)
+            return &meanings[i];
+    return NULL;
+}
+
 bool kafka_client_error(struct error *err, int16_t code, struct bytes message, const char *format, ...)
 {
     char what[300];
+    const struct meaning *meaning = meaning_of(code);
+    enum error_kind kind = meaning ? meaning->kind : ERROR_INVALID;
     va_list args;
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     if (message.size > 0)
-        return error_set(err, ERROR_INVALID, BYTES_FORMAT " (%s)", BYTES_ARGS(message), kafka_error_name(code));
-    return error_set(err, ERROR_INVALID, "%s: %s", what, kafka_error_name(code));
+        return error_set(err, kind, "%s: " BYTES_FORMAT " (%s)", what, BYTES_ARGS(message), kafka_error_name(code));
+    if (meaning)
+        return error_set(err, kind, "%s: %s (%s)", what, meaning->text, kafka_error_name(code));
+    return error_set(err, kind, "%s: %s", what, kafka_error_name(code));
 }

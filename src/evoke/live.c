@@ -40,30 +40,32 @@ struct live {
 
 /* --- Events on the Brokers' topics --- */
 
-static void show_record(struct live *live, struct bytes topic, const struct kafka_record *record)
+static void show_record(struct watched_topic *watched, const struct kafka_record *record)
 {
+    struct bytes topic = topic_name(partition_topic(watched->partition));
     struct bytes type = BYTES_LITERAL("(no ce_type)"), id = BYTES_LITERAL("");
     kafka_record_find_header(record, "ce_type", &type);
     kafka_record_find_header(record, "ce_id", &id);
-    screen_line(live->screen, SCREEN_BLUE, "event", BYTES_FORMAT " " BYTES_FORMAT " on " BYTES_FORMAT " at offset %lld",
-                BYTES_ARGS(type), BYTES_ARGS(id), BYTES_ARGS(topic), (long long)record->offset);
+    screen_line(watched->live->screen, SCREEN_BLUE, "event",
+                BYTES_FORMAT " " BYTES_FORMAT " at " BYTES_FORMAT "/%d offset %lld", BYTES_ARGS(type), BYTES_ARGS(id),
+                BYTES_ARGS(topic), partition_index(watched->partition), (long long)record->offset);
 }
 
 static void show_slice(struct watched_topic *watched, const struct log_slice *slice)
 {
     struct error err;
-    struct bytes topic = topic_name(partition_topic(watched->partition));
     for (size_t i = 0; i < slice->count; i++) {
         struct bytes rest = slice->parts[i];
         struct kafka_batch batch;
         while (rest.size > 0 && kafka_batch_parse(&rest, &batch, &err)) {
             AUTO_KAFKA_RECORDS records = {0};
             struct kafka_record record;
-            if (!kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, &err))
+            if (!partition_is_committed(watched->partition, &batch) ||
+                !kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, &err))
                 continue;
             while (kafka_records_next(&records, &record))
                 if (record.offset >= watched->offset)
-                    show_record(watched->live, topic, &record);
+                    show_record(watched, &record);
         }
     }
 }
@@ -73,13 +75,15 @@ static void on_append(void *ctx)
     struct watched_topic *watched = ctx;
     struct log_slice slice;
     struct error err;
-    if (partition_read(watched->partition, watched->offset, LIVE_READ_SIZE, &slice, &err)) {
+    int64_t seen = partition_high_watermark(watched->partition), end = partition_last_stable_offset(watched->partition);
+    if (partition_read_below(watched->partition, watched->offset, end, LIVE_READ_SIZE, &slice, &err)) {
         show_slice(watched, &slice);
         if (slice.count > 0)
             watched->offset = slice.next_offset;
         log_slice_release(&slice);
     }
-    partition_wait(watched->partition, &watched->waiter, watched->offset);
+    /* Having read all that is decided, it waits for more than what is there. */
+    partition_wait(watched->partition, &watched->waiter, watched->offset < end ? watched->offset : seen);
 }
 
 static bool is_watched(const struct live *live, const struct partition *partition)
@@ -293,20 +297,55 @@ static void count_pods(struct live *live, struct bytes namespace, const char *se
     }
 }
 
-static void draw_trigger(struct live *live, const struct object *trigger, struct buf *out)
+/* How wide the two columns of names are; the figures beside them take TABLE_FIGURES. */
+struct widths {
+    int trigger, subscriber;
+};
+enum { TABLE_FIGURES = 44, TABLE_NAME_MIN = 10 };
+
+static const char *subscriber_of(const struct object *trigger)
 {
-    char group[600], topic[600], service[300] = "", pods[48];
+    const char *ref = json_text_at(trigger->json, "spec.subscriber.ref.name", NULL);
+    return ref ? ref : json_text_at(trigger->json, "spec.subscriber.uri", "");
+}
+
+static int larger(int a, size_t b)
+{
+    return b > (size_t)a ? (int)b : a;
+}
+
+/* As wide as the names are, where the terminal has that; else the subscriber gets a third. */
+static struct widths measure(struct live *live)
+{
+    struct widths widths = {TABLE_NAME_MIN, TABLE_NAME_MIN};
+    int room = larger(2 * TABLE_NAME_MIN, screen_width(live->screen) - TABLE_FIGURES);
+    struct api_iterator iterator;
+    api_iterate(live->api, kind_by_name("Trigger"), BYTES_NULL, &iterator);
+    for (struct object *trigger; (trigger = api_iterator_next(&iterator));) {
+        widths.trigger = larger(widths.trigger, trigger->namespace.size + trigger->name.size + 1);
+        widths.subscriber = larger(widths.subscriber, strlen(subscriber_of(trigger)));
+    }
+    if (widths.subscriber > room / 3 && widths.trigger + widths.subscriber > room)
+        widths.subscriber = widths.trigger < room - room / 3 ? room - widths.trigger : room / 3;
+    if (widths.trigger + widths.subscriber > room)
+        widths.trigger = room - widths.subscriber;
+    return widths;
+}
+
+static void draw_trigger(struct live *live, const struct object *trigger, const struct widths *widths, struct buf *out)
+{
+    char group[600], topic[600], pods[48];
     int64_t ready, wanted;
     const struct tally *tally = tally_of(live, trigger->namespace, trigger->name);
-    const char *ref = json_text_at(trigger->json, "spec.subscriber.ref.name", NULL);
     snprintf(group, sizeof group, "trigger." BYTES_FORMAT "." BYTES_FORMAT, BYTES_ARGS(trigger->namespace),
              BYTES_ARGS(trigger->name));
     snprintf(topic, sizeof topic, BYTES_FORMAT ".%s", BYTES_ARGS(trigger->namespace),
              json_text_at(trigger->json, "spec.broker", "default"));
-    snprintf(service, sizeof service, "%s", ref ? ref : json_text_at(trigger->json, "spec.subscriber.uri", ""));
-    count_pods(live, trigger->namespace, ref, &ready, &wanted);
+    count_pods(live, trigger->namespace, json_text_at(trigger->json, "spec.subscriber.ref.name", NULL), &ready,
+               &wanted);
     snprintf(pods, sizeof pods, "%lld/%lld", (long long)ready, (long long)wanted);
-    buf_printf(out, "  %-28s %-20s %6s %8lld %8llu %8llu %6llu\n", tally->key, service, pods,
+    buf_printf(out, "  %-*.*s %-*.*s %6s %8lld %8llu %8llu %6llu\n", widths->trigger, widths->trigger, tally->key,
+               widths->subscriber, widths->subscriber, subscriber_of(trigger), pods,
                (long long)group_lag(api_log(live->api), bytes_of_string(group), bytes_of_string(topic), false),
                (unsigned long long)tally->done, (unsigned long long)tally->retried, (unsigned long long)tally->dead);
 }
@@ -314,12 +353,13 @@ static void draw_trigger(struct live *live, const struct object *trigger, struct
 static void draw(void *ctx, struct buf *out)
 {
     struct live *live = ctx;
-    buf_printf(out, "\n  %-28s %-20s %6s %8s %8s %8s %6s\n", "TRIGGER", "SUBSCRIBER", "PODS", "BACKLOG", "DONE",
-               "RETRIED", "DEAD");
+    struct widths widths = measure(live);
+    buf_printf(out, "\n  %-*s %-*s %6s %8s %8s %8s %6s\n", widths.trigger, "TRIGGER", widths.subscriber, "SUBSCRIBER",
+               "PODS", "BACKLOG", "DONE", "RETRIED", "DEAD");
     struct api_iterator iterator;
     api_iterate(live->api, kind_by_name("Trigger"), BYTES_NULL, &iterator);
     for (struct object *trigger; (trigger = api_iterator_next(&iterator));)
-        draw_trigger(live, trigger, out);
+        draw_trigger(live, trigger, &widths, out);
 }
 
 /* --- Life --- */

@@ -74,6 +74,18 @@ static void remove_dropped(struct json *patch, const struct json *last, const st
     }
 }
 
+/* Takes out of `patch` what the manifest says as it did the last time: there, what others have set stays. */
+static void remove_unchanged(struct json *patch, const struct json *last)
+{
+    json_object_each (member, last) {
+        struct json *now = json_get(patch, member.key);
+        if (json_is_object(member.value) && json_is_object(now))
+            remove_unchanged(now, member.value);
+        else if (now && json_same(now, member.value))
+            json_remove(patch, member.key);
+    }
+}
+
 static struct json *last_applied(const struct object *object)
 {
     struct error err;
@@ -117,6 +129,7 @@ static bool update(struct manifest *manifest, const struct kind *kind, struct ob
     AUTO_OBJECT *stored = NULL;
     AUTO_JSON *last = last_applied(held);
     AUTO_JSON *patch = json_clone(json);
+    remove_unchanged(patch, last);
     remove_dropped(patch, last, json);
     AUTO_JSON *merged = merge_patch_apply(held->json, patch);
     set_last_applied(merged, json);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Manifests from files, for `evoke up`: read as YAML or JSON, applied to the api as `kubectl apply` does on the
- * client's side. What the manifest of the last time had and this one has not is removed; what others have set stays.
+ * client's side, with one difference: it merges three ways. What the manifest says otherwise than it did the last time
+ * is set, what it no longer has is removed, and where it says the same as then, what others have set since stays: the
+ * replicas of a Deployment that a scaler has changed (docs/decisions/1101).
  * The last manifest is kept in the same annotation as kubectl's, so both can be used in turn.
  */
 #ifndef EVOKE_MANIFEST_H

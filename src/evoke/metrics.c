@@ -43,10 +43,21 @@ static void collect_log(void *ctx, struct metrics *out)
     struct log_metrics log;
     log_metrics(parts->log, &log);
     gauge(out, "evoke_log_journal_bytes", "Bytes of the journal in use.", log.journal_bytes);
-    gauge(out, "evoke_log_journal_bytes_max", "Bytes the journal may use; then producers are refused.",
+    gauge(out, "evoke_log_journal_bytes_max", "Bytes the journal may use; what is older moves to segments.",
           log.journal_bytes_max);
     gauge(out, "evoke_log_topics", "Topics, internal ones too.", log.topics);
     gauge(out, "evoke_log_partitions", "Partitions of all topics.", log.partitions);
+    gauge(out, "evoke_log_segments", "Segments of all partitions.", log.segments);
+    gauge(out, "evoke_log_segment_bytes", "Bytes of the segments.", log.segment_bytes);
+    counter(out, "evoke_log_journal_files_spilled_total", "Files of the journal moved to segments.",
+            log.journal_files_spilled);
+    counter(out, "evoke_log_spilled_bytes_total", "Bytes moved from the journal to segments.", log.spilled_bytes);
+    counter(out, "evoke_log_retention_runs_total", "Times that retention dropped records.", log.retention_runs);
+    counter(out, "evoke_log_compaction_runs_total", "Runs of compaction over a partition.", log.compaction_runs);
+    counter(out, "evoke_log_compaction_read_bytes_total", "Bytes of the segments that compaction has replaced.",
+            log.compaction_bytes_before);
+    counter(out, "evoke_log_compaction_written_bytes_total", "Bytes of the segments it has put in their place.",
+            log.compaction_bytes_after);
     counter(out, "evoke_log_frames_total", "Frames written to the journal.", log.frames);
     counter(out, "evoke_log_appended_bytes_total", "Bytes of record batches appended.", log.appended_bytes);
     counter(out, "evoke_log_syncs_total", "Calls of fdatasync.", log.syncs);
@@ -142,6 +153,19 @@ static void collect_mesh(void *ctx, struct metrics *out)
     counter(out, "evoke_mesh_refused_total", "Connections refused: too many held.", mesh.refused_total);
 }
 
+static void collect_names(void *ctx, struct metrics *out)
+{
+    const struct parts *parts = ctx;
+    if (!parts->names)
+        return;
+    struct nameserver_metrics names;
+    nameserver_metrics(parts->names, &names);
+    counter(out, "evoke_dns_queries_total", "Questions for names.", names.queries);
+    counter(out, "evoke_dns_forwarded_total", "Of them, passed on to the machine's servers.", names.forwarded);
+    counter(out, "evoke_dns_failed_total", "Of them, malformed or not answered by the machine's servers.",
+            names.failed);
+}
+
 static void collect_dispatch(void *ctx, struct metrics *out)
 {
     const struct parts *parts = ctx;
@@ -211,6 +235,7 @@ void metrics_register(struct parts *parts, struct admin_door *door)
     admin_door_add_collector(door, collect_api, parts);
     admin_door_add_collector(door, collect_events, parts);
     admin_door_add_collector(door, collect_mesh, parts);
+    admin_door_add_collector(door, collect_names, parts);
     admin_door_add_collector(door, collect_dispatch, parts);
     admin_door_add_collector(door, collect_node, parts);
     admin_door_add_collector(door, collect_control, parts);

@@ -12,6 +12,7 @@
 #include "door/kube_door.h"
 #include "log/log.h"
 #include "mesh/mesh.h"
+#include "mesh/nameserver.h"
 #include "node/node.h"
 
 /* What has figures. A part that is not there (a door that is off) is NULL. */
@@ -19,6 +20,7 @@ struct parts {
     struct log *log;
     struct api *api;
     struct mesh *mesh;
+    struct nameserver *names;
     struct dispatch *dispatch;
     struct node *node;
     struct control *control;

@@ -9,7 +9,7 @@
 
 #include "base/memory.h"
 
-enum { SCREEN_PENDING_MAX = 1 << 20, SCREEN_SETTLE_MS = 300 };
+enum { SCREEN_PENDING_MAX = 1 << 20, SCREEN_SETTLE_MS = 300, INDENT = 25 /* where the text of a line begins */ };
 
 struct screen {
     struct io *io;
@@ -33,26 +33,40 @@ static void write_all(int fd, struct bytes data)
     }
 }
 
-static size_t terminal_width(int fd)
+static struct winsize terminal_size(int fd)
 {
     struct winsize size;
-    return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0 || size.ws_row == 0)
+        size = (struct winsize){.ws_col = 80, .ws_row = 24};
+    return size;
 }
 
-/* A line that wraps would spoil the count of lines, so it is cut at the terminal's width. */
+size_t screen_width(const struct screen *screen)
+{
+    return terminal_size(screen->fd).ws_col;
+}
+
+/* A line that wraps or scrolls away would spoil the count of lines: the block is cut at the terminal's size. */
 static size_t append_block(struct screen *screen, struct buf *out)
 {
     AUTO_BUF block;
     buf_init(&block, 1 << 16);
     screen->draw(screen->draw_ctx, &block);
+    struct winsize size = terminal_size(screen->fd);
     struct bytes rest = buf_bytes(&block), line;
-    size_t height = 0, width = terminal_width(screen->fd);
+    size_t height = 0, height_max = size.ws_row > 4 ? size.ws_row - 3u : 1, left_out = 0;
     while (bytes_split(&rest, '\n', &line) && rest.data) {
-        buf_append(out, bytes_slice(line, 0, width));
+        if (height == height_max) {
+            left_out++;
+            continue;
+        }
+        buf_append(out, bytes_slice(line, 0, size.ws_col));
         buf_append_byte(out, '\n');
         height++;
     }
-    return height;
+    if (left_out > 0)
+        buf_printf(out, "  and %zu more\n", left_out);
+    return height + (left_out > 0);
 }
 
 static void show(struct screen *screen)
@@ -118,6 +132,24 @@ static void append_time(struct screen *screen)
     buf_printf(&screen->lines, "%02d:%02d:%02d.%03d  ", tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ms % 1000));
 }
 
+/* Breaks between words; a word that is longer than the terminal is left to it. */
+static void append_wrapped(struct screen *screen, struct bytes text)
+{
+    size_t width = screen_width(screen), room = width > 2 * INDENT ? width - INDENT : width;
+    while (text.size > room) {
+        size_t end = room;
+        while (end > 0 && text.data[end] != ' ')
+            end--;
+        if (end == 0)
+            break;
+        buf_append(&screen->lines, bytes_slice(text, 0, end));
+        buf_printf(&screen->lines, "\n%*s", INDENT, "");
+        text = bytes_slice(text, end + 1, SIZE_MAX);
+    }
+    buf_append(&screen->lines, text);
+    buf_append_byte(&screen->lines, '\n');
+}
+
 void screen_line(struct screen *screen, enum screen_color color, const char *what, const char *format, ...)
 {
     static const char *const codes[] = {[SCREEN_PLAIN] = "0",   [SCREEN_DIM] = "2",  [SCREEN_GREEN] = "32",
@@ -128,10 +160,12 @@ void screen_line(struct screen *screen, enum screen_color color, const char *wha
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     append_time(screen);
-    if (screen->terminal)
-        buf_printf(&screen->lines, "\033[%sm%-10s\033[0m %s\n", codes[color], what, text);
-    else
+    if (screen->terminal) {
+        buf_printf(&screen->lines, "\033[%sm%-10s\033[0m ", codes[color], what);
+        append_wrapped(screen, bytes_of_string(text));
+    } else {
         buf_printf(&screen->lines, "%-10s %s\n", what, text);
+    }
     io_defer(&screen->flush);
 }
 

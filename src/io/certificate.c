@@ -10,7 +10,7 @@
 #include "io/openssl_priv.h"
 #include "io/tls_priv.h"
 
-enum { SERIAL_SIZE = 16, BACKDATE_S = 3600 };
+enum { SERIAL_SIZE = 16, BACKDATE_S = 3600, DAY_S = 24 * 3600 };
 
 bool io_certificate_make_ca(struct io *io, const char *common_name, int days, struct io_certificate *out,
                             struct error *err)
@@ -24,6 +24,13 @@ bool io_certificate_make(struct io *io, const struct io_certificate *ca, const c
 {
     return io->engine->tls->make(io, ca, common_name, organizations, organization_count, names, name_count, days, out,
                                  err);
+}
+
+bool io_certificate_is_good(struct io *io, const struct io_certificate *ca, const struct io_certificate *certificate,
+                            int days)
+{
+    return ca->certificate_pem && certificate->certificate_pem && certificate->key_pem &&
+           io->engine->tls->is_good(io, ca, certificate, days);
 }
 
 void io_certificate_deinit(struct io_certificate *certificate)
@@ -157,4 +164,19 @@ bool openssl_make(struct io *io, const struct io_certificate *ca, const char *co
            add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always", err) &&
            (name_count == 0 || add_alternative_names(certificate, names, name_count, err)) &&
            sign_and_export(certificate, key, ca_key, out, err);
+}
+
+bool openssl_is_good(struct io *io, const struct io_certificate *ca, const struct io_certificate *certificate, int days)
+{
+    AUTO_BIO ca_certificates = openssl_reader(bytes_of_string(ca->certificate_pem));
+    AUTO_BIO certificates = openssl_reader(bytes_of_string(certificate->certificate_pem));
+    AUTO_BIO keys = openssl_reader(bytes_of_string(certificate->key_pem));
+    AUTO_X509 issuer = PEM_read_bio_X509(ca_certificates, NULL, NULL, NULL);
+    AUTO_X509 own = PEM_read_bio_X509(certificates, NULL, NULL, NULL);
+    AUTO_EVP_PKEY key = PEM_read_bio_PrivateKey(keys, NULL, NULL, NULL);
+    time_t until = io_wall_ms(io) / 1000 + (time_t)days * DAY_S;
+    bool good = issuer && own && key && X509_check_private_key(own, key) == 1 &&
+                X509_verify(own, X509_get0_pubkey(issuer)) == 1 && X509_cmp_time(X509_get0_notAfter(own), &until) > 0;
+    ERR_clear_error();
+    return good;
 }

@@ -188,31 +188,47 @@ bool io_path_read(struct io *io, const char *path, struct buf *out, struct error
     return good;
 }
 
-static bool write_file(struct io *io, const char *path, struct bytes content, int mode, struct error *err)
+static bool write_file(struct io *io, const char *path, struct bytes content, int mode, bool sync, struct error *err)
 {
     struct io_file *file;
     if (!io->engine->file->open(io, path, IO_FILE_WRITE | IO_FILE_CREATE, mode, &file, err))
         return false;
-    bool good =
-        io_file_truncate(file, 0, err) && io_file_write_now(file, 0, content, err) && io_file_sync_now(file, err);
+    bool good = io_file_truncate(file, 0, err) && io_file_write_now(file, 0, content, err) &&
+                (!sync || io_file_sync_now(file, err));
     io_file_close(file);
     return good;
 }
 
-bool io_path_write(struct io *io, const char *path, struct bytes content, int mode, struct error *err)
+static bool replace_file(struct io *io, const char *path, struct bytes content, int mode, bool sync, struct error *err)
 {
-    char temporary[4096], parent[4096];
+    char temporary[4096];
     if ((size_t)snprintf(temporary, sizeof temporary, "%s.new", path) >= sizeof temporary)
         return error_set(err, ERROR_LIMIT, "%.200s...: the path is too long", path);
-    memcpy(parent, path, strlen(path) + 1);
+    if (write_file(io, temporary, content, mode, sync, err) && io_path_rename(io, temporary, path, err))
+        return true;
+    struct error ignored;
+    (void)!io_path_remove(io, temporary, &ignored);
+    return false;
+}
+
+static bool sync_parent(struct io *io, const char *path, struct error *err)
+{
+    char parent[4096];
+    memcpy(parent, path, strlen(path) + 1); /* shorter than its temporary file's name, which had room */
     char *slash = strrchr(parent, '/');
     if (slash == parent)
         slash[1] = 0;
     else if (slash)
         *slash = 0;
-    if (write_file(io, temporary, content, mode, err) && io_path_rename(io, temporary, path, err))
-        return io_dir_sync(io, slash ? parent : ".", err);
-    struct error ignored;
-    (void)!io_path_remove(io, temporary, &ignored);
-    return false;
+    return io_dir_sync(io, slash ? parent : ".", err);
+}
+
+bool io_path_write(struct io *io, const char *path, struct bytes content, int mode, struct error *err)
+{
+    return replace_file(io, path, content, mode, true, err) && sync_parent(io, path, err);
+}
+
+bool io_path_write_unsynced(struct io *io, const char *path, struct bytes content, int mode, struct error *err)
+{
+    return replace_file(io, path, content, mode, false, err);
 }

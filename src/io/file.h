@@ -74,5 +74,9 @@ bool io_path_exists(struct io *io, const char *path);
 MUST_CHECK bool io_path_read(struct io *io, const char *path, struct buf *out, struct error *err);
 /* By a temporary file, sync, rename and sync of the directory: the old or the new content, never a mixture. */
 MUST_CHECK bool io_path_write(struct io *io, const char *path, struct bytes content, int mode, struct error *err);
+/* The same without waiting for the disk: other processes see the old or the new content, but after a power loss the
+ * file may be missing or empty. For what its reader checks and can make again. */
+MUST_CHECK bool io_path_write_unsynced(struct io *io, const char *path, struct bytes content, int mode,
+                                       struct error *err);
 
 #endif

@@ -16,6 +16,7 @@
 #include "io/tls.h"
 
 struct iovec;
+struct io_datagram; /* datagram_priv.h */
 
 struct file_engine {
     bool (*open)(struct io *io, const char *path, int flags, int mode, struct io_file **out, struct error *err);
@@ -62,6 +63,10 @@ struct net_engine {
     void (*close)(struct io_stream *stream); /* no call into stream.c from now on; frees it, but not in this turn */
     void (*resolve)(struct io *io, const char *host, uint16_t port,
                     void (*done)(void *ctx, const struct io_address *address, const struct error *err), void *ctx);
+    /* Fills in the address; the rest of the base is datagram.c's. */
+    bool (*datagram_open)(struct io *io, const struct io_address *address, struct io_datagram **out, struct error *err);
+    void (*datagram_send)(struct io_datagram *datagram, const struct io_address *to, struct bytes data);
+    void (*datagram_close)(struct io_datagram *datagram);
 };
 
 struct process_engine {

@@ -42,7 +42,7 @@ struct linux_listener {
 
 /* --- Addresses --- */
 
-static socklen_t to_sockaddr(const struct io_address *address, struct sockaddr_storage *out)
+socklen_t linux_address_to(const struct io_address *address, struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof *out);
     if (address->family == IO_ADDRESS_IPV4) {
@@ -65,7 +65,7 @@ static socklen_t to_sockaddr(const struct io_address *address, struct sockaddr_s
     return sizeof *un;
 }
 
-static struct io_address from_sockaddr(const struct sockaddr_storage *in, socklen_t size)
+struct io_address linux_address_from(const struct sockaddr_storage *in, socklen_t size)
 {
     struct io_address address = {0};
     if (in->ss_family == AF_INET) {
@@ -89,12 +89,12 @@ static struct io_address from_sockaddr(const struct sockaddr_storage *in, sockle
     return address;
 }
 
-static struct io_address local_of(int fd)
+struct io_address linux_address_local(int fd)
 {
     struct sockaddr_storage storage = {0};
     socklen_t size = sizeof storage;
     getsockname(fd, (struct sockaddr *)&storage, &size);
-    return from_sockaddr(&storage, size);
+    return linux_address_from(&storage, size);
 }
 
 static int family_of(const struct io_address *address)
@@ -142,7 +142,7 @@ static void stream_ready(struct watch *watch, int events)
         if (sys) {
             fail_stream(&stream->base, sys, "connect to");
         } else {
-            stream->base.local = local_of(watch->fd);
+            stream->base.local = linux_address_local(watch->fd);
             stream_connected(&stream->base);
         }
         return;
@@ -250,7 +250,7 @@ static bool linux_connect(struct io *io, const struct io_address *address, struc
     if (address->family != IO_ADDRESS_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct sockaddr_storage storage;
-    socklen_t size = to_sockaddr(address, &storage);
+    socklen_t size = linux_address_to(address, &storage);
     struct linux_stream *stream = NULL;
     if (connect(fd, (struct sockaddr *)&storage, size) < 0 && errno != EINPROGRESS && errno != EINTR)
         error_sys(err, errno, "connect to %s", text);
@@ -279,7 +279,7 @@ static void accept_one(struct linux_listener *listener, int fd, const struct io_
         return;
     }
     stream->base.peer = *peer;
-    stream->base.local = local_of(fd);
+    stream->base.local = linux_address_local(fd);
     listener_accepted(&listener->base, &stream->base);
 }
 
@@ -308,7 +308,7 @@ static void listener_ready(struct watch *watch, int events)
         socklen_t size = sizeof storage;
         int fd = accept4(watch->fd, (struct sockaddr *)&storage, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            struct io_address peer = from_sockaddr(&storage, size);
+            struct io_address peer = linux_address_from(&storage, size);
             listener->said = false;
             accept_one(listener, fd, &peer);
         } else if (errno == EAGAIN) {
@@ -352,7 +352,7 @@ static bool bind_and_listen(int fd, const struct io_address *address, struct err
     char text[IO_ADDRESS_TEXT_SIZE];
     io_address_format(address, text);
     struct sockaddr_storage storage;
-    socklen_t size = to_sockaddr(address, &storage);
+    socklen_t size = linux_address_to(address, &storage);
     int one = 1, failed;
     if (address->family == IO_ADDRESS_UNIX) {
         remove_stale_socket(address, &storage, size);
@@ -379,7 +379,7 @@ static bool linux_listen(struct io *io, const struct io_address *address, struct
         close(fd);
         return false;
     }
-    listener->base.address = address->family == IO_ADDRESS_UNIX ? *address : local_of(fd);
+    listener->base.address = address->family == IO_ADDRESS_UNIX ? *address : linux_address_local(fd);
     io_timer_init(io, &listener->retry, retry_accept, listener);
     *out = &TAKE(listener)->base;
     return true;
@@ -422,7 +422,7 @@ static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *fou
     } else if (status == 0 && found) {
         struct sockaddr_storage storage = {0};
         memcpy(&storage, found->ai_addr, found->ai_addrlen);
-        struct io_address address = from_sockaddr(&storage, found->ai_addrlen);
+        struct io_address address = linux_address_from(&storage, found->ai_addrlen);
         address.port = resolving->port;
         resolving->done(resolving->ctx, &address, NULL);
     } else {
@@ -465,4 +465,7 @@ const struct net_engine linux_net_engine = {
     .shutdown = linux_shutdown,
     .close = linux_stream_close,
     .resolve = linux_resolve,
+    .datagram_open = linux_datagram_open,
+    .datagram_send = linux_datagram_send,
+    .datagram_close = linux_datagram_close,
 };

@@ -3,6 +3,7 @@
 #ifndef IO_LINUX_PRIV_H
 #define IO_LINUX_PRIV_H
 
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "io/io_priv.h"
@@ -56,6 +57,16 @@ void watch_close(struct watch *watch); /* closes the descriptor now */
 extern const struct file_engine linux_file_engine;
 extern const struct net_engine linux_net_engine;
 extern const struct process_engine linux_process_engine;
+
+/* linux_net.c: addresses as the kernel has them */
+socklen_t linux_address_to(const struct io_address *address, struct sockaddr_storage *out);
+struct io_address linux_address_from(const struct sockaddr_storage *in, socklen_t size);
+struct io_address linux_address_local(int fd); /* that a socket is bound to */
+
+/* linux_datagram.c */
+bool linux_datagram_open(struct io *io, const struct io_address *address, struct io_datagram **out, struct error *err);
+void linux_datagram_send(struct io_datagram *datagram, const struct io_address *to, struct bytes data);
+void linux_datagram_close(struct io_datagram *datagram);
 
 /* flusher.c: the thread that writes and syncs. */
 struct flusher *flusher_new(uv_async_t *wake);

@@ -16,6 +16,7 @@
 #include "io/file.h"
 #include "io/process.h"
 #include "io/stream.h"
+#include "io/tls.h"
 #include "test.h"
 
 static struct io *linux_new(void)
@@ -360,5 +361,19 @@ TEST(removing_a_tree_does_not_follow_links)
     CHECK_OK(io_path_remove_all(io, tree, &err), &err);
     CHECK(io_path_exists(io, outside));
     CHECK(!io_path_exists(io, tree));
+    io_free(io);
+}
+
+TEST(a_certificate_is_good_for_its_days)
+{
+    struct io *io = linux_new();
+    struct io_certificate ca, own;
+    struct error err;
+    CHECK_OK(io_certificate_make_ca(io, "ca", 3650, &ca, &err), &err);
+    CHECK_OK(io_certificate_make(io, &ca, "admin", NULL, 0, NULL, 0, 100, &own, &err), &err);
+    CHECK(io_certificate_is_good(io, &ca, &own, 99));
+    CHECK(!io_certificate_is_good(io, &ca, &own, 101));
+    io_certificate_deinit(&ca);
+    io_certificate_deinit(&own);
     io_free(io);
 }

@@ -32,5 +32,7 @@ bool openssl_make_ca(struct io *io, const char *common_name, int days, struct io
 bool openssl_make(struct io *io, const struct io_certificate *ca, const char *common_name,
                   const char *const *organizations, size_t organization_count, const char *const *names,
                   size_t name_count, int days, struct io_certificate *out, struct error *err);
+bool openssl_is_good(struct io *io, const struct io_certificate *ca, const struct io_certificate *certificate,
+                     int days);
 
 #endif

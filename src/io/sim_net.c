@@ -292,4 +292,7 @@ const struct net_engine sim_net_engine = {
     .shutdown = sim_shutdown,
     .close = sim_stream_close,
     .resolve = sim_resolve,
+    .datagram_open = sim_datagram_open,
+    .datagram_send = sim_datagram_send,
+    .datagram_close = sim_datagram_close,
 };

@@ -34,7 +34,7 @@ struct world {
     struct io_simulated_faults faults;
     struct disk disk;
     struct map locks; /* directory -> struct sim_io that holds it */
-    struct list listeners;
+    struct list listeners, datagrams;
     uint16_t next_port, next_client_port;
     struct list graveyard; /* memory that is freed after this turn */
     struct map programs;   /* argv[0] -> struct simulated_program */
@@ -51,9 +51,9 @@ struct sim_io {
     struct list link;
     unsigned number;
     bool dead;
-    bool of_process;                                  /* belongs to a simulated_process, ends with the world */
-    struct rng rng;                                   /* of io_random() */
-    struct list streams, listeners, files, processes; /* what it holds open */
+    bool of_process; /* belongs to a simulated_process, ends with the world */
+    struct rng rng;  /* of io_random() */
+    struct list streams, listeners, datagrams, files, processes; /* what it holds open */
     void (*on_signal)(void *ctx, int signal);
     void *signal_ctx;
 };
@@ -81,8 +81,14 @@ extern const struct net_engine sim_net_engine;
 extern const struct process_engine sim_process_engine;
 extern const struct tls_engine sim_tls_engine;
 
+/* sim_datagram.c */
+bool sim_datagram_open(struct io *io, const struct io_address *address, struct io_datagram **out, struct error *err);
+void sim_datagram_send(struct io_datagram *datagram, const struct io_address *to, struct bytes data);
+void sim_datagram_close(struct io_datagram *datagram);
+
 /* What a program holds, when it ends. */
 void sim_net_kill(struct sim_io *io);
+void sim_datagram_kill(struct sim_io *io);
 void sim_net_free(struct sim_io *io);
 void sim_file_kill(struct sim_io *io);
 void sim_file_free(struct sim_io *io);

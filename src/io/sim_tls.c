@@ -166,6 +166,21 @@ static bool sim_make(struct io *io, const struct io_certificate *ca, const char 
     return good;
 }
 
+static bool sim_is_good(struct io *io, const struct io_certificate *ca, const struct io_certificate *certificate,
+                        int days)
+{
+    (void)io;
+    (void)days;
+    struct certificate issuer, own;
+    bool good = certificate_parse(&issuer, bytes_of_string(ca->certificate_pem)), whole;
+    whole = certificate_parse(&own, bytes_of_string(certificate->certificate_pem));
+    good = good && whole && bytes_equal(own.issuer, issuer.serial) &&
+           key_fits(&own, bytes_of_string(certificate->key_pem));
+    certificate_deinit(&issuer);
+    certificate_deinit(&own);
+    return good;
+}
+
 /* --- Contexts --- */
 
 static void sim_tls_free(struct io_tls *base)
@@ -388,6 +403,7 @@ const struct tls_engine sim_tls_engine = {
     .client_new = sim_client_new,
     .free = sim_tls_free,
     .make_ca = sim_make_ca,
+    .is_good = sim_is_good,
     .make = sim_make,
     .session_new = sim_session_new,
     .session_free = sim_session_free,

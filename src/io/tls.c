@@ -312,6 +312,7 @@ const struct tls_engine tls_openssl = {
     .client_new = openssl_client_new,
     .free = openssl_free,
     .make_ca = openssl_make_ca,
+    .is_good = openssl_is_good,
     .make = openssl_make,
     .session_new = openssl_session_new,
     .session_free = openssl_session_free,

@@ -37,5 +37,8 @@ MUST_CHECK bool io_certificate_make(struct io *io, const struct io_certificate *
                                     const char *const *organizations, size_t organization_count,
                                     const char *const *names, size_t name_count, int days, struct io_certificate *out,
                                     struct error *err);
+/* Whole, with the key that belongs to it, signed by `ca`, and valid for `days` more at least? */
+bool io_certificate_is_good(struct io *io, const struct io_certificate *ca, const struct io_certificate *certificate,
+                            int days);
 
 #endif

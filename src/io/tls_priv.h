@@ -36,6 +36,7 @@ struct tls_engine {
     bool (*make)(struct io *io, const struct io_certificate *ca, const char *common_name,
                  const char *const *organizations, size_t organization_count, const char *const *names,
                  size_t name_count, int days, struct io_certificate *out, struct error *err);
+    bool (*is_good)(struct io *io, const struct io_certificate *ca, const struct io_certificate *certificate, int days);
 
     /* `server_name`: whom a client expects, a DNS name or an IP address. */
     struct tls_session *(*session_new)(struct io_tls *tls, const char *server_name);

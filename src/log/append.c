@@ -12,6 +12,7 @@
 #include "log/catalog.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/transaction_priv.h"
 
 static bool fail(struct error *err, enum error_kind kind, int sys, const char *message)
 {
@@ -54,14 +55,13 @@ static bool check_foreign(struct append *append, struct append_plan *plan, struc
         return error_set(err, ERROR_DENIED, "the topic is evoke's own");
     if (append->batch.size > (size_t)topic->batch_size_max)
         return fail(err, ERROR_LIMIT, EMSGSIZE, "the batch is larger than the topic's max.message.bytes");
-    if (batch->attributes & KAFKA_BATCH_TRANSACTIONAL)
-        return error_set(err, ERROR_UNSUPPORTED, "transactions are not supported");
     if (!kafka_batch_verify(batch, err) || !kafka_batch_check_produced(batch, err) ||
         !kafka_batch_check_records(batch, &plan->max_timestamp, err))
         return false;
     if (topic->compacted && !check_keys(batch, err))
         return false;
-    return check_times(topic, plan->max_timestamp, io_wall_ms(topic->log->io), err);
+    return transactions_check(topic->log, append->partition, batch, err) &&
+           check_times(topic, plan->max_timestamp, io_wall_ms(topic->log->io), err);
 }
 
 /* Its sequence is checked against what is in the log, so two of one producer in one frame could not be told apart. */
@@ -89,8 +89,8 @@ static bool check(struct log *log, struct append *appends, size_t at, struct err
     plan->max_timestamp = plan->batch.max_timestamp;
     if (!append->internal && !check_foreign(append, plan, err))
         return false;
-    if (plan->batch.producer_id < 0)
-        return true;
+    if (append->internal || plan->batch.producer_id < 0)
+        return true; /* what evoke itself writes has no sequence */
     return check_single(log, appends, at, err) &&
            producer_check(&append->partition->producers, &plan->batch, &append->duplicate, &append->base_offset, err);
 }
@@ -160,6 +160,8 @@ bool log_apply(struct partition *partition, const struct kafka_batch *batch, str
         return catalog_apply(log, batch, err);
     if (log->offsets_topic && partition->topic == log->offsets_topic)
         return groups_apply(log, batch, err);
+    if (log->transactions_topic && partition->topic == log->transactions_topic)
+        return transactions_apply(log, batch, err);
     return true;
 }
 

@@ -32,7 +32,7 @@
 
 enum { RECORD_SIZE_MAX = 16 << 20, PRODUCER_ID_BLOCK = 1000 };
 
-static const char offsets_topic_name[] = "__consumer_offsets";
+static const char offsets_topic_name[] = "__consumer_offsets", transactions_topic_name[] = "__transaction_state";
 
 /* --- Applying --- */
 
@@ -80,6 +80,8 @@ void catalog_topic_made(struct topic *topic)
 {
     if (bytes_equal_string(topic->name, offsets_topic_name))
         topic->log->offsets_topic = topic;
+    if (bytes_equal_string(topic->name, transactions_topic_name) && topic->internal)
+        topic->log->transactions_topic = topic;
 }
 
 static bool apply_topic(struct log *log, const struct json *record, struct error *err)
@@ -291,6 +293,8 @@ bool topic_delete(struct log *log, struct topic *topic, uint64_t *lsn, struct er
 {
     if (topic == log->offsets_topic)
         return error_set(err, ERROR_DENIED, "%s holds the groups' offsets", offsets_topic_name);
+    if (topic == log->transactions_topic)
+        return error_set(err, ERROR_DENIED, "%s holds the state of transactions", transactions_topic_name);
     AUTO_JSON *record = new_topic_record("delete", topic);
     if (!append_record(log, record, lsn, err))
         return false;
@@ -330,14 +334,15 @@ static bool start_cluster(struct log *log, struct error *err)
     return append_record(log, record, &lsn, err);
 }
 
-static bool start_offsets_topic(struct log *log, struct error *err)
+/* A fold of records: compacted, as Kafka has it, and in one partition, so that the records have one order. */
+static bool start_internal_topic(struct log *log, const char *name, struct error *err)
 {
     const struct topic_config_entry configs[] = {
         {BYTES_LITERAL("cleanup.policy"), BYTES_LITERAL("compact")},
         {BYTES_LITERAL("compression.type"), BYTES_LITERAL("producer")},
         {BYTES_LITERAL("segment.bytes"), BYTES_LITERAL("104857600")},
     };
-    const struct topic_spec spec = {.name = bytes_of_string(offsets_topic_name),
+    const struct topic_spec spec = {.name = bytes_of_string(name),
                                     .partition_count = 1,
                                     .internal = true,
                                     .configs = configs,
@@ -359,5 +364,6 @@ bool catalog_start(struct log *log, bool clean, struct error *err)
             return false;
     }
     log->next_producer_id = log->producer_id_end; /* what the last run did not give is lost */
-    return log->offsets_topic || start_offsets_topic(log, err);
+    return (log->offsets_topic || start_internal_topic(log, offsets_topic_name, err)) &&
+           (log->transactions_topic || start_internal_topic(log, transactions_topic_name, err));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `evoke check DIR` does with the log: reads the whole journal, changes nothing, takes no lock (a running evoke
- * may be writing: the end of the journal is then a moving target and looks like a torn tail, which is not damage).
+ * What `evoke check DIR` does with the log: reads checkpoint, journal and segments, changes nothing, takes no lock (a
+ * running evoke may be writing: the end of the journal is then a moving target and looks like a torn tail, which is not
+ * damage).
  */
 #ifndef LOG_CHECK_H
 #define LOG_CHECK_H
@@ -13,7 +14,8 @@ struct log_check_result {
     uint64_t files, frames, batches, records;
     uint64_t first_lsn, last_lsn; /* 0: none */
     uint64_t torn_tail_bytes;     /* what recovery would drop: never acknowledged as synced */
-    uint64_t damages;             /* frames or files that recovery would refuse */
+    uint64_t segments, segment_batches;
+    uint64_t damages; /* frames, batches or files that do not verify, or are missing */
 };
 
 /* `print` gets one line at a time, without a newline: files, frames, LSN range, topics with their offsets, and each

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "log/catalog.h"
+#include "log/partition_transactions.h"
 #include "log/topic_config.h"
 
 enum {
@@ -92,6 +93,7 @@ static void put_partition(const struct partition *partition, struct buf *out)
         buf_append_be32(out, (uint32_t)partition->epochs[i].epoch);
         buf_append_be64(out, (uint64_t)partition->epochs[i].start_offset);
     }
+    partition_transactions_encode(partition->transactions, out);
 }
 
 static void put_topic(const struct topic *topic, struct buf *out)
@@ -124,6 +126,7 @@ static void put_producer(const struct producer *producer, struct buf *out)
     buf_append_be64(out, (uint64_t)producer->id);
     buf_append_be64(out, (uint64_t)producer->used_ms);
     buf_append_be16(out, (uint16_t)producer->epoch);
+    buf_append_be32(out, (uint32_t)producer->coordinator_epoch);
     buf_append_be32(out, producer->batch_count);
     for (size_t i = producer->batch_count; i > 0; i--) {
         const struct producer_batch *batch =
@@ -233,23 +236,22 @@ static void read_log(struct log *log, struct reader *reader, struct journal_star
 
 static void read_segments(struct partition *partition, struct reader *reader)
 {
-    struct segment_list *list = &partition->segments;
-    list->count = list->capacity = get_count(reader, 40);
-    if (list->count == 0)
+    size_t count = get_count(reader, 40);
+    if (count == 0)
         return;
-    list->at = memory_new_array(list->count, sizeof *list->at);
-    for (size_t i = 0; i < list->count; i++) {
-        struct segment *segment = &list->at[i];
+    struct segment *all = memory_new_array(count, sizeof *all);
+    for (size_t i = 0; i < count; i++) {
+        struct segment *segment = &all[i];
         segment->base_offset = get64(reader);
         segment->end_offset = get64(reader);
         segment->max_timestamp = get64(reader);
         segment->size = (uint64_t)get64(reader);
         segment->generation = get32(reader);
         segment->flags = get32(reader);
-        partition->segment_bytes += segment->size;
         reader->bad |=
-            segment->base_offset >= segment->end_offset || (i > 0 && segment->base_offset < list->at[i - 1].end_offset);
+            segment->base_offset >= segment->end_offset || (i > 0 && segment->base_offset < all[i - 1].end_offset);
     }
+    partition_set_segments(partition, all, count);
 }
 
 static void read_partition(struct topic *topic, struct reader *reader)
@@ -272,6 +274,9 @@ static void read_partition(struct topic *topic, struct reader *reader)
         int32_t epoch = (int32_t)get32(reader);
         partition_add_epoch(partition, epoch, get64(reader));
     }
+    struct error why;
+    if (!reader->bad && !partition_transactions_decode(&partition->transactions, &reader->rest, &why))
+        reader->bad = true;
 }
 
 static void read_topic(struct log *log, struct reader *reader)
@@ -317,9 +322,10 @@ static void read_producer(struct log *log, struct reader *reader)
     producer.id = get64(reader);
     producer.used_ms = get64(reader);
     producer.epoch = (int16_t)get16(reader);
+    producer.coordinator_epoch = (int32_t)get32(reader);
     uint32_t count = get_count(reader, 16);
     struct partition *partition = stream < log->stream_count ? log->streams[stream] : NULL;
-    reader->bad |= !partition || partition == log->catalog || count == 0 || count > PRODUCER_BATCH_COUNT;
+    reader->bad |= !partition || partition == log->catalog || count > PRODUCER_BATCH_COUNT;
     for (uint32_t i = 0; i < count && !reader->bad; i++) {
         struct producer_batch *batch = &producer.batches[i];
         batch->first_sequence = (int32_t)get32(reader);
@@ -329,13 +335,13 @@ static void read_producer(struct log *log, struct reader *reader)
     if (reader->bad)
         return;
     producer.batch_count = (uint8_t)count;
-    producer.newest = (uint8_t)(count - 1);
+    producer.newest = count ? (uint8_t)(count - 1) : 0;
     producer_restore(&log->producers, &partition->producers, &producer);
 }
 
 static void read_producers(struct log *log, struct reader *reader)
 {
-    for (uint32_t i = get_count(reader, 30); i > 0 && !reader->bad; i--)
+    for (uint32_t i = get_count(reader, 34); i > 0 && !reader->bad; i--)
         read_producer(log, reader);
 }
 

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
 
 /* --- Members that have been given an id and are to come back with it --- */
@@ -86,6 +87,14 @@ void coordinator_deinit_group(struct group *group)
         coordinator_remove_member(CONTAINER_OF(group->members.next, struct group_member, link));
     coordinator_set_bytes(&group->protocol_type, BYTES_NULL);
     coordinator_set_bytes(&group->protocol, BYTES_NULL);
+}
+
+/* Those that were to come back with an id will be told that it is unknown. */
+void coordinator_retire_group(struct group *group)
+{
+    coordinator_deinit_group(group);
+    group->state = GROUP_EMPTY;
+    group->generation = 0;
 }
 
 bool coordinator_uses_group(const struct group *group)
@@ -291,6 +300,13 @@ static enum kafka_error join_with_id(struct group *group, struct coordinator_joi
     return supported ? join_again(member, request) : KAFKA_INCONSISTENT_GROUP_PROTOCOL;
 }
 
+/* The name is a group's of the new protocol: it gives it up once it is empty. */
+static enum kafka_error take_over(struct group *group)
+{
+    enum kafka_error error = consumer_group_give_way(group);
+    return error == KAFKA_NON_EMPTY_GROUP ? KAFKA_INCONSISTENT_GROUP_PROTOCOL : error;
+}
+
 void coordinator_join(struct log *log, struct coordinator_join *request)
 {
     request->link = (struct list){0};
@@ -299,6 +315,8 @@ void coordinator_join(struct log *log, struct coordinator_join *request)
     struct group *group = group_find(log, request->group_id);
     if (!error && !group && request->member_id.size > 0)
         error = KAFKA_UNKNOWN_MEMBER_ID;
+    if (!error && group && group->consumer)
+        error = take_over(group);
     if (!error && !group && log->groups->by_id.count >= GROUP_COUNT_MAX)
         error = KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (!error) {

@@ -113,13 +113,18 @@ struct coordinator_offset {
 /*
  * All partitions that are in order are committed in one frame. Generation below 0 with member id "": a consumer without
  * membership, only while the group has no members. Returns the error of the request as a whole, which is also set in
- * each partition. *lsn: wait for LOG_SYNCED before the answer; 0: nothing was written.
+ * each partition; of a group of the new protocol the generation is the member's epoch. *lsn: wait for LOG_SYNCED before
+ * the answer; 0: nothing was written.
  */
 enum kafka_error coordinator_commit(struct log *log, struct bytes group_id, struct bytes member_id,
                                     struct bytes group_instance_id, int32_t generation,
                                     struct coordinator_offset *offsets, size_t count, uint64_t *lsn);
 
 /* --- OffsetFetch ---
+ * Of a group of the new protocol, by a member that says who it is (v9+; else null and -1): UNKNOWN_MEMBER_ID,
+ * STALE_MEMBER_EPOCH. */
+enum kafka_error coordinator_check_fetch(struct log *log, struct bytes group_id, struct bytes member_id, int32_t epoch);
+/*
  * One partition: group_committed() in log/group.h. All of a group, in order of topic and partition: the next one behind
  * *offset, which starts zeroed; false at the end. Bytes are good until the next commit of the group. */
 bool coordinator_committed_next(struct log *log, struct bytes group_id, struct coordinator_offset *offset);
@@ -135,8 +140,9 @@ enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id
 /* --- ListGroups and DescribeGroups: group_first(), group_next(), group_find(), and of each: --- */
 struct bytes group_id(const struct group *group);
 struct bytes group_protocol_type(const struct group *group); /* "" when it has only committed offsets */
-/* Kafka's words: "Empty", "PreparingRebalance", "CompletingRebalance", "Stable". (A group that is not there is "Dead":
- * DescribeGroups says so without an error up to v5.) */
+/* Kafka's words: "Empty", "PreparingRebalance", "CompletingRebalance", "Stable"; of the new protocol "Empty",
+ * "Assigning", "Reconciling", "Stable". (A group that is not there is "Dead": DescribeGroups says so without an error
+ * up to v5.) */
 const char *group_state(const struct group *group);
 struct bytes group_protocol_name(const struct group *group); /* "" unless Stable or CompletingRebalance */
 
@@ -144,7 +150,8 @@ struct group_member_description {
     struct bytes member_id, group_instance_id, client_id, client_host;
     struct bytes metadata, assignment; /* "" unless the group is Stable */
 };
-/* In the order of joining. The array is in `arena`, the bytes are good until the group changes. */
+/* Of the classic protocol, in the order of joining. The array is in `arena`, the bytes are good until the group
+ * changes. */
 size_t group_members(const struct group *group, struct arena *arena, const struct group_member_description **out);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What ListGroups and DescribeGroups show. */
+#include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
 
 struct bytes group_id(const struct group *group)
@@ -9,11 +10,15 @@ struct bytes group_id(const struct group *group)
 
 struct bytes group_protocol_type(const struct group *group)
 {
+    if (group->consumer)
+        return BYTES_LITERAL("consumer");
     return group->protocol_type.data ? group->protocol_type : BYTES_LITERAL("");
 }
 
 const char *group_state(const struct group *group)
 {
+    if (group->consumer)
+        return consumer_group_state(group->consumer);
     switch (group->state) {
     case GROUP_EMPTY:
         return "Empty";

@@ -3,9 +3,10 @@
 #include <endian.h>
 
 #include "base/memory.h"
+#include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
 
-static enum kafka_error fail_all(struct coordinator_offset *offsets, size_t count, enum kafka_error error)
+enum kafka_error coordinator_fail_offsets(struct coordinator_offset *offsets, size_t count, enum kafka_error error)
 {
     for (size_t i = 0; i < count; i++)
         offsets[i].error = error;
@@ -19,6 +20,8 @@ static enum kafka_error check_committer(struct group *group, struct bytes member
                                         int32_t generation)
 {
     struct group_member *member;
+    if (group && group->consumer && (generation >= 0 || group->consumer->members.count > 0))
+        return consumer_group_check_epoch(group->consumer, member_id, generation);
     if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
         return !group || group->state == GROUP_EMPTY ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
     if (!group)
@@ -43,36 +46,73 @@ static enum kafka_error check_offset(struct log *log, struct bytes group_id, con
                                                            : KAFKA_COORDINATOR_NOT_AVAILABLE;
 }
 
+size_t coordinator_batch_offsets(struct group_batch *batch, struct bytes group_id, struct coordinator_offset *offsets,
+                                 size_t count)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < count; i++) {
+        offsets[i].error = check_offset(batch->log, group_id, &offsets[i]);
+        if (offsets[i].error)
+            continue;
+        const struct committed_offset offset = {offsets[i].offset, offsets[i].leader_epoch, offsets[i].metadata};
+        group_batch_add_offset(batch, group_id, offsets[i].topic, offsets[i].partition, &offset);
+        good++;
+    }
+    return good;
+}
+
+/* Kafka takes a commit while the group rebalances: what the transaction read was its own. */
+enum kafka_error coordinator_check_transactional(struct log *log, struct bytes group_id, struct bytes member_id,
+                                                 struct bytes group_instance_id, int32_t generation)
+{
+    struct group *group = group_find(log, group_id);
+    struct group_member *member;
+    if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
+        return KAFKA_NONE;
+    if (group && group->consumer) { /* TxnOffsetCommit is older than member epochs */
+        enum kafka_error stale = consumer_group_check_epoch(group->consumer, member_id, generation);
+        return stale == KAFKA_STALE_MEMBER_EPOCH ? KAFKA_ILLEGAL_GENERATION : stale;
+    }
+    if (!group)
+        return generation < 0 ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
+    enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
+    if (error)
+        return error;
+    if (generation != group->generation)
+        return KAFKA_ILLEGAL_GENERATION;
+    coordinator_restart_session(member);
+    return KAFKA_NONE;
+}
+
 enum kafka_error coordinator_commit(struct log *log, struct bytes group_id, struct bytes member_id,
                                     struct bytes group_instance_id, int32_t generation,
                                     struct coordinator_offset *offsets, size_t count, uint64_t *lsn)
 {
     *lsn = 0;
     if (group_id.size == 0 || group_id.size > GROUP_ID_SIZE_MAX)
-        return fail_all(offsets, count, KAFKA_INVALID_GROUP_ID);
+        return coordinator_fail_offsets(offsets, count, KAFKA_INVALID_GROUP_ID);
     enum kafka_error error = check_committer(group_find(log, group_id), member_id, group_instance_id, generation);
     if (error)
-        return fail_all(offsets, count, error);
+        return coordinator_fail_offsets(offsets, count, error);
     AUTO_GROUP_BATCH batch;
-    size_t good = 0;
     group_batch_begin(&batch, log);
-    for (size_t i = 0; i < count; i++) {
-        offsets[i].error = check_offset(log, group_id, &offsets[i]);
-        if (offsets[i].error)
-            continue;
-        const struct committed_offset offset = {offsets[i].offset, offsets[i].leader_epoch, offsets[i].metadata};
-        group_batch_add_offset(&batch, group_id, offsets[i].topic, offsets[i].partition, &offset);
-        good++;
-    }
     struct error err;
-    if (good > 0 && !group_batch_append(&batch, lsn, &err)) {
+    if (coordinator_batch_offsets(&batch, group_id, offsets, count) > 0 && !group_batch_append(&batch, lsn, &err)) {
         *lsn = 0;
-        return fail_all(offsets, count, KAFKA_COORDINATOR_NOT_AVAILABLE);
+        return coordinator_fail_offsets(offsets, count, KAFKA_COORDINATOR_NOT_AVAILABLE);
     }
     return KAFKA_NONE;
 }
 
 /* --- OffsetFetch --- */
+
+enum kafka_error coordinator_check_fetch(struct log *log, struct bytes group_id, struct bytes member_id, int32_t epoch)
+{
+    const struct group *group = group_find(log, group_id);
+    if (!group || !group->consumer || (!member_id.data && epoch < 0))
+        return KAFKA_NONE;
+    return consumer_group_check_epoch(group->consumer, member_id, epoch);
+}
 
 bool coordinator_committed_next(struct log *log, struct bytes group_id, struct coordinator_offset *offset)
 {
@@ -121,6 +161,8 @@ static bool subscribes(struct bytes subscription, struct bytes topic)
 
 static bool group_subscribes(const struct group *group, struct bytes topic)
 {
+    if (group->consumer)
+        return consumer_group_subscribes(group->consumer, topic);
     group_each_member (member, group) {
         for (size_t i = 0; i < member->protocol_count; i++)
             if (subscribes(member->protocols[i].metadata, topic))
@@ -144,9 +186,9 @@ enum kafka_error coordinator_delete_offsets(struct log *log, struct bytes group_
     *lsn = 0;
     const struct group *group = group_find(log, group_id);
     if (!group)
-        return fail_all(offsets, count, KAFKA_GROUP_ID_NOT_FOUND);
+        return coordinator_fail_offsets(offsets, count, KAFKA_GROUP_ID_NOT_FOUND);
     if (group->state != GROUP_EMPTY && !bytes_equal_string(group->protocol_type, "consumer"))
-        return fail_all(offsets, count, KAFKA_NON_EMPTY_GROUP);
+        return coordinator_fail_offsets(offsets, count, KAFKA_NON_EMPTY_GROUP);
     AUTO_GROUP_BATCH batch;
     size_t good = 0;
     group_batch_begin(&batch, log);
@@ -160,7 +202,7 @@ enum kafka_error coordinator_delete_offsets(struct log *log, struct bytes group_
     }
     struct error err;
     if (good > 0 && !group_batch_append(&batch, lsn, &err))
-        return fail_all(offsets, count, KAFKA_COORDINATOR_NOT_AVAILABLE);
+        return coordinator_fail_offsets(offsets, count, KAFKA_COORDINATOR_NOT_AVAILABLE);
     return KAFKA_NONE;
 }
 
@@ -173,7 +215,7 @@ enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id
     if (!group_find(log, group_id))
         return KAFKA_GROUP_ID_NOT_FOUND;
     while ((group = group_find(log, group_id))) {
-        if (group->state != GROUP_EMPTY)
+        if (group->state != GROUP_EMPTY || (group->consumer && group->consumer->members.count > 0))
             return KAFKA_NON_EMPTY_GROUP;
         coordinator_stop_group(group); /* ends those that were to come back */
         const struct group_record_key key = {.group = group->id};
@@ -181,7 +223,11 @@ enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id
         AUTO_GROUP_BATCH batch;
         group_batch_begin(&batch, log);
         size_t count = group_batch_add_tombstones(&batch, group, BYTES_NULL, GROUP_TOMBSTONES_AT_ONCE);
-        if (count < GROUP_TOMBSTONES_AT_ONCE) /* the last ones */
+        count += group_batch_add_pending_tombstones(&batch, log->groups, group->id, BYTES_NULL,
+                                                    GROUP_TOMBSTONES_AT_ONCE - count);
+        if (count < GROUP_TOMBSTONES_AT_ONCE && group->consumer) /* the last ones */
+            consumer_group_add_tombstones(&batch, group->consumer);
+        else if (count < GROUP_TOMBSTONES_AT_ONCE)
             group_batch_add(&batch, &key, BYTES_NULL);
         if (!group_batch_append(&batch, lsn, &err)) /* applying it frees a group of which nothing is left */
             return KAFKA_COORDINATOR_NOT_AVAILABLE;

@@ -26,8 +26,9 @@ enum {
 /* --- For group.c --- */
 void coordinator_init_group(struct group *group);
 void coordinator_deinit_group(struct group *group);
-void coordinator_start_group(struct group *group); /* after recovery: its members' sessions begin anew */
-void coordinator_stop_group(struct group *group);  /* no timer, no callback any more */
+void coordinator_start_group(struct group *group);  /* after recovery: its members' sessions begin anew */
+void coordinator_stop_group(struct group *group);   /* no timer, no callback any more */
+void coordinator_retire_group(struct group *group); /* an empty one, which the new protocol takes over */
 bool coordinator_uses_group(const struct group *group);
 /* During recovery the group as the record says; later only deletion is news. False: does not parse. */
 bool coordinator_apply_group(struct groups *groups, struct bytes group_id, struct bytes value);
@@ -90,6 +91,17 @@ void coordinator_member_leaves(struct group_member *member); /* answers what it 
 void coordinator_rebalance_timer(void *group);
 void coordinator_sync_arrived(struct group_member *member);
 void coordinator_on_session_end(void *member);
+
+/* --- Offsets --- */
+/* The error in each of them; returns it. */
+enum kafka_error coordinator_fail_offsets(struct coordinator_offset *offsets, size_t count, enum kafka_error error);
+/* Records of all that are in order, the others get their errors; how many. */
+size_t coordinator_batch_offsets(struct group_batch *batch, struct bytes group_id, struct coordinator_offset *offsets,
+                                 size_t count);
+/* Whether a transaction may commit offsets for the group: as coordinator_commit(), but without a member also beside
+ * members, and during a rebalance. */
+enum kafka_error coordinator_check_transactional(struct log *log, struct bytes group_id, struct bytes member_id,
+                                                 struct bytes group_instance_id, int32_t generation);
 
 /* --- The record --- */
 /* Appends the group as it is. *lsn: of the record. */

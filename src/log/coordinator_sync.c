@@ -66,14 +66,20 @@ static void load_member(struct group *group, const struct group_record_group *re
         group->leader = member;
 }
 
+static void forget_members(struct group *group)
+{
+    while (!list_empty(&group->members))
+        coordinator_remove_member(CONTAINER_OF(group->members.next, struct group_member, link));
+    group->state = GROUP_EMPTY;
+}
+
 static bool load(struct group *group, struct bytes value)
 {
     struct group_record_group record;
     struct group_record_member member;
     if (!group_record_get_group(value, &record))
         return false;
-    while (!list_empty(&group->members))
-        coordinator_remove_member(CONTAINER_OF(group->members.next, struct group_member, link));
+    forget_members(group);
     group->generation = record.generation;
     group->state = record.member_count > 0 ? GROUP_STABLE : GROUP_EMPTY;
     coordinator_set_bytes(&group->protocol_type, record.protocol_type);
@@ -86,13 +92,30 @@ static bool load(struct group *group, struct bytes value)
     return true;
 }
 
+/* Of the record, what is news also to a group that lives. */
+static bool note(struct group *group, struct bytes value)
+{
+    struct group_record_group record;
+    if (!group_record_get_group(value, &record))
+        return false;
+    group->empty_ms = record.state_ms;
+    return true;
+}
+
 bool coordinator_apply_group(struct groups *groups, struct bytes group_id, struct bytes value)
 {
     struct group *group = value.data ? group_ensure(groups, group_id) : map_get(&groups->by_id, group_id);
     if (!group)
         return true;
     group->stored = value.data != NULL;
-    return !value.data || !groups->log->recovering || load(group, value);
+    if (value.data && !note(group, value))
+        return false;
+    if (!groups->log->recovering)
+        return true;
+    if (value.data)
+        return load(group, value);
+    forget_members(group);
+    return true;
 }
 
 /* --- The call --- */

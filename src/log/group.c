@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
 #include "log/group_priv.h"
 
@@ -38,12 +39,15 @@ struct group *group_ensure(struct groups *groups, struct bytes group_id)
     map_put(&groups->by_id, group_id, group);
     group->id = map_key(map_find(&groups->by_id, group_id));
     coordinator_init_group(group);
+    group_expiry_init(group);
     return group;
 }
 
 static void group_free(void *value)
 {
     struct group *group = value;
+    io_timer_stop(&group->expiry);
+    consumer_group_free(group);
     coordinator_deinit_group(group);
     map_deinit(&group->offsets, free);
     free(group);
@@ -51,20 +55,28 @@ static void group_free(void *value)
 
 void group_free_if_unused(struct group *group)
 {
-    if (group->offsets.count > 0 || group->stored || coordinator_uses_group(group))
+    if (group->offsets.count > 0 || group->stored || group->consumer || coordinator_uses_group(group))
         return;
     map_remove(&group->groups->by_id, group->id);
     group_free(group);
 }
 
-static bool apply_record(struct log *log, const struct kafka_record *record)
+static bool apply_record(struct log *log, const struct kafka_batch *batch, const struct kafka_record *record)
 {
-    struct group_record_key key;
-    if (!group_record_get_key(record->key, &key))
+    struct group_record_key key = {0};
+    bool ok = true;
+    if (consumer_record_is(record->key, &key.group))
+        ok = consumer_record_apply(log->groups, record);
+    else if (!group_record_get_key(record->key, &key))
         return false;
-    bool ok = key.is_offset ? group_apply_offset(log->groups, &key, record->value)
-                            : coordinator_apply_group(log->groups, key.group, record->value);
+    else if (batch->attributes & KAFKA_BATCH_TRANSACTIONAL)
+        return group_pend_offset(log->groups, batch->producer_id, &key, record->value, record->offset);
+    else
+        ok = key.is_offset ? group_apply_offset(log->groups, &key, record->value, record->offset)
+                           : coordinator_apply_group(log->groups, key.group, record->value);
     struct group *group = group_find(log, key.group);
+    if (group)
+        group_expiry_touch(group);
     if (group)
         group_free_if_unused(group);
     return ok;
@@ -74,10 +86,13 @@ bool groups_apply(struct log *log, const struct kafka_batch *batch, struct error
 {
     AUTO_KAFKA_RECORDS records = {0};
     struct kafka_record record;
+    if (kafka_batch_is_control(batch))
+        return groups_end_pending(log->groups, batch) ||
+               error_set(err, ERROR_CORRUPT, "__consumer_offsets: a marker does not parse");
     if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, err))
         return false;
     while (kafka_records_next(&records, &record))
-        if (!apply_record(log, &record))
+        if (!apply_record(log, batch, &record))
             return error_set(err, ERROR_CORRUPT, "__consumer_offsets: the record at offset %" PRId64 " does not parse",
                              record.offset);
     return !records.corrupt || error_set(err, ERROR_CORRUPT, "__consumer_offsets: a batch does not parse");
@@ -90,31 +105,44 @@ struct groups *groups_new(struct log *log)
     list_init(&groups->ready_lag_listeners);
     list_init(&groups->join_answers);
     list_init(&groups->sync_answers);
+    list_init(&groups->regex_groups);
+    list_init(&groups->changed_groups);
     io_deferred_init(log->io, &groups->run_lag_listeners, groups_run_lag_listeners, groups);
     io_deferred_init(log->io, &groups->run_answers, coordinator_run_answers, groups);
+    io_deferred_init(log->io, &groups->run_changed, consumer_groups_run_changed, groups);
     return groups;
 }
 
 void groups_start(struct groups *groups)
 {
     groups_forget_lost_topics(groups);
-    map_each (entry, &groups->by_id)
+    map_each (entry, &groups->by_id) {
         coordinator_start_group(entry->value);
+        consumer_group_start(entry->value);
+        group_expiry_start(entry->value);
+    }
 }
 
 void groups_stop(struct groups *groups)
 {
     io_deferred_cancel(&groups->run_lag_listeners);
     io_deferred_cancel(&groups->run_answers);
-    map_each (entry, &groups->by_id)
+    io_deferred_cancel(&groups->run_changed);
+    map_each (entry, &groups->by_id) {
         coordinator_stop_group(entry->value);
+        consumer_group_stop(entry->value);
+        io_timer_stop(&((struct group *)entry->value)->expiry);
+    }
 }
 
 void groups_free(struct groups *groups)
 {
     groups_stop(groups);
     coordinator_drop_answers(groups);
+    groups_free_pending(groups);
     map_deinit(&groups->by_id, group_free);
     map_deinit(&groups->lag_listeners, free);
+    map_deinit(&groups->wanted_topics, free);
+    map_deinit(&groups->holds, free);
     free(groups);
 }

@@ -24,6 +24,9 @@ struct committed_offset {
 };
 struct committed_offset group_committed(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition);
 
+/* A transaction that is under way has committed an offset for it (OffsetFetch's require_stable, KIP-447). */
+bool group_offset_is_unstable(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition);
+
 /*
  * Builds the append that commits an offset, to be put in a frame together with others (dispatch: the reply and the
  * input's offset). The batch lives in `arena`. It takes effect when log_append() takes it. The group need not exist.
@@ -35,6 +38,11 @@ MUST_CHECK bool group_commit_append(struct log *log, struct bytes group_id, stru
 /* The group's backlog on a topic: sum over partitions of high watermark - committed (never below 0); a partition
  * without a commit counts from its log start if `from_earliest`, else 0. */
 int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bool from_earliest);
+
+/* While it is held, a group's offsets do not expire though it has no members: a Trigger that waits for events, or for
+ * days sleeps. Pairs; the group need not exist. Whoever listens to its lag holds it too. */
+void group_hold(struct log *log, struct bytes group_id);
+void group_release(struct log *log, struct bytes group_id);
 
 /* Runs, once a turn at most, after the high watermark of the topic or a committed offset of the group on it has moved.
  * Embedded in its owner; group and topic need not exist yet. */

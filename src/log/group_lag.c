@@ -71,6 +71,7 @@ void group_lag_listen(struct log *log, struct group_lag_listener *listener, stru
     listener->log = log;
     listener->group_id = memory_copy(group_id);
     listener->topic = memory_copy(topic);
+    group_hold(log, group_id);
     list_append(&key->listeners, &listener->link);
 }
 
@@ -83,6 +84,7 @@ void group_lag_unlisten(struct group_lag_listener *listener)
     struct bytes bytes = lag_key_bytes(memory, listener->topic, listener->group_id);
     struct lag_key *key = map_get(&groups->lag_listeners, bytes);
     list_remove(&listener->link);
+    group_release(listener->log, listener->group_id);
     if (--key->count == 0)
         free(map_remove(&groups->lag_listeners, bytes));
     free((void *)(uintptr_t)listener->group_id.data);

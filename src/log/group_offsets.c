@@ -33,11 +33,12 @@ void group_split_offset_key(struct bytes key, struct bytes *topic, int32_t *part
 /* --- Committed offsets --- */
 
 static void set_offset(struct group *group, const struct group_record_key *key,
-                       const struct group_record_offset *record)
+                       const struct group_record_offset *record, int64_t record_offset)
 {
     size_t size = record->metadata.size;
     struct group_offset *offset = memory_resize(NULL, sizeof *offset + size);
-    *offset = (struct group_offset){record->offset, record->commit_ms, record->leader_epoch, (uint32_t)size};
+    *offset =
+        (struct group_offset){record->offset, record->commit_ms, record_offset, record->leader_epoch, (uint32_t)size};
     if (size > 0)
         memcpy(offset->metadata, record->metadata.data, size);
     uint8_t bytes[GROUP_OFFSET_KEY_SIZE_MAX];
@@ -56,19 +57,32 @@ static void remove_offset(struct group *group, const struct group_record_key *ke
     free(before);
 }
 
-bool group_apply_offset(struct groups *groups, const struct group_record_key *key, struct bytes value)
+static bool is_older(const struct groups *groups, const struct group_record_key *key, int64_t record_offset)
+{
+    const struct group *group = map_get(&groups->by_id, key->group);
+    uint8_t bytes[GROUP_OFFSET_KEY_SIZE_MAX];
+    const struct group_offset *known =
+        group ? map_get(&group->offsets, group_offset_key(bytes, key->topic, key->partition)) : NULL;
+    return known && record_offset < known->record_offset;
+}
+
+bool group_apply_offset(struct groups *groups, const struct group_record_key *key, struct bytes value,
+                        int64_t record_offset)
 {
     struct group_record_offset record;
     if (key->topic.size > TOPIC_NAME_SIZE_MAX)
         return false;
+    if (is_older(groups, key, record_offset))
+        return true;
     if (!value.data) {
+        group_drop_pending(groups, key);
         struct group *group = map_get(&groups->by_id, key->group);
         if (group)
             remove_offset(group, key);
     } else {
         if (!group_record_get_offset(value, &record))
             return false;
-        set_offset(group_ensure(groups, key->group), key, &record);
+        set_offset(group_ensure(groups, key->group), key, &record, record_offset);
     }
     groups_offset_moved(groups, key->group, key->topic);
     return true;
@@ -100,7 +114,7 @@ bool group_check_offset(struct log *log, struct bytes group_id, struct bytes top
         return error_set(err, ERROR_LIMIT, "an offset's metadata has at most %d bytes", GROUP_METADATA_SIZE_MAX);
     if (!group_find(log, group_id) && log->groups->by_id.count >= GROUP_COUNT_MAX)
         return error_set(err, ERROR_LIMIT, "there are %d groups, which is the maximum", GROUP_COUNT_MAX);
-    if (log->groups->offset_count >= GROUP_OFFSETS_MAX)
+    if (log->groups->offset_count + log->groups->pending.count >= GROUP_OFFSETS_MAX)
         return error_set(err, ERROR_LIMIT, "there are %d committed offsets, which is the maximum", GROUP_OFFSETS_MAX);
     return true;
 }
@@ -119,12 +133,17 @@ void group_batch_deinit(struct group_batch *batch)
     buf_deinit(&batch->buf);
 }
 
+void group_batch_put(struct group_batch *batch, struct bytes key, struct bytes value)
+{
+    kafka_batch_add(&batch->builder, io_wall_ms(batch->log->io), key, value, NULL, 0);
+}
+
 void group_batch_add(struct group_batch *batch, const struct group_record_key *key, struct bytes value)
 {
     AUTO_BUF bytes;
     buf_init(&bytes, 8 + GROUP_ID_SIZE_MAX + TOPIC_NAME_SIZE_MAX);
     group_record_put_key(&bytes, key);
-    kafka_batch_add(&batch->builder, io_wall_ms(batch->log->io), buf_bytes(&bytes), value, NULL, 0);
+    group_batch_put(batch, buf_bytes(&bytes), value);
 }
 
 void group_batch_add_offset(struct group_batch *batch, struct bytes group_id, struct bytes topic, int32_t partition,
@@ -197,6 +216,8 @@ static bool forget_some(struct log *log, struct bytes topic, size_t *count, uint
     *count = 0;
     map_each (entry, &log->groups->by_id)
         *count += group_batch_add_tombstones(&batch, entry->value, topic, GROUP_TOMBSTONES_AT_ONCE - *count);
+    *count +=
+        group_batch_add_pending_tombstones(&batch, log->groups, BYTES_NULL, topic, GROUP_TOMBSTONES_AT_ONCE - *count);
     return *count == 0 || group_batch_append(&batch, lsn, err);
 }
 

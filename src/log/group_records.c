@@ -2,7 +2,8 @@
 #include "log/group_records.h"
 
 #include <assert.h>
-#include <endian.h>
+
+#include "log/record_reader.h"
 
 enum { OFFSET_KEY = 1, OFFSET_KEY_OLD = 0, GROUP_KEY = 2, VALUE = 3 };
 
@@ -63,74 +64,19 @@ void group_record_put_member(struct buf *out, const struct group_record_member *
     put_bytes(out, member->assignment);
 }
 
-/* --- Reading. A reader that ran out of bytes is `bad` and gives zeros. --- */
-
-struct reader {
-    struct bytes rest;
-    bool bad;
-};
-
-static struct bytes take(struct reader *reader, size_t size)
-{
-    if (reader->bad || size > reader->rest.size) {
-        reader->bad = true;
-        return BYTES_NULL;
-    }
-    struct bytes taken = bytes_slice(reader->rest, 0, size);
-    reader->rest = bytes_slice(reader->rest, size, SIZE_MAX);
-    return taken;
-}
-
-static int16_t take16(struct reader *reader)
-{
-    uint16_t value = 0;
-    struct bytes bytes = take(reader, sizeof value);
-    if (bytes.data)
-        memcpy(&value, bytes.data, sizeof value);
-    return (int16_t)be16toh(value);
-}
-
-static int32_t take32(struct reader *reader)
-{
-    uint32_t value = 0;
-    struct bytes bytes = take(reader, sizeof value);
-    if (bytes.data)
-        memcpy(&value, bytes.data, sizeof value);
-    return (int32_t)be32toh(value);
-}
-
-static int64_t take64(struct reader *reader)
-{
-    uint64_t value = 0;
-    struct bytes bytes = take(reader, sizeof value);
-    if (bytes.data)
-        memcpy(&value, bytes.data, sizeof value);
-    return (int64_t)be64toh(value);
-}
-
-static struct bytes take_string(struct reader *reader)
-{
-    int16_t size = take16(reader);
-    return size < 0 ? BYTES_NULL : take(reader, (size_t)size);
-}
-
-static struct bytes take_bytes(struct reader *reader)
-{
-    int32_t size = take32(reader);
-    return size < 0 ? BYTES_NULL : take(reader, (size_t)size);
-}
+/* --- Reading --- */
 
 bool group_record_get_key(struct bytes bytes, struct group_record_key *out)
 {
-    struct reader reader = {.rest = bytes};
-    int16_t version = take16(&reader);
+    struct record_reader reader = {.rest = bytes};
+    int16_t version = record_take_i16(&reader);
     struct group_record_key key = {.is_offset = version == OFFSET_KEY || version == OFFSET_KEY_OLD};
     if (!key.is_offset && version != GROUP_KEY)
         return false;
-    key.group = take_string(&reader);
+    key.group = record_take_string(&reader);
     if (key.is_offset) {
-        key.topic = take_string(&reader);
-        key.partition = take32(&reader);
+        key.topic = record_take_string(&reader);
+        key.partition = record_take_i32(&reader);
     }
     if (reader.bad || !key.group.data || (key.is_offset && !key.topic.data))
         return false;
@@ -140,14 +86,14 @@ bool group_record_get_key(struct bytes bytes, struct group_record_key *out)
 
 bool group_record_get_offset(struct bytes bytes, struct group_record_offset *out)
 {
-    struct reader reader = {.rest = bytes};
-    if (take16(&reader) != VALUE)
+    struct record_reader reader = {.rest = bytes};
+    if (record_take_i16(&reader) != VALUE)
         return false;
     struct group_record_offset offset = {0};
-    offset.offset = take64(&reader);
-    offset.leader_epoch = take32(&reader);
-    offset.metadata = take_string(&reader);
-    offset.commit_ms = take64(&reader);
+    offset.offset = record_take_i64(&reader);
+    offset.leader_epoch = record_take_i32(&reader);
+    offset.metadata = record_take_string(&reader);
+    offset.commit_ms = record_take_i64(&reader);
     if (reader.bad)
         return false;
     *out = offset;
@@ -156,16 +102,16 @@ bool group_record_get_offset(struct bytes bytes, struct group_record_offset *out
 
 bool group_record_get_group(struct bytes bytes, struct group_record_group *out)
 {
-    struct reader reader = {.rest = bytes};
-    if (take16(&reader) != VALUE)
+    struct record_reader reader = {.rest = bytes};
+    if (record_take_i16(&reader) != VALUE)
         return false;
     struct group_record_group group = {0};
-    group.protocol_type = take_string(&reader);
-    group.generation = take32(&reader);
-    group.protocol = take_string(&reader);
-    group.leader = take_string(&reader);
-    group.state_ms = take64(&reader);
-    group.member_count = take32(&reader);
+    group.protocol_type = record_take_string(&reader);
+    group.generation = record_take_i32(&reader);
+    group.protocol = record_take_string(&reader);
+    group.leader = record_take_string(&reader);
+    group.state_ms = record_take_i64(&reader);
+    group.member_count = record_take_i32(&reader);
     group.members = reader.rest;
     if (reader.bad || group.member_count < 0)
         return false;
@@ -175,16 +121,16 @@ bool group_record_get_group(struct bytes bytes, struct group_record_group *out)
 
 bool group_record_next_member(struct bytes *members, struct group_record_member *out)
 {
-    struct reader reader = {.rest = *members};
+    struct record_reader reader = {.rest = *members};
     struct group_record_member member = {0};
-    member.member_id = take_string(&reader);
-    member.group_instance_id = take_string(&reader);
-    member.client_id = take_string(&reader);
-    member.client_host = take_string(&reader);
-    member.rebalance_timeout_ms = take32(&reader);
-    member.session_timeout_ms = take32(&reader);
-    member.subscription = take_bytes(&reader);
-    member.assignment = take_bytes(&reader);
+    member.member_id = record_take_string(&reader);
+    member.group_instance_id = record_take_string(&reader);
+    member.client_id = record_take_string(&reader);
+    member.client_host = record_take_string(&reader);
+    member.rebalance_timeout_ms = record_take_i32(&reader);
+    member.session_timeout_ms = record_take_i32(&reader);
+    member.subscription = record_take_bytes(&reader);
+    member.assignment = record_take_bytes(&reader);
     if (reader.bad || !member.member_id.data)
         return false;
     *members = reader.rest;

@@ -120,10 +120,10 @@ bool journal_add_file(struct journal *journal, struct error *err)
     return true;
 }
 
-/* No file may follow. While room is being made that is no more than a disk that is behind. */
+/* No file may follow. As long as the oldest ones can go, that is no more than a disk that is behind. */
 static bool refuse_full(struct journal *journal, struct error *err)
 {
-    if (journal->evicting) {
+    if (!journal->stuck) {
         error_set(err, ERROR_UNAVAILABLE, "the journal is full and its oldest part is being moved: try again");
         err->sys = EAGAIN;
         return false;
@@ -135,8 +135,10 @@ static bool refuse_full(struct journal *journal, struct error *err)
 
 static bool has_room(const struct journal *journal)
 {
-    uint64_t reserve = journal->reserve_open ? 0 : journal->file_size;
-    return journal->size + journal->file_size + reserve <= journal->size_max;
+    bool urgent = journal->reserve_open || journal->starting;
+    uint64_t most = journal->size_max + (urgent ? JOURNAL_FILES_BEYOND * journal->file_size : 0);
+    uint64_t reserve = urgent ? 0 : journal->file_size;
+    return journal->size + journal->file_size + reserve <= most;
 }
 
 static void remember_full(struct journal *journal, const struct error *err)
@@ -501,16 +503,21 @@ bool journal_crowded(const struct journal *journal)
     return journal->file_count > 1 && journal->size + 3 * journal->file_size > journal->size_max;
 }
 
+void journal_set_starting(struct journal *journal, bool starting)
+{
+    journal->starting = starting;
+}
+
 void journal_open_reserve(struct journal *journal, bool open)
 {
     journal->reserve_open = open;
 }
 
-void journal_set_evicting(struct journal *journal, bool evicting)
+void journal_set_stuck(struct journal *journal, bool stuck)
 {
-    journal->evicting = evicting;
-    if (evicting)
-        journal->full_until_ns = 0;
+    if (journal->stuck && !stuck)
+        journal->full_until_ns = 0; /* what was refused for good may be taken now */
+    journal->stuck = stuck;
 }
 
 bool journal_remove_first(struct journal *journal, struct error *err)

@@ -48,7 +48,8 @@ struct journal {
     struct list removed; /* in order of numbers */
     uint64_t size;       /* of all files; those that are removed do not count */
     bool reserve_open;   /* see journal_open_reserve() */
-    bool evicting;       /* room is being made: being full is a matter of moments */
+    bool starting;       /* see journal_set_starting() */
+    bool stuck;          /* the oldest file can not go */
 
     uint64_t lsn, written_lsn, synced_lsn;
     struct list groups; /* first the one in flight, last the one that gathers */

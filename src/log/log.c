@@ -7,10 +7,13 @@
 #include "io/file.h"
 #include "log/catalog.h"
 #include "log/checkpoint.h"
+#include "log/cleaning.h"
+#include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
 #include "log/spill.h"
+#include "log/transaction_priv.h"
 
 /* Up to here the journal is not needed: segments hold it, or it is gone. */
 static int64_t needed_from(const struct partition *partition)
@@ -30,7 +33,7 @@ static bool check_order(const struct partition *partition, const struct kafka_ba
                      partition->stream, batch->base_offset, want);
 }
 
-/* What the checkpoint covers is not applied again, but committed offsets, which are nowhere else. */
+/* What the checkpoint covers is not applied again. */
 static bool note_covered(struct partition *partition, const struct kafka_batch *batch, struct journal_place place,
                          struct error *err)
 {
@@ -43,7 +46,15 @@ static bool note_covered(struct partition *partition, const struct kafka_batch *
         return true;
     if (partition->high_watermark > partition->log_start_offset)
         partition_index_batch(partition, batch, place);
-    return partition->topic != partition->log->offsets_topic || log_apply(partition, batch, err);
+    return true;
+}
+
+/* Committed offsets and the states of transactions are in no checkpoint: they are read from their topics once all is
+ * there (read_folds()). */
+static bool is_fold(const struct partition *partition)
+{
+    const struct log *log = partition->log;
+    return partition->topic && (partition->topic == log->offsets_topic || partition->topic == log->transactions_topic);
 }
 
 static bool note_recovered(struct log *log, const struct frame_entry *entry, struct journal_place place, bool covered,
@@ -63,7 +74,7 @@ static bool note_recovered(struct log *log, const struct frame_entry *entry, str
     if (!check_order(partition, &batch, false, err))
         return false;
     partition_note(partition, &batch, place);
-    return log_apply(partition, &batch, err);
+    return is_fold(partition) || log_apply(partition, &batch, err);
 }
 
 static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, uint64_t at, struct error *err)
@@ -97,6 +108,8 @@ static void on_failed(void *ctx, const struct error *err)
     log_fail_waiters(ctx);
 }
 
+enum { FOLD_READ_SIZE = 1 << 20 };
+
 static const struct journal_callbacks callbacks = {
     .recovered = on_recovered, .written = on_written, .synced = on_synced, .failed = on_failed};
 
@@ -107,15 +120,22 @@ static void set_options(struct log *log, const struct log_options *options)
     if (!log->options.journal_file_size)
         log->options.journal_file_size = 64 << 20;
     if (!log->options.journal_size_max)
-        log->options.journal_size_max = (uint64_t)4 << 30;
+        log->options.journal_size_max = 512 << 20;
     if (!log->options.group_session_timeout_min_ms)
         log->options.group_session_timeout_min_ms = 6000;
     if (!log->options.group_session_timeout_max_ms)
         log->options.group_session_timeout_max_ms = 1800000;
+    if (!log->options.consumer_session_timeout_ms)
+        log->options.consumer_session_timeout_ms = CONSUMER_SESSION_TIMEOUT_MS;
+    if (!log->options.consumer_heartbeat_interval_ms)
+        log->options.consumer_heartbeat_interval_ms = CONSUMER_HEARTBEAT_INTERVAL_MS;
+    if (!log->options.offsets_retention_ms)
+        log->options.offsets_retention_ms = GROUP_OFFSETS_RETENTION_MS;
 }
 
 void log_free(struct log *log)
 {
+    transactions_free(log->transactions);
     groups_free(log->groups);
     topics_free_dead(log);
     map_each (entry, &log->topics)
@@ -123,6 +143,7 @@ void log_free(struct log *log)
     map_deinit(&log->topics, NULL);
     map_deinit(&log->topics_by_id, NULL);
     partition_free(log->catalog);
+    cleanings_free(log->cleanings);
     spill_free(log->spill);
     log_wait_deinit(log);
     segment_cache_free(log->segments);
@@ -146,6 +167,8 @@ struct log *log_new(struct io *io, const struct log_options *options)
     log->segments = segment_cache_new(io, log->options.directory);
     log->groups = groups_new(log);
     log->spill = spill_new(log);
+    log->cleanings = cleanings_new(log);
+    log->transactions = transactions_new(log);
     log->catalog = partition_new(log, NULL, 0, 0);
     log->recovering = true;
     log->streams = memory_new_array(1, sizeof(struct partition *));
@@ -177,7 +200,42 @@ static bool finish_partitions(struct log *log, struct error *err)
     return true;
 }
 
-static bool recover(struct log *log, struct error *err)
+static bool apply_slice(struct partition *partition, const struct log_slice *slice, struct error *err)
+{
+    for (size_t i = 0; i < slice->count; i++) {
+        struct bytes rest = slice->parts[i];
+        struct kafka_batch batch;
+        while (rest.size > 0)
+            if (!kafka_batch_parse(&rest, &batch, err) || !log_apply(partition, &batch, err))
+                return false;
+    }
+    return true;
+}
+
+static bool read_fold(struct topic *topic, struct error *err)
+{
+    struct partition *partition = topic ? topic_partition(topic, 0) : NULL;
+    if (!partition)
+        return true;
+    for (int64_t offset = partition->log_start_offset; offset < partition->high_watermark;) {
+        struct log_slice slice;
+        if (!partition_read(partition, offset, FOLD_READ_SIZE, &slice, err))
+            return false;
+        bool ok = apply_slice(partition, &slice, err);
+        offset = slice.next_offset;
+        log_slice_release(&slice);
+        if (!ok)
+            return error_wrap(err, BYTES_FORMAT ", offset %" PRId64, BYTES_ARGS(topic->name), offset);
+    }
+    return true;
+}
+
+static bool read_folds(struct log *log, struct error *err)
+{
+    return read_fold(log->offsets_topic, err) && read_fold(log->transactions_topic, err);
+}
+
+static bool recover(struct log *log, bool *clean, struct error *err)
 {
     struct journal_recovery recovery;
     if (!checkpoint_load(log, &log->start, err))
@@ -189,15 +247,19 @@ static bool recover(struct log *log, struct error *err)
     log->journal = journal_open(log->io, &options, &callbacks, log, &recovery, err);
     if (!log->journal)
         return false;
+    if (!finish_partitions(log, err) || !read_folds(log, err))
+        return false;
     log->recovering = false;
     free(TAKE(log->streams));
-    if (!finish_partitions(log, err))
-        return false;
     if (recovery.torn_bytes > 0)
         diag_warn("log",
                   "the last run ended in the middle of a write: %" PRIu64 " bytes that were never synced are cut",
                   recovery.torn_bytes);
-    return catalog_start(log, recovery.clean, err);
+    *clean = recovery.clean;
+    journal_set_starting(log->journal, true);
+    bool started = catalog_start(log, recovery.clean, err);
+    journal_set_starting(log->journal, false);
+    return started;
 }
 
 struct log *log_open(struct io *io, const struct log_options *options, struct error *err)
@@ -205,7 +267,8 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
     if (!io_dir_make(io, options->directory, err) || !io_dir_lock(io, options->directory, err))
         return NULL;
     struct log *log = log_new(io, options);
-    if (!recover(log, err)) {
+    bool clean;
+    if (!recover(log, &clean, err)) {
         if (log->journal)
             journal_abandon(log->journal);
         log_free(log);
@@ -213,7 +276,9 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
     }
     groups_start(log->groups);
     retention_start(log);
-    spill_check(log->spill);
+    cleanings_start(log);
+    spill_start(log->spill, clean);
+    transactions_start(log->transactions);
     return log;
 }
 
@@ -226,10 +291,17 @@ static void on_closed(void *ctx)
     done(done_ctx);
 }
 
-static void on_quiet(void *ctx)
+/* The end: first nobody works on segments any more, then the journal. */
+static void on_spill_quiet(void *ctx)
 {
     struct log *log = ctx;
     journal_close(log->journal, on_closed, log);
+}
+
+static void on_cleaning_quiet(void *ctx)
+{
+    struct log *log = ctx;
+    spill_stop(log->spill, on_spill_quiet, log);
 }
 
 void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
@@ -238,8 +310,9 @@ void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
     log->closed_ctx = ctx;
     log->closing = true;
     groups_stop(log->groups);
+    transactions_stop(log->transactions);
     retention_stop(log);
-    spill_stop(log->spill, on_quiet, log);
+    cleanings_stop(log->cleanings, on_cleaning_quiet, log);
 }
 
 void log_abandon(struct log *log)
@@ -275,5 +348,13 @@ void log_metrics(const struct log *log, struct log_metrics *out)
                                 .sync_ns_total = journal.sync_ns_total,
                                 .appends_refused = log->appends_refused,
                                 .topics = log->topics.count,
-                                .partitions = log->partition_count};
+                                .partitions = log->partition_count,
+                                .journal_files_spilled = log->journal_files_spilled,
+                                .spilled_bytes = log->spilled_bytes,
+                                .segments = log->segment_count,
+                                .segment_bytes = log->segment_bytes,
+                                .retention_runs = log->retention_runs,
+                                .compaction_runs = log->compaction_runs,
+                                .compaction_bytes_before = log->compaction_bytes_before,
+                                .compaction_bytes_after = log->compaction_bytes_after};
 }

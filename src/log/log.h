@@ -19,12 +19,14 @@
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "io/file.h"
 #include "io/io.h"
 
+struct kafka_batch;
 struct log;
 struct topic;
 struct partition;
@@ -32,13 +34,16 @@ struct partition;
 struct log_options {
     const char *directory;      /* DIR/journal is made in it */
     uint64_t journal_file_size; /* 0: 64 MiB; each file is preallocated */
-    /* 0: 4 GiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A start
-     * reads what is in the journal, so this is also a bound to how long that takes. */
+    /* 0: 512 MiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A
+     * start reads what is in the journal, so this is also a bound to how long that takes. */
     uint64_t journal_size_max;
     /* How long an empty group waits for more members after the first join (Kafka: 3000); see docs/decisions/0403. */
     uint32_t group_initial_rebalance_delay_ms;
     /* What members may ask for as session timeout. 0: Kafka's 6000 and 1800000. */
     uint32_t group_session_timeout_min_ms, group_session_timeout_max_ms;
+    /* Of groups of the new protocol (KIP-848). 0: Kafka's 45000 and 5000. */
+    uint32_t consumer_session_timeout_ms, consumer_heartbeat_interval_ms;
+    uint64_t offsets_retention_ms; /* of a group that has no members (KIP-211); 0: Kafka's seven days */
 };
 
 /* Reads the journal back (synchronous), makes it if it is not there. Locks the directory. ERROR_CORRUPT names file and
@@ -99,6 +104,8 @@ int32_t partition_index(const struct partition *partition);
 int64_t partition_log_start_offset(const struct partition *partition);
 int64_t partition_high_watermark(const struct partition *partition); /* readable below this: synced */
 int64_t partition_end_offset(const struct partition *partition);     /* the next append gets this */
+/* Below it every transaction is decided, for good: its marker is synced. Never above the high watermark. */
+int64_t partition_last_stable_offset(const struct partition *partition);
 int32_t partition_leader_epoch(const struct partition *partition);
 int32_t partition_epoch_of(const struct partition *partition, int64_t offset); /* -1: unknown */
 
@@ -117,9 +124,10 @@ struct append {
  *   ERROR_CORRUPT      size, structure, CRC or packing of a batch
  *   ERROR_INVALID      what Kafka's rules for batches or the topic's settings do not allow; ERANGE: a timestamp
  *   ERROR_LIMIT        EMSGSIZE: batch or frame too large; ENOSPC: journal or disk full
- *   ERROR_CONFLICT     EPROTO: a producer's sequence is out of order; ESTALE: its epoch is
+ *   ERROR_CONFLICT     EPROTO: a producer's sequence is out of order; ESTALE: its epoch is old; ENOTCONN: the partition
+ *                      is not in its transaction, or the batch not of it; ENOENT: it has no transactional id
  *   ERROR_UNAVAILABLE  EAGAIN: the disk is behind, try again; else it failed: evoke is read-only until a restart
- *   ERROR_DENIED       a topic of evoke's own; ERROR_NOT_FOUND: deleted; ERROR_UNSUPPORTED: transactions, old formats
+ *   ERROR_DENIED       a topic of evoke's own; ERROR_NOT_FOUND: deleted; ERROR_UNSUPPORTED: old formats
  * (the errno is in err->sys). *lsn is that of the frame, or, if all were duplicates, one that covers the originals.
  */
 MUST_CHECK bool log_append(struct log *log, struct append *appends, size_t count, uint64_t *lsn, struct error *err);
@@ -169,10 +177,27 @@ struct log_slice {
  * The slice is released by log_slice_release(), once; it may be copied by value before. */
 MUST_CHECK bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
                                struct error *err);
+/* The same, but not beyond `end`: nothing of batches that begin at or above it. With the last stable offset it reads
+ * what is decided; which of that was aborted: partition_next_aborted(), partition_is_committed(). */
+MUST_CHECK bool partition_read_below(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                                     struct log_slice *out, struct error *err);
 /* The same for those who can send a range of a file: what lies in a segment is not brought into memory. */
-MUST_CHECK bool partition_read_range(struct partition *partition, int64_t offset, size_t size_max,
+MUST_CHECK bool partition_read_range(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
                                      struct log_slice *out, struct error *err);
 void log_slice_release(struct log_slice *slice);
+
+/* What a producer wrote into the partition in a transaction that was aborted: first_offset up to its marker. */
+struct aborted_transaction {
+    int64_t producer_id;
+    int64_t first_offset, last_offset;
+    int64_t last_stable_offset; /* when it was aborted: what was aborted later begins at or above it */
+};
+/* Those that overlap from..end-1, in the order of their markers: the next one behind `last` (NULL: the first). NULL: no
+ * more. Good in this turn. */
+const struct aborted_transaction *partition_next_aborted(const struct partition *partition, int64_t from, int64_t end,
+                                                         const struct aborted_transaction *last);
+/* Whether a batch below the last stable offset has records for readers: it is no marker, and was not aborted. */
+bool partition_is_committed(const struct partition *partition, const struct kafka_batch *batch);
 
 /* The first record with a timestamp >= `timestamp_ms`; false when there is none. */
 bool partition_offset_of_time(struct partition *partition, int64_t timestamp_ms, int64_t *offset, int64_t *timestamp);
@@ -204,10 +229,26 @@ void topic_unlisten(struct topic_listener *listener);
 /* A fresh producer id, never given before, also over restarts. */
 MUST_CHECK bool log_new_producer_id(struct log *log, int64_t *producer_id, uint64_t *lsn, struct error *err);
 
+/* What a partition knows of a producer (DescribeProducers). */
+struct producer_description {
+    int64_t producer_id;
+    int16_t epoch;
+    int32_t last_sequence;     /* -1: none in this epoch */
+    int64_t last_ms;           /* when it last wrote */
+    int32_t coordinator_epoch; /* -1: none of its transactions has ended here */
+    int64_t first_offset;      /* of the transaction under way; -1: none */
+};
+/* In order of ids, in `arena`, which has no maximum. */
+size_t partition_producers(const struct partition *partition, struct arena *arena, struct producer_description **out);
+
 /* --- Figures for metrics --- */
 struct log_metrics {
     uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, sync_ns_total, appends_refused;
     uint64_t topics, partitions;
+    uint64_t journal_files_spilled, spilled_bytes; /* moved from the journal to segments */
+    uint64_t segments, segment_bytes;              /* that there are now */
+    uint64_t retention_runs;                       /* that dropped something */
+    uint64_t compaction_runs, compaction_bytes_before, compaction_bytes_after;
 };
 void log_metrics(const struct log *log, struct log_metrics *out);
 

@@ -33,13 +33,20 @@ struct partition {
     uint64_t journal_bytes; /* of the batches in the index */
     uint64_t segment_bytes; /* of all segments */
     struct io_timer retention;
-    struct spill_item *busy;        /* its segments are being written; NULL: they are not */
-    struct list file_link;          /* in the list of the journal file with its oldest batch */
-    uint32_t file;                  /* which one that is, while it is linked */
-    struct partition_epoch *epochs; /* as the batches tell; ascending */
+    struct spill_item *busy; /* its segments are being written; NULL: they are not */
+    struct list early_link;  /* in the list of those that are to be spilled before their time */
+    struct io_timer cleaning;
+    struct cleaning_job *cleaning_job; /* its segments are being compacted */
+    int64_t cleaned_end;               /* compaction has seen every key below it */
+    int64_t horizon_ms;                /* when the first tombstone may go; INT64_MAX: none waits */
+    int64_t dirty_since_ms;            /* the time of the first record that compaction has not seen; -1: none */
+    struct list file_link;             /* in the list of the journal file with its oldest batch */
+    uint32_t file;                     /* which one that is, while it is linked */
+    struct partition_epoch *epochs;    /* as the batches tell; ascending */
     size_t epoch_count;
     struct map producers;
-    struct list waiters; /* struct partition_waiter */
+    struct partition_transactions *transactions; /* NULL: none so far */
+    struct list waiters;                         /* struct partition_waiter */
 };
 
 struct topic {
@@ -58,6 +65,8 @@ struct topic {
     bool deletes;                          /* cleanup.policy has "delete" */
     int64_t retention_ms, retention_bytes; /* -1: no limit */
     int64_t segment_bytes, segment_ms;
+    int64_t min_compaction_lag_ms, max_compaction_lag_ms, delete_retention_ms;
+    double min_cleanable_dirty_ratio;
     struct list dead_link;
 };
 
@@ -80,9 +89,12 @@ struct append_plan {
     struct journal_slot *slot;
 };
 
-struct groups; /* group_priv.h */
-struct spill;  /* spill.h */
+struct groups;       /* group_priv.h */
+struct transactions; /* transaction_priv.h */
+struct spill;        /* spill.h */
 struct spill_item;
+struct cleanings; /* cleaning.h */
+struct cleaning_job;
 
 struct log {
     struct io *io;
@@ -97,7 +109,8 @@ struct log {
     uint64_t partition_count;
     uint64_t next_stream;
     struct partition *catalog;
-    struct topic *offsets_topic; /* __consumer_offsets */
+    struct topic *offsets_topic;      /* __consumer_offsets */
+    struct topic *transactions_topic; /* __transaction_state */
     struct list topic_listeners;
     bool recovering;
     struct journal_start start; /* what the checkpoint has told */
@@ -118,11 +131,15 @@ struct log {
     uint64_t producer_ids_lsn;
 
     struct groups *groups;
+    struct transactions *transactions;
     struct spill *spill;
+    struct cleanings *cleanings;
     struct segment_cache *segments; /* what is open of them */
 
     uint64_t appended_bytes, appends_refused;
     uint64_t spilled_bytes, journal_files_spilled, retention_runs;
+    uint64_t compaction_runs, compaction_bytes_before, compaction_bytes_after;
+    uint64_t segment_count, segment_bytes; /* of all partitions */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -142,6 +159,7 @@ void partition_index_batch(struct partition *partition, const struct kafka_batch
 void partition_note(struct partition *partition, const struct kafka_batch *batch, struct journal_place place);
 /* Drops from the index what lies below spilled_end or the log start. */
 void partition_drop_index(struct partition *partition);
+void partition_set_segments(struct partition *partition, struct segment *segments, size_t count); /* takes them over */
 void partition_set_log_start(struct partition *partition, int64_t offset);
 void partition_add_epoch(struct partition *partition, int32_t epoch, int64_t start_offset);
 void partition_set_high_watermark(struct partition *partition, int64_t offset);

@@ -4,8 +4,10 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "log/cleaning.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
+#include "log/partition_transactions.h"
 #include "log/retention.h"
 #include "log/spill.h"
 
@@ -19,6 +21,7 @@ struct partition *partition_new(struct log *log, struct topic *topic, int32_t in
     partition->high_watermark = log->recovering ? -1 : 0;
     list_init(&partition->waiters);
     retention_init(partition);
+    cleaning_init(partition);
     return partition;
 }
 
@@ -27,12 +30,28 @@ void partition_free(struct partition *partition)
     if (!partition)
         return;
     producers_remove_table(&partition->log->producers, &partition->producers);
+    partition_transactions_free(partition->transactions);
     index_deinit(&partition->batches);
     list_remove(&partition->file_link);
+    list_remove(&partition->early_link);
     io_timer_stop(&partition->retention);
-    free(partition->segments.at);
+    io_timer_stop(&partition->cleaning);
+    partition_set_segments(partition, NULL, 0);
     free(partition->epochs);
     free(partition);
+}
+
+void partition_set_segments(struct partition *partition, struct segment *segments, size_t count)
+{
+    struct log *log = partition->log;
+    log->segment_count += count - partition->segments.count;
+    log->segment_bytes -= partition->segment_bytes;
+    partition->segment_bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        partition->segment_bytes += segments[i].size;
+    log->segment_bytes += partition->segment_bytes;
+    free(partition->segments.at);
+    partition->segments = (struct segment_list){segments, count, count};
 }
 
 void partition_index_batch(struct partition *partition, const struct kafka_batch *batch, struct journal_place place)
@@ -59,7 +78,9 @@ void partition_note(struct partition *partition, const struct kafka_batch *batch
         partition_add_epoch(partition, batch->leader_epoch, batch->base_offset);
     if (batch->producer_id >= 0)
         producer_update(&partition->log->producers, &partition->producers, batch, io_wall_ms(partition->log->io));
+    partition_transactions_note(&partition->transactions, batch, partition->log->recovering);
     retention_appended(partition, batch);
+    cleaning_appended(partition, batch);
 }
 
 /* --- The front --- */
@@ -105,6 +126,7 @@ void partition_set_log_start(struct partition *partition, int64_t offset)
         return;
     partition->log_start_offset = offset;
     trim_epochs(partition);
+    partition_transactions_trim(partition->transactions, offset);
     partition_drop_index(partition);
 }
 
@@ -180,6 +202,7 @@ static void wake(struct partition *partition)
 void partition_set_high_watermark(struct partition *partition, int64_t offset)
 {
     partition->high_watermark = offset;
+    partition_transactions_advance(partition->transactions, offset);
     wake(partition);
     if (partition->topic)
         groups_topic_moved(partition->log, partition->topic);

@@ -23,13 +23,14 @@ static void release_journal(void *pin)
     journal_unpin(pin);
 }
 
-static void read_journal(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out)
+static void read_journal(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                         struct log_slice *out)
 {
     const struct index *batches = &partition->batches;
     struct index_cursor cursor = index_find(batches, offset);
     uint32_t first_file = index_place(batches, cursor).file;
     for (; !index_at_end(batches, cursor) && out->count < LOG_SLICE_PARTS_MAX; index_next(batches, &cursor)) {
-        if (index_base_offset(batches, cursor) >= partition->high_watermark)
+        if (index_base_offset(batches, cursor) >= end)
             break;
         struct kafka_batch batch = partition_batch_at(partition, cursor);
         if (out->count > 0 && batch.bytes.size > size_max - out->size)
@@ -102,14 +103,14 @@ static bool copy_range(struct segment_range *range, struct log_slice *out, struc
 }
 
 /* *found false: the segments hold nothing more from `offset` on (compaction); *next is where the journal goes on. */
-static bool read_segments(struct partition *partition, int64_t offset, size_t size_max, bool as_range, bool *found,
-                          struct log_slice *out, struct error *err)
+static bool read_segments(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
+                          bool *found, struct log_slice *out, struct error *err)
 {
     const struct segment_list *list = &partition->segments;
     for (size_t at = partition_find_segment(partition, offset); at < list->count; at++) {
         struct segment_range range;
-        if (!segment_read(partition->log->segments, partition->stream, &list->at[at], offset, partition->high_watermark,
-                          size_max, &range, err))
+        if (!segment_read(partition->log->segments, partition->stream, &list->at[at], offset, end, size_max, &range,
+                          err))
             return error_wrap(err, BYTES_FORMAT "-%" PRId32, BYTES_ARGS(partition->topic->name), partition->index);
         *found = range.size > 0;
         if (*found && as_range)
@@ -123,8 +124,8 @@ static bool read_segments(struct partition *partition, int64_t offset, size_t si
     return true;
 }
 
-static bool read_any(struct partition *partition, int64_t offset, size_t size_max, bool as_range, struct log_slice *out,
-                     struct error *err)
+static bool read_any(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
+                     struct log_slice *out, struct error *err)
 {
     if (partition->deleted)
         return error_set(err, ERROR_NOT_FOUND, "the topic is deleted");
@@ -132,27 +133,37 @@ static bool read_any(struct partition *partition, int64_t offset, size_t size_ma
         return error_set(err, ERROR_INVALID, "offset %" PRId64 " is not in %" PRId64 "..%" PRId64, offset,
                          partition->log_start_offset, partition->high_watermark);
     *out = (struct log_slice){.next_offset = offset};
+    if (end > partition->high_watermark)
+        end = partition->high_watermark;
+    if (offset >= end)
+        return true;
     bool found = false;
     if (offset < partition->spilled_end &&
-        (!read_segments(partition, offset, size_max, as_range, &found, out, err) || found))
+        (!read_segments(partition, offset, end, size_max, as_range, &found, out, err) || found))
         return found;
     if (offset < partition->spilled_end)
-        offset = out->next_offset = partition->spilled_end;
-    if (offset < partition->high_watermark)
-        read_journal(partition, offset, size_max, out);
+        offset = out->next_offset = partition->spilled_end < end ? partition->spilled_end : end;
+    if (offset < end)
+        read_journal(partition, offset, end, size_max, out);
     return true;
 }
 
 bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
                     struct error *err)
 {
-    return read_any(partition, offset, size_max, false, out, err);
+    return read_any(partition, offset, INT64_MAX, size_max, false, out, err);
 }
 
-bool partition_read_range(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
-                          struct error *err)
+bool partition_read_below(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                          struct log_slice *out, struct error *err)
 {
-    return read_any(partition, offset, size_max, true, out, err);
+    return read_any(partition, offset, end, size_max, false, out, err);
+}
+
+bool partition_read_range(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                          struct log_slice *out, struct error *err)
+{
+    return read_any(partition, offset, end, size_max, true, out, err);
 }
 
 void log_slice_release(struct log_slice *slice)

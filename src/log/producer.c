@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "log/record_reader.h"
 
 struct producer_key {
     uint64_t be;
@@ -66,6 +67,11 @@ static bool conflict(struct error *err, int sys, const struct kafka_batch *batch
     return false;
 }
 
+int32_t producer_last_sequence(const struct producer *producer)
+{
+    return producer->batch_count ? producer->batches[producer->newest].last_sequence : -1;
+}
+
 bool producer_check(const struct map *table, const struct kafka_batch *batch, bool *duplicate, int64_t *base_offset,
                     struct error *err)
 {
@@ -83,8 +89,18 @@ bool producer_check(const struct map *table, const struct kafka_batch *batch, bo
         *base_offset = known->base_offset;
         return true;
     }
-    int32_t want = next_sequence(producer->batches[producer->newest].last_sequence);
+    int32_t last = producer_last_sequence(producer), want = last < 0 ? 0 : next_sequence(last);
     return batch->base_sequence == want || conflict(err, EPROTO, batch, want, "the next one would be");
+}
+
+enum kafka_error producer_check_marker(const struct map *table, int64_t id, int16_t epoch, int32_t coordinator_epoch)
+{
+    const struct producer *producer = find(table, id);
+    if (!producer)
+        return KAFKA_NONE;
+    if (epoch < producer->epoch)
+        return KAFKA_INVALID_PRODUCER_EPOCH;
+    return coordinator_epoch < producer->coordinator_epoch ? KAFKA_TRANSACTION_COORDINATOR_FENCED : KAFKA_NONE;
 }
 
 static void expire(struct producers *producers, int64_t now_ms)
@@ -103,15 +119,34 @@ static struct producer *make(struct producers *producers, struct map *table, int
     struct producer *producer = NEW(struct producer);
     producer->table = table;
     producer->id = id;
+    producer->coordinator_epoch = -1;
     struct producer_key key;
     map_put(table, key_of(id, &key), producer);
     producers->count++;
     return producer;
 }
 
+/* A marker, or what a coordinator wrote for the producer: it has an epoch, but no place in the sequence. */
+static void note_unnumbered(struct producer *producer, const struct kafka_batch *batch)
+{
+    enum kafka_control_type type;
+    int32_t coordinator_epoch;
+    if (batch->producer_epoch > producer->epoch) {
+        producer->epoch = batch->producer_epoch;
+        producer->batch_count = 0;
+    }
+    if (kafka_batch_is_control(batch) && kafka_batch_read_marker(batch, &type, &coordinator_epoch))
+        producer->coordinator_epoch = coordinator_epoch;
+}
+
 void producer_update(struct producers *producers, struct map *table, const struct kafka_batch *batch, int64_t now_ms)
 {
     struct producer *producer = find(table, batch->producer_id);
+    if (batch->base_sequence < 0) {
+        if (producer)
+            note_unnumbered(producer, batch);
+        return;
+    }
     if (!producer)
         producer = make(producers, table, batch->producer_id, now_ms);
     if (producer->epoch != batch->producer_epoch) {

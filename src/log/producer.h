@@ -8,6 +8,7 @@
  *   - else the first sequence must follow the last one; sequences wrap from 2^31-1 to 0;
  *   - a newer epoch begins at 0; an older one is refused;
  *   - a producer that is not known may begin anywhere: its state has expired, or its records were deleted.
+ *   - the marker of a transaction brings its producer's epoch along; a producer that is not known stays so.
  *
  * States live in a table of their partition and in one list of the log, oldest first: at most PRODUCER_COUNT_MAX in
  * all, and none older than a day (Kafka's producer.id.expiration.ms).
@@ -15,10 +16,12 @@
 #ifndef LOG_PRODUCER_H
 #define LOG_PRODUCER_H
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "wire/kafka_batch.h"
+#include "wire/kafka_error.h"
 
 enum {
     PRODUCER_COUNT_MAX = 100000,
@@ -31,6 +34,7 @@ struct producer {
     struct map *table;
     int64_t id;
     int64_t used_ms;
+    int32_t coordinator_epoch; /* of its last marker; -1: it has had none */
     int16_t epoch;
     uint8_t batch_count, newest;
     struct producer_batch {
@@ -52,10 +56,14 @@ void producers_remove_table(struct producers *producers, struct map *table);
  * (ESTALE). On success *duplicate says whether it is there already, at *base_offset. */
 MUST_CHECK bool producer_check(const struct map *table, const struct kafka_batch *batch, bool *duplicate,
                                int64_t *base_offset, struct error *err);
+/* Whether a coordinator may end the producer's transaction in this partition: NONE, INVALID_PRODUCER_EPOCH,
+ * TRANSACTION_COORDINATOR_FENCED. */
+enum kafka_error producer_check_marker(const struct map *table, int64_t id, int16_t epoch, int32_t coordinator_epoch);
 /* It was appended. */
 void producer_update(struct producers *producers, struct map *table, const struct kafka_batch *batch, int64_t now_ms);
+int32_t producer_last_sequence(const struct producer *producer); /* -1: nothing since the epoch began */
 
-/* As it was when a checkpoint was taken; id, used_ms, epoch and batches of `from` count. In order, oldest first. */
+/* As it was when a checkpoint was taken; id, used_ms, epochs and batches of `from` count. In order, oldest first. */
 void producer_restore(struct producers *producers, struct map *table, const struct producer *from);
 
 #endif

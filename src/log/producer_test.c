@@ -140,3 +140,43 @@ TEST(producers_that_are_silent_for_a_day_are_forgotten_and_so_are_the_oldest_whe
     CHECK_INT(world.producers.count, PRODUCER_COUNT_MAX);
     deinit(&world);
 }
+
+/* --- Transactions --- */
+
+static void end_transaction(struct world *world, int64_t id, int16_t epoch, int32_t coordinator_epoch)
+{
+    AUTO_BUF buf;
+    struct kafka_batch_builder builder;
+    struct bytes bytes;
+    struct kafka_batch batch;
+    struct error err;
+    buf_init(&buf, 1 << 10);
+    kafka_batch_begin(&builder, &buf, KAFKA_BATCH_TRANSACTIONAL | KAFKA_BATCH_CONTROL);
+    builder.producer_id = id;
+    builder.producer_epoch = epoch;
+    kafka_batch_add_marker(&builder, 0, KAFKA_CONTROL_COMMIT, coordinator_epoch);
+    CHECK_OK(kafka_batch_end(&builder, &bytes, &err), &err);
+    CHECK_OK(kafka_batch_parse(&bytes, &batch, &err), &err);
+    producer_update(&world->producers, &world->table, &batch, 0);
+}
+
+TEST(a_marker_takes_no_sequence_and_brings_its_epoch_along)
+{
+    struct world world;
+    init(&world);
+    CHECK_INT(send(&world, 7, 0, 0, 1), 0);
+    end_transaction(&world, 7, 0, 3);
+    CHECK_INT(send(&world, 7, 0, 1, 1), 1);
+    end_transaction(&world, 7, 1, 3);
+    CHECK_INT(send(&world, 7, 0, 2, 1), -ESTALE);
+    CHECK_INT(send(&world, 7, 1, 2, 1), -EPROTO);
+    CHECK_INT(send(&world, 7, 1, 0, 1), 2);
+    end_transaction(&world, 8, 5, 3); /* not known: it may begin anywhere, as before */
+    CHECK_INT(world.table.count, 1);
+    CHECK_INT(send(&world, 8, 0, 4, 1), 3);
+    CHECK_INT(producer_check_marker(&world.table, 7, 0, 3), KAFKA_INVALID_PRODUCER_EPOCH);
+    CHECK_INT(producer_check_marker(&world.table, 7, 1, 2), KAFKA_TRANSACTION_COORDINATOR_FENCED);
+    CHECK_INT(producer_check_marker(&world.table, 7, 1, 3), KAFKA_NONE);
+    CHECK_INT(producer_check_marker(&world.table, 9, 0, 0), KAFKA_NONE);
+    deinit(&world);
+}

@@ -383,6 +383,7 @@ static void lose_power(uint64_t seed, bool unsynced)
         io_simulated_power_loss(io);
     io_simulated_faults(client)->changes_until_power_loss = 0;
     segment_cache_free(world.cache);
+    io_free(io);
     world.io = io_simulated_another(client);
     world.cache = segment_cache_new(world.io, "/data");
     segment_list_deinit(&world.segments);
@@ -393,6 +394,7 @@ static void lose_power(uint64_t seed, bool unsynced)
     for (int i = 0; i < written + 50; i++)
         check_read(&world, world.batches[i].base_offset, INT64_MAX, 1);
     deinit(&world);
+    io_free(client);
 }
 
 TEST(what_was_finished_survives_a_power_loss)

@@ -22,6 +22,8 @@
 
 struct spill *spill_new(struct log *log);
 void spill_free(struct spill *spill);
+/* After recovery. Not clean: what a crash has left in DIR/segments is removed first. */
+void spill_start(struct spill *spill, bool clean);
 /* No job begins any more; `done` from the loop when the one that runs is over. */
 void spill_stop(struct spill *spill, void (*done)(void *ctx), void *ctx);
 /* The journal may have become crowded. */
@@ -30,6 +32,10 @@ void spill_check(struct spill *spill);
 void spill_track(struct partition *partition);
 /* Their files go once `lsn` is synced. */
 void spill_remove_segments(struct partition *partition, const struct segment *segments, size_t count, uint64_t lsn);
+/* The partition's part of the journal becomes segments before its time. */
+void spill_early(struct partition *partition);
+/* Of a partition that is no more: what was written for it after all. */
+void spill_remove_stream(struct log *log, uint64_t stream);
 /* The newest record says that it is deleted: no job tells it anything any more, and its segments go. */
 void spill_partition_deleted(struct partition *partition);
 

@@ -15,7 +15,7 @@ struct spill_item {
     struct segment last; /* to go on behind */
     struct bytes *batches;
     size_t batch_count;
-    int64_t end_offset; /* behind the last of them */
+    int64_t base_offset, end_offset; /* of the first, behind the last of them */
     /* out: stand in the place of `last`, if there is one */
     struct segment *segments;
     size_t segment_count;
@@ -39,6 +39,8 @@ struct spill_job {
 struct spill_removal {
     struct list link; /* in spill->removals */
     struct spill *spill;
+    struct io *io;
+    const char *directory;
     struct log_waiter waiter;
     uint64_t stream;
     bool all; /* the partition's directory with all that is in it; else: */
@@ -46,9 +48,27 @@ struct spill_removal {
     size_t count;
 };
 
+/* What may be in DIR/segments; all else was being written, or to be removed, when evoke died. */
+struct spill_sweep {
+    struct spill *spill;
+    struct io *io;
+    const char *directory;
+    struct spill_wanted {
+        uint64_t stream;
+        struct segment_list segments;
+    } * wanted; /* in order of streams */
+    size_t count;
+};
+
 /* On a helper thread: writes the items' segments and syncs them. */
 void spill_write(void *job);
 void spill_write_checkpoint(void *job);
 void spill_remove(void *removal);
+MUST_CHECK bool spill_sync_segments(struct io *io, const char *directory, struct error *err);
+
+/* --- spill_sweep.c --- */
+struct spill_sweep *spill_sweep_new(struct spill *spill, struct log *log);
+void spill_sweep_free(struct spill_sweep *sweep);
+void spill_sweep(void *sweep); /* on a helper thread */
 
 #endif

@@ -2,29 +2,98 @@
 /* On a helper thread: nothing here touches what is not the job's. */
 #include <stdio.h>
 
+#include "base/diag.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "log/segment_writer.h"
 #include "log/spill_priv.h"
+
+/* So many partitions and more: one sync of the file system costs less than two for each of them. */
+enum { FEW_PARTITIONS = 16 };
+
+static bool append_all(struct segment_writer *writer, const struct spill_item *item, struct error *err)
+{
+    for (size_t i = 0; i < item->batch_count; i++) {
+        struct bytes rest = item->batches[i];
+        struct kafka_batch batch;
+        if (!kafka_batch_parse(&rest, &batch, err) || !segment_writer_append(writer, &batch, err))
+            return false;
+    }
+    return segment_writer_finish(writer, item->end_offset, err);
+}
+
+static bool write_item(const struct spill_job *job, struct spill_item *item, bool unsynced, struct error *err)
+{
+    const struct segment_limits limits = {
+        .size_max = (uint64_t)item->segment_bytes, .time_span_ms = item->segment_ms, .unsynced = unsynced};
+    const struct segment_from from = {.last = item->has_last ? &item->last : NULL, .base_offset = item->base_offset};
+    struct segment_writer *writer;
+    if (!segment_writer_open(job->io, job->directory, item->stream, &from, &limits, &writer, err))
+        return false;
+    bool ok = append_all(writer, item, err);
+    if (ok) {
+        item->segments = TAKE(writer->segments.at);
+        item->segment_count = writer->segments.count;
+        writer->segments = (struct segment_list){0};
+    }
+    segment_writer_free(writer);
+    return ok;
+}
+
+static bool write_items(const struct spill_job *job, struct error *err)
+{
+    bool unsynced = job->item_count > FEW_PARTITIONS;
+    for (size_t i = 0; i < job->item_count; i++)
+        if (!write_item(job, &job->items[i], unsynced, err))
+            return false;
+    return !unsynced || io_fs_sync(job->io, job->directory, err);
+}
 
 void spill_write(void *ctx)
 {
     struct spill_job *job = ctx;
-    job->failed = !error_set(&job->err, ERROR_UNSUPPORTED, "segments are not written yet");
+    job->failed = !write_items(job, &job->err);
+}
+
+static bool write_checkpoint(struct spill_job *job, struct error *err)
+{
+    char path[SEGMENT_PATH_SIZE];
+    if (job->checkpoint.overflowed)
+        return error_set(err, ERROR_LIMIT, "the checkpoint is too large");
+    if (snprintf(path, sizeof path, "%s/checkpoint", job->directory) >= (int)sizeof path)
+        return error_set(err, ERROR_INVALID, "the path of the data directory is too long");
+    return io_path_write(job->io, path, buf_bytes(&job->checkpoint), 0600, err);
 }
 
 void spill_write_checkpoint(void *ctx)
 {
     struct spill_job *job = ctx;
-    char path[4096];
-    if (job->checkpoint.overflowed)
-        job->failed = !error_set(&job->err, ERROR_LIMIT, "the checkpoint is too large");
-    else if (snprintf(path, sizeof path, "%s/checkpoint", job->directory) >= (int)sizeof path)
-        job->failed = !error_set(&job->err, ERROR_INVALID, "the path of the data directory is too long");
-    else
-        job->failed = !io_path_write(job->io, path, buf_bytes(&job->checkpoint), 0600, &job->err);
+    job->failed = !write_checkpoint(job, &job->err);
+}
+
+bool spill_sync_segments(struct io *io, const char *directory, struct error *err)
+{
+    char path[SEGMENT_PATH_SIZE];
+    snprintf(path, sizeof path, "%s/segments", directory);
+    return !io_path_exists(io, path) || io_dir_sync(io, path, err);
+}
+
+/* On disk once it is done: after a proper end nothing is left to sweep. */
+static bool remove_files(const struct spill_removal *removal, struct error *err)
+{
+    char path[SEGMENT_PATH_SIZE];
+    if (removal->all)
+        return segment_sweep(removal->io, removal->directory, removal->stream, NULL, 0, err) &&
+               spill_sync_segments(removal->io, removal->directory, err);
+    for (size_t i = 0; i < removal->count; i++)
+        if (!segment_remove(removal->io, removal->directory, removal->stream, &removal->segments[i], err))
+            return false;
+    return segment_directory(path, removal->directory, removal->stream, err) && io_dir_sync(removal->io, path, err);
 }
 
 void spill_remove(void *ctx)
 {
-    (void)ctx;
+    struct error err; /* what stays is removed after the next crash */
+    if (!remove_files(ctx, &err))
+        diag_warn("log", "%s", err.message);
 }

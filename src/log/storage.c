@@ -46,7 +46,6 @@ static bool splice(struct partition *partition, size_t first, size_t behind, con
     struct segment_list *list = &partition->segments;
     size_t count = json_size(segments), kept = list->count - behind;
     AUTO_FREE(struct segment) all = memory_new_array(first + count + kept + 1, sizeof *all);
-    uint64_t bytes = 0;
     if (list->count > 0) {
         memcpy(all, list->at, first * sizeof *all);
         memcpy(all + first + count, list->at + behind, kept * sizeof *all);
@@ -54,14 +53,10 @@ static bool splice(struct partition *partition, size_t first, size_t behind, con
     for (size_t i = 0; i < count; i++)
         if (!read_segment(json_index(segments, i), &all[first + i]))
             return false;
-    for (size_t i = 0; i < first + count + kept; i++) {
-        bytes += all[i].size;
-        if (i > 0 && all[i].base_offset < all[i - 1].end_offset)
+    for (size_t i = 1; i < first + count + kept; i++)
+        if (all[i].base_offset < all[i - 1].end_offset)
             return false;
-    }
-    free(list->at);
-    *list = (struct segment_list){.at = TAKE(all), .count = first + count + kept, .capacity = first + count + kept + 1};
-    partition->segment_bytes = bytes;
+    partition_set_segments(partition, TAKE(all), first + count + kept);
     return true;
 }
 
@@ -72,6 +67,8 @@ static bool apply_segments(struct partition *partition, const struct json *recor
     if (from == until)
         return true;
     storage_range(&partition->segments, from, until, &first, &behind);
+    for (size_t i = first; i < behind; i++)
+        segment_cache_forget(partition->log->segments, partition->stream, &partition->segments.at[i]);
     return splice(partition, first, behind, json_get(record, "segments")) || malformed(err, "segments");
 }
 

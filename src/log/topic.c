@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "log/catalog.h"
+#include "log/cleaning.h"
+#include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
@@ -52,6 +54,8 @@ void topic_make_partitions(struct topic *topic, int32_t count, uint64_t first_st
     }
     if (log->next_stream < first_stream + (uint64_t)count)
         log->next_stream = first_stream + (uint64_t)count;
+    if (!log->recovering)
+        consumer_groups_topic_changed(log, topic->name);
 }
 
 void topic_set_config(struct topic *topic, struct bytes name, struct bytes value)
@@ -59,13 +63,16 @@ void topic_set_config(struct topic *topic, struct bytes name, struct bytes value
     free(map_put(&topic->configs, name, memory_string(value)));
 }
 
+static const char *value_config(const struct topic *topic, const char *name)
+{
+    const char *value = map_get(&topic->configs, bytes_of_string(name));
+    return value ? value : topic_config_info(bytes_of_string(name))->default_value;
+}
+
 static int64_t number_config(const struct topic *topic, const char *name)
 {
-    struct bytes value = topic_config(topic, bytes_of_string(name));
-    if (!value.data)
-        value = bytes_of_string(topic_config_info(bytes_of_string(name))->default_value);
     int64_t number = 0;
-    bool ok = bytes_to_i64(value, &number);
+    bool ok = bytes_to_i64(bytes_of_string(value_config(topic, name)), &number);
     assert(ok); /* it was checked when it was set */
     return number;
 }
@@ -88,8 +95,14 @@ void topic_configs_changed(struct topic *topic)
     topic->retention_bytes = number_config(topic, "retention.bytes");
     topic->segment_bytes = number_config(topic, "segment.bytes");
     topic->segment_ms = number_config(topic, "segment.ms");
-    if (!topic->log->recovering)
-        retention_configs_changed(topic);
+    topic->min_compaction_lag_ms = number_config(topic, "min.compaction.lag.ms");
+    topic->max_compaction_lag_ms = number_config(topic, "max.compaction.lag.ms");
+    topic->delete_retention_ms = number_config(topic, "delete.retention.ms");
+    topic->min_cleanable_dirty_ratio = strtod(value_config(topic, "min.cleanable.dirty.ratio"), NULL);
+    if (topic->log->recovering)
+        return;
+    retention_configs_changed(topic);
+    cleaning_configs_changed(topic);
 }
 
 void topic_remove(struct topic *topic)
@@ -105,6 +118,8 @@ void topic_remove(struct topic *topic)
     map_remove(&log->topics, topic->name);
     map_remove(&log->topics_by_id, bytes_of(topic->id, sizeof topic->id));
     topic->name = name;
+    if (!log->recovering)
+        consumer_groups_topic_changed(log, name);
     list_append(&log->dead_topics, &topic->dead_link);
     if (!log->recovering)
         io_defer(&log->run_ready);

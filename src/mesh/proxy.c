@@ -4,6 +4,7 @@
  * anybody else, so it counts, is balanced, and is held while there is no endpoint. What the client says meanwhile is
  * kept, up to a little, and it is noticed when it leaves.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/diag.h"
@@ -18,6 +19,7 @@ enum {
     CONNECT_ATTEMPTS = 3,
     LISTEN_FIRST_RETRY_MS = 1000, /* an evoke that ends may still have it */
     LISTEN_RETRY_MS = 10000,
+    PRIVILEGED_PORTS = 1024,
 };
 
 struct proxy {
@@ -194,6 +196,17 @@ static void proxy_close(struct proxy *proxy)
     free(proxy);
 }
 
+/* Only the address is not served: what is delivered by dispatch goes to the endpoints. */
+static void say_failure(struct service *service, const struct io_address *address, const struct error *err)
+{
+    const char *remedy = err->sys == EACCES && address->port < PRIVILEGED_PORTS
+                             ? " (ports below 1024 need root, or the sysctl net.ipv4.ip_unprivileged_port_start; "
+                               "events are delivered all the same)"
+                             : "";
+    api_record_event(service->mesh->api, service->object, "Warning", "FailedToListen", "mesh",
+                     "The service's address cannot be served: %s%s", err->message, remedy);
+}
+
 static bool proxy_open(struct service *service, const struct io_address *address)
 {
     struct error err;
@@ -204,9 +217,8 @@ static bool proxy_open(struct service *service, const struct io_address *address
     list_init(&proxy->pipes);
     if (!io_listen(service->mesh->io, address, NULL, on_accept, proxy, &proxy->listener, &err)) {
         free(proxy);
-        if (service->listen_failures > 0)
-            api_record_event(service->mesh->api, service->object, "Warning", "FailedToListen", "mesh",
-                             "The service's address cannot be served: %s", err.message);
+        if (service->listen_failures == 1) /* at the first try an evoke that ends may still have it; once is enough */
+            say_failure(service, address, &err);
         return false;
     }
     list_append(&service->proxies, &proxy->link);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "io/stream.h"
 #include "node/image.h"
 #include "node/world_test.h"
 
@@ -50,6 +51,19 @@ static void open_world(struct world *world)
     snprintf(bridge, sizeof bridge, "evt%d", (int)getpid());
     snprintf(cidr, sizeof cidr, "10.%d.%d.0/24", 100 + (int)getpid() % 100, (int)getpid() / 100 % 250);
     *world = (struct world){.containers = true, .bridge = bridge, .pod_cidr = cidr};
+    world_open(world);
+}
+
+/* With a range for Services, and a server for their names. */
+static void open_world_with_services(struct world *world)
+{
+    static char services[32], dns[32];
+    snprintf(services, sizeof services, "10.%d.%d.0/24", 200 + (int)getpid() % 50, (int)getpid() / 50 % 250);
+    snprintf(dns, sizeof dns, "10.%d.%d.10", 200 + (int)getpid() % 50, (int)getpid() / 50 % 250);
+    open_world(world);
+    world_close(world);
+    world->services = services;
+    world->cluster_dns = dns;
     world_open(world);
 }
 
@@ -153,14 +167,15 @@ TEST(probes_reach_a_container_by_http_tcp_and_command)
     import_busybox();
     open_world(&world);
     world_create(&world,
-                 POD("probed", "'containers':[" SHELL("main", "echo ok > /tmp/index.html; exec httpd -f -p 8080 -h "
-                                                              "/tmp") ",'ports':[{'name':'web','containerPort':8080}],"
-                                                                      "'startupProbe':{'tcpSocket':{'port':8080}},'"
-                                                                      "livenessProbe':{'exec':{'command':['test','-e','"
-                                                                      "/tmp/index.html']},'periodSeconds':1},"
-                                                                      "'readinessProbe':{'httpGet':{'path':'/"
-                                                                      "index.html','port':'web'},'periodSeconds':1}}"
-                                                                      "]"));
+                 POD("probed", "'containers':[" SHELL(
+                                   "main", "echo ok > /tmp/index.html; exec httpd -f -p 8080 -h "
+                                           "/tmp") ",'ports':[{'name':'web','containerPort':8080}],"
+                                                   "'startupProbe':{'tcpSocket':{'port':8080}},'"
+                                                   "livenessProbe':{'exec':{'command':['test','-e','"
+                                                   "/tmp/index.html']},'periodSeconds':1,'timeoutSeconds':20},"
+                                                   "'readinessProbe':{'httpGet':{'path':'/"
+                                                   "index.html','port':'web'},'periodSeconds':1,'timeoutSeconds':20}}"
+                                                   "]"));
     world_until_ready(&world, "probed", true);
     world_run_ms(&world, 2500);
     CHECK_INT(json_int_at(world_pod(&world, "probed"), "status.containerStatuses.0.restartCount", -1), 0);
@@ -209,12 +224,10 @@ TEST(a_container_pod_goes_on_while_evoke_is_away)
         return;
     import_busybox();
     open_world(&world);
-    world_create(
-        &world,
-        POD("stay",
-            "'containers':[" SHELL(
-                "main",
-                "echo up; exec sleep 600") ",'livenessProbe':{'exec':{'command':['true']},'periodSeconds':1}}]"));
+    world_create(&world,
+                 POD("stay", "'containers':[" SHELL(
+                                 "main", "echo up; exec sleep 600") ",'livenessProbe':{'exec':{'command':['true']},'"
+                                                                    "periodSeconds':1,'timeoutSeconds':20}}]"));
     world_until_ready(&world, "stay", true);
     char ip[48];
     snprintf(ip, sizeof ip, "%s", json_text_at(world_pod(&world, "stay"), "status.podIP", ""));
@@ -245,4 +258,102 @@ TEST(a_crashed_container_starts_again_with_a_fresh_file_system)
     AUTO_FREE(char) text = world_logs(&world, "crash", NULL);
     CHECK_STR(text, "run\n");
     finish(&world, "crash");
+}
+
+/* --- The network beyond the pod --- */
+
+static void on_data(void *ctx, struct bytes data)
+{
+    (void)ctx;
+    (void)data;
+}
+
+static void on_end(void *ctx, const struct error *err)
+{
+    (void)ctx;
+    (void)err;
+}
+
+static void on_accept(void *ctx, struct io_stream *stream)
+{
+    static const struct io_stream_callbacks callbacks = {.on_data = on_data, .on_end = on_end};
+    io_stream_start(stream, &callbacks, ctx);
+    io_stream_write(stream, BYTES_LITERAL("from a service\n"));
+    io_stream_close_after_write(stream);
+}
+
+TEST(a_container_reaches_the_services_range_and_nothing_of_it_is_left_behind)
+{
+    struct world world;
+    struct error err;
+    struct io_address address;
+    struct io_listener *listener;
+    char pod[1000], script[200];
+    if (skip())
+        return;
+    import_busybox();
+    open_world_with_services(&world);
+    CHECK(io_address_parse_ip(bytes_of_string(world.cluster_dns), 0, &address));
+    address.ip[3] = 77; /* any of the range may be listened on */
+    CHECK_OK(io_listen(world.io, &address, NULL, on_accept, NULL, &listener, &err), &err);
+    snprintf(script, sizeof script, "nc %d.%d.%d.77 %d </dev/null; cat /etc/resolv.conf", address.ip[0], address.ip[1],
+             address.ip[2], io_listener_address(listener).port);
+    snprintf(pod, sizeof pod,
+             POD("caller",
+                 "'restartPolicy':'Never','hostAliases':[{'ip':'192.0.2.1','hostnames':['far']}],"
+                 "'containers':[{'name':'main','image':'busybox','command':['sh','-c','%s; grep -c far /etc/hosts']}]"),
+             script);
+    world_create(&world, pod);
+    world_until_text(&world, "caller", "status.phase", "Succeeded");
+    AUTO_FREE(char) text = world_logs(&world, "caller", NULL);
+    CHECK(strncmp(text, "from a service\nsearch default.svc.cluster.local svc.cluster.local cluster.local", 79) == 0);
+    CHECK(strstr(text, world.cluster_dns) && strstr(text, "options ndots:5") && strstr(text, "\n1\n"));
+    CHECK(!world_has_event(&world, "caller", "MissingClusterDNS"));
+    io_listener_close(listener);
+    finish(&world, "caller");
+    snprintf(script, sizeof script, "ip route show table local | grep -q %s", world.services);
+    CHECK(system(script) != 0);
+}
+
+/* A machine beyond this one: a network namespace that knows no way back to the pods' addresses. */
+static bool outside(const char *action, char ip[32])
+{
+    char command[1000];
+    int number = (int)getpid() % 60000;
+    snprintf(ip, 32, "198.18.%d.%d", number / 240, number % 240 / 4 * 4 + 2);
+    char here[32];
+    snprintf(here, sizeof here, "198.18.%d.%d", number / 240, number % 240 / 4 * 4 + 1);
+    snprintf(
+        command, sizeof command,
+        strcmp(action, "make") == 0
+            ? "ip netns add evo%d && ip link add evo%d type veth peer name eth0 netns evo%d && ip addr add %s/30 dev "
+              "evo%d && ip link set evo%d up && ip -n evo%d addr add %s/30 dev eth0 && ip -n evo%d link set eth0 up "
+              "&& { ip netns exec evo%d timeout 30 busybox nc -l -p 7777 -e echo from outside >/dev/null 2>&1 & }"
+            : "ip netns pids evo%d | xargs -r kill; ip netns del evo%d",
+        number, number, number, here, number, number, number, ip, number, number);
+    return system(command) == 0;
+}
+
+TEST(a_container_reaches_what_this_machine_reaches)
+{
+    struct world world;
+    char pod[1000], ip[32], command[300];
+    if (skip() || system("command -v ip >/dev/null") != 0)
+        return;
+    import_busybox();
+    CHECK(outside("make", ip));
+    open_world(&world);
+    snprintf(pod, sizeof pod,
+             POD("caller", "'restartPolicy':'Never','containers':[{'name':'main','image':'busybox',"
+                           "'command':['sh','-c','until nc -w 2 %s 7777 </dev/null; do sleep 0.1; done']}]"),
+             ip);
+    world_create(&world, pod);
+    world_until_text(&world, "caller", "status.phase", "Succeeded");
+    AUTO_FREE(char) text = world_logs(&world, "caller", NULL);
+    CHECK(strstr(text, "from outside\n") != NULL);
+    CHECK(world_has_event(&world, "caller", "MissingClusterDNS")); /* this world has no names of services */
+    finish(&world, "caller");
+    snprintf(command, sizeof command, "nft list tables 2>/dev/null | grep -q %s", world.bridge);
+    CHECK(system(command) != 0);
+    CHECK(outside("remove", ip));
 }

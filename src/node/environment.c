@@ -291,30 +291,40 @@ static char *service_name(struct arena *arena, struct bytes name)
     return upper;
 }
 
+static void add_service(struct environment *environment, const struct object *service)
+{
+    const char *ip = json_text_at(service->json, "spec.clusterIP", "");
+    const struct json *ports = json_at(service->json, "spec.ports");
+    if (!ip[0] || strcmp(ip, "None") == 0 || json_size(ports) == 0)
+        return;
+    const char *name = service_name(environment->arena, service->name);
+    put(environment, bytes_of_string(arena_printf(environment->arena, "%s_SERVICE_HOST", name)), ip);
+    const char *first = arena_printf(environment->arena, "%s_SERVICE_PORT", name);
+    json_array_each (i, port, ports) {
+        const char *number = arena_printf(environment->arena, "%" PRId64, json_int_at(port, "port", 0));
+        struct bytes port_name = json_bytes(json_get(port, "name"));
+        if (i == 0)
+            put(environment, bytes_of_string(first), number);
+        if (port_name.size > 0)
+            put(environment,
+                bytes_of_string(
+                    arena_printf(environment->arena, "%s_%s", first, service_name(environment->arena, port_name))),
+                number);
+    }
+}
+
+/* The API's is for every pod, the others are for those of their namespace that want them. */
 static void add_services(const struct environment_source *source, struct environment *environment)
 {
     struct api_iterator iterator;
+    const struct object *api = api_find(source->api, "Service", "default", "kubernetes");
+    if (api)
+        add_service(environment, api);
+    if (!json_bool_at(source->pod->json, "spec.enableServiceLinks", true))
+        return;
     api_iterate(source->api, kind_by_name("Service"), source->pod->namespace, &iterator);
-    for (const struct object *service; (service = api_iterator_next(&iterator));) {
-        const char *ip = json_text_at(service->json, "spec.clusterIP", "");
-        const struct json *ports = json_at(service->json, "spec.ports");
-        if (!ip[0] || strcmp(ip, "None") == 0 || json_size(ports) == 0)
-            continue;
-        const char *name = service_name(environment->arena, service->name);
-        put(environment, bytes_of_string(arena_printf(environment->arena, "%s_SERVICE_HOST", name)), ip);
-        const char *first = arena_printf(environment->arena, "%s_SERVICE_PORT", name);
-        json_array_each (i, port, ports) {
-            const char *number = arena_printf(environment->arena, "%" PRId64, json_int_at(port, "port", 0));
-            struct bytes port_name = json_bytes(json_get(port, "name"));
-            if (i == 0)
-                put(environment, bytes_of_string(first), number);
-            if (port_name.size > 0)
-                put(environment,
-                    bytes_of_string(
-                        arena_printf(environment->arena, "%s_%s", first, service_name(environment->arena, port_name))),
-                    number);
-        }
-    }
+    for (const struct object *service; (service = api_iterator_next(&iterator));)
+        add_service(environment, service);
 }
 
 static bool add_one(const struct environment_source *source, const struct json *container,
@@ -347,8 +357,7 @@ bool environment_resolve(const struct environment_source *source, const struct j
                          struct environment *out, struct error *err)
 {
     struct environment environment = {.arena = arena, .variables = arena_alloc_array(arena, 1, sizeof(char *))};
-    if (json_bool_at(source->pod->json, "spec.enableServiceLinks", true))
-        add_services(source, &environment);
+    add_services(source, &environment);
     json_array_each (i, from, json_get(container, "envFrom"))
         if (!add_from(source, &environment, from, err))
             return false;

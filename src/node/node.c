@@ -41,6 +41,16 @@ const char *node_name(const struct node *node)
     return node->name;
 }
 
+struct runtime *node_containers(const struct node *node)
+{
+    return node->containers;
+}
+
+const char *node_cluster_dns(const struct node *node)
+{
+    return node->cluster_dns[0] ? node->cluster_dns : NULL;
+}
+
 /* --- Pods --- */
 
 static struct pod *find_pod(struct node *node, const char *uid)
@@ -275,6 +285,7 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
     if (options->machine)
         node->machine = *options->machine;
     node->name = memory_string(bytes_of_string(options->name ? options->name : node->machine.hostname));
+    snprintf(node->cluster_dns, sizeof node->cluster_dns, "%s", options->cluster_dns ? options->cluster_dns : "");
     node->facts.cpu_m = node->machine.cpus * 1000;
     node->facts.memory = node->machine.memory;
     snprintf(node->facts.ip, sizeof node->facts.ip, "%s", node->machine.ip);

@@ -26,6 +26,7 @@ struct node_options {
     const struct machine *machine; /* what it is, from machine_read() */
     struct runtime *processes;     /* runs pods whose runtimeClassName is "process"; required */
     struct runtime *containers;    /* runs the other pods; NULL: `processes` runs them too (evoke is not root) */
+    const char *cluster_dns;       /* where containers ask for names of Services; NULL: nowhere */
     bool schedule;                 /* bind pods without spec.nodeName to this node; off beside a scheduler of its own */
 };
 

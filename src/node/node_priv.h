@@ -14,6 +14,7 @@ struct node {
     struct machine machine;
     struct node_machine facts; /* what pods need of it */
     struct runtime *processes, *containers;
+    char cluster_dns[48]; /* "": there is none */
     bool schedule;
     struct http_client *http;
     struct map pods;  /* by uid: struct pod */

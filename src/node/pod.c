@@ -8,6 +8,8 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "io/file.h"
+#include "node/pod_dns.h"
 #include "node/pod_volumes.h"
 
 /* --- Small things --- */
@@ -86,6 +88,7 @@ static void on_ready(void *ctx, const char *ip, const struct error *err)
         pod->lost = true;
     } else {
         pod->stage = POD_LIVE;
+        pod->sandbox_ready_ns = io_wall_ns(node_io(pod->node));
         snprintf(pod->ip, sizeof pod->ip, "%s", ip);
         pod->reason[0] = pod->message[0] = 0;
     }
@@ -116,9 +119,27 @@ static void on_lost(void *ctx, const struct error *err)
     pod_touch(pod, false);
 }
 
+/* At once, then after 10, 20, 40 ... s, as containers: a monitor that cannot start would be tried again and again. One
+ * that an earlier evoke left behind is no failure. */
+static void back_off(struct pod *pod)
+{
+    uint64_t delay = pod->sandbox_back_off_ms;
+    int64_t lived_ns = pod->sandbox_ready_ns ? io_wall_ns(node_io(pod->node)) - pod->sandbox_ready_ns : 0;
+    pod->sandbox_ready_ns = 0;
+    if (lived_ns > (int64_t)POD_BACK_OFF_RESET_MS * 1000000 || (pod->adopted && lived_ns == 0))
+        delay = 0;
+    pod->sandbox_back_off_ms = pod_next_back_off(delay);
+    if (delay == 0)
+        return;
+    pod_event(pod, "Warning", "BackOff", "Back-off %d s re-creating the sandbox of pod %s", (int)(delay / 1000),
+              pod->name);
+    io_timer_start(&pod->retry, delay);
+}
+
 /* A new sandbox has empty volumes: what its init containers did has to be done again. */
 static void start_over(struct pod *pod)
 {
+    back_off(pod);
     for (size_t i = 0; i < pod->init_count; i++)
         pod->containers[i].state = CONTAINER_WAITING;
     pod->stage = POD_PENDING;
@@ -161,10 +182,33 @@ static const struct sandbox_events sandbox_events = {
 
 /* --- Making the sandbox --- */
 
+enum { RESOLV_CONF_SIZE_MAX = 64 << 10 };
+
 static void resolve_hostname(const struct pod *pod, char out[64])
 {
     const char *given = json_text_at(pod->manifest->json, "spec.hostname", "");
     snprintf(out, 64, "%.63s", given[0] ? given : pod->name);
+}
+
+/* Only a container has files of its own for names; what an adopted sandbox has stays. */
+static void resolve_names(const struct pod *pod, struct arena *arena, struct runtime_pod *out)
+{
+    AUTO_BUF host, text, hosts;
+    struct error ignored;
+    buf_init(&host, RESOLV_CONF_SIZE_MAX);
+    buf_init(&text, 4 * RESOLV_CONF_SIZE_MAX);
+    buf_init(&hosts, 4 * RESOLV_CONF_SIZE_MAX);
+    if (!io_path_read(node_io(pod->node), "/etc/resolv.conf", &host, &ignored))
+        buf_reset(&host);
+    bool found = pod_dns_resolv_conf(pod->manifest, node_cluster_dns(pod->node), buf_bytes(&host), &text);
+    pod_dns_hosts(pod->manifest, &hosts);
+    out->resolv_conf = arena_string(arena, buf_bytes(&text));
+    out->hosts = arena_string(arena, buf_bytes(&hosts));
+    if (!found && pod->runtime == node_containers(pod->node))
+        pod_event(
+            pod, "Warning", "MissingClusterDNS",
+            "services cannot be reached from containers, by name or address: the service range is one of loopback "
+            "addresses (--service-cidr)");
 }
 
 static struct runtime_resources all_resources(const struct pod *pod)
@@ -203,7 +247,7 @@ static void create_sandbox(struct pod *pod)
     }
     pod->message[0] = 0;
     resolve_hostname(pod, hostname);
-    const struct runtime_pod description = {
+    struct runtime_pod description = {
         .uid = pod->uid,
         .namespace = pod->namespace,
         .name = pod->name,
@@ -214,6 +258,7 @@ static void create_sandbox(struct pod *pod)
         .volumes = volumes.volumes,
         .volume_count = volumes.count,
     };
+    resolve_names(pod, &arena, &description);
     pod->stage = POD_CREATING;
     pod->sandbox = pod->runtime->ops->create(pod->runtime, &description, &sandbox_events, pod);
 }

@@ -88,6 +88,8 @@ struct pod {
     int64_t grace_until_ns;       /* wall time */
     struct container *containers; /* init containers first */
     size_t init_count, container_count;
+    uint64_t sandbox_back_off_ms; /* what the next new sandbox has to wait */
+    int64_t sandbox_ready_ns;     /* when the last one was there; 0: it never was */
     bool status_changed;
     struct io_deferred reconcile;
     struct io_timer status, retry;
@@ -120,6 +122,7 @@ void container_stop(struct container *container, uint64_t grace_ms);
 void container_kill(struct container *container);
 /* What to wait before it runs again, in ms; counts as one more failure. */
 uint64_t container_back_off(struct container *container);
+uint64_t pod_next_back_off(uint64_t delay_ms); /* after one of delay_ms */
 /* It ended while nobody looked. */
 void container_lost(struct container *container);
 /* Takes over what the object's status says of it: an earlier evoke wrote that. */
@@ -145,6 +148,8 @@ struct api *node_api(struct node *node);
 struct http_client *node_http(struct node *node);
 struct node_counts *node_counters(struct node *node);
 const char *node_name(const struct node *node);
+struct runtime *node_containers(const struct node *node); /* NULL: processes run all pods */
+const char *node_cluster_dns(const struct node *node);    /* NULL: there is none */
 /* The pod is off this node, sandbox and all: forget it. */
 void node_pod_gone(struct node *node, struct pod *pod);
 void node_logs_changed(struct pod *pod, const struct container *container); /* more output, or its end */

@@ -256,15 +256,20 @@ static enum runtime_failure note_failed_start(struct container *container, const
     return started->failure;
 }
 
+uint64_t pod_next_back_off(uint64_t delay_ms)
+{
+    return delay_ms == 0                        ? POD_BACK_OFF_FIRST_MS
+           : delay_ms * 2 > POD_BACK_OFF_MAX_MS ? POD_BACK_OFF_MAX_MS
+                                                : delay_ms * 2;
+}
+
 uint64_t container_back_off(struct container *container)
 {
     const struct runtime_exit *exit = &container->last;
     uint64_t delay = container->back_off_ms;
     if (exit->finished_ns - exit->started_ns > (int64_t)POD_BACK_OFF_RESET_MS * 1000000)
         delay = 0;
-    container->back_off_ms = delay == 0                        ? POD_BACK_OFF_FIRST_MS
-                             : delay * 2 > POD_BACK_OFF_MAX_MS ? POD_BACK_OFF_MAX_MS
-                                                               : delay * 2;
+    container->back_off_ms = pod_next_back_off(delay);
     return delay;
 }
 

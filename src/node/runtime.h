@@ -63,6 +63,8 @@ struct runtime_pod {
     const char *hostname;
     const char *ip; /* the address it had before, to be kept if possible; NULL: none */
     bool host_network;
+    const char *resolv_conf;            /* content of the containers' /etc/resolv.conf */
+    const char *hosts;                  /* lines that are added to their /etc/hosts */
     struct runtime_resources resources; /* of all containers together */
     const struct runtime_volume *volumes;
     size_t volume_count;
@@ -141,7 +143,7 @@ struct runtime_exec; /* a command that runs in a container beside its main proce
 struct runtime_ops {
     struct sandbox *(*create)(struct runtime *runtime, const struct runtime_pod *pod,
                               const struct sandbox_events *events, void *ctx);
-    /* Calls each(uid) for every sandbox that is on the disk and not open. */
+    /* Calls each(uid) for every sandbox that is on the disk; for those of an earlier evoke, before any is opened. */
     void (*find)(struct runtime *runtime, void (*each)(void *ctx, const char *uid), void *ctx);
     /* A sandbox that an earlier evoke created; on_ready with ERROR_NOT_FOUND when nothing is left of it but rubbish. */
     struct sandbox *(*adopt)(struct runtime *runtime, const char *uid, const struct sandbox_events *events, void *ctx);
@@ -189,6 +191,9 @@ struct runtime_options {
 struct runtime *runtime_process_open(struct io *io, const struct runtime_options *options, struct error *err);
 /* Fails with ERROR_DENIED when evoke is not root, ERROR_NOT_FOUND when there is no runc. */
 struct runtime *runtime_oci_open(struct io *io, const struct runtime_options *options, struct error *err);
+/* Makes every address of a range ("10.96.0.0/16") one of this machine's own, so that Services can have them and
+ * containers reach them; for as long as this evoke runs, or a container of it. ERROR_DENIED: we may not. */
+MUST_CHECK bool runtime_oci_make_local(struct runtime *runtime, const char *cidr, struct error *err);
 static inline void runtime_close(struct runtime *runtime) /* NULL is allowed */
 {
     if (runtime)

@@ -30,7 +30,7 @@
 #include "node/network.h"
 #include "node/volumes.h"
 
-enum { CAPABILITY_SYS_RESOURCE = 24 };
+enum { CAPABILITY_SYS_RESOURCE = 24, ETC_FILE_SIZE_MAX = 1 << 20 };
 
 struct oci_runtime {
     struct monitored_engine engine; /* first */
@@ -38,7 +38,7 @@ struct oci_runtime {
     char *runc;
     char host_ip[48];
     struct network network;
-    bool bridge_made;
+    bool translated; /* addresses of what goes beyond this machine */
     uint64_t capabilities;
     int oom_score_adj_min;
 };
@@ -88,8 +88,7 @@ static bool write_etc(struct monitored *monitored, const struct runtime_pod *pod
 {
     char path[PATH_MAX];
     AUTO_BUF text;
-    struct error ignored;
-    buf_init(&text, 1 << 16);
+    buf_init(&text, ETC_FILE_SIZE_MAX);
     snprintf(path, sizeof path, "%.3900s/_etc", monitored->directory);
     if (mkdir(path, 0755) != 0)
         return error_sys(err, errno, "mkdir %s", path);
@@ -98,15 +97,13 @@ static bool write_etc(struct monitored *monitored, const struct runtime_pod *pod
     if (!volumes_write_file(path, buf_bytes(&text), 0644, err))
         return false;
     buf_reset(&text);
-    buf_printf(&text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n", ip, pod->hostname);
+    buf_printf(&text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n%s\t%s\n%s", ip, pod->hostname,
+               pod->hosts);
     snprintf(path, sizeof path, "%.3900s/_etc/hosts", monitored->directory);
     if (!volumes_write_file(path, buf_bytes(&text), 0644, err))
         return false;
-    buf_reset(&text);
-    if (!io_path_read(monitored_engine(monitored)->io, "/etc/resolv.conf", &text, &ignored))
-        buf_reset(&text);
     snprintf(path, sizeof path, "%.3900s/_etc/resolv.conf", monitored->directory);
-    return volumes_write_file(path, buf_bytes(&text), 0644, err);
+    return volumes_write_file(path, bytes_of_string(pod->resolv_conf), 0644, err);
 }
 
 static bool prepare(struct monitored *monitored, const struct runtime_pod *pod, struct error *err)
@@ -135,18 +132,28 @@ struct connecting {
     struct oci_runtime *runtime;
     struct oci_sandbox *sandbox; /* NULL: it is gone */
     struct network network;
-    bool make_bridge, ok;
+    bool translate, translated, ok;
     int pid;
     char interface[16], ip[16];
-    struct error err;
+    struct error err, no_translation;
 };
 
 static void connect_work(void *ctx)
 {
     struct connecting *connecting = ctx;
     connecting->ok =
-        (!connecting->make_bridge || network_ensure_bridge(&connecting->network, &connecting->err)) &&
+        network_ensure_bridge(&connecting->network, &connecting->err) &&
         network_connect(&connecting->network, connecting->pid, connecting->interface, connecting->ip, &connecting->err);
+    connecting->translated =
+        !connecting->translate || network_translate(&connecting->network, &connecting->no_translation);
+}
+
+static void say_no_translation(struct oci_sandbox *sandbox, const struct error *err)
+{
+    char message[600];
+    snprintf(message, sizeof message, "pods reach this machine, each other and services, but nothing beyond: %s",
+             err->message);
+    monitored_notice(&sandbox->monitored, "NetworkNotTranslated", message);
 }
 
 static void connect_done(void *ctx)
@@ -155,9 +162,10 @@ static void connect_done(void *ctx)
     struct oci_sandbox *sandbox = connecting->sandbox;
     if (sandbox) {
         sandbox->connecting = NULL;
-        if (connecting->ok)
-            connecting->runtime->bridge_made = true;
-        else
+        connecting->runtime->translated |= connecting->translated;
+        if (!connecting->translated)
+            say_no_translation(sandbox, &connecting->no_translation);
+        if (!connecting->ok)
             error_wrap(&connecting->err, "the pod's network");
         monitored_ready(&sandbox->monitored, connecting->ip, connecting->ok ? NULL : &connecting->err);
     }
@@ -191,7 +199,7 @@ static void connected(struct monitored *monitored)
     connecting->runtime = runtime;
     connecting->sandbox = sandbox;
     connecting->network = runtime->network;
-    connecting->make_bridge = !runtime->bridge_made;
+    connecting->translate = !runtime->translated;
     connecting->pid = monitored->pid;
     snprintf(connecting->interface, sizeof connecting->interface, "%s",
              json_text_at(monitored->description, "interface", ""));
@@ -486,6 +494,16 @@ static bool open_runtime(struct oci_runtime *runtime, struct io *io, const struc
     runtime->directory = memory_string(bytes_of_string(absolute));
     return network_parse(options->bridge ? options->bridge : "evoke0",
                          options->pod_cidr ? options->pod_cidr : "10.88.0.0/16", &runtime->network, err);
+}
+
+bool runtime_oci_make_local(struct runtime *base, const char *cidr, struct error *err)
+{
+    struct oci_runtime *runtime = (struct oci_runtime *)(void *)base;
+    struct network network = runtime->network;
+    if (!network_set_local(&network, cidr, err) || !network_ensure_bridge(&network, err))
+        return false;
+    runtime->network = network;
+    return true;
 }
 
 struct runtime *runtime_oci_open(struct io *io, const struct runtime_options *options, struct error *err)

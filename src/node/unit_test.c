@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "node/bundle.h"
 #include "node/network.h"
+#include "node/pod_dns.h"
 #include "node/volumes.h"
 #include "test.h"
 
@@ -205,4 +206,54 @@ TEST(pod_ranges_are_parsed)
     CHECK(!network_parse("br0", "10.88.0.0/33", &network, &err));
     CHECK(!network_parse("br0", "x/16", &network, &err));
     CHECK(!network_parse("a-name-that-is-too-long", "10.88.0.0/16", &network, &err));
+}
+
+/* --- Names in containers --- */
+
+static const char machines_resolv_conf[] = "nameserver 192.0.2.53\nsearch example.org\n";
+
+static char *resolv_conf(const char *spec, const char *cluster_dns, bool expected)
+{
+    struct error err;
+    AUTO_FREE(char) text = memory_string(bytes_of_string(spec));
+    for (char *c = text; *c; c++)
+        *c = *c == '\'' ? '"' : *c;
+    AUTO_JSON *json = json_new_object();
+    json_set(json, "spec", json_parse(bytes_of_string(text), 0, &err));
+    CHECK(json_is_object(json_get(json, "spec")));
+    const struct object pod = {.namespace = BYTES_LITERAL("shop"), .json = json};
+    struct buf out;
+    buf_init(&out, 1 << 16);
+    CHECK(pod_dns_resolv_conf(&pod, cluster_dns, bytes_of_string(machines_resolv_conf), &out) == expected);
+    buf_append_byte(&out, 0);
+    return (char *)(uintptr_t)buf_take(&out).data;
+}
+
+TEST(a_container_looks_for_services_of_its_namespace_first)
+{
+    AUTO_FREE(char) usual = resolv_conf("{'dnsPolicy':'ClusterFirst'}", "10.96.0.10", true);
+    CHECK_STR(usual, "search shop.svc.cluster.local svc.cluster.local cluster.local example.org\n"
+                     "nameserver 10.96.0.10\noptions ndots:5\n");
+    AUTO_FREE(char)
+    more = resolv_conf("{'dnsConfig':{'nameservers':['192.0.2.1'],'searches':['a.b'],'options':[{'name':"
+                       "'ndots','value':'2'},{'name':'rotate'}]}}",
+                       "10.96.0.10", true);
+    CHECK_STR(more, "search shop.svc.cluster.local svc.cluster.local cluster.local example.org a.b\n"
+                    "nameserver 10.96.0.10\nnameserver 192.0.2.1\noptions ndots:2 rotate\n");
+}
+
+TEST(a_container_finds_names_as_its_policy_says)
+{
+    AUTO_FREE(char) machine = resolv_conf("{'dnsPolicy':'Default'}", "10.96.0.10", true);
+    CHECK_STR(machine, machines_resolv_conf);
+    AUTO_FREE(char) host = resolv_conf("{'dnsPolicy':'ClusterFirst','hostNetwork':true}", "10.96.0.10", true);
+    CHECK_STR(host, machines_resolv_conf);
+    AUTO_FREE(char)
+    both = resolv_conf("{'dnsPolicy':'ClusterFirstWithHostNet','hostNetwork':true}", "10.96.0.10", true);
+    CHECK(strstr(both, "nameserver 10.96.0.10\n") != NULL);
+    AUTO_FREE(char)
+    own = resolv_conf("{'dnsPolicy':'None','dnsConfig':{'nameservers':['192.0.2.1'],'searches':['a.b']}}", NULL, true);
+    CHECK_STR(own, "search a.b\nnameserver 192.0.2.1\n");
+    AUTO_FREE(char) nowhere = resolv_conf("{'dnsPolicy':'ClusterFirst'}", NULL, false);
+    CHECK_STR(nowhere, machines_resolv_conf);
 }

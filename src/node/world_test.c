@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -18,18 +19,25 @@ void world_open(struct world *world)
     CHECK_OK(world->log != NULL, &err);
     world->api = api_open(world->io, world->log, &err);
     CHECK_OK(world->api != NULL, &err);
-    const struct runtime_options options = {
-        .directory = test_dir(), .bridge = world->bridge, .pod_cidr = world->pod_cidr};
+    const struct runtime_options options = {.directory = test_dir(),
+                                            .bridge = world->bridge,
+                                            .pod_cidr = world->pod_cidr,
+                                            .monitor_path = world->monitor_path};
     world->processes = runtime_process_open(world->io, &options, &err);
     CHECK_OK(world->processes != NULL, &err);
     world->oci = NULL;
     if (world->containers) {
         world->oci = runtime_oci_open(world->io, &options, &err);
         CHECK_OK(world->oci != NULL, &err);
+        if (world->services)
+            CHECK_OK(runtime_oci_make_local(world->oci, world->services, &err), &err);
     }
     machine_read(&world->machine);
-    const struct node_options node_options = {
-        .machine = &world->machine, .processes = world->processes, .containers = world->oci, .schedule = true};
+    const struct node_options node_options = {.machine = &world->machine,
+                                              .processes = world->processes,
+                                              .containers = world->oci,
+                                              .cluster_dns = world->cluster_dns,
+                                              .schedule = true};
     world->node = node_open(world->io, world->api, &node_options, &err);
     CHECK_OK(world->node != NULL, &err);
 }
@@ -237,6 +245,18 @@ char *world_logs(struct world *world, const char *pod, const struct node_log_opt
     char *text = memory_string(buf_bytes(&gathering.text));
     buf_deinit(&gathering.text);
     return text;
+}
+
+void world_until_logs(struct world *world, const char *pod, const char *text)
+{
+    for (int tries = 0; tries < 2000; tries++) {
+        AUTO_FREE(char) all = world_logs(world, pod, NULL);
+        if (strncmp(all, text, strlen(text)) == 0)
+            return;
+        world_run_ms(world, 10);
+    }
+    AUTO_FREE(char) all = world_logs(world, pod, NULL);
+    CHECK_STR(all, text);
 }
 
 static bool directory_empty(const char *path)

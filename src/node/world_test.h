@@ -15,6 +15,9 @@
 struct world {
     bool containers;               /* set before world_open(): with the OCI engine */
     const char *bridge, *pod_cidr; /* for it */
+    const char *services;          /* a range that is made local; NULL: none */
+    const char *monitor_path;      /* NULL: the real one */
+    const char *cluster_dns;       /* NULL: none */
     struct machine machine;
     struct io *io;
     struct log *log;
@@ -42,6 +45,8 @@ const struct json *world_pod(struct world *world, const char *pod); /* NULL: the
 bool world_has_event(struct world *world, const char *pod, const char *reason);
 /* All output of a pod's container, as `kubectl logs` shows it. */
 char *world_logs(struct world *world, const char *pod, const struct node_log_options *options);
+/* Until that output begins with this text: what runs in a pod takes its time on a busy machine. */
+void world_until_logs(struct world *world, const char *pod, const char *text);
 /* Nothing is left on this machine of any pod: no directory, no process, no control group. */
 void world_check_clean(struct world *world);
 

@@ -249,6 +249,17 @@ void kafka_batch_add(struct kafka_batch_builder *builder, int64_t timestamp_ms, 
     builder->record_count++;
 }
 
+void kafka_batch_add_marker(struct kafka_batch_builder *builder, int64_t timestamp_ms, enum kafka_control_type type,
+                            int32_t coordinator_epoch)
+{
+    uint8_t key[4], value[6];
+    put(key, 0, 2);
+    put(key + 2, type, 2);
+    put(value, 0, 2);
+    put(value + 2, (uint32_t)coordinator_epoch, 4);
+    kafka_batch_add(builder, timestamp_ms, bytes_of(key, sizeof key), bytes_of(value, sizeof value), NULL, 0);
+}
+
 bool kafka_batch_end(struct kafka_batch_builder *builder, struct bytes *batch, struct error *err)
 {
     struct buf *out = builder->out;

@@ -151,6 +151,9 @@ MUST_CHECK bool kafka_batch_rewrite(const struct kafka_batch *batch, const struc
 enum kafka_control_type { KAFKA_CONTROL_ABORT = 0, KAFKA_CONTROL_COMMIT = 1, KAFKA_CONTROL_OTHER = 2 };
 /* Of the one record of a control batch. */
 enum kafka_control_type kafka_record_control_type(const struct kafka_record *record);
+/* A control batch's type, and the coordinator epoch in the marker of a transaction (else -1). False: malformed. */
+bool kafka_batch_read_marker(const struct kafka_batch *batch, enum kafka_control_type *type,
+                             int32_t *coordinator_epoch);
 
 /* --- Building --- */
 /*
@@ -173,6 +176,10 @@ struct kafka_batch_builder {
 void kafka_batch_begin(struct kafka_batch_builder *builder, struct buf *out, uint16_t attributes);
 void kafka_batch_add(struct kafka_batch_builder *builder, int64_t timestamp_ms, struct bytes key, struct bytes value,
                      const struct kafka_record_header *headers, size_t header_count);
+/* The marker of a transaction (KIP-98), alone in its batch, which has KAFKA_BATCH_TRANSACTIONAL | KAFKA_BATCH_CONTROL.
+ */
+void kafka_batch_add_marker(struct kafka_batch_builder *builder, int64_t timestamp_ms, enum kafka_control_type type,
+                            int32_t coordinator_epoch);
 MUST_CHECK bool kafka_batch_end(struct kafka_batch_builder *builder, struct bytes *batch, struct error *err);
 
 #endif

@@ -147,10 +147,11 @@ static void take_array(struct cursor *in, const struct kafka_field *field, uint8
     memcpy(at + sizeof start, &counted, sizeof counted);
 }
 
-/* A struct that may be null, in its place, has a byte before it: negative is null (KIP-893). */
+/* A struct that may be null has a byte before it: negative is null (KIP-893). A tagged one has a varint: 0 is null. */
 static void take_nullable_struct(struct cursor *in, const struct kafka_field *field, uint8_t *at)
 {
-    if (field->tag < 0 && kafka_field_nullable(field, in->version) && take_number(in, 1) < 0)
+    bool may_be_null = kafka_field_nullable(field, in->version);
+    if (may_be_null && (field->tag < 0 ? take_number(in, 1) < 0 : take_uvarint(in) == 0))
         return;
     uint8_t *out = take_memory(in, 1, field->type->size);
     if (out)
@@ -204,20 +205,27 @@ static void take_struct(struct cursor *in, const struct kafka_struct *type, uint
         take_tags(in, type, out);
 }
 
-static bool decode(const struct kafka_api *api, const struct kafka_struct *type, struct cursor *in, void **out,
-                   struct error *err)
+/* `name`: what it is, for errors. */
+static bool decode(const char *name, const struct kafka_struct *type, struct cursor *in, void **out, struct error *err)
 {
     uint8_t *message = take_memory(in, 1, type->size);
     if (message)
         take_struct(in, type, message);
     if (in->limit)
-        return error_set(err, ERROR_LIMIT, "%s v%d %s: its content takes more than %zu bytes of memory", api->name,
+        return error_set(err, ERROR_LIMIT, "%s v%d %s: its content takes more than %zu bytes of memory", name,
                          in->version, type->name, in->arena->size_max);
     if (in->failed)
-        return error_set(err, ERROR_INVALID, "%s v%d %s: cut short or malformed at %s", api->name, in->version,
-                         type->name, in->field ? in->field : "its tagged fields");
+        return error_set(err, ERROR_INVALID, "%s v%d %s: cut short or malformed at %s", name, in->version, type->name,
+                         in->field ? in->field : "its tagged fields");
     *out = message;
     return true;
+}
+
+bool kafka_decode_data(const struct kafka_struct *type, int16_t version, bool flexible, struct bytes bytes,
+                       struct arena *arena, void **out, struct error *err)
+{
+    struct cursor in = {.rest = bytes, .version = version, .flexible = flexible, .arena = arena};
+    return decode("record", type, &in, out, err);
 }
 
 /* --- Frames, reading --- */
@@ -252,7 +260,7 @@ bool kafka_decode_request(const struct kafka_request_header *header, struct byte
                         .version = header->api_version,
                         .flexible = header->api_version >= header->api->flexible_min,
                         .arena = arena};
-    return decode(header->api, header->api->request, &in, out, err);
+    return decode(header->api->name, header->api->request, &in, out, err);
 }
 
 bool kafka_decode_response(const struct kafka_api *api, int16_t version, struct bytes frame, struct arena *arena,
@@ -262,7 +270,7 @@ bool kafka_decode_response(const struct kafka_api *api, int16_t version, struct 
     int32_t correlation = (int32_t)take_number(&in, 4);
     if (kafka_response_header_has_tags(api, version))
         take_tags(&in, &(struct kafka_struct){0}, NULL);
-    if (!decode(api, api->response, &in, out, err))
+    if (!decode(api->name, api->response, &in, out, err))
         return false;
     *correlation_id = correlation;
     return true;

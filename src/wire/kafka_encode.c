@@ -121,15 +121,16 @@ static void put_field(struct writer *to, const struct kafka_field *field, const 
         put_length(to, !items && kafka_field_nullable(field, to->version), count, 4);
     } else if (field->kind == KAFKA_STRUCT && field->nullable_min < KAFKA_VERSION_OPEN) {
         memcpy(&items, at, sizeof items);
-        if (field->tag < 0 && kafka_field_nullable(field, to->version))
-            put_number(to, items ? 1 : UINT64_MAX, 1);
+        if (kafka_field_nullable(field, to->version))
+            put_number(to, items ? 1 : field->tag < 0 ? UINT64_MAX : 0, 1); /* a tagged one has a varint there */
         count = items != NULL;
     }
     for (size_t i = 0; i < count && !to->out->overflowed; i++)
         put_value(to, field, items + i * kafka_field_size(field));
 }
 
-/* Whether a tagged field holds what it would hold if it were left out. */
+/* Whether a tagged field holds what it would hold if it were left out. (Left out, a struct that may be null is an empty
+ * one where the notation says =1: Kafka's definitions have one such, and null is then written.) */
 static bool is_default(const struct kafka_field *field, const uint8_t *at)
 {
     if (!field->array && field->kind < KAFKA_UUID)
@@ -149,7 +150,7 @@ static bool is_default(const struct kafka_field *field, const uint8_t *at)
     memcpy(&pointer, at, sizeof pointer);
     if (field->array || field->kind == KAFKA_STR || field->kind == KAFKA_BYTES)
         memcpy(&size, at + sizeof pointer, sizeof size);
-    return !pointer || (size == 0 && field->nullable_min == KAFKA_VERSION_OPEN);
+    return (!pointer && field->otherwise == 0) || (size == 0 && field->nullable_min == KAFKA_VERSION_OPEN);
 }
 
 /* The content is written first and its length put before it: tagged fields are rare and small, and never records. */
@@ -199,6 +200,14 @@ static void put_struct(struct writer *to, const struct kafka_struct *type, const
     }
     if (to->flexible)
         put_tags(to, type, from);
+}
+
+bool kafka_encode_data(const struct kafka_struct *type, int16_t version, bool flexible, const void *data,
+                       struct buf *out, struct error *err)
+{
+    struct writer to = {.out = out, .version = version, .flexible = flexible};
+    put_struct(&to, type, data);
+    return !out->overflowed || error_set(err, ERROR_LIMIT, "a %s is too large", type->name);
 }
 
 /* --- Frames, writing --- */

@@ -51,8 +51,10 @@
     ERROR(INVALID_PRODUCER_ID_MAPPING, 49, 0)                                                                          \
     ERROR(INVALID_TRANSACTION_TIMEOUT, 50, 0)                                                                          \
     ERROR(CONCURRENT_TRANSACTIONS, 51, 1)                                                                              \
+    ERROR(TRANSACTION_COORDINATOR_FENCED, 52, 0)                                                                       \
     ERROR(TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 53, 0)                                                                \
     ERROR(SECURITY_DISABLED, 54, 0)                                                                                    \
+    ERROR(OPERATION_NOT_ATTEMPTED, 55, 0)                                                                              \
     ERROR(KAFKA_STORAGE_ERROR, 56, 1)                                                                                  \
     ERROR(UNKNOWN_PRODUCER_ID, 59, 0)                                                                                  \
     ERROR(NON_EMPTY_GROUP, 68, 0)                                                                                      \
@@ -69,8 +71,16 @@
     ERROR(INVALID_RECORD, 87, 0)                                                                                       \
     ERROR(UNSTABLE_OFFSET_COMMIT, 88, 1)                                                                               \
     ERROR(THROTTLING_QUOTA_EXCEEDED, 89, 1)                                                                            \
+    ERROR(PRODUCER_FENCED, 90, 0)                                                                                      \
     ERROR(UNKNOWN_TOPIC_ID, 100, 1)                                                                                    \
-    ERROR(INCONSISTENT_TOPIC_ID, 103, 1)
+    ERROR(INCONSISTENT_TOPIC_ID, 103, 1)                                                                               \
+    ERROR(TRANSACTIONAL_ID_NOT_FOUND, 105, 0)                                                                          \
+    ERROR(FENCED_MEMBER_EPOCH, 110, 0)                                                                                 \
+    ERROR(UNRELEASED_INSTANCE_ID, 111, 0)                                                                              \
+    ERROR(UNSUPPORTED_ASSIGNOR, 112, 0)                                                                                \
+    ERROR(STALE_MEMBER_EPOCH, 113, 0)                                                                                  \
+    ERROR(TRANSACTION_ABORTABLE, 120, 0)                                                                               \
+    ERROR(INVALID_REGULAR_EXPRESSION, 128, 0)
 
 #define KAFKA_ERROR_ENUM(name, code, retriable) KAFKA_##name = (code),
 enum kafka_error { KAFKA_ERRORS(KAFKA_ERROR_ENUM) };

@@ -82,6 +82,13 @@ void *kafka_new_array(struct arena *arena, const struct kafka_struct *type, size
 #define KAFKA_NEW(arena, name) ((struct name *)kafka_new_array(arena, &name##_type, 1))
 #define KAFKA_NEW_ARRAY(arena, name, count) ((struct name *)kafka_new_array(arena, &name##_type, count))
 
+/* --- Structs on their own (`data` in wire/api): what Kafka keeps in records. No version and no length are before them.
+ * ERROR_LIMIT: `out` overflowed. Decoding: as of a request. --- */
+MUST_CHECK bool kafka_encode_data(const struct kafka_struct *type, int16_t version, bool flexible, const void *data,
+                                  struct buf *out, struct error *err);
+MUST_CHECK bool kafka_decode_data(const struct kafka_struct *type, int16_t version, bool flexible, struct bytes bytes,
+                                  struct arena *arena, void **out, struct error *err);
+
 /* --- Frames --- */
 struct kafka_request_header {
     int16_t api_key, api_version;

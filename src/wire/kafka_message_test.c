@@ -32,6 +32,15 @@ static struct bytes draw_bytes(struct filler *filler, uint64_t limit)
 
 static void fill_struct(struct filler *filler, const struct kafka_struct *type, uint8_t *out);
 
+/* One that may be null is behind a pointer. */
+static uint8_t *fill_pointer(struct filler *filler, const struct kafka_field *field, uint8_t *at)
+{
+    uint8_t *memory = arena_alloc(filler->arena, field->type->size);
+    bool null = field->nullable_min == 0 && draw(filler, 2);
+    memcpy(at, null ? &(uint8_t *){NULL} : &memory, sizeof memory);
+    return memory;
+}
+
 static void fill_one(struct filler *filler, const struct kafka_field *field, uint8_t *at)
 {
     struct bytes *part;
@@ -51,7 +60,8 @@ static void fill_one(struct filler *filler, const struct kafka_field *field, uin
         *(struct kafka_record_set *)(void *)at = (struct kafka_record_set){part, part->size > 0, part->size};
         break;
     case KAFKA_STRUCT:
-        fill_struct(filler, field->type, at);
+        fill_struct(filler, field->type,
+                    field->nullable_min < KAFKA_VERSION_OPEN ? fill_pointer(filler, field, at) : at);
         break;
     default:
         for (size_t i = 0; i < sizes[field->kind]; i++)
@@ -155,7 +165,7 @@ TEST(every_message_in_every_version_survives_encoding_and_decoding)
 
 TEST(the_apis_are_in_order_of_their_keys)
 {
-    CHECK_INT(kafka_apis_count, 26);
+    CHECK_INT(kafka_apis_count, 36);
     for (size_t i = 1; i < kafka_apis_count; i++)
         CHECK(kafka_apis[i - 1].key < kafka_apis[i].key);
     CHECK_STR(kafka_api_find(KAFKA_FIND_COORDINATOR)->name, "FindCoordinator");
@@ -350,4 +360,35 @@ TEST(a_response_that_does_not_fit_is_an_error)
     response->cluster_id = BYTES_LITERAL("a long name of a cluster, too long");
     CHECK(!kafka_encode_response(kafka_api_find(KAFKA_METADATA), 5, 1, response, &arena, &out, NULL, &err));
     CHECK_INT(err.kind, ERROR_LIMIT);
+}
+
+TEST(a_member_of_a_group_is_written_as_kafka_writes_it)
+{
+    /* What Kafka 4.1's own ConsumerGroupMemberMetadataValue gives, for a member of the new protocol and of the classic.
+     */
+    static const uint8_t want[] = {0, 0, 2, 'c', 2, 'h', 2, 2, 't', 0, 0, 0, 0, 5, 0, 1, 0, 1, 0};
+    static const uint8_t classic[] = {0, 0, 2, 'c', 2, 'h', 2, 2, 't', 0, 0, 0, 0, 5, 0, 1, 0, 7, 1, 0, 0, 0, 7, 1, 0};
+    const struct kafka_struct *type = &kafka_consumer_group_member_metadata_type;
+    struct bytes topic = BYTES_LITERAL("t");
+    struct kafka_consumer_group_member_metadata value = {.client_id = BYTES_LITERAL("c"),
+                                                         .client_host = BYTES_LITERAL("h"),
+                                                         .subscribed_topic_names = &topic,
+                                                         .subscribed_topic_names_count = 1,
+                                                         .rebalance_timeout_ms = 5};
+    struct error err;
+    AUTO_BUF out;
+    AUTO_ARENA arena;
+    void *decoded;
+    arena_init(&arena, 0);
+    buf_init(&out, 1000);
+    CHECK_OK(kafka_encode_data(type, 0, true, &value, &out, &err), &err);
+    CHECK_BYTES(buf_bytes(&out), bytes_of(want, sizeof want));
+    CHECK_OK(kafka_decode_data(type, 0, true, bytes_of(classic, sizeof classic), &arena, &decoded, &err), &err);
+    const struct kafka_consumer_group_member_metadata *got = decoded;
+    CHECK(got->classic_member_metadata && got->classic_member_metadata->session_timeout_ms == 7);
+    CHECK_OK(kafka_decode_data(type, 0, true, buf_bytes(&out), &arena, &decoded, &err), &err);
+    got = decoded;
+    CHECK(!got->classic_member_metadata);
+    CHECK_INT(got->rebalance_timeout_ms, 5);
+    CHECK(!kafka_decode_data(type, 0, true, bytes_of(want, sizeof want - 1), &arena, &decoded, &err));
 }

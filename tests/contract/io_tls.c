@@ -321,3 +321,19 @@ TEST(rubbish_is_no_certificate)
     CHECK_INT(err.kind, ERROR_INVALID);
     io_free(io);
 }
+
+TEST(a_certificate_is_good_only_for_its_ca_and_with_its_key)
+{
+    struct call call = {0};
+    call_init(&call);
+    struct io_certificate *own = &call.server_cert;
+    CHECK(io_certificate_is_good(call.io, &call.ca, own, 300));
+    CHECK(!io_certificate_is_good(call.io, &call.other_ca, own, 300));
+    const struct io_certificate mixed = {own->certificate_pem, call.client_cert.key_pem};
+    CHECK(!io_certificate_is_good(call.io, &call.ca, &mixed, 300));
+    char empty[] = "";
+    CHECK(!io_certificate_is_good(call.io, &call.ca, &(struct io_certificate){empty, own->key_pem}, 300));
+    CHECK(!io_certificate_is_good(call.io, &call.ca, &(struct io_certificate){own->certificate_pem, empty}, 300));
+    CHECK(!io_certificate_is_good(call.io, &call.ca, &(struct io_certificate){0}, 300));
+    call_deinit(&call);
+}

@@ -4,7 +4,8 @@
     produce BOOTSTRAP PREFIX COUNT CODEC ...   to the topic <PREFIX>-<CODEC> each: records i = 0 .. COUNT-1 with key "k<i>",
                                                value "<codec> <i> xxx...", header n=<i>
     consume BOOTSTRAP COUNT TOPIC ...          prints "<topic> <partition> <offset> <key> <codec> <i> <n>" of each record
-    group BOOTSTRAP TOPIC GROUP                prints "assigned <partition> ..." and "got <partition> <offset>" until SIGTERM
+    group BOOTSTRAP TOPIC GROUP                prints "assigned <partition> ..." and "got <partition> <offset>" until SIGTERM;
+                                               confluent and Java take settings of the client behind it, as NAME=VALUE
 """
 import os
 import pathlib

@@ -26,7 +26,7 @@ node() {
 }
 java_client() {
     local name
-    for name in java java3; do
+    for name in java java3 streams; do
         mkdir -p "$out/$name"
         cp "$here/clients/$name/pom.xml" "$out/$name/pom.xml"
         mvn -q -B -f "$out/$name/pom.xml" dependency:copy-dependencies -DoutputDirectory="$out/$name/jars"

@@ -16,9 +16,10 @@ PARTITIONS = 4
 class Member:
     """A consumer process: the partitions it says it has, and the records it says it got."""
 
-    def __init__(self, clients, client, bootstrap, topic, group):
-        self.process = kafka_clients.start(clients, client, "group", bootstrap, topic, group)
+    def __init__(self, clients, client, bootstrap, topic, group, *settings):
+        self.process = kafka_clients.start(clients, client, "group", bootstrap, topic, group, *settings)
         self.assigned = None
+        self.history = []  # every assignment it has said it has
         self.got = []
         self.errors = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
@@ -29,6 +30,7 @@ class Member:
             word, *numbers = line.split()
             if word == "assigned":
                 self.assigned = [int(n) for n in numbers]
+                self.history.append(self.assigned)
             else:
                 self.got.append(tuple(int(n) for n in numbers))
 
@@ -42,10 +44,10 @@ class Member:
 def members(clients, evoke):
     made = []
 
-    def make(client, topic, group):
+    def make(client, topic, group, *settings):
         if kafka_clients.missing(clients, client):
             pytest.skip(f"{client} was left out: see setup.sh")
-        made.append(Member(clients, client, evoke.kafka, topic, group))
+        made.append(Member(clients, client, evoke.kafka, topic, group, *settings))
         return made[-1]
 
     yield make
@@ -89,6 +91,33 @@ def test_two_members_share_and_take_over(evoke, members, client):
     publish(evoke, topic, 8)
     wait_until(lambda: len(first.got) + len(second.got) == 68, what=f"{client}: the second reads on")
     assert len(set(first.got + second.got)) == 68, "nothing twice"
+
+
+COOPERATIVE = {"confluent": "cooperative-sticky", "java": "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"}
+
+
+@pytest.mark.parametrize("client", COOPERATIVE)
+def test_cooperative_members_keep_what_they_need_not_give(evoke, members, client):
+    topic, group, strategy = f"kept-{client}", f"kept-{client}", f"partition.assignment.strategy={COOPERATIVE[client]}"
+    create_topic(evoke, topic)
+    first = members(client, topic, group, strategy)
+    wait_until(lambda: first.assigned == list(range(PARTITIONS)), what="the first has all")
+    second = members(client, topic, group, strategy)
+    wait_until(lambda: has_all(first, second) and len(second.assigned) == PARTITIONS // 2, 30, "both have half")
+    assert [] not in first.history, "the first never gave up all (KIP-429)"
+    first.end()
+    wait_until(lambda: second.assigned == list(range(PARTITIONS)), 30, "the second has all")
+
+
+def test_a_static_member_comes_back_to_its_partitions(evoke, members):
+    create_topic(evoke, "static")
+    first, second = (members("confluent", "static", "static", f"group.instance.id={i}", "session.timeout.ms=30000") for i in "ab")
+    wait_until(lambda: has_all(first, second) and first.assigned and second.assigned, what="both have partitions")
+    moves, before = len(second.history), first.assigned
+    first.end()
+    again = members("confluent", "static", "static", "group.instance.id=a", "session.timeout.ms=30000")
+    wait_until(lambda: again.assigned == before, what="it has them again")
+    assert len(second.history) == moves, "the other one was not disturbed (KIP-345)"
 
 
 def test_a_member_that_dies_is_replaced_after_its_session(evoke, members):

@@ -66,7 +66,7 @@ class Transactional(Load):
     def producer(self):
         from confluent_kafka import KafkaException, Producer
         while True:
-            made = Producer({"bootstrap.servers": self.brokers, "transactional.id": "t", "transaction.timeout.ms": 60000, "linger.ms": 1, **CONNECTION})
+            made = Producer({"bootstrap.servers": self.brokers, "transactional.id": "t", "transaction.timeout.ms": 120000, "linger.ms": 1, **CONNECTION})
             try:
                 made.init_transactions(60)
                 return made
@@ -108,7 +108,8 @@ class Transactional(Load):
 
 def create_topics(evoke, *names):
     from confluent_kafka.admin import AdminClient, NewTopic
-    for made in AdminClient({"bootstrap.servers": evoke.kafka}).create_topics([NewTopic(name, 1) for name in names]).values():
+    admin = AdminClient({"bootstrap.servers": evoke.kafka})
+    for made in admin.create_topics([NewTopic(name, 1) for name in names]).values():
         made.result(10)
 
 

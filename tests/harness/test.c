@@ -13,6 +13,7 @@
 static struct test *tests;
 static const char *running = "";
 static char directory[128];
+static pid_t directory_owner;
 
 void test_register(struct test *test)
 {
@@ -58,25 +59,30 @@ void test_check_bytes(const char *file, int line, const void *got, size_t got_si
     test_fail(file, line, "bytes differ");
 }
 
+/* By whoever made it: a test may fork, and its child may be the first to ask. */
+static void remove_directory(void)
+{
+    if (getpid() != directory_owner)
+        return;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp("rm", "rm", "-rf", "--", directory, (char *)NULL);
+        _exit(1);
+    }
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+}
+
 const char *test_dir(void)
 {
     if (!directory[0]) {
         snprintf(directory, sizeof directory, "%s/evoke-test-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
         if (!mkdtemp(directory))
             test_fail(__FILE__, __LINE__, "cannot make %s", directory);
+        directory_owner = getpid();
+        atexit(remove_directory); /* not after test_fail(), which leaves it to be looked at */
     }
     return directory;
-}
-
-static void remove_directory(void)
-{
-    if (!directory[0])
-        return;
-    pid_t pid = fork();
-    if (pid == 0)
-        execlp("rm", "rm", "-rf", "--", directory, (char *)NULL);
-    if (pid > 0)
-        waitpid(pid, NULL, 0);
 }
 
 static bool selected(const struct test *test, int argc, char **argv)
@@ -93,7 +99,6 @@ static bool run_forked(const struct test *test)
     pid_t pid = fork();
     if (pid == 0) {
         test->run();
-        remove_directory();
         exit(0); /* not _exit: the leak sanitizer reports from here */
     }
     int status = 0;

@@ -4,9 +4,11 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
@@ -15,6 +17,7 @@ import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -73,9 +76,32 @@ public class Client {
         }
     }
 
-    static void group(String bootstrap, String topic, String name) throws Exception {
+    /** A topic that begins with ^ is an expression that the coordinator evaluates: Java 4 only, so by reflection. */
+    static void subscribe(KafkaConsumer<String, String> consumer, String topic, ConsumerRebalanceListener listener) throws Exception {
+        if (!topic.startsWith("^")) {
+            consumer.subscribe(List.of(topic), listener);
+            return;
+        }
+        var type = Class.forName("org.apache.kafka.clients.consumer.SubscriptionPattern");
+        var pattern = type.getConstructor(String.class).newInstance(topic);
+        consumer.getClass().getMethod("subscribe", type, ConsumerRebalanceListener.class).invoke(consumer, pattern, listener);
+    }
+
+    static void show(Set<TopicPartition> owned) {
+        var numbers = new TreeSet<Integer>();
+        owned.forEach(p -> numbers.add(p.partition()));
+        System.out.println("assigned " + String.join(" ", numbers.stream().map(n -> "" + n).toList()));
+    }
+
+    static void group(String bootstrap, String topic, String name, List<String> settings) throws Exception {
         var properties = properties(bootstrap, "group.id", name, "auto.offset.reset", "earliest", "enable.auto.commit", "false",
-            "session.timeout.ms", "6000", "heartbeat.interval.ms", "500");
+            "session.timeout.ms", "6000", "heartbeat.interval.ms", "500", "metadata.max.age.ms", "1000");
+        for (var setting : settings)
+            properties.put(setting.split("=", 2)[0], setting.split("=", 2)[1]);
+        if ("consumer".equals(properties.get("group.protocol"))) { // the coordinator decides these
+            properties.remove("session.timeout.ms");
+            properties.remove("heartbeat.interval.ms");
+        }
         var consumer = new KafkaConsumer<String, String>(properties);
         var thread = Thread.currentThread();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
@@ -85,12 +111,15 @@ public class Client {
             } catch (InterruptedException e) {
             }
         }));
-        consumer.subscribe(List.of(topic), new ConsumerRebalanceListener() {
-            public void onPartitionsRevoked(Collection<TopicPartition> partitions) {}
+        var owned = new HashSet<TopicPartition>();
+        subscribe(consumer, topic, new ConsumerRebalanceListener() {
+            public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+                owned.removeAll(partitions);
+                show(owned);
+            }
             public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-                var numbers = new TreeSet<Integer>();
-                consumer.assignment().forEach(p -> numbers.add(p.partition()));
-                System.out.println("assigned " + String.join(" ", numbers.stream().map(n -> "" + n).toList()));
+                owned.addAll(partitions);
+                show(owned);
             }
         });
         try {
@@ -98,8 +127,12 @@ public class Client {
                 var records = consumer.poll(Duration.ofMillis(200));
                 for (var record : records)
                     System.out.println("got " + record.partition() + " " + record.offset());
-                if (!records.isEmpty())
-                    consumer.commitSync();
+                try {
+                    if (!records.isEmpty())
+                        consumer.commitSync();
+                } catch (CommitFailedException e) { // a rebalance came between: the next commit covers it
+                    System.err.println("commit: " + e);
+                }
             }
         } catch (WakeupException e) {
         } finally {
@@ -136,7 +169,7 @@ public class Client {
             }
             case "consume" -> consume(args[1], Integer.parseInt(args[2]), List.of(args).subList(3, args.length));
             case "group" -> {
-                group(args[1], args[2], args[3]);
+                group(args[1], args[2], args[3], List.of(args).subList(4, args.length));
                 return; // the shutdown hook waits for this thread: an exit from here would never end
             }
             case "admin" -> admin(args[1], args[2]);

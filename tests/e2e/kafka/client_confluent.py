@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 
 def produce(bootstrap, prefix, count, *codecs):
@@ -27,18 +27,32 @@ def consume(bootstrap, count, *topics):
     consumer.close()
 
 
-def group(bootstrap, topic, name):
-    stop = []
+def group(bootstrap, topic, name, *settings):
+    stop, owned = [], set()
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": name, "auto.offset.reset": "earliest",
-                         "enable.auto.commit": False, "session.timeout.ms": 6000, "heartbeat.interval.ms": 500})
-    told = lambda _, partitions: print("assigned", *sorted(p.partition for p in partitions), flush=True)
-    consumer.subscribe([topic], on_assign=told)
+    config = {"bootstrap.servers": bootstrap, "group.id": name, "auto.offset.reset": "earliest",
+              "enable.auto.commit": False, "session.timeout.ms": 6000, "heartbeat.interval.ms": 500,
+              "topic.metadata.refresh.interval.ms": 1000}
+    config.update(setting.split("=", 1) for setting in settings)
+    if config.get("group.protocol") == "consumer":  # the coordinator decides these
+        del config["session.timeout.ms"], config["heartbeat.interval.ms"]
+    consumer = Consumer(config)
+
+    def told(change):
+        def on_change(_, partitions):
+            change({p.partition for p in partitions})
+            print("assigned", *sorted(owned), flush=True)
+        return on_change
+
+    consumer.subscribe([topic], on_assign=told(owned.update), on_revoke=told(owned.difference_update), on_lost=told(owned.difference_update))
     while not stop:
         message = consumer.poll(0.2)
         if message and not message.error():
             print("got", message.partition(), message.offset(), flush=True)
-            consumer.commit(message, asynchronous=False)
+            try:
+                consumer.commit(message, asynchronous=False)
+            except KafkaException as e:  # a rebalance came between, or the broker is away: the next commit covers it
+                print("commit:", e, file=sys.stderr, flush=True)
     consumer.close()
 
 

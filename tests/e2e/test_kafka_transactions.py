@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transactions with every real client that has them, each written by one client and read by all: what is committed is seen
+once, what was aborted or is still open never. The clients are programs of their own with these verbs:
+
+    transact BOOTSTRAP TOPIC ID              "first 0".."first 9" committed, "aborted .." aborted, "second .." committed, "open" left open
+    read BOOTSTRAP TOPIC                     prints what a reader of committed records sees of partitions 0 and 1
+    fence BOOTSTRAP TOPIC ID                 two producers with one id: prints what the older one's commit comes to
+    pipe BOOTSTRAP FROM TO GROUP ID COUNT    copies COUNT records, and "done" behind each, with their offsets, in transactions
+                                             of which every third is aborted and done again
+"""
+import subprocess
+
+import pytest
+
+import kafka_clients
+
+CLIENTS = ["confluent", "python", "kafkajs", "java", "java3"]
+COMMITTED = sorted(f"{word} {i}" for word in ("first", "second") for i in range(10))
+
+
+def run(clients, client, *arguments, timeout=90):
+    here = kafka_clients.HERE
+    program = {
+        "confluent": [clients / "venv/bin/python", here / "txn_confluent.py"],
+        "python": [clients / "venv/bin/python", here / "txn_python.py"],
+        "kafkajs": ["node", here / "txn.js"],
+        "java": ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{clients}/java/jars/*", here / "Transactions.java"],
+        "java3": ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{clients}/java3/jars/*", here / "Transactions.java"],
+    }[client]
+    done = subprocess.run([*map(str, program), *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
+                          env=kafka_clients.environment(clients))
+    assert done.returncode == 0, f"{client} {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    return done.stdout.splitlines()
+
+
+def create_topics(evoke, *names):
+    from confluent_kafka.admin import AdminClient, NewTopic
+    admin = AdminClient({"bootstrap.servers": evoke.kafka})
+    for made in admin.create_topics([NewTopic(name, 2) for name in names]).values():
+        made.result(10)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_one_client_commits_all_see_and_what_it_aborts_none(evoke, clients, client):
+    topic = f"written-by-{client}"
+    create_topics(evoke, topic)
+    run(clients, client, "transact", evoke.kafka, topic, f"id-{topic}")
+    for reader in CLIENTS:
+        assert sorted(run(clients, reader, "read", evoke.kafka, topic)) == COMMITTED, f"written by {client}, read by {reader}"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_second_producer_with_the_same_id_fences_the_first(evoke, clients, client):
+    topic = f"fenced-{client}"
+    create_topics(evoke, topic)
+    assert run(clients, client, "fence", evoke.kafka, topic, f"id-{topic}") == ["fenced"]
+    assert run(clients, "confluent", "read", evoke.kafka, topic) == ["of the new one"]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_records_and_their_offsets_go_together(evoke, clients, client):
+    source, target = f"in-{client}", f"out-{client}"
+    create_topics(evoke, source, target)
+    values = [f"v{i}" for i in range(60)]
+    for partition in range(2):
+        kafka_clients.kcat(evoke.kafka, "-P", "-t", source, "-p", partition, stdin="".join(f"{v}\n" for v in values[partition::2]))
+    run(clients, client, "pipe", evoke.kafka, source, target, f"g-{client}", f"id-{client}", 60)
+    assert sorted(run(clients, "confluent", "read", evoke.kafka, target)) == sorted(f"{v} done" for v in values)
+    from confluent_kafka import Consumer, TopicPartition
+    consumer = Consumer({"bootstrap.servers": evoke.kafka, "group.id": f"g-{client}"})
+    assert [c.offset for c in consumer.committed([TopicPartition(source, p) for p in range(2)], timeout=10)] == [30, 30]
+    consumer.close()
+
+
+def test_an_administrator_sees_and_ends_a_transaction_that_hangs(evoke, clients):
+    create_topics(evoke, "hanging")
+    assert run(clients, "java", "admin", evoke.kafka, "hanging", "hanging-id") == [
+        "listed Ongoing", "described Ongoing [hanging-1]", "since 0", "open [false]", "fenced"]
+    assert run(clients, "confluent", "read", evoke.kafka, "hanging") == []
+
+
+def test_a_transaction_goes_on_over_kill_9_of_evoke(new_evoke, clients):
+    from confluent_kafka import Producer
+    evoke = new_evoke().start()
+    create_topics(evoke, "orders")
+    producer = Producer({"bootstrap.servers": evoke.kafka, "transactional.id": "t", "reconnect.backoff.max.ms": 100})
+    producer.init_transactions(20)
+    for commits in (True, False):
+        producer.begin_transaction()
+        producer.produce("orders", f"before {commits}", partition=0)
+        assert producer.flush(20) == 0
+        evoke.kill()
+        evoke.start()
+        producer.produce("orders", f"after {commits}", partition=1)
+        assert producer.flush(20) == 0
+        assert run(clients, "confluent", "read", evoke.kafka, "orders") == ([] if commits else ["before True", "after True"])
+        producer.commit_transaction(20) if commits else producer.abort_transaction(20)
+    evoke.kill()
+    evoke.start()
+    assert sorted(run(clients, "confluent", "read", evoke.kafka, "orders")) == ["after True", "before True"]
