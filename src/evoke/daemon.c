@@ -69,7 +69,8 @@ static bool open_kafka(struct daemon *daemon, struct error *err)
 {
     struct io_address advertised;
     char host[IO_ADDRESS_TEXT_SIZE];
-    struct kafka_door_options options = {.address = daemon->config->kafka};
+    struct kafka_door_options options = {.address = daemon->config->kafka,
+                                         .request_bytes_max = daemon->config->kafka_requests_bytes_max};
     if (!is_on(&options.address))
         return true;
     if (daemon->config->advertise_kafka) {

@@ -6,10 +6,12 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "io/file.h"
 #include "log/catalog.h"
 #include "log/checkpoint.h"
 #include "log/journal_scan.h"
 #include "log/log_priv.h"
+#include "log/repair.h"
 #include "log/segment_check.h"
 
 struct check {
@@ -19,6 +21,7 @@ struct check {
     struct log_check_result result;
     void (*print)(void *ctx, const char *line);
     void *ctx;
+    struct repair *repair;    /* NULL: nothing is changed */
     uint64_t unknown_streams; /* batches whose topic's own record is lost */
 };
 
@@ -172,6 +175,22 @@ static void report_segment(struct check *check, const struct partition *partitio
     }
 }
 
+static void mend_segment(struct check *check, const struct partition *partition, const struct segment *segment,
+                         const struct segment_findings *findings)
+{
+    struct error err;
+    if (!check->repair || (findings->damage_count == 0 && !findings->index_damaged))
+        return;
+    uint64_t before = check->repair->mended;
+    if (!repair_segment(check->repair, partition->stream, segment, findings, &err))
+        say(check, "  it can not be mended: %s", err.message);
+    else if (findings->damage_count > 0)
+        say(check, "  mended: what was damaged is in %s", check->repair->side);
+    else
+        say(check, "  mended: the index is removed");
+    check->result.mended += check->repair->mended - before;
+}
+
 static void check_segments(struct check *check, const struct partition *partition)
 {
     for (size_t i = 0; i < partition->segments.count; i++) {
@@ -189,6 +208,7 @@ static void check_segments(struct check *check, const struct partition *partitio
         check->result.damages += findings.damage_count;
         check->result.segment_batches += findings.batches;
         report_segment(check, partition, segment, &findings);
+        mend_segment(check, partition, segment, &findings);
         free(findings.damages);
     }
 }
@@ -264,11 +284,14 @@ static bool run(struct check *check, const char *directory, struct error *err)
     return true;
 }
 
-bool log_check(struct io *io, const char *directory, void (*print)(void *ctx, const char *line), void *ctx,
-               struct log_check_result *out, struct error *err)
+bool log_check(struct io *io, const char *directory, bool repairing, void (*print)(void *ctx, const char *line),
+               void *ctx, struct log_check_result *out, struct error *err)
 {
     const struct log_options options = {.directory = directory};
-    struct check check = {.io = io, .print = print, .ctx = ctx};
+    struct repair repair = {.io = io, .directory = directory};
+    struct check check = {.io = io, .print = print, .ctx = ctx, .repair = repairing ? &repair : NULL};
+    if (repairing && !io_dir_lock(io, directory, err))
+        return false;
     bool ok = load_checkpoint(&check, &options, err) && run(&check, directory, err);
     journal_scan_close(&check.scan);
     log_free(check.log);

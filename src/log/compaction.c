@@ -22,11 +22,11 @@ static bool malformed(const struct kafka_batch *batch, struct error *err)
 
 /* --- What is known of a batch --- */
 
-static bool is_aborted(const struct compaction *compaction, const struct kafka_batch *batch)
+/* The last aborted transaction of the batch's producer that begins at or before it; NULL: none does. */
+static const struct compaction_aborted *find_aborted(const struct compaction *compaction,
+                                                     const struct kafka_batch *batch)
 {
     size_t low = 0, high = compaction->aborted_count;
-    if (!(batch->attributes & KAFKA_BATCH_TRANSACTIONAL) || kafka_batch_is_control(batch))
-        return false;
     while (low < high) { /* to the first one that begins behind the batch */
         size_t middle = low + (high - low) / 2;
         const struct compaction_aborted *aborted = &compaction->aborted[middle];
@@ -36,8 +36,24 @@ static bool is_aborted(const struct compaction *compaction, const struct kafka_b
         else
             high = middle;
     }
-    return low > 0 && compaction->aborted[low - 1].producer_id == batch->producer_id &&
-           batch->base_offset < compaction->aborted[low - 1].last_offset;
+    return low > 0 && compaction->aborted[low - 1].producer_id == batch->producer_id ? &compaction->aborted[low - 1]
+                                                                                     : NULL;
+}
+
+static bool is_aborted(const struct compaction *compaction, const struct kafka_batch *batch)
+{
+    if (!(batch->attributes & KAFKA_BATCH_TRANSACTIONAL) || kafka_batch_is_control(batch))
+        return false;
+    const struct compaction_aborted *aborted = find_aborted(compaction, batch);
+    return aborted && batch->base_offset < aborted->last_offset;
+}
+
+/* The marker of an aborted transaction that readers are told of. It has to stay, though nothing of the transaction may
+ * be left: a consumer takes all of the producer's batches up to the marker for aborted. */
+static bool is_listed_marker(const struct compaction *compaction, const struct kafka_batch *batch)
+{
+    const struct compaction_aborted *aborted = find_aborted(compaction, batch);
+    return aborted && batch->base_offset == aborted->last_offset;
 }
 
 static bool is_last_of_producer(const struct compaction *compaction, int64_t base_offset)
@@ -182,6 +198,7 @@ bool compaction_filter(struct compaction *compaction, const struct kafka_batch *
     passage.horizon_passed =
         batch->attributes & KAFKA_BATCH_DELETE_HORIZON && batch->base_timestamp <= compaction->now_ms;
     if (kafka_batch_is_control(batch)) {
+        lonely = lonely && !is_listed_marker(compaction, batch);
         passage.all_go = lonely && passage.horizon_passed;
         passage.all_stay = !passage.all_go;
         passage.waits = lonely && passage.all_stay;

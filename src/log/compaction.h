@@ -13,8 +13,8 @@
  *   - A tombstone (null value) that nothing supersedes goes once its batch's delete horizon has passed, which is set,
  * to now + delete.retention.ms, when it is first filtered together with all that is older.
  *   - A record of an aborted transaction goes. A control batch has no key; a transaction's marker is treated as a
- *     tombstone from when no batch of its transaction is left, never before: readers would take what follows for
- *     aborted too.
+ *     tombstone from when no batch of its transaction is left. The marker of an aborted transaction that is among
+ *     `aborted` stays: readers are told of it, and would take what follows for aborted too.
  *   - A batch that loses all its records goes, unless it is a producer's last (its sequence is needed) or the last of
  *     all (its offset is: who reads up to the end must get there); then it stays, empty.
  *   - Nothing at or above `bound` is learnt or changed.

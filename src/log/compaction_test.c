@@ -230,6 +230,19 @@ TEST(a_marker_without_its_transaction_gets_a_delete_horizon_and_goes_when_that_h
     compaction_deinit(&compaction);
 }
 
+TEST(the_marker_of_an_aborted_transaction_that_readers_are_told_of_stays)
+{
+    static const struct compaction_aborted aborted[] = {{.producer_id = 7, .first_offset = 2, .last_offset = 3}};
+    struct compaction compaction = compaction_of(10000);
+    struct kafka_batch marker = marker_at(3, 7, KAFKA_CONTROL_ABORT), out;
+    compaction.aborted = aborted;
+    compaction.aborted_count = 1;
+    CHECK(is_there(&compaction, marker, &out));
+    CHECK(out.bytes.data == marker.bytes.data);
+    CHECK_INT(compaction.horizon_min_ms, INT64_MAX); /* nothing is due because of it */
+    compaction_deinit(&compaction);
+}
+
 TEST(a_control_batch_that_is_no_marker_stays)
 {
     struct compaction compaction = compaction_of(10000);

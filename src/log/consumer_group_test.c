@@ -437,7 +437,7 @@ TEST(epochs_fence_those_who_are_behind)
               KAFKA_UNKNOWN_MEMBER_ID);
     CHECK_INT(coordinator_check_transactional(f.log, group_name(), bytes_of_string(one.id), BYTES_NULL, 2), KAFKA_NONE);
     CHECK_INT(coordinator_check_transactional(f.log, group_name(), bytes_of_string(one.id), BYTES_NULL, 1),
-              KAFKA_STALE_MEMBER_EPOCH);
+              KAFKA_ILLEGAL_GENERATION);
     CHECK_INT(coordinator_check_fetch(f.log, group_name(), BYTES_NULL, -1), KAFKA_NONE);
     CHECK_INT(coordinator_check_fetch(f.log, group_name(), bytes_of_string(one.id), 2), KAFKA_NONE);
     CHECK_INT(coordinator_check_fetch(f.log, group_name(), bytes_of_string(one.id), 1), KAFKA_STALE_MEMBER_EPOCH);

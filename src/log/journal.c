@@ -325,7 +325,8 @@ static void on_synced(void *ctx, const struct error *err)
     if (!journal->failed) {
         journal->synced_lsn = lsn;
         journal->syncs++;
-        journal->sync_ns_total += io_now_ns(journal->io) - journal->in_flight_since_ns;
+        histogram_add(&journal->sync_seconds, histogram_seconds,
+                      (double)(io_now_ns(journal->io) - journal->in_flight_since_ns) / 1e9);
         journal->callbacks.synced(journal->ctx, lsn);
     }
     journal->telling = false;
@@ -541,7 +542,7 @@ void journal_metrics(const struct journal *journal, struct journal_metrics *out)
     *out = (struct journal_metrics){.bytes_max = journal->size_max,
                                     .frames = journal->frames,
                                     .syncs = journal->syncs,
-                                    .sync_ns_total = journal->sync_ns_total};
+                                    .sync_seconds = journal->sync_seconds};
     for (size_t i = 0; i < journal->file_count; i++)
         out->bytes += i + 1 < journal->file_count ? journal->files[i]->size : journal->files[i]->end;
 }

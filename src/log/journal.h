@@ -24,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/histogram.h"
 #include "io/io.h"
 #include "log/frame.h"
 
@@ -137,7 +138,8 @@ void journal_set_stuck(struct journal *journal, bool stuck);
 MUST_CHECK bool journal_remove_first(struct journal *journal, struct error *err);
 
 struct journal_metrics {
-    uint64_t bytes, bytes_max, frames, syncs, sync_ns_total;
+    uint64_t bytes, bytes_max, frames, syncs;
+    struct histogram sync_seconds;
 };
 void journal_metrics(const struct journal *journal, struct journal_metrics *out);
 

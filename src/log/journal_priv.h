@@ -78,7 +78,8 @@ struct journal {
     void *done_ctx;
     uint64_t pins;
 
-    uint64_t frames, syncs, sync_ns_total;
+    uint64_t frames, syncs;
+    struct histogram sync_seconds;
 };
 
 bool journal_add_file(struct journal *journal, struct error *err);

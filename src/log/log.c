@@ -142,6 +142,7 @@ void log_free(struct log *log)
         topic_free(entry->value);
     map_deinit(&log->topics, NULL);
     map_deinit(&log->topics_by_id, NULL);
+    settings_deinit(log);
     partition_free(log->catalog);
     cleanings_free(log->cleanings);
     spill_free(log->spill);
@@ -326,6 +327,16 @@ const char *log_cluster_id(const struct log *log)
     return log->cluster_id;
 }
 
+int32_t log_leader_epoch(const struct log *log)
+{
+    return log->leader_epoch;
+}
+
+const char *log_directory(const struct log *log)
+{
+    return log->options.directory;
+}
+
 uint64_t log_lsn(const struct log *log)
 {
     return journal_lsn(log->journal);
@@ -345,7 +356,7 @@ void log_metrics(const struct log *log, struct log_metrics *out)
                                 .frames = journal.frames,
                                 .appended_bytes = log->appended_bytes,
                                 .syncs = journal.syncs,
-                                .sync_ns_total = journal.sync_ns_total,
+                                .sync_seconds = journal.sync_seconds,
                                 .appends_refused = log->appends_refused,
                                 .topics = log->topics.count,
                                 .partitions = log->partition_count,

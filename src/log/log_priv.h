@@ -59,6 +59,7 @@ struct topic {
     struct map configs; /* name -> NUL-terminated value */
     /* What appending looks at, from the configs: */
     bool log_append_time, compacted;
+    enum log_durability durability; /* what is readable, and what acks=all waits for */
     int32_t batch_size_max;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
     /* What decides how long its records stay, and where: */
@@ -70,7 +71,7 @@ struct topic {
     struct list dead_link;
 };
 
-/* An append whose high watermark waits for the sync. */
+/* An append whose high watermark waits for the write or the sync. */
 struct pending_end {
     uint64_t lsn;
     struct partition *partition; /* NULL: deleted meanwhile */
@@ -120,11 +121,13 @@ struct log {
     struct append_plan *plans;
     struct journal_slot *slots;
     size_t plan_capacity;
-    struct pending_ends pending_ends;
+    struct pending_ends pending_ends[2]; /* by enum log_durability */
 
     struct list waiting[2], ready[2]; /* struct log_waiter, by enum log_durability */
     struct list ready_partition_waiters;
     struct io_deferred run_ready;
+
+    struct map settings; /* settings.c */
 
     struct producers producers;
     int64_t next_producer_id, producer_id_end;

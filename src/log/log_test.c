@@ -195,7 +195,7 @@ TEST(a_topics_settings_decide_what_it_takes)
     fixture_init(&f);
     fixture_open(&f);
     create(&f, "compact", "cleanup.policy", "compact");
-    check_refused(&f, "compact", fixture_batch(&f, "a", 1), ERROR_INVALID, 0); /* no key */
+    check_refused(&f, "compact", fixture_batch(&f, "a", 1), ERROR_INVALID, ENOKEY);
     create(&f, "small", "max.message.bytes", "100");
     check_refused(&f, "small", fixture_batch(&f, "a", 10), ERROR_LIMIT, EMSGSIZE);
     CHECK_OK(try_append(&f, "small", fixture_batch(&f, "a", 1), &append, &err), &err);
@@ -894,7 +894,7 @@ TEST(a_check_names_what_is_damaged)
     buf_init(&text, 1 << 20);
     buf_init(&file, 1 << 20);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     CHECK_INT(result.files, 1);
     CHECK_INT(result.torn_tail_bytes, 0);
@@ -908,16 +908,100 @@ TEST(a_check_names_what_is_damaged)
     marker[0] ^= 1;
     fixture_write_file(path, buf_bytes(&file));
     buf_reset(&text);
-    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 1);
     CHECK(strstr(buf_string(&text), path) != NULL);
     CHECK(strstr(buf_string(&text), "DAMAGED") != NULL);
     CHECK(strstr(buf_string(&text), "it seems to hold: orders [0] offsets 6 to 8\n") != NULL);
     CHECK(strstr(buf_string(&text), "missing: orders [0] offsets 6 to 8\n") != NULL);
     CHECK(strstr(buf_string(&text), "topic orders [0]: offsets 0 to 14\n") != NULL);
-    CHECK(!log_check(f.io, "/no/such/directory", gather, &text, &result, &err));
+    CHECK(!log_check(f.io, "/no/such/directory", false, gather, &text, &result, &err));
     CHECK_INT(err.kind, ERROR_NOT_FOUND);
     io_free(f.io);
     f.log = NULL;
+    fixture_deinit(&f);
+}
+
+/* --- evoke.flush=os --- */
+
+static struct topic *os_topic(struct fixture *f)
+{
+    const struct topic_config_entry flush = {BYTES_LITERAL("evoke.flush"), BYTES_LITERAL("os")};
+    const struct topic_spec spec = {
+        .name = BYTES_LITERAL("quick"), .partition_count = 1, .configs = &flush, .config_count = 1};
+    struct topic *topic;
+    struct error err;
+    uint64_t lsn;
+    CHECK_OK(topic_create(f->log, &spec, &topic, &lsn, &err), &err);
+    return topic;
+}
+
+static void note_written(void *ctx, const struct error *err)
+{
+    CHECK(err == NULL);
+    *(bool *)ctx = true;
+}
+
+static bool is_set(void *ctx)
+{
+    return *(bool *)ctx;
+}
+
+/* Appends to both and goes on until that is written; not, mostly, until it is synced. */
+static void append_written(struct fixture *f, struct partition *quick, struct partition *safe)
+{
+    bool written = false;
+    struct log_waiter waiter = {.run = note_written, .ctx = &written};
+    fixture_append(f, safe, fixture_batch(f, "s", 3));
+    fixture_append(f, quick, fixture_batch(f, "q", 3));
+    log_wait(f->log, &waiter, log_lsn(f->log), LOG_WRITTEN);
+    CHECK(io_simulated_run_until(f->world, is_set, &written, 60000));
+}
+
+TEST(a_topic_that_leaves_syncing_to_the_system_is_readable_when_written_and_may_lose_that_with_the_power)
+{
+    int lost = 0, readable_early = 0;
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        struct fixture f;
+        fixture_init_simulated(&f, seed);
+        fixture_open(&f);
+        struct partition *quick = topic_partition(os_topic(&f), 0);
+        struct partition *safe = topic_partition(fixture_topic(&f, "safe", 1), 0);
+        fixture_sync(&f);
+        append_written(&f, quick, safe);
+        int64_t seen_quick = partition_high_watermark(quick), seen_safe = partition_high_watermark(safe);
+        int32_t epoch = partition_leader_epoch(quick);
+        CHECK_INT(seen_quick, 3);
+        readable_early += seen_safe == 0;
+        fixture_power_loss(&f);
+        fixture_open(&f);
+        quick = fixture_partition(&f, "quick", 0);
+        CHECK(partition_high_watermark(fixture_partition(&f, "safe", 0)) >= seen_safe);
+        CHECK_INT(partition_leader_epoch(quick), epoch + 1);
+        lost += partition_high_watermark(quick) < seen_quick;
+        fixture_deinit(&f);
+    }
+    CHECK(lost > 0 && readable_early > 0);
+}
+
+TEST(what_a_topic_had_readable_stays_readable_when_it_begins_to_wait_for_syncs)
+{
+    struct fixture f;
+    struct error err;
+    uint64_t lsn;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    struct topic *topic = fixture_topic(&f, "orders", 1);
+    struct partition *partition = topic_partition(topic, 0), *other = topic_partition(fixture_topic(&f, "o", 1), 0);
+    fixture_append(&f, partition, fixture_batch(&f, "a", 1)); /* waits for the sync */
+    const struct topic_config_entry flush = {BYTES_LITERAL("evoke.flush"), BYTES_LITERAL("os")};
+    CHECK_OK(topic_set_configs(f.log, topic, &flush, 1, &lsn, &err), &err);
+    append_written(&f, partition, other);
+    CHECK_INT(partition_high_watermark(partition), 4);
+    CHECK_OK(topic_set_configs(f.log, topic, NULL, 0, &lsn, &err), &err);
+    fixture_append(&f, partition, fixture_batch(&f, "b", 1));
+    CHECK_INT(partition_high_watermark(partition), 4);
+    fixture_sync(&f);
+    CHECK_INT(partition_high_watermark(partition), 5);
     fixture_deinit(&f);
 }

@@ -155,6 +155,11 @@ int64_t partition_end_offset(const struct partition *partition)
     return partition->end_offset;
 }
 
+uint64_t partition_size(const struct partition *partition)
+{
+    return partition->segment_bytes + partition->journal_bytes;
+}
+
 int32_t partition_leader_epoch(const struct partition *partition)
 {
     return partition->log->leader_epoch;

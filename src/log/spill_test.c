@@ -182,18 +182,77 @@ TEST(damage_in_a_segment_is_named_with_file_position_topic_and_offsets)
     snprintf(path, sizeof path, "%s/segments/%d/%020d-0.log", f.directory, (int)topic_partition(topic, 0)->stream, 0);
     fixture_close(&f);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     CHECK(result.segment_batches > 50);
     CHECK(strstr(buf_string(&text), "/checkpoint: up to frame ") != NULL);
     flip(path, 100);
     buf_reset(&text);
-    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 1);
     CHECK(strstr(buf_string(&text), path) != NULL);
     CHECK(strstr(buf_string(&text), "position 0: DAMAGED") != NULL);
     CHECK(strstr(buf_string(&text), "lost: orders [0] offsets 0 to 19\n") != NULL);
     io_free(f.io);
+    fixture_deinit(&f);
+}
+
+static int64_t count_records(struct partition *partition, int64_t *lost)
+{
+    struct error err;
+    int64_t count = 0;
+    *lost = partition_high_watermark(partition);
+    for (int64_t offset = 0; offset < partition_high_watermark(partition);) {
+        struct log_slice slice;
+        CHECK_OK(partition_read(partition, offset, 10000, &slice, &err), &err);
+        for (size_t i = 0; i < slice.count; i++) {
+            struct bytes rest = slice.parts[i];
+            struct kafka_batch batch;
+            while (rest.size > 0) {
+                CHECK_OK(kafka_batch_parse(&rest, &batch, &err) && kafka_batch_verify(&batch, &err), &err);
+                count += batch.record_count;
+            }
+        }
+        offset = slice.next_offset;
+        log_slice_release(&slice);
+    }
+    *lost -= count;
+    return count;
+}
+
+TEST(a_damaged_segment_is_mended_and_what_is_lost_is_kept_aside)
+{
+    struct fixture f;
+    struct log_check_result result;
+    struct error err;
+    AUTO_BUF text;
+    char path[400], index[400];
+    int64_t lost;
+    buf_init(&text, 1 << 20);
+    open_small(&f);
+    struct topic *topic = fixture_topic(&f, "orders", 1);
+    fill(&f, "orders", 2);
+    int stream = (int)topic_partition(topic, 0)->stream;
+    snprintf(path, sizeof path, "%s/segments/%d/%020d-0.log", f.directory, stream, 0);
+    snprintf(index, sizeof index, "%s/segments/%d/%020d-0.index", f.directory, stream, 0);
+    fixture_close(&f);
+    AUTO_BUF content;
+    buf_init(&content, 64 << 20);
+    fixture_read_file(path, &content);
+    flip(path, content.size / 2);
+    flip(path, content.size - 5); /* the last batch */
+    flip(index, 30);
+    f.io = io_linux_new(&err);
+    CHECK_OK(log_check(f.io, f.directory, true, gather, &text, &result, &err), &err);
+    CHECK_INT(result.damages, 2);
+    CHECK_INT(result.mended, 2);
+    CHECK(strstr(buf_string(&text), "  mended: what was damaged is in ") != NULL);
+    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_INT(result.damages, 0);
+    io_free(f.io);
+    fixture_open(&f);
+    count_records(fixture_partition(&f, "orders", 0), &lost);
+    CHECK_INT(lost, 40);
     fixture_deinit(&f);
 }
 

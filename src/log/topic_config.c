@@ -15,6 +15,7 @@ static const struct topic_config_info infos[] = {
     {"compression.type", TOPIC_CONFIG_STRING, "producer", 0, 0, "producer|uncompressed|gzip|snappy|lz4|zstd", false},
     {"compression.zstd.level", TOPIC_CONFIG_INT, "3", -131072, 22, NULL, false},
     {"delete.retention.ms", TOPIC_CONFIG_LONG, "86400000", 0, INT64_MAX, NULL, true},
+    {"evoke.flush", TOPIC_CONFIG_STRING, "sync", 0, 0, "sync|os", true},
     {"file.delete.delay.ms", TOPIC_CONFIG_LONG, "60000", 0, INT64_MAX, NULL, false},
     {"flush.messages", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 1, INT64_MAX, NULL, false},
     {"flush.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 0, INT64_MAX, NULL, false},
@@ -100,6 +101,11 @@ bool topic_config_check(struct bytes name, struct bytes value, struct error *err
     const struct topic_config_info *info = topic_config_info(name);
     if (!info)
         return error_set(err, ERROR_INVALID, "there is no topic setting \"" BYTES_FORMAT "\"", BYTES_ARGS(name));
+    return topic_config_check_value(info, value, err);
+}
+
+bool topic_config_check_value(const struct topic_config_info *info, struct bytes value, struct error *err)
+{
     if (value.size > TOPIC_CONFIG_SIZE_MAX)
         return error_set(err, ERROR_LIMIT, "%s: longer than %d bytes", info->name, TOPIC_CONFIG_SIZE_MAX);
     for (size_t i = 0; i < value.size; i++)

@@ -320,6 +320,15 @@ static bool has_aborted(struct ledger *ledger, const struct ledger_slot *slot)
            ledger->producers[slot->producer].outcomes[record->transaction] != LEDGER_COMMITTED;
 }
 
+/* A commit that was asked for without an answer may have been made. */
+static bool may_be_committed(struct ledger *ledger, const struct ledger_slot *slot)
+{
+    const struct ledger_record *record = record_of(ledger, slot->producer, slot->number);
+    enum ledger_outcome outcome =
+        record->transaction < 0 ? LEDGER_COMMITTED : ledger->producers[slot->producer].outcomes[record->transaction];
+    return outcome == LEDGER_COMMITTED || outcome == LEDGER_COMMIT_ASKED;
+}
+
 /* Compaction may have taken it: it is no value, or a later one of its key is known. */
 static bool may_be_compacted(struct ledger *ledger, const struct ledger_partition *partition, int64_t offset)
 {
@@ -329,7 +338,7 @@ static bool may_be_compacted(struct ledger *ledger, const struct ledger_partitio
         return true;
     for (int64_t later = offset + 1; later < partition->slot_count; later++) {
         const struct ledger_slot *other = &partition->slots[later];
-        if (other->promise == LEDGER_DURABLE && !has_aborted(ledger, other) &&
+        if (other->promise == LEDGER_DURABLE && may_be_committed(ledger, other) &&
             record_of(ledger, other->producer, other->number)->key == record->key)
             return true;
     }
@@ -353,8 +362,10 @@ static void check_met(struct ledger *ledger, const struct ledger_pass *pass, int
     if (topic->compacted && ++slot->missed < 3)
         return;
     ledger_fail(ledger,
-                "%s-%d: %d-%" PRId64 " is not at offset %" PRId64 " any more (the log is %" PRId64 "..%" PRId64 ")",
-                topic->name, pass->partition, slot->producer, slot->number, offset, pass->start, pass->end);
+                "%s-%d: %d-%" PRId64 " is not at offset %" PRId64 " any more, read %s (the log is %" PRId64 "..%" PRId64
+                ")",
+                topic->name, pass->partition, slot->producer, slot->number, offset,
+                pass->committed_only ? "committed" : "uncommitted", pass->start, pass->end);
 }
 
 void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int64_t start)

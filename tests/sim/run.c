@@ -149,8 +149,9 @@ static void print_objects(struct run *run)
             AUTO_BUF text;
             buf_init(&text, 1 << 20);
             json_print(json_get(object->json, parts[i]), &text);
-            io_simulated_say(run->host.client, "%s " BYTES_FORMAT "/" BYTES_FORMAT ": %.220s", kinds[i],
-                             BYTES_ARGS(object->namespace), BYTES_ARGS(object->name), buf_string(&text));
+            io_simulated_say(run->host.client, "%s " BYTES_FORMAT "/" BYTES_FORMAT " (on \"%s\"): %.200s", kinds[i],
+                             BYTES_ARGS(object->namespace), BYTES_ARGS(object->name),
+                             json_text_at(object->json, "spec.nodeName", ""), buf_string(&text));
         }
     }
 }
