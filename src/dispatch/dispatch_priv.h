@@ -62,7 +62,8 @@ struct trigger {
     struct dispatch *dispatch;
     struct object *object;
     char *group_id;
-    const struct json *spec; /* of the object that the settings below were made from */
+    struct group_occupant occupant; /* of the group, while there are feeds */
+    const struct json *spec;        /* of the object that the settings below were made from */
     struct object *spec_object;
     struct object *broker_object; /* likewise */
     struct delivery_options options;

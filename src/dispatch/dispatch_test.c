@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "dispatch/dispatch_priv.h"
 #include "http/http_server.h"
+#include "log/coordinator.h"
 #include "log/event.h"
 #include "log/group.h"
 #include "log/transaction.h"
@@ -746,6 +747,26 @@ TEST(dispatch_says_why_a_trigger_is_not_ready_and_goes_on_when_it_is)
     UNTIL(strcmp(condition("Trigger", "late", "Ready"), "True") == 0);
     UNTIL(occurrences("/ order/1 ") == 1);
     UNTIL(lag("late") == 0);
+    stop();
+}
+
+TEST(nobody_deletes_or_resets_the_group_of_a_trigger_while_it_runs)
+{
+    const struct bytes name = BYTES_LITERAL("trigger.shop.billing");
+    struct coordinator_offset offset = {.topic = BYTES_LITERAL("shop.orders"), .metadata = BYTES_LITERAL("")};
+    uint64_t lsn;
+    start();
+    create_trigger("billing", NULL, "/", "");
+    await_ready("billing");
+    publish("order", "1", NULL);
+    UNTIL(group_find(event_log, name) && lag("billing") == 0);
+    CHECK_STR(group_state(group_find(event_log, name)), "Stable");
+    CHECK_INT(coordinator_delete_group(event_log, name, &lsn), KAFKA_NON_EMPTY_GROUP);
+    CHECK_INT(coordinator_commit(event_log, name, BYTES_LITERAL(""), BYTES_NULL, -1, &offset, 1, &lsn),
+              KAFKA_UNKNOWN_MEMBER_ID);
+    publish("order", "2", NULL);
+    UNTIL(occurrences("/ order/2 ") == 1);
+    UNTIL(lag("billing") == 0);
     stop();
 }
 

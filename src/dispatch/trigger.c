@@ -51,6 +51,7 @@ static void close_feeds(struct trigger *trigger)
     for (int32_t i = 0; i < trigger->feed_count; i++)
         feed_close(trigger->feeds[i]);
     trigger->feed_count = 0;
+    group_vacate(&trigger->occupant);
     io_deferred_cancel(&trigger->pump);
 }
 
@@ -59,6 +60,8 @@ static void open_feeds(struct trigger *trigger, struct topic *topic)
     int32_t count = topic_partition_count(topic);
     if (count <= trigger->feed_count)
         return;
+    if (trigger->feed_count == 0)
+        group_occupy(trigger->dispatch->log, &trigger->occupant, bytes_of_string(trigger->group_id), topic);
     trigger->feeds = memory_resize_array(trigger->feeds, (size_t)count, sizeof trigger->feeds[0]);
     while (trigger->feed_count < count) {
         struct partition *partition = topic_partition(topic, trigger->feed_count);
@@ -293,6 +296,7 @@ struct trigger *trigger_new(struct dispatch *dispatch, struct object *object)
     trigger->dispatch = dispatch;
     trigger->object = object_ref(object);
     trigger->group_id = memory_string(buf_bytes(&group_id));
+    trigger->occupant.name = "dispatch";
     group_hold(trigger->dispatch->log, buf_bytes(&group_id)); /* it may wait for its next event for weeks */
     io_deferred_init(dispatch->context.io, &trigger->refresh, refresh, trigger);
     io_deferred_init(dispatch->context.io, &trigger->pump, pump, trigger);

@@ -210,7 +210,7 @@ static bool is_idle(const struct reset *reset, struct arena *arena, struct error
     if (!group)
         return false;
     return bytes_equal_string(group->group_state, "Empty") || bytes_equal_string(group->group_state, "Dead") ||
-           error_set(err, ERROR_CONFLICT,
+           error_set(err, ERROR_UNAVAILABLE,
                      "group %s is " BYTES_FORMAT " with %zu members: offsets are reset when none is left", reset->group,
                      BYTES_ARGS(group->group_state), group->members_count);
 }

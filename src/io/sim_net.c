@@ -228,21 +228,23 @@ static int64_t sim_send(struct io_stream *base, const struct iovec *parts, int c
     return (int64_t)taken;
 }
 
+/* As a kernel does: until all has left or the pipe is full; only then is there a word when there is room again. */
 static int64_t sim_send_file(struct io_stream *stream, struct io_file *file, uint64_t at, size_t size)
 {
-    uint8_t memory[4096];
-    size_t got, sent = 0;
-    struct error err;
-    int64_t taken;
-    do { /* until the transport takes less than it could: it tells when it is writable again only then */
-        size_t part = size - sent < sizeof memory ? size - sent : sizeof memory;
-        if (!io_file_read(file, at + sent, memory, part, &got, &err) || got == 0)
-            return sent > 0 ? (int64_t)sent : -EIO;
-        taken = sim_send(stream, &(struct iovec){memory, got}, 1, sent + got < size);
+    size_t sent = 0;
+    while (sent < size) {
+        uint8_t memory[4096];
+        size_t got, wanted = size - sent < sizeof memory ? size - sent : sizeof memory;
+        struct error err;
+        if (!io_file_read(file, at + sent, memory, wanted, &got, &err) || got == 0)
+            return -EIO;
+        int64_t taken = sim_send(stream, &(struct iovec){memory, got}, 1, sent + got < size);
         if (taken < 0)
-            return sent > 0 ? (int64_t)sent : taken;
+            return taken;
         sent += (size_t)taken;
-    } while ((size_t)taken == got && sent < size);
+        if ((size_t)taken < got)
+            break;
+    }
     return (int64_t)sent;
 }
 

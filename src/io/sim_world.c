@@ -243,24 +243,36 @@ static void sim_random(struct io *io, void *out, size_t size)
 }
 
 struct work {
+    struct sim_io *io;
     void (*work)(void *ctx);
     void (*done)(void *ctx);
     void *ctx;
 };
 
+static void work_told(void *ctx)
+{
+    struct work *work = ctx;
+    work->done(work->ctx);
+    free(work);
+}
+
+/* At once for the world, while the program goes on: it is told later, or has died meanwhile. */
 static void work_run(void *ctx)
 {
     struct work *work = ctx;
+    struct sim_io *io = work->io;
     work->work(work->ctx);
-    work->done(work->ctx);
-    free(work);
+    if (io->dead) /* the power failed beneath the work */
+        free(work);
+    else
+        world_schedule(io->world, io, world_latency(io->world), "work done", work_told, free, work);
 }
 
 static void sim_work(struct io *io, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx)
 {
     struct sim_io *self = sim_io_of(io);
     struct work *work = NEW(struct work);
-    *work = (struct work){.work = run, .done = done, .ctx = ctx};
+    *work = (struct work){.io = self, .work = run, .done = done, .ctx = ctx};
     world_schedule(self->world, self, world_latency(self->world), "work", work_run, free, work);
 }
 

@@ -353,6 +353,91 @@ TEST(a_whole_file_write_leaves_the_old_or_the_new_content_wherever_the_power_fai
     CHECK(changes >= 6 && old > 0 && new > 0);
 }
 
+struct helper {
+    struct io *io;
+    int steps;
+    bool told;
+};
+
+static void write_in_steps(void *ctx)
+{
+    struct helper *helper = ctx;
+    struct io_file *file;
+    struct error err;
+    if (!io_file_open(helper->io, "/f", IO_FILE_WRITE | IO_FILE_CREATE, &file, &err))
+        return;
+    for (uint8_t with = 'a'; with < 'e'; with++) {
+        if (!io_file_write_now(file, 512 * (uint64_t)(with - 'a'), bytes_of(&with, 1), &err))
+            break;
+        helper->steps++;
+        if (!io_file_sync_now(file, &err))
+            break;
+        helper->steps++;
+    }
+    io_file_close(file);
+}
+
+static void hear(void *ctx)
+{
+    ((struct helper *)ctx)->told = true;
+}
+
+static bool is_told(void *ctx)
+{
+    return ((struct helper *)ctx)->told;
+}
+
+TEST(the_power_may_fail_between_any_two_changes_of_a_helper_thread_and_the_dead_are_told_nothing)
+{
+    int most = 0;
+    for (uint64_t changes = 1; most < 8; changes++) {
+        struct io *io = io_simulated_new(changes);
+        struct helper helper = {.io = io};
+        struct error err;
+        write_sectors(io, "/f", '-', true);
+        CHECK_OK(io_dir_sync(io, "/", &err), &err);
+        io_simulated_faults(io)->changes_until_power_loss = changes;
+        io_work(io, write_in_steps, hear, &helper);
+        CHECK_INT(io_simulated_run_until(io, is_told, &helper, 1000), !io_simulated_dead(io));
+        CHECK_INT(helper.told, !io_simulated_dead(io));
+        CHECK(helper.steps == most || helper.steps == most + 1);
+        most = helper.steps;
+        io_simulated_faults(io)->changes_until_power_loss = 0;
+        if (!io_simulated_dead(io))
+            io_simulated_power_loss(io);
+        io = restart(io);
+        for (int step = 0; step < 4; step++) /* each second step is the sync of a write */
+            CHECK(byte_at(io, "/f", 512 * (uint64_t)step) == 'a' + step || 2 * step + 2 > helper.steps);
+        io_free(io);
+        CHECK(changes < 100);
+    }
+}
+
+TEST(syncing_the_file_system_keeps_the_content_and_the_names_of_all_files)
+{
+    int lost = 0;
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        struct error err;
+        struct io *io = io_simulated_new(seed);
+        CHECK_OK(io_dir_make(io, "/a/b", &err) && io_dir_make(io, "/c", &err), &err);
+        write_sectors(io, "/a/b/f", 'f', false);
+        write_sectors(io, "/c/g", 'g', false);
+        CHECK_OK(io_fs_sync(io, "/c", &err), &err);
+        write_sectors(io, "/c/g", 'h', false);
+        write_sectors(io, "/c/later", 'l', false);
+        io_simulated_power_loss(io);
+        io = restart(io);
+        for (uint64_t sector = 0; sector < 8; sector++) {
+            CHECK_INT(byte_at(io, "/a/b/f", 512 * sector), 'f');
+            uint8_t byte = byte_at(io, "/c/g", 512 * sector);
+            CHECK(byte == 'g' || byte == 'h');
+        }
+        lost += !io_path_exists(io, "/c/later");
+        io_free(io);
+    }
+    CHECK(lost > 3);
+}
+
 struct counted {
     int good, bad, sys;
 };

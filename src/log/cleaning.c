@@ -149,6 +149,14 @@ static void gather_last_batches(struct cleaning_job *job, const struct partition
     job->options.last_batch_count = count;
 }
 
+static int compare_aborted(const void *a, const void *b)
+{
+    const struct compaction_aborted *x = a, *y = b;
+    if (x->producer_id != y->producer_id)
+        return x->producer_id < y->producer_id ? -1 : 1;
+    return (x->first_offset > y->first_offset) - (x->first_offset < y->first_offset);
+}
+
 static void gather_aborted(struct cleaning_job *job, const struct partition *partition)
 {
     int64_t end = job->segments[job->options.count - 1].end_offset;
@@ -159,6 +167,8 @@ static void gather_aborted(struct cleaning_job *job, const struct partition *par
         job->aborted[count++] =
             (struct compaction_aborted){aborted->producer_id, aborted->first_offset, aborted->last_offset};
     }
+    if (count > 0)
+        qsort(job->aborted, count, sizeof *job->aborted, compare_aborted);
     job->options.aborted = job->aborted;
     job->options.aborted_count = count;
 }
@@ -183,6 +193,7 @@ static struct cleaning_job *job_new(struct partition *partition, size_t count)
         .count = count,
         .log_start_offset = partition->log_start_offset,
         .dirty_offset = partition->cleaned_end,
+        .bound = job->segments[count - 1].end_offset,
         .generation = generation + 1,
         .limits = {.size_max = (uint64_t)topic->segment_bytes, .time_span_ms = INT64_MAX},
         .now_ms = io_wall_ms(log->io),
@@ -233,7 +244,12 @@ static bool swap(struct cleaning_job *job, struct error *err)
                                           .count = result->segments.count};
     if (!storage_append(partition->log, &change, 1, &done, &lsn, err))
         return false;
-    spill_remove_segments(partition, job->segments, replaced, lsn);
+    size_t gone = 0; /* not what stays as it is */
+    for (size_t i = 0; i < replaced; i++)
+        if (!segment_list_find(&result->segments, &job->segments[i]))
+            job->segments[gone++] = job->segments[i];
+    if (gone > 0)
+        spill_remove_segments(partition, job->segments, gone, lsn);
     set_cleaned_end(partition, result->cleaned_end);
     partition->horizon_ms = result->horizon_min_ms;
     if (partition->cleaned_end >= partition->spilled_end)

@@ -6,7 +6,7 @@ bool consumer_group_describe(const struct group *group, struct arena *arena, str
                              const struct consumer_member_description **members, size_t *count)
 {
     const struct consumer_group *in = group->consumer;
-    if (!in)
+    if (!group_is_consumer(group))
         return false;
     *out = (struct consumer_group_description){in->epoch, in->assignment_epoch, consumer_group_assignor(in)->name};
     struct consumer_member_description *all = arena_alloc_array(arena, in->members.count, sizeof *all);

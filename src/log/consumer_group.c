@@ -9,7 +9,7 @@
 
 bool group_is_consumer(const struct group *group)
 {
-    return group->consumer != NULL;
+    return group->consumer && !group->occupant;
 }
 
 struct consumer_group *consumer_group_ensure(struct groups *groups, struct bytes group_id)

@@ -9,6 +9,7 @@
 #include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
 #include "log/fixture.h"
+#include "log/settings.h"
 
 enum { NAMES_MAX = 8, REBALANCE_TIMEOUT_MS = 60000 };
 
@@ -278,6 +279,27 @@ TEST(a_silent_member_is_out_after_its_session)
     CHECK_INT(heartbeat(&one), KAFKA_UNKNOWN_MEMBER_ID);
     end(&one);
     end(&two);
+    fixture_deinit(&f);
+}
+
+TEST(a_group_may_have_a_session_and_heartbeats_of_its_own)
+{
+    struct fixture f;
+    open_world(&f);
+    const struct topic_config_entry entries[] = {
+        {BYTES_LITERAL("consumer.heartbeat.interval.ms"), BYTES_LITERAL("700")},
+        {BYTES_LITERAL("consumer.session.timeout.ms"), BYTES_LITERAL("2000")}};
+    struct consumer one = new_consumer(&f, "one", "a");
+    uint64_t lsn;
+    struct error err;
+    CHECK_OK(log_set_settings(f.log, "group", group_name(), entries, 2, &lsn, &err), &err);
+    join(&one);
+    CHECK_INT(one.interval_ms, 700);
+    fixture_run_ms(&f, 1990);
+    CHECK_INT(heartbeat(&one), KAFKA_NONE);
+    fixture_run_ms(&f, 2010);
+    CHECK_INT(heartbeat(&one), KAFKA_UNKNOWN_MEMBER_ID);
+    end(&one);
     fixture_deinit(&f);
 }
 

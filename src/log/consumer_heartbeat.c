@@ -103,6 +103,9 @@ static bool find_group(struct call *call)
     struct groups *groups = call->log->groups;
     struct group *group = map_get(&groups->by_id, call->request->group_id);
     bool joins = call->request->member_epoch == CONSUMER_EPOCH_JOIN;
+    if (group && group->occupant)
+        return refuse(call, KAFKA_GROUP_ID_NOT_FOUND, "the group is the %s's of evoke: nobody else can join it",
+                      group->occupant->name);
     if (group && !group->consumer && group->state != GROUP_EMPTY)
         return refuse(call, KAFKA_GROUP_ID_NOT_FOUND,
                       "the group has members of the classic protocol: it changes over once it is empty");
@@ -379,7 +382,8 @@ static bool go_on(struct call *call)
     consumer_member_restart_session(call->member);
     call->out->member_id = call->member_id;
     call->out->member_epoch = call->member->epoch;
-    call->out->interval_ms = (int32_t)call->log->options.consumer_heartbeat_interval_ms;
+    call->out->interval_ms = (int32_t)consumer_group_setting_ms(call->in, "consumer.heartbeat.interval.ms",
+                                                                call->log->options.consumer_heartbeat_interval_ms);
     call->out->has_assignment = full || changed;
     call->out->assignment = copy_set(call->arena, &call->member->assigned);
     return true;

@@ -99,7 +99,8 @@ void coordinator_retire_group(struct group *group)
 
 bool coordinator_uses_group(const struct group *group)
 {
-    return group->state != GROUP_EMPTY || !list_empty(&group->members) || !list_empty(&group->pending_members);
+    return group->occupant || group->state != GROUP_EMPTY || !list_empty(&group->members) ||
+           !list_empty(&group->pending_members);
 }
 
 /* --- JoinGroup --- */
@@ -315,6 +316,8 @@ void coordinator_join(struct log *log, struct coordinator_join *request)
     struct group *group = group_find(log, request->group_id);
     if (!error && !group && request->member_id.size > 0)
         error = KAFKA_UNKNOWN_MEMBER_ID;
+    if (!error && group && group->occupant)
+        error = KAFKA_INCONSISTENT_GROUP_PROTOCOL;
     if (!error && group && group->consumer)
         error = take_over(group);
     if (!error && !group && log->groups->by_id.count >= GROUP_COUNT_MAX)
@@ -337,7 +340,7 @@ enum kafka_error coordinator_heartbeat(struct log *log, struct bytes group_id, s
         return KAFKA_INVALID_GROUP_ID;
     struct group *group = group_find(log, group_id);
     struct group_member *member;
-    if (!group || group->state == GROUP_EMPTY)
+    if (!group || group->occupant || group->state == GROUP_EMPTY)
         return KAFKA_UNKNOWN_MEMBER_ID;
     enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
     if (error)

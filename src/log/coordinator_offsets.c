@@ -20,6 +20,8 @@ static enum kafka_error check_committer(struct group *group, struct bytes member
                                         int32_t generation)
 {
     struct group_member *member;
+    if (group && group->occupant)
+        return KAFKA_UNKNOWN_MEMBER_ID;
     if (group && group->consumer && (generation >= 0 || group->consumer->members.count > 0))
         return consumer_group_check_epoch(group->consumer, member_id, generation);
     if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
@@ -67,6 +69,8 @@ enum kafka_error coordinator_check_transactional(struct log *log, struct bytes g
 {
     struct group *group = group_find(log, group_id);
     struct group_member *member;
+    if (group && group->occupant)
+        return KAFKA_UNKNOWN_MEMBER_ID;
     if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
         return KAFKA_NONE;
     if (group && group->consumer) { /* TxnOffsetCommit is older than member epochs */
@@ -161,6 +165,8 @@ static bool subscribes(struct bytes subscription, struct bytes topic)
 
 static bool group_subscribes(const struct group *group, struct bytes topic)
 {
+    if (group->occupant)
+        return bytes_equal(group->occupant->topic, topic);
     if (group->consumer)
         return consumer_group_subscribes(group->consumer, topic);
     group_each_member (member, group) {
@@ -187,7 +193,7 @@ enum kafka_error coordinator_delete_offsets(struct log *log, struct bytes group_
     const struct group *group = group_find(log, group_id);
     if (!group)
         return coordinator_fail_offsets(offsets, count, KAFKA_GROUP_ID_NOT_FOUND);
-    if (group->state != GROUP_EMPTY && !bytes_equal_string(group->protocol_type, "consumer"))
+    if (!group->occupant && group->state != GROUP_EMPTY && !bytes_equal_string(group->protocol_type, "consumer"))
         return coordinator_fail_offsets(offsets, count, KAFKA_NON_EMPTY_GROUP);
     AUTO_GROUP_BATCH batch;
     size_t good = 0;
@@ -215,7 +221,7 @@ enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id
     if (!group_find(log, group_id))
         return KAFKA_GROUP_ID_NOT_FOUND;
     while ((group = group_find(log, group_id))) {
-        if (group->state != GROUP_EMPTY || (group->consumer && group->consumer->members.count > 0))
+        if (group->occupant || group->state != GROUP_EMPTY || (group->consumer && group->consumer->members.count > 0))
             return KAFKA_NON_EMPTY_GROUP;
         coordinator_stop_group(group); /* ends those that were to come back */
         const struct group_record_key key = {.group = group->id};

@@ -48,6 +48,20 @@ bool group_each_lag(const struct group *group,
 void group_hold(struct log *log, struct bytes group_id);
 void group_release(struct log *log, struct bytes group_id);
 
+/*
+ * A consumer inside evoke that reads a topic as a group: a Trigger. While it is there the group is its own. Tools see a
+ * Stable group with it as the one member, of all partitions; nobody else can join, and members that were there are
+ * unknown from then on; nobody commits or deletes its offsets but by group_commit_append(). It also holds the group.
+ * A group has one at most.
+ */
+struct group_occupant {
+    const char *name;             /* the member id that tools see; set by its owner */
+    struct log *log;              /* set by group_occupy; NULL: it is nowhere */
+    struct bytes group_id, topic; /* copies made by it, freed by group_vacate */
+};
+void group_occupy(struct log *log, struct group_occupant *occupant, struct bytes group_id, const struct topic *topic);
+void group_vacate(struct group_occupant *occupant); /* also when it is nowhere */
+
 /* Runs, once a turn at most, after the high watermark of the topic or a committed offset of the group on it has moved.
  * Embedded in its owner; group and topic need not exist yet. */
 struct group_lag_listener {

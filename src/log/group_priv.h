@@ -82,6 +82,7 @@ struct group {
     int64_t empty_ms, released_ms; /* wall time: of its record without members; when the last hold on it ended */
 
     struct consumer_group *consumer; /* NULL: not of the new protocol; else the above is as of an empty group */
+    struct group_occupant *occupant; /* NULL: none; else those above and in `consumer` are on their way out */
 };
 
 struct groups {
@@ -121,6 +122,9 @@ void group_expiry_init(struct group *group);
 void group_expiry_start(struct group *group); /* after recovery */
 /* It has offsets, or none, and perhaps nobody who uses it. */
 void group_expiry_touch(struct group *group);
+
+/* --- group_occupant.c --- */
+struct group_member_description group_occupant_describe(const struct group_occupant *occupant, struct arena *arena);
 
 /* --- group_lag.c --- */
 /* A partition of the topic has a new high watermark; an offset of the group on the topic has changed. */

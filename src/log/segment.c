@@ -23,6 +23,14 @@ void segment_list_deinit(struct segment_list *list)
     *list = (struct segment_list){0};
 }
 
+struct segment *segment_list_find(const struct segment_list *list, const struct segment *segment)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->at[i].base_offset == segment->base_offset && list->at[i].generation == segment->generation)
+            return &list->at[i];
+    return NULL;
+}
+
 static bool too_long(struct error *err)
 {
     return error_set(err, ERROR_INVALID, "the path of the data directory is too long");

@@ -47,6 +47,8 @@ struct segment_list {
 
 void segment_list_append(struct segment_list *list, struct segment segment);
 void segment_list_deinit(struct segment_list *list); /* zeroed memory is an empty one */
+/* The one that is in the same files; NULL: none is. */
+struct segment *segment_list_find(const struct segment_list *list, const struct segment *segment);
 
 enum { SEGMENT_PATH_SIZE = 4096 };
 

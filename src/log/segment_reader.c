@@ -158,8 +158,12 @@ static bool build_index(struct lookup *lookup, struct error *err)
         return false;
     diag_warn("log", "%s: its index is damaged; it is made again in memory (evoke check --repair mends it)", path);
     buf_reset(&open->built);
-    if (!segment_index_build(open->data, path, lookup->segment->size, &open->built, &indexer, err))
+    /* Damage further on does not keep from reading what stands before it: who comes there is told. */
+    if (!segment_index_build(open->data, path, lookup->segment->size, &open->built, &indexer, err) &&
+        (err->kind != ERROR_CORRUPT || open->built.size == 0)) {
+        buf_reset(&open->built);
         return false;
+    }
     open->entry_count = open->built.size / SEGMENT_INDEX_ENTRY_SIZE;
     open->page_count = 0;
     return true;
@@ -239,7 +243,7 @@ static bool corrupt(struct lookup *lookup, uint64_t at, const char *what, struct
 {
     char path[SEGMENT_PATH_SIZE];
     return segment_path(path, lookup->cache->directory, lookup->stream, lookup->segment, "log", err) &&
-           error_set(err, ERROR_CORRUPT, "%s: damaged at position %" PRIu64 ": %s", path, at, what);
+           error_set(err, ERROR_CORRUPT, "%s: position %" PRIu64 ": %s", path, at, what);
 }
 
 struct batch_head {
@@ -304,6 +308,18 @@ static bool find_batch(struct lookup *lookup, int64_t offset, uint64_t *at, stru
     return true;
 }
 
+/* That the batch which an entry of the file tells of is there; an index that was made from the batches is right. */
+static bool is_right(struct lookup *lookup, const struct segment_index_entry *entry, struct error *err)
+{
+    struct peek peek = {.size = 0};
+    struct batch_head head = {0};
+    if (lookup->open->built.size > 0)
+        return true;
+    return read_head(lookup, &peek, entry->position, &head, err) &&
+           (head.base_offset == entry->base_offset ||
+            corrupt(lookup, entry->position, "another batch than the index says", err));
+}
+
 /* Where a range that begins with the batch at `at` ends: at an entry of the index, behind that batch at least. */
 static bool find_end(struct lookup *lookup, uint64_t at, const struct batch_head *first, int64_t offset_limit,
                      size_t size_max, struct segment_range *out, struct error *err)
@@ -322,6 +338,8 @@ static bool find_end(struct lookup *lookup, uint64_t at, const struct batch_head
         if (entry.base_offset > offset_limit && !find_entry(lookup, begins_at_or_below, offset_limit, &entry))
             return corrupt(lookup, 0, "the index is no good", err);
         if (entry.position > end) {
+            if (!is_right(lookup, &entry, err))
+                return false;
             end = entry.position;
             out->next_offset = entry.base_offset;
         }

@@ -10,7 +10,8 @@ enum { WINDOW_SIZE = 1 << 20 };
 
 void segment_scan_init(struct segment_scan *scan, struct io_file *data, const char *path, uint64_t size)
 {
-    *scan = (struct segment_scan){.data = data, .path = path, .end = size, .next_offset = INT64_MIN};
+    *scan = (struct segment_scan){
+        .data = data, .path = path, .end = size, .next_offset = INT64_MIN, .end_offset = INT64_MAX};
 }
 
 void segment_scan_deinit(struct segment_scan *scan)
@@ -53,6 +54,8 @@ static bool take(struct segment_scan *scan, struct kafka_batch *out, struct erro
     struct bytes rest = rest_of(scan);
     for (int reads = 0; reads < 2; reads++) {
         uint64_t size = claimed_size(rest);
+        if (size > SEGMENT_BATCH_SIZE_MAX)
+            return error_set(err, ERROR_CORRUPT, "a record batch says that it has %" PRIu64 " bytes", size);
         if (size > 0 && size <= rest.size)
             break;
         if (!fill(scan, size, err))
@@ -61,8 +64,11 @@ static bool take(struct segment_scan *scan, struct kafka_batch *out, struct erro
     }
     if (!kafka_batch_parse(&rest, out, err))
         return false;
-    return out->base_offset >= scan->next_offset ||
-           error_set(err, ERROR_CORRUPT, "offset %" PRId64 " stands behind larger ones", out->base_offset);
+    if (out->base_offset < scan->next_offset)
+        return error_set(err, ERROR_CORRUPT, "offset %" PRId64 " stands behind larger ones", out->base_offset);
+    return kafka_batch_last_offset(out) < scan->end_offset ||
+           error_set(err, ERROR_CORRUPT, "offset %" PRId64 " is not of this segment, which ends at %" PRId64,
+                     kafka_batch_last_offset(out), scan->end_offset);
 }
 
 bool segment_scan_next(struct segment_scan *scan, struct kafka_batch *out, struct error *err)

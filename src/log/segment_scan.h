@@ -9,12 +9,14 @@
 #include "io/file.h"
 #include "wire/kafka_batch.h"
 
+enum { SEGMENT_BATCH_SIZE_MAX = 64 << 20 }; /* what says that it is larger is damaged */
+
 struct segment_scan {
     struct io_file *data;
     const char *path; /* for messages */
     uint64_t at, end;
-    int64_t next_offset;
-    uint8_t *memory; /* what was read last: */
+    int64_t next_offset, end_offset; /* offsets of batches lie within; any, unless the caller sets them after init */
+    uint8_t *memory;                 /* what was read last: */
     size_t capacity, size;
     uint64_t memory_at;
 };

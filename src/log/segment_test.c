@@ -285,6 +285,28 @@ TEST(damage_in_a_batch_is_told_with_file_and_position)
     deinit(&world);
 }
 
+TEST(what_stands_before_damage_is_read_even_without_an_index)
+{
+    struct world world;
+    struct segment_range range;
+    struct error err;
+    init(&world, NULL, test_dir());
+    write_some(&world, 0, BATCHES, &limits);
+    const struct segment *first = &world.segments.at[0];
+    change_file(&world, first, "index", 0, NULL, 0);
+    int damaged = 30;
+    uint64_t at = 0;
+    for (int i = 0; i < damaged; i++)
+        at += world.batches[i].bytes.size;
+    CHECK(at < first->size);
+    change_file(&world, first, "log", at + 8, "\377\377\377\377", 4);
+    for (int i = 0; i < damaged; i++)
+        check_read(&world, world.batches[i].base_offset, INT64_MAX, 1);
+    CHECK(!segment_read(world.cache, STREAM, first, world.batches[damaged].base_offset, INT64_MAX, 1, &range, &err));
+    CHECK_INT(err.kind, ERROR_CORRUPT);
+    deinit(&world);
+}
+
 TEST(a_range_stays_good_when_its_segment_is_forgotten_and_removed)
 {
     struct world world;
@@ -361,6 +383,7 @@ static void lose_power(uint64_t seed, bool unsynced)
         io_simulated_power_loss(io);
     io_simulated_faults(client)->changes_until_power_loss = 0;
     segment_cache_free(world.cache);
+    io_free(io);
     world.io = io_simulated_another(client);
     world.cache = segment_cache_new(world.io, "/data");
     segment_list_deinit(&world.segments);
@@ -371,7 +394,6 @@ static void lose_power(uint64_t seed, bool unsynced)
     for (int i = 0; i < written + 50; i++)
         check_read(&world, world.batches[i].base_offset, INT64_MAX, 1);
     deinit(&world);
-    io_free(io);
     io_free(client);
 }
 

@@ -217,6 +217,7 @@ bool segment_writer_append(struct segment_writer *writer, const struct kafka_bat
     writer->parts[writer->part_count++] = batch->bytes;
     writer->part_size += batch->bytes.size;
     segment_indexer_add(&writer->indexer, batch, &writer->entries);
+    segment->flags &= writer->from.last && writer->segments.count == 1 ? ~(uint32_t)SEGMENT_CLEANED : ~0U;
     segment->size += batch->bytes.size;
     segment->end_offset = kafka_batch_last_offset(batch) + 1;
     if (batch->max_timestamp > segment->max_timestamp)

@@ -494,3 +494,16 @@ TEST(a_batch_of_any_codec_can_lose_records_and_keeps_offsets_and_codec)
         CHECK(!records.corrupt);
     }
 }
+
+TEST(lz4_is_packed_in_blocks_that_do_not_depend_on_each_other)
+{
+    AUTO_BUF plain;
+    AUTO_BUF packed;
+    struct error err;
+    buf_init(&plain, 1 << 20);
+    buf_init(&packed, 1 << 20);
+    for (int i = 0; i < 20000; i++) /* several blocks of 64 KiB */
+        buf_printf(&plain, "record %d ", i);
+    CHECK_OK(kafka_codec_pack(KAFKA_CODEC_LZ4, buf_bytes(&plain), &packed, &err), &err);
+    CHECK(packed.data[4] & 0x20); /* the frame's flags: Java refuses it otherwise */
+}

@@ -50,8 +50,9 @@ static bool write_batch(struct rewrite *rewrite, struct buf *out, struct error *
     buf_append(out, bytes_of(room, sizeof room));
     if (rewrite->plain.overflowed)
         return error_set(err, ERROR_LIMIT, "records do not fit when they are written again");
-    if (rewrite->header.record_count > 0 &&
-        !kafka_codec_pack(kafka_batch_codec(&rewrite->header), buf_bytes(&rewrite->plain), out, err))
+    if (rewrite->header.record_count == 0) /* nothing that a reader would have to unpack, or that waits */
+        rewrite->header.attributes &= (uint16_t) ~(KAFKA_BATCH_CODEC | KAFKA_BATCH_DELETE_HORIZON);
+    else if (!kafka_codec_pack(kafka_batch_codec(&rewrite->header), buf_bytes(&rewrite->plain), out, err))
         return false;
     if (out->overflowed)
         return error_set(err, ERROR_LIMIT, "records do not fit when they are written again");
@@ -64,7 +65,7 @@ bool kafka_batch_rewrite(const struct kafka_batch *batch, const struct kafka_bat
 {
     struct rewrite rewrite = {.header = *batch, .max_timestamp = INT64_MIN};
     size_t at = out->size;
-    buf_init(&rewrite.plain, KAFKA_RECORDS_SIZE_MAX + (1 << 20));
+    buf_init(&rewrite.plain, 2 * (size_t)KAFKA_RECORDS_SIZE_MAX); /* times from a new horizon on take more bytes */
     rewrite.header.record_count = 0;
     if (filter->delete_horizon_ms >= 0) {
         rewrite.header.attributes |= KAFKA_BATCH_DELETE_HORIZON;

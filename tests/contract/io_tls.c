@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/memory.h"
+#include "io/file.h"
 #include "io/stream.h"
 #include "test.h"
 #include "world.h"
@@ -31,8 +32,16 @@ struct call {
     struct error failure;
     bool failed, subject_known, client_ends, refused;
     char subject[100];
-    int accepted;
+    int accepted, released;
+    struct io_file *file; /* sent from its second byte on, with "tail" behind it */
+    size_t file_size;
 };
+
+static void count_release(void *owner)
+{
+    struct call *call = owner;
+    call->released++;
+}
 
 static void on_data(void *ctx, struct bytes data)
 {
@@ -81,6 +90,10 @@ static void connected(void *ctx, struct io_stream *stream, const struct error *e
     io_stream_start(stream, &callbacks, &call->client);
     if (call->message)
         io_stream_write(stream, bytes_of_string(call->message));
+    if (call->file)
+        io_stream_write_file(stream, call->file, 1, call->file_size, count_release, call);
+    if (call->file)
+        io_stream_write(stream, BYTES_LITERAL("tail"));
     if (call->client_ends)
         io_stream_shutdown(stream);
 }
@@ -241,6 +254,47 @@ TEST(ten_megabytes_come_back_over_tls)
     CHECK(memcmp(call.client.got.data, text, SIZE) == 0);
     call_deinit(&call);
     free(text);
+}
+
+static void make_file(struct call *call, struct bytes content)
+{
+    struct error err;
+    CHECK_OK(io_dir_make(call->io, world_path(""), &err), &err);
+    CHECK_OK(io_file_open(call->io, world_path("file"), IO_FILE_WRITE | IO_FILE_CREATE, &call->file, &err), &err);
+    CHECK_OK(io_file_write_now(call->file, 0, content, &err), &err);
+}
+
+TEST(a_range_of_a_file_comes_back_over_tls_among_other_bytes)
+{
+    enum { SIZE = 3 << 20 };
+    AUTO_FREE(uint8_t) text = memory_new(SIZE);
+    for (size_t i = 0; i < SIZE; i++)
+        text[i] = (uint8_t)(i * 7 + i / 1000);
+    struct call call = {.message = "head", .client.want = 4 + SIZE - 1 + 4, .file_size = SIZE - 1};
+    call_init(&call);
+    make_file(&call, bytes_of(text, SIZE));
+    call_listen(&call, false);
+    call_connect(&call, &call.ca, NULL, "evoke.test");
+    struct bytes got = buf_bytes(&call.client.got);
+    CHECK_BYTES(bytes_slice(got, 0, 4), BYTES_LITERAL("head"));
+    CHECK(bytes_equal(bytes_slice(got, 4, SIZE - 1), bytes_of(text + 1, SIZE - 1)));
+    CHECK_BYTES(bytes_slice(got, 4 + SIZE - 1, SIZE_MAX), BYTES_LITERAL("tail"));
+    CHECK_INT(call.released, 1);
+    io_file_close(call.file);
+    call_deinit(&call);
+}
+
+TEST(a_file_that_ends_within_the_range_breaks_a_stream_over_tls)
+{
+    struct call call = {.refused = true, .file_size = 5000};
+    call_init(&call);
+    make_file(&call, BYTES_LITERAL("far too short"));
+    call_listen(&call, false);
+    call_connect(&call, &call.ca, NULL, "evoke.test");
+    CHECK(call.client.ended);
+    CHECK_INT(call.released, 1);
+    io_file_close(call.file);
+    call_deinit(&call);
 }
 
 TEST(a_plain_client_at_a_tls_door_is_dropped)

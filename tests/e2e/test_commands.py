@@ -325,8 +325,8 @@ def test_a_group_with_members_is_neither_reset_nor_deleted(run, group, evoke):
     wait_until(lambda: (consumer.poll(0.1), consumer.assignment())[1], what="the member has its partition")
     [described] = json.loads(run("group", "describe", group, "-o", "json"))
     assert described["partitions"][0]["member"] == described["members"][0]["member"]
-    assert "1 members" in run("group", "reset", group, "--all-topics", "--to-earliest", "--execute", code=FAILED)
-    assert "stop them first" in run("group", "delete", group, code=FAILED)
+    assert "1 members" in run("group", "reset", group, "--all-topics", "--to-earliest", "--execute", code=NOT_NOW)
+    assert "stop them first" in run("group", "delete", group, code=NOT_NOW)
     consumer.close()
     run("group", "delete", group)
     run("group", "describe", group, code=NOT_FOUND)

@@ -61,3 +61,31 @@ def test_a_rush_is_handled_once_each_and_then_all_sleep(shop):
     pods = shop.kubectl("get", "pods", "-n", "shop", "-l", "app in (billing,shipping)", "-o", "name")
     wait_until(lambda: shop.kubectl("get", "pods", "-n", "shop", "-l", "app in (billing,shipping)", "-o", "name").stdout == "",
                what=f"the pods are gone: {pods.stdout}")
+
+
+def test_the_group_of_a_trigger_is_its_own(shop):
+    group, topic = "trigger.shop.billing", "shop.default"
+    before = json.loads(shop.run("group", "describe", "-b", shop.kafka, "-o", "json", group).stdout)[0]
+    assert before["state"] == "Stable" and [member["member"] for member in before["members"]] == ["dispatch"]
+    assert [row["member"] for row in before["partitions"]] == ["dispatch"] * 10
+    for words in (["delete", group], ["reset", group, "--topic", topic, "--to-earliest", "--execute"]):
+        refused = shop.run("group", words[0], "-b", shop.kafka, *words[1:])
+        assert refused.returncode == 4 and group in refused.stderr, refused.stderr
+    after = json.loads(shop.run("group", "describe", "-b", shop.kafka, "-o", "json", group).stdout)[0]
+    assert after["partitions"] == before["partitions"]
+
+
+def test_kafka_clients_see_the_group_of_a_trigger_as_a_running_consumer(shop):
+    from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+    from confluent_kafka.admin import AdminClient
+    group, admin = "trigger.shop.billing", AdminClient({"bootstrap.servers": shop.kafka})
+    described = admin.describe_consumer_groups([group])[group].result(10)
+    assert described.state == ConsumerGroupState.STABLE and not described.is_simple_consumer_group
+    assert [member.member_id for member in described.members] == ["dispatch"]
+    assigned = described.members[0].assignment.topic_partitions
+    assert sorted((at.topic, at.partition) for at in assigned) == [("shop.default", i) for i in range(10)]
+    with pytest.raises(KafkaException, match="NON_EMPTY_GROUP"):
+        admin.delete_consumer_groups([group])[group].result(10)
+    moved = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, [TopicPartition("shop.default", 0, 0)])])
+    result = moved[group].result(10)
+    assert [at.error.name() for at in result.topic_partitions] == ["UNKNOWN_MEMBER_ID"]

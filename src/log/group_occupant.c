@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The consumer inside evoke that a group is occupied by: how it comes and goes, and what tools see of it. */
+#include <assert.h>
+
+#include "base/buf.h"
+#include "base/memory.h"
+#include "log/coordinator_priv.h"
+
+void group_occupy(struct log *log, struct group_occupant *occupant, struct bytes group_id, const struct topic *topic)
+{
+    struct group *group = group_ensure(log->groups, group_id);
+    assert(!group->occupant && !occupant->log);
+    occupant->log = log;
+    occupant->group_id = memory_copy(group_id);
+    occupant->topic = memory_copy(topic_name(topic));
+    group->occupant = occupant;
+    group_hold(log, group_id);
+}
+
+void group_vacate(struct group_occupant *occupant)
+{
+    if (!occupant->log)
+        return;
+    struct group *group = group_find(occupant->log, occupant->group_id);
+    group->occupant = NULL;
+    group_release(occupant->log, occupant->group_id);
+    group_free_if_unused(group);
+    free((void *)(uintptr_t)occupant->group_id.data);
+    free((void *)(uintptr_t)occupant->topic.data);
+    *occupant = (struct group_occupant){.name = occupant->name};
+}
+
+/* --- What tools see: a member with all partitions of the topic, told as consumers tell each other (Kafka's "Consumer
+ * Embedded Protocol", version 0):
+ *     subscription: version i16, topics [string], user data bytes?
+ *     assignment:   version i16, [topic string, partitions [i32]], user data bytes?
+ */
+
+static void put_topic(struct buf *out, const struct group_occupant *occupant)
+{
+    buf_append_be16(out, 0); /* version */
+    buf_append_be32(out, 1); /* topics */
+    buf_append_be16(out, (uint16_t)occupant->topic.size);
+    buf_append(out, occupant->topic);
+}
+
+static struct bytes subscription_of(const struct group_occupant *occupant, struct arena *arena)
+{
+    AUTO_BUF out;
+    buf_init(&out, TOPIC_NAME_SIZE_MAX + 64);
+    put_topic(&out, occupant);
+    buf_append_be32(&out, UINT32_MAX); /* no user data */
+    return arena_copy(arena, buf_bytes(&out));
+}
+
+static struct bytes assignment_of(const struct group_occupant *occupant, struct arena *arena)
+{
+    const struct topic *topic = topic_find(occupant->log, occupant->topic);
+    int32_t count = topic ? topic_partition_count(topic) : 0;
+    AUTO_BUF out;
+    buf_init(&out, TOPIC_NAME_SIZE_MAX + 64 + (size_t)count * sizeof count);
+    put_topic(&out, occupant);
+    buf_append_be32(&out, (uint32_t)count);
+    for (int32_t i = 0; i < count; i++)
+        buf_append_be32(&out, (uint32_t)i);
+    buf_append_be32(&out, UINT32_MAX);
+    return arena_copy(arena, buf_bytes(&out));
+}
+
+struct group_member_description group_occupant_describe(const struct group_occupant *occupant, struct arena *arena)
+{
+    return (struct group_member_description){
+        .member_id = bytes_of_string(occupant->name),
+        .client_id = BYTES_LITERAL("evoke"),
+        .client_host = BYTES_LITERAL(""), /* it has no connection */
+        .metadata = subscription_of(occupant, arena),
+        .assignment = assignment_of(occupant, arena),
+    };
+}
