@@ -3,6 +3,7 @@
 .PHONY: build run test lint asan fuzz sim bench install clean
 BUILD ?= build
 SEED ?=
+SIM ?= sim_*
 PREFIX ?= /usr/local
 
 build: $(BUILD)/build.ninja
@@ -34,8 +35,8 @@ fuzz:                   # every parser for FUZZ_SECONDS each, new inputs kept in
 	@tools/packages.sh lint
 	@tools/fuzz.sh $(BUILD)-fuzz
 
-sim: build              # SEED=n replays one; otherwise a minute of new seeds
-	@tools/test.sh $(BUILD) sim-explore $(SEED)
+sim: build              # a minute of new seeds; SEED=n replays one with a trace (SIM=sim_log or sim_evoke: only that program)
+	@SIM='$(SIM)' tools/test.sh $(BUILD) sim-explore $(SEED)
 
 bench: build
 	@tools/packages.sh test

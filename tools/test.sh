@@ -37,10 +37,17 @@ while [ $# -gt 0 ]; do
     unit) for program in "$build"/test_*; do [ -f "$program" ] && count "${program##*/}" timeout 300 "$program"; done ;;
     corpus) for program in "$build"/*_fuzz; do [ -f "$program" ] && count "${program##*/}" timeout 300 "$program" "$root/tests/corpus/${program##*/}"; done ;;
     contract) for program in "$build"/tests/contract/contract_*; do [ -f "$program" ] && count "${program##*/}" timeout 300 "$program"; done ;;
-    sim) for program in "$build"/tests/sim/sim_*; do [ -f "$program" ] && count "${program##*/}" timeout 900 "$program"; done ;;
+    sim)
+        EVOKE_COMMIT=$(git -C "$root" rev-parse HEAD 2> /dev/null)
+        export EVOKE_COMMIT
+        for program in "$build"/tests/sim/sim_*; do [ -f "$program" ] && count "${program##*/}" timeout 900 "$program"; done ;;
     sim-explore)
-        if [ $# -gt 0 ]; then "$build/tests/sim/sim_evoke" --seed "$1" --trace; exit; fi
-        "$build/tests/sim/sim_evoke" --seconds 60; exit ;;
+        failed=0
+        for program in "$build"/tests/sim/${SIM:-sim_*}; do
+            [ -f "$program" ] || continue
+            if [ $# -gt 0 ]; then "$program" --seed "$1" --trace; else "$program" --seconds 30; fi || failed=1
+        done
+        exit $failed ;;
     e2e)
         if "$root/tests/e2e/setup.sh" "$build"; then
             count e2e timeout 1200 "$build/e2e/venv/bin/python" -m pytest -q -x --maxfail=20 "$root/tests/e2e" --evoke "$build"

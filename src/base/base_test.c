@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/crc32c.h"
+#include "base/histogram.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/memory.h"
@@ -234,6 +235,24 @@ TEST(uuid_both_ways)
     text_format_uuid(uuid, out);
     CHECK_STR(out, "0b7c1d2e-3f40-4a5b-8c6d-7e8f90a1b2c3");
     CHECK(!text_parse_uuid(BYTES_LITERAL("0b7c1d2e-3f40-4a5b-8c6d-7e8f90a1b2cg"), uuid));
+}
+
+/* --- histogram --- */
+
+TEST(a_value_is_counted_at_the_first_bound_that_is_not_below_it)
+{
+    struct histogram histogram = {0};
+    histogram_add(&histogram, histogram_seconds, 0);
+    histogram_add(&histogram, histogram_seconds, 0.0001);
+    histogram_add(&histogram, histogram_seconds, 0.00011);
+    histogram_add(&histogram, histogram_seconds, 10);
+    histogram_add(&histogram, histogram_seconds, 10.5);
+    CHECK_INT(histogram.counts[0], 2);
+    CHECK_INT(histogram.counts[1], 1);
+    CHECK_INT(histogram.counts[HISTOGRAM_BOUNDS - 1], 1);
+    CHECK_INT(histogram.counts[HISTOGRAM_BOUNDS], 1);
+    for (int i = 1; i < HISTOGRAM_BOUNDS; i++)
+        CHECK(histogram_seconds[i - 1] < histogram_seconds[i] && histogram_bytes[i - 1] < histogram_bytes[i]);
 }
 
 TEST(siphash128_gives_the_values_of_its_authors)

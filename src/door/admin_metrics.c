@@ -64,18 +64,56 @@ void metrics_one(struct metrics *metrics, const char *name, enum metrics_type ty
     metrics_sample(metrics, value, NULL);
 }
 
+void metrics_histogram_family(struct metrics *metrics, const char *name, const char *help)
+{
+    begin_family(metrics, name, "histogram", help);
+}
+
+/* "{api=\"Fetch\"", or nothing; what follows it separates itself. */
+static void append_label(struct buf *out, const char *label, const char *value)
+{
+    if (!label)
+        return;
+    buf_printf(out, "%s=\"", label);
+    append_escaped(out, value, true);
+    buf_append_byte(out, '"');
+}
+
+static void append_bucket(struct metrics *metrics, const char *label, const char *value, const char *bound,
+                          uint64_t count)
+{
+    buf_printf(metrics->out, "%s_bucket{", metrics->family);
+    append_label(metrics->out, label, value);
+    buf_printf(metrics->out, "%sle=\"%s\"} %llu\n", label ? "," : "", bound, (unsigned long long)count);
+}
+
+static void begin_total(struct metrics *metrics, const char *which, const char *label, const char *value)
+{
+    buf_printf(metrics->out, "%s_%s%s", metrics->family, which, label ? "{" : "");
+    append_label(metrics->out, label, value);
+    buf_append_string(metrics->out, label ? "} " : " ");
+}
+
+void metrics_histogram_sample(struct metrics *metrics, const struct metrics_histogram *histogram, const char *label,
+                              const char *value)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < histogram->bound_count; i++) {
+        char bound[32];
+        snprintf(bound, sizeof bound, "%.9g", histogram->bounds[i]);
+        append_bucket(metrics, label, value, bound, count += histogram->counts[i]);
+    }
+    append_bucket(metrics, label, value, "+Inf", count += histogram->counts[histogram->bound_count]);
+    begin_total(metrics, "sum", label, value);
+    append_value(metrics->out, histogram->sum);
+    buf_append_byte(metrics->out, '\n');
+    begin_total(metrics, "count", label, value);
+    buf_printf(metrics->out, "%llu\n", (unsigned long long)count);
+}
+
 void metrics_histogram(struct metrics *metrics, const char *name, const char *help,
                        const struct metrics_histogram *histogram)
 {
-    struct buf *out = metrics->out;
-    uint64_t count = 0;
-    begin_family(metrics, name, "histogram", help);
-    for (size_t i = 0; i < histogram->bound_count; i++) {
-        count += histogram->counts[i];
-        buf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", name, histogram->bounds[i], (unsigned long long)count);
-    }
-    count += histogram->counts[histogram->bound_count];
-    buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum ", name, (unsigned long long)count, name);
-    append_value(out, histogram->sum);
-    buf_printf(out, "\n%s_count %llu\n", name, (unsigned long long)count);
+    metrics_histogram_family(metrics, name, help);
+    metrics_histogram_sample(metrics, histogram, NULL, NULL);
 }

@@ -32,8 +32,12 @@ struct metrics_histogram {
     size_t bound_count;
     double sum;
 };
-/* The family's lines and its buckets (_bucket, _sum, _count); labels as for metrics_sample(). */
+/* A family with one histogram (_bucket, _sum, _count) without labels. */
 void metrics_histogram(struct metrics *metrics, const char *name, const char *help,
                        const struct metrics_histogram *histogram);
+/* A family of several, each with one label. */
+void metrics_histogram_family(struct metrics *metrics, const char *name, const char *help);
+void metrics_histogram_sample(struct metrics *metrics, const struct metrics_histogram *histogram, const char *label,
+                              const char *value);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "door/kafka_door_priv.h"
+#include "door/kafka_quota.h"
 
 enum { LENGTH_SIZE = 4, FRAME_AHEAD_MAX = 1 << 20 };
 
@@ -23,11 +24,16 @@ struct kafka_connection {
     struct list link;
     struct list requests;
     size_t request_count;
-    struct buf in; /* the frame that is arriving, with its length */
-    size_t held;   /* bytes of `in`, of the requests' frames and of what they were decoded to */
+    struct buf in;   /* the frame that is arriving, with its length */
+    struct buf rest; /* what came while no more was to be read */
+    size_t held;     /* bytes of `in`, `rest`, of the requests' frames and of what they were decoded to */
     bool paused;
-    bool busy;  /* on_data() is on the stack */
-    bool ended; /* freed when it is no longer busy */
+    struct list waiting;           /* in the door's, while `held` of all is too much */
+    struct io_deferred proceed;    /* with `rest` */
+    struct kafka_request *running; /* whose handler is on the stack */
+    struct io_timer unmute;        /* runs while its client is above a quota */
+    bool busy;                     /* consume() is on the stack */
+    bool ended;                    /* freed when it is no longer busy */
     uint64_t active_ms;
     struct io_timer idle;
 };
@@ -41,6 +47,12 @@ static void pin_unref(void *owner)
         pin->release(pin);
 }
 
+/* What arrives is not counted here: a frame that nobody ends would keep all others from beginning. */
+static bool door_is_full(const struct kafka_door *door)
+{
+    return door->held - door->arriving >= door->options.request_bytes_max;
+}
+
 static void hold(struct kafka_connection *connection, size_t size)
 {
     connection->held += size;
@@ -49,14 +61,32 @@ static void hold(struct kafka_connection *connection, size_t size)
 
 static void unhold(struct kafka_connection *connection, size_t size)
 {
+    struct kafka_door *door = connection->door;
     connection->held -= size;
-    connection->door->held -= size;
+    door->held -= size;
+    if (!list_empty(&door->waiting) && !door_is_full(door))
+        io_defer(&door->resume);
+}
+
+/* What is not a whole request yet. */
+static void hold_arriving(struct kafka_connection *connection, size_t size)
+{
+    hold(connection, size);
+    connection->door->arriving += size;
+}
+
+static void unhold_arriving(struct kafka_connection *connection, size_t size)
+{
+    connection->door->arriving -= size;
+    unhold(connection, size);
 }
 
 static void request_free(struct kafka_request *request)
 {
     if (request->cancel)
         request->cancel(request);
+    if (request->connection->running == request)
+        request->connection->running = NULL;
     if (request->pin)
         pin_unref(request->pin);
     list_remove(&request->link);
@@ -71,6 +101,7 @@ static void request_free(struct kafka_request *request)
 static void connection_free(struct kafka_connection *connection)
 {
     buf_deinit(&connection->in);
+    buf_deinit(&connection->rest);
     free(connection);
 }
 
@@ -82,9 +113,12 @@ static void end(struct kafka_connection *connection, void (*close)(struct io_str
     connection->ended = true;
     list_each (struct kafka_request, request, &connection->requests, link)
         request_free(request);
-    unhold(connection, connection->in.size);
+    unhold_arriving(connection, connection->in.size + connection->rest.size);
     io_timer_stop(&connection->idle);
+    io_timer_stop(&connection->unmute);
+    io_deferred_cancel(&connection->proceed);
     list_remove(&connection->link);
+    list_remove(&connection->waiting);
     connection->door->metrics.connections--;
     close(connection->stream);
     if (!connection->busy)
@@ -108,11 +142,24 @@ void kafka_connection_end_all(struct kafka_door *door)
 
 /* --- Answers --- */
 
+/* While this is so, no more of its requests are taken. */
+static bool is_full(const struct kafka_connection *connection)
+{
+    const struct kafka_door *door = connection->door;
+    return connection->request_count >= KAFKA_DOOR_REQUESTS_MAX || io_timer_active(&connection->unmute) ||
+           connection->held - connection->in.size - connection->rest.size >= KAFKA_CONNECTION_HELD_MAX ||
+           io_stream_queued(connection->stream) >= IO_STREAM_QUEUE_HIGH ||
+           (connection->in.size == 0 && door_is_full(door));
+}
+
 static void update_pause(struct kafka_connection *connection)
 {
-    bool pause = connection->request_count >= KAFKA_DOOR_REQUESTS_MAX ||
-                 connection->held - connection->in.size >= KAFKA_CONNECTION_HELD_MAX ||
-                 io_stream_queued(connection->stream) >= IO_STREAM_QUEUE_HIGH;
+    struct kafka_door *door = connection->door;
+    bool full = is_full(connection), pause = full || connection->rest.size > 0;
+    if (full && door_is_full(door) && !list_linked(&connection->waiting))
+        list_append(&door->waiting, &connection->waiting);
+    if (!full && connection->rest.size > 0)
+        io_defer(&connection->proceed);
     if (pause == connection->paused)
         return;
     connection->paused = pause;
@@ -120,7 +167,33 @@ static void update_pause(struct kafka_connection *connection)
         io_stream_pause(connection->stream);
     else
         io_stream_resume(connection->stream);
-    connection->door->metrics.throttled += pause;
+    door->metrics.paused += pause;
+}
+
+void kafka_connection_resume_waiting(void *ctx)
+{
+    struct kafka_door *door = ctx;
+    struct list now;
+    list_init(&now);
+    list_splice(&now, &door->waiting);
+    while (!list_empty(&now)) {
+        struct kafka_connection *connection = CONTAINER_OF(now.next, struct kafka_connection, waiting);
+        list_remove(&connection->waiting);
+        update_pause(connection); /* or it waits again */
+    }
+}
+
+static void unmute(void *ctx)
+{
+    update_pause(ctx);
+}
+
+static void note_answer(struct kafka_door *door, const struct kafka_request *request, size_t size)
+{
+    struct kafka_api_metrics *metrics = &door->metrics.apis[request->header.api_key];
+    door->metrics.bytes_out += size;
+    metrics->bytes_out += size;
+    histogram_add(&metrics->seconds, histogram_seconds, (double)(io_now_ns(door->io) - request->arrived_ns) / 1e9);
 }
 
 /* Pinned until they have left. */
@@ -149,7 +222,7 @@ static void write_answer(struct kafka_connection *connection, struct kafka_reque
         size += hole->records->size;
     }
     io_stream_write(connection->stream, bytes_slice(out, from, SIZE_MAX));
-    connection->door->metrics.bytes_out += size;
+    note_answer(connection->door, request, size);
 }
 
 static void flush(struct kafka_connection *connection)
@@ -190,9 +263,39 @@ static void answered(struct kafka_request *request)
         shed(request);
 }
 
+static void set_throttle_time(const struct kafka_api *api, void *response, uint32_t ms)
+{
+    for (size_t i = 0; i < api->response->field_count; i++)
+        if (strcmp(api->response->fields[i].name, "throttle_time_ms") == 0)
+            *(int32_t *)((char *)response + api->response->fields[i].offset) = (int32_t)ms;
+}
+
+/* Counts what the request has cost, and does not read from its client as long as that was too much. */
+static uint32_t charge(struct kafka_request *request)
+{
+    struct kafka_connection *connection = request->connection;
+    struct quotas *quotas = request->door->quotas;
+    struct bytes client_id = request->header.client_id;
+    if (connection->running == request)
+        request->work_ns = io_now_ns(request->door->io) - request->work_ns;
+    uint32_t throttle_ms = quotas_charge(quotas, client_id, QUOTA_REQUEST, request->work_ns);
+    enum quota_kind kind = request->header.api_key == KAFKA_PRODUCE ? QUOTA_PRODUCE : QUOTA_FETCH;
+    uint32_t of_bytes_ms = quotas_charge(quotas, client_id, kind, request->charged_bytes);
+    throttle_ms = of_bytes_ms > throttle_ms ? of_bytes_ms : throttle_ms;
+    if (throttle_ms > 0) {
+        request->door->metrics.throttled++;
+        request->door->metrics.throttled_ms += throttle_ms;
+        io_timer_start(&connection->unmute, throttle_ms);
+    }
+    return throttle_ms;
+}
+
 void kafka_answer(struct kafka_request *request, const void *response)
 {
     struct error err;
+    uint32_t throttle_ms = charge(request);
+    if (throttle_ms > 0) /* all responses are in memory of the request */
+        set_throttle_time(request->header.api, (void *)(uintptr_t)response, throttle_ms);
     buf_init(&request->out, KAFKA_ANSWER_SIZE_MAX);
     if (kafka_encode_response(request->header.api, request->answer_version, request->header.correlation_id, response,
                               &request->arena, &request->out, &request->holes, &err))
@@ -203,6 +306,7 @@ void kafka_answer(struct kafka_request *request, const void *response)
 
 void kafka_no_answer(struct kafka_request *request)
 {
+    charge(request);
     answered(request);
 }
 
@@ -265,6 +369,19 @@ static void answer_unsupported(struct kafka_request *request)
     kafka_answer(request, response);
 }
 
+/* The request may be gone afterwards. */
+static void run_handler(struct kafka_connection *connection, struct kafka_request *request,
+                        const struct kafka_handler *handler)
+{
+    uint64_t start_ns = io_now_ns(connection->door->io);
+    request->work_ns = start_ns;
+    connection->running = request;
+    handler->run(request);
+    if (connection->running && !request->answered)
+        request->work_ns = io_now_ns(connection->door->io) - start_ns;
+    connection->running = NULL;
+}
+
 static void run(struct kafka_request *request, struct bytes body)
 {
     struct error err;
@@ -273,14 +390,16 @@ static void run(struct kafka_request *request, struct bytes body)
         answer_unsupported(request);
         return;
     }
-    request->door->metrics.requests[request->header.api_key]++;
+    struct kafka_api_metrics *metrics = &request->door->metrics.apis[request->header.api_key];
+    metrics->requests++;
+    metrics->bytes_in += request->frame.size;
     request->arena.size_max = LIMIT_KAFKA_DECODED_SIZE;
     bool decoded = kafka_decode_request(&request->header, body, &request->arena, &request->body, &err);
     request->arena.size_max = 0;
     request->held += request->arena.used;
     hold(request->connection, request->arena.used);
     if (decoded) {
-        handler->run(request);
+        run_handler(request->connection, request, handler);
         return;
     }
     request->door->metrics.frames_malformed++;
@@ -296,7 +415,9 @@ static void take_frame(struct kafka_connection *connection, struct bytes frame)
                                       .door = connection->door,
                                       .log = connection->door->log,
                                       .frame = frame,
+                                      .arrived_ns = io_now_ns(connection->door->io),
                                       .held = frame.size};
+    connection->door->arriving -= frame.size; /* it has arrived */
     arena_init(&request->arena, 0);
     list_append(&connection->requests, &request->link);
     connection->request_count++;
@@ -317,7 +438,7 @@ static void append_in(struct kafka_connection *connection, struct bytes *data, s
     struct bytes part = bytes_slice(*data, 0, size);
     buf_append(&connection->in, part);
     *data = bytes_slice(*data, part.size, SIZE_MAX);
-    hold(connection, part.size);
+    hold_arriving(connection, part.size);
 }
 
 static size_t frame_size(const struct kafka_connection *connection)
@@ -351,7 +472,7 @@ static void take_some(struct kafka_connection *connection, struct bytes *data)
     }
     size_t whole = LENGTH_SIZE + frame_size(connection);
     append_in(connection, data, whole - in->size);
-    if (connection->door->held > KAFKA_DOOR_HELD_MAX) {
+    if (connection->door->held / 2 > connection->door->options.request_bytes_max) {
         connection->door->metrics.frames_refused++;
         end_badly(connection, "all connections together hold too much");
     } else if (in->size == whole) {
@@ -359,26 +480,49 @@ static void take_some(struct kafka_connection *connection, struct bytes *data)
     }
 }
 
+/* Takes what may be taken; keeps the rest for later. */
+static void consume(struct kafka_connection *connection, struct bytes data)
+{
+    connection->busy = true;
+    while (data.size > 0 && !connection->ended && !is_full(connection))
+        take_some(connection, &data);
+    connection->busy = false;
+    if (connection->ended) {
+        connection_free(connection);
+        return;
+    }
+    buf_append(&connection->rest, data);
+    hold_arriving(connection, data.size);
+    update_pause(connection);
+}
+
+static void proceed(void *ctx)
+{
+    struct kafka_connection *connection = ctx;
+    struct bytes data = buf_take(&connection->rest);
+    AUTO_FREE(uint8_t) owned = (uint8_t *)(uintptr_t)data.data;
+    unhold_arriving(connection, data.size);
+    consume(connection, data);
+}
+
 static void on_data(void *ctx, struct bytes data)
 {
     struct kafka_connection *connection = ctx;
     connection->active_ms = io_now_ms(connection->door->io);
     connection->door->metrics.bytes_in += data.size;
-    connection->busy = true;
-    while (data.size > 0 && !connection->ended)
-        take_some(connection, &data);
-    connection->busy = false;
-    if (connection->ended)
-        connection_free(connection);
-    else
-        update_pause(connection);
+    if (connection->rest.size > 0) {
+        buf_append(&connection->rest, data);
+        hold_arriving(connection, data.size);
+    } else {
+        consume(connection, data);
+    }
 }
 
 /* A peer that has closed its side gets what is answered already; nothing that still waits (as Kafka does). */
 static void on_end(void *ctx, const struct error *err)
 {
     struct kafka_connection *connection = ctx;
-    if (!err && connection->in.size > 0) {
+    if (!err && connection->in.size > 0 && connection->rest.size == 0) {
         connection->door->metrics.frames_malformed++;
         end_badly(connection, "a frame was cut short");
         return;
@@ -411,6 +555,9 @@ void kafka_connection_open(struct kafka_door *door, struct io_stream *stream)
     list_init(&connection->requests);
     list_append(&door->connections, &connection->link);
     buf_init(&connection->in, (size_t)LIMIT_KAFKA_FRAME_SIZE + LENGTH_SIZE);
+    buf_init(&connection->rest, SIZE_MAX); /* as much as a stream gives at once, once or twice */
+    io_deferred_init(door->io, &connection->proceed, proceed, connection);
+    io_timer_init(door->io, &connection->unmute, unmute, connection);
     io_timer_init(door->io, &connection->idle, idle, connection);
     io_timer_start(&connection->idle, KAFKA_IDLE_MS);
     door->metrics.connections++;

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "door/kafka_door_priv.h"
+#include "door/kafka_quota.h"
 
 /* --- What is served: ApiVersions tells exactly this, with the versions of wire/api --- */
 
@@ -37,16 +38,26 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_OFFSET_FOR_LEADER_EPOCH, kafka_handle_offset_for_leader_epoch},
     {KAFKA_DESCRIBE_CONFIGS, kafka_handle_describe_configs},
     {KAFKA_ALTER_CONFIGS, kafka_handle_alter_configs},
+    {KAFKA_ALTER_REPLICA_LOG_DIRS, kafka_handle_alter_replica_log_dirs},
+    {KAFKA_DESCRIBE_LOG_DIRS, kafka_handle_describe_log_dirs},
     {KAFKA_CREATE_PARTITIONS, kafka_handle_create_partitions},
     {KAFKA_DELETE_GROUPS, kafka_handle_delete_groups},
+    {KAFKA_ELECT_LEADERS, kafka_handle_elect_leaders},
     {KAFKA_INCREMENTAL_ALTER_CONFIGS, kafka_handle_incremental_alter_configs},
+    {KAFKA_ALTER_PARTITION_REASSIGNMENTS, kafka_handle_alter_partition_reassignments},
+    {KAFKA_LIST_PARTITION_REASSIGNMENTS, kafka_handle_list_partition_reassignments},
     {KAFKA_OFFSET_DELETE, kafka_handle_offset_delete},
+    {KAFKA_DESCRIBE_CLIENT_QUOTAS, kafka_handle_describe_client_quotas},
+    {KAFKA_ALTER_CLIENT_QUOTAS, kafka_handle_alter_client_quotas},
+    {KAFKA_DESCRIBE_QUORUM, kafka_handle_describe_quorum},
     {KAFKA_DESCRIBE_CLUSTER, kafka_handle_describe_cluster},
     {KAFKA_DESCRIBE_PRODUCERS, kafka_handle_describe_producers},
     {KAFKA_DESCRIBE_TRANSACTIONS, kafka_handle_describe_transactions},
     {KAFKA_LIST_TRANSACTIONS, kafka_handle_list_transactions},
     {KAFKA_CONSUMER_GROUP_HEARTBEAT, kafka_handle_consumer_group_heartbeat},
     {KAFKA_CONSUMER_GROUP_DESCRIBE, kafka_handle_consumer_group_describe},
+    {KAFKA_LIST_CONFIG_RESOURCES, kafka_handle_list_config_resources},
+    {KAFKA_DESCRIBE_TOPIC_PARTITIONS, kafka_handle_describe_topic_partitions},
 };
 
 const struct kafka_handler *kafka_handlers(size_t *count)
@@ -96,7 +107,11 @@ static const struct {
 
 int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code)
 {
-    request->door->metrics.errors += code != KAFKA_NONE;
+    struct kafka_door_metrics *metrics = &request->door->metrics;
+    if (code != KAFKA_NONE) {
+        metrics->apis[request->header.api_key].errors++;
+        metrics->errors_by_code[code - KAFKA_DOOR_ERROR_FIRST]++;
+    }
     return (int16_t)code;
 }
 
@@ -109,6 +124,36 @@ int16_t kafka_refuse_error(struct kafka_request *request, const struct error *er
 }
 
 /* --- What several handlers need --- */
+
+bool kafka_has_room(const struct kafka_request *request)
+{
+    return request->arena.used <= KAFKA_WORK_SIZE_MAX;
+}
+
+enum { ONCE = 1, TWICE };
+static const char times[] = {[ONCE] = ONCE, [TWICE] = TWICE};
+
+static void make_key(struct buf *key, int8_t type, struct bytes name)
+{
+    buf_init(key, SIZE_MAX);
+    buf_append_byte(key, (uint8_t)type);
+    buf_append(key, name);
+}
+
+void kafka_note_name(struct map *names, int8_t type, struct bytes name)
+{
+    AUTO_BUF key;
+    make_key(&key, type, name);
+    const char *before = map_get(names, buf_bytes(&key));
+    map_put(names, buf_bytes(&key), (void *)(uintptr_t)&times[before ? TWICE : ONCE]);
+}
+
+bool kafka_is_twice(const struct map *names, int8_t type, struct bytes name)
+{
+    AUTO_BUF key;
+    make_key(&key, type, name);
+    return map_get(names, buf_bytes(&key)) == &times[TWICE];
+}
 
 static struct topic *if_shown(struct topic *topic)
 {
@@ -154,13 +199,19 @@ struct kafka_door *kafka_door_open(struct io *io, struct log *log, const struct 
     struct kafka_door *door = NEW(struct kafka_door);
     *door = (struct kafka_door){.io = io, .log = log, .options = *options};
     list_init(&door->connections);
+    list_init(&door->waiting);
+    io_deferred_init(io, &door->resume, kafka_connection_resume_waiting, door);
     if (door->options.partition_count <= 0)
         door->options.partition_count = 1;
+    if (door->options.request_bytes_max == 0)
+        door->options.request_bytes_max = 256 << 20;
     if (!io_listen(io, &options->address, options->tls, on_accept, door, &door->listener, err)) {
         error_wrap(err, "kafka door");
+        io_deferred_cancel(&door->resume);
         free(door);
         return NULL;
     }
+    door->quotas = quotas_new(io, log);
     if (options->advertised_host)
         door->advertised_host = memory_string(bytes_of_string(options->advertised_host));
     return door;
@@ -172,6 +223,8 @@ void kafka_door_close(struct kafka_door *door)
         return;
     io_listener_close(door->listener);
     kafka_connection_end_all(door);
+    io_deferred_cancel(&door->resume);
+    quotas_free(door->quotas);
     free(door->advertised_host);
     free(door);
 }
@@ -179,6 +232,11 @@ void kafka_door_close(struct kafka_door *door)
 struct io_address kafka_door_address(const struct kafka_door *door)
 {
     return io_listener_address(door->listener);
+}
+
+size_t kafka_door_held(const struct kafka_door *door)
+{
+    return door->held;
 }
 
 void kafka_door_metrics(const struct kafka_door *door, struct kafka_door_metrics *out)

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "door/kafka_door.h"
 #include "io/stream.h"
 #include "wire/kafka_error.h"
@@ -26,14 +27,19 @@ enum {
     KAFKA_NODE_ID = 0,
     KAFKA_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8, /* what may be done to a group: READ, DELETE, DESCRIBE */
     KAFKA_ANSWER_SIZE_MAX = 16 << 20,                  /* of what is not records */
-    KAFKA_FETCH_SIZE_MAX = 16 << 20,                   /* records in one answer: a reader that is slow holds no more */
+    KAFKA_WORK_SIZE_MAX = 256 << 20,     /* memory for making one answer, where a request could ask for any amount */
+    KAFKA_FETCH_SIZE_MAX = 16 << 20,     /* records in one answer: a reader that is slow holds no more */
     KAFKA_CONNECTION_HELD_MAX = 8 << 20, /* frames of unanswered requests: above it nothing more is read */
-    KAFKA_DOOR_HELD_MAX = 512 << 20,     /* of all connections: who brings more is disconnected */
-    KAFKA_IDLE_MS = 600000,              /* as Kafka's connections.max.idle.ms */
+    KAFKA_QUOTA_WINDOWS = 11,            /* of a second each, as Kafka's quota.window.num */
+    /* Bit sets of Kafka's ACL operations: what may be done where nothing is forbidden. */
+    KAFKA_TOPIC_OPERATIONS = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
+    KAFKA_CLUSTER_OPERATIONS = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
+    KAFKA_IDLE_MS = 600000, /* as Kafka's connections.max.idle.ms */
 };
 
 struct kafka_connection;
 struct kafka_request;
+struct quotas; /* kafka_quota.h */
 
 /* What keeps the records of an answer in memory until the peer has them. The request has one reference. */
 struct kafka_pin {
@@ -48,7 +54,10 @@ struct kafka_door {
     char *advertised_host;
     struct io_listener *listener;
     struct list connections;
-    size_t held;
+    size_t held, arriving;     /* of all connections' requests; of those that are not whole yet */
+    struct list waiting;       /* connections that may not begin a frame before `held` is less */
+    struct io_deferred resume; /* them */
+    struct quotas *quotas;
     struct kafka_door_metrics metrics;
 };
 
@@ -58,6 +67,7 @@ struct kafka_request {
     struct log *log;
     struct list link; /* in the connection's requests, in order of arrival */
     struct kafka_request_header header;
+    uint64_t arrived_ns;
     struct bytes frame; /* all of it; the body's strings point in here */
     size_t held;        /* bytes of the frame and of what it was decoded to, as the connection counts them */
     struct arena arena;
@@ -71,6 +81,9 @@ struct kafka_request {
     void *response;
     void (*failed)(struct kafka_request *request, void *response);
 
+    /* For quotas: the core thread's time, and the bytes that count (of Produce as they came, of Fetch as they go). */
+    uint64_t work_ns, charged_bytes;
+
     int16_t answer_version; /* the request's, but for KIP-511 */
     bool answered;
     struct buf out;
@@ -81,6 +94,7 @@ struct kafka_request {
 /* --- Connections (kafka_connection.c) --- */
 void kafka_connection_open(struct kafka_door *door, struct io_stream *stream);
 void kafka_connection_end_all(struct kafka_door *door);
+void kafka_connection_resume_waiting(void *door); /* requests hold less than they did */
 
 /* `response` is in the request's arena: struct kafka_<api>_response. */
 void kafka_answer(struct kafka_request *request, const void *response);
@@ -95,6 +109,14 @@ int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code);
 /* The table from error kinds to Kafka's codes; also counts. */
 int16_t kafka_refuse_error(struct kafka_request *request, const struct error *err);
 
+/* False: what was made for this answer so far is more than KAFKA_WORK_SIZE_MAX. */
+bool kafka_has_room(const struct kafka_request *request);
+
+/* Names of a request, each of a type, of which some may be there twice. The map starts zeroed; its values are not the
+ * caller's. */
+void kafka_note_name(struct map *names, int8_t type, struct bytes name);
+bool kafka_is_twice(const struct map *names, int8_t type, struct bytes name);
+
 /* What clients connect to: as configured, or as this one did. In the request's arena. */
 struct bytes kafka_own_host(struct kafka_request *request);
 int32_t kafka_own_port(struct kafka_request *request);
@@ -108,6 +130,9 @@ struct partition *kafka_find_partition(struct kafka_request *request, struct byt
 /* The client's idea of the leader epoch (-1: none) against ours: NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
 enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch);
 
+/* As Kafka's LeaderEpochFileCache: the largest epoch known that is not above the requested one, and where it ends; for
+ * one older than all, itself and where the oldest begins; for one that has not been, -1 and -1 (KIP-320). */
+void kafka_find_epoch(const struct partition *partition, int32_t epoch, int32_t *found, int64_t *end_offset);
 /* --- Transactions (kafka_transactions.c) --- */
 /* Before the batches of a Produce are appended: since version 12 their transaction takes in what it writes to. */
 void kafka_add_produced_partitions(struct kafka_request *request);
@@ -156,5 +181,15 @@ void kafka_handle_create_partitions(struct kafka_request *request);
 void kafka_handle_describe_configs(struct kafka_request *request);
 void kafka_handle_alter_configs(struct kafka_request *request);
 void kafka_handle_incremental_alter_configs(struct kafka_request *request);
+void kafka_handle_list_config_resources(struct kafka_request *request);
+void kafka_handle_describe_topic_partitions(struct kafka_request *request);
+void kafka_handle_elect_leaders(struct kafka_request *request);
+void kafka_handle_alter_partition_reassignments(struct kafka_request *request);
+void kafka_handle_list_partition_reassignments(struct kafka_request *request);
+void kafka_handle_alter_replica_log_dirs(struct kafka_request *request);
+void kafka_handle_describe_log_dirs(struct kafka_request *request);
+void kafka_handle_describe_quorum(struct kafka_request *request);
+void kafka_handle_describe_client_quotas(struct kafka_request *request);
+void kafka_handle_alter_client_quotas(struct kafka_request *request);
 
 #endif

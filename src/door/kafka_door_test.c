@@ -39,7 +39,23 @@ TEST(a_client_is_told_what_is_served)
         CHECK_INT(response->api_keys_count, served);
         CHECK_INT(response->api_keys[0].api_key, KAFKA_PRODUCE);
         CHECK_INT(response->api_keys[0].min_version, 0);
-        CHECK_INT(response->api_keys[0].max_version, 11);
+        CHECK_INT(response->api_keys[0].max_version, 13);
+    }
+    kafka_fixture_deinit(&f);
+}
+
+TEST(features_that_are_on_are_told_and_what_is_supported_since_version_4)
+{
+    WITH_FIXTURE;
+    struct kafka_api_versions_request request = {.client_software_name = BYTES_LITERAL("test-client"),
+                                                 .client_software_version = BYTES_LITERAL("1.0")};
+    for (int16_t version = 3; version <= 4; version++) {
+        struct kafka_api_versions_response *response = kafka_fixture_call(&f, KAFKA_API_VERSIONS, version, &request);
+        CHECK_INT(response->finalized_features_epoch, 0);
+        CHECK_INT(response->finalized_features_count, 2);
+        CHECK(bytes_equal_string(response->finalized_features[1].name, "transaction.version"));
+        CHECK_INT(response->finalized_features[1].max_version_level, 2);
+        CHECK_INT(response->supported_features_count, version >= 4 ? 2 : 0);
     }
     kafka_fixture_deinit(&f);
 }
@@ -173,7 +189,7 @@ TEST(a_connection_with_too_many_unanswered_requests_is_not_read)
         kafka_fixture_send(&f, KAFKA_FETCH, 11, request);
     CHECK(kafka_fixture_is_silent(&f, 1000));
     CHECK_INT(kafka_fixture_metrics(&f).fetches_waiting, KAFKA_DOOR_REQUESTS_MAX);
-    CHECK_INT(kafka_fixture_metrics(&f).throttled, 1);
+    CHECK_INT(kafka_fixture_metrics(&f).paused, 1);
     for (int32_t i = 1; i <= SENT; i++)
         kafka_fixture_receive(&f, KAFKA_FETCH, 11, i);
     CHECK_INT(kafka_fixture_metrics(&f).fetches_waiting, 0);
@@ -193,7 +209,7 @@ TEST(a_peer_that_does_not_read_holds_little)
         kafka_fixture_send(&f, KAFKA_FETCH, 11, request);
     io_simulated_run_for(f.machine, 10000);
     CHECK(!f.ended);
-    CHECK(kafka_fixture_metrics(&f).throttled > 0);
+    CHECK(kafka_fixture_metrics(&f).paused > 0);
     CHECK(kafka_fixture_metrics(&f).bytes_out < 3 * LIMIT_STREAM_QUEUE_SIZE);
     io_stream_resume(f.stream);
     int32_t first = f.correlation_id - 89;
@@ -293,13 +309,15 @@ TEST(every_api_answers_an_empty_request_in_every_version)
     WITH_FIXTURE;
     for (size_t i = 0; i < kafka_apis_count; i++) {
         const struct kafka_api *api = &kafka_apis[i];
+        if (!kafka_handler_find(api->key)) /* described, not served yet */
+            continue;
         for (int16_t version = api->version_min; version <= api->version_max; version++) {
             void *request = kafka_new_array(&f.arena, api->request, 1);
             if (api->key == KAFKA_PRODUCE)
                 ((struct kafka_produce_request *)request)->acks = -1;
             kafka_fixture_call(&f, api->key, version, request);
         }
-        CHECK_INT(kafka_fixture_metrics(&f).requests[api->key], api->version_max - api->version_min + 1);
+        CHECK_INT(kafka_fixture_metrics(&f).apis[api->key].requests, api->version_max - api->version_min + 1);
     }
     CHECK_INT(lines, 0);
     kafka_fixture_deinit(&f);

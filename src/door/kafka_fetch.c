@@ -3,19 +3,29 @@
  * Fetch. The records are slices of the log, in memory or in a file, which go to the socket without a copy. A fetch that
  * finds less than min_bytes waits on its partitions, each of which tells when its high watermark moves, and on a timer
  * of max_wait_ms; the one partition that moved is then read again, not all of them. A topic may be deleted meanwhile,
- * so partitions are looked up by name each time.
+ * so partitions are looked up each time, by name or (since version 13) by id.
  *
- * There are no fetch sessions (KIP-227): session id 0 in every answer says so, and every request is a full one.
+ * There are no fetch sessions (KIP-227): session id 0 in every answer says so, and every request is a full one. The
+ * client's rack and the cluster's id are read and make no difference: there is one replica of everything.
  */
 #include "base/memory.h"
 #include "door/kafka_door_priv.h"
+#include "door/kafka_quota.h"
 
-enum { FETCH_WAIT_MAX_MS = 300000, FETCH_SLICES_MAX = 4096, READ_COMMITTED = 1 };
+enum {
+    FETCH_WAIT_MAX_MS = 300000,
+    FETCH_SLICES_MAX = 4096,
+    READ_COMMITTED = 1,
+    VERSION_OF_TOPIC_IDS = 13,
+    SESSION_EPOCH_NEW = 0,
+    SESSION_EPOCH_FINAL = -1,
+    CONSUMER_IDS_MAX = -1, /* a replica's id is not below 0 */
+};
 
 struct fetch_part {
     struct fetch *fetch;
-    struct bytes topic;
-    uint8_t topic_id[16];
+    struct bytes topic;   /* null: it is asked for by id */
+    uint8_t topic_id[16]; /* by name: of the topic that was found first, which may be deleted and made anew */
     const struct kafka_fetch_request_partition *in;
     struct kafka_fetch_response_partition *out;
     struct log_slice *slice; /* NULL: nothing to read */
@@ -31,7 +41,7 @@ struct fetch {
     struct fetch_part *parts;
     size_t part_count, slice_count;
     int64_t size, size_max, size_min;
-    bool refused; /* some partition has an error: that is answered at once */
+    bool refused; /* some partition has an error, or another history: that is answered at once */
     bool capped;  /* some partition has more than what was asked for at most */
     bool parked;
     struct io_timer timer;
@@ -113,13 +123,63 @@ static void refuse(struct fetch_part *part, int16_t code)
     part->fetch->refused = true;
 }
 
+static struct topic *find_topic(const struct fetch_part *part)
+{
+    static const uint8_t any[16];
+    if (!part->topic.data)
+        return kafka_find_topic_by_id(part->fetch->request, part->topic_id);
+    struct topic *topic = kafka_find_topic(part->fetch->request, part->topic);
+    bool is_another =
+        topic && memcmp(part->topic_id, any, sizeof any) != 0 && memcmp(part->topic_id, topic_id(topic), 16) != 0;
+    return is_another ? NULL : topic;
+}
+
 static struct partition *find(const struct fetch_part *part)
 {
-    struct topic *topic = kafka_find_topic(part->fetch->request, part->topic);
-    static const uint8_t any[16];
-    if (!topic || (memcmp(part->topic_id, any, sizeof any) != 0 && memcmp(part->topic_id, topic_id(topic), 16) != 0))
-        return NULL;
-    return topic_partition(topic, part->in->partition);
+    struct topic *topic = find_topic(part);
+    return topic ? topic_partition(topic, part->in->partition) : NULL;
+}
+
+static enum kafka_error check(const struct fetch_part *part, const struct partition *partition)
+{
+    const struct kafka_fetch_request *body = part->fetch->request->body;
+    if (!partition)
+        return part->topic.data || find_topic(part) ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_UNKNOWN_TOPIC_ID;
+    if (body->replica_id > CONSUMER_IDS_MAX || body->replica_state.replica_id > CONSUMER_IDS_MAX)
+        return KAFKA_NOT_LEADER_OR_FOLLOWER; /* nobody follows */
+    return kafka_check_epoch(partition, part->in->current_leader_epoch);
+}
+
+/* KIP-951: who has an old epoch is told the present one, and where the leader is. */
+static void tell_leader(struct fetch_part *part, const struct partition *partition)
+{
+    struct kafka_request *request = part->fetch->request;
+    struct kafka_fetch_response *response = part->fetch->response;
+    part->out->current_leader.leader_id = KAFKA_NODE_ID;
+    part->out->current_leader.leader_epoch = partition_leader_epoch(partition);
+    if (response->node_endpoints_count > 0)
+        return;
+    response->node_endpoints = KAFKA_NEW_ARRAY(&request->arena, kafka_fetch_response_node_endpoint, 1);
+    response->node_endpoints_count = 1;
+    response->node_endpoints[0].node_id = KAFKA_NODE_ID;
+    response->node_endpoints[0].host = kafka_own_host(request);
+    response->node_endpoints[0].port = kafka_own_port(request);
+}
+
+/* A reader that says of which epoch its last record was learns where that epoch ended, if it has read beyond
+ * (KIP-595): what it has is not what is here. */
+static bool has_diverged(struct fetch_part *part, const struct partition *partition)
+{
+    int32_t epoch;
+    int64_t end_offset;
+    if (part->in->last_fetched_epoch < 0)
+        return false;
+    kafka_find_epoch(partition, part->in->last_fetched_epoch, &epoch, &end_offset);
+    if (epoch == part->in->last_fetched_epoch && end_offset >= part->in->fetch_offset)
+        return false;
+    part->out->diverging_epoch.epoch = epoch;
+    part->out->diverging_epoch.end_offset = end_offset;
+    return true;
 }
 
 /* Nothing there, or more than may be added. */
@@ -153,10 +213,11 @@ static void read_part(struct fetch_part *part)
 {
     struct partition *partition = find(part);
     drop_slice(part);
-    enum kafka_error code =
-        partition ? kafka_check_epoch(partition, part->in->current_leader_epoch) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    enum kafka_error code = check(part, partition);
     if (code) {
         refuse(part, kafka_refuse(part->fetch->request, code));
+        if (code == KAFKA_FENCED_LEADER_EPOCH)
+            tell_leader(part, partition);
         return;
     }
     memcpy(part->topic_id, topic_id(partition_topic(partition)), sizeof part->topic_id);
@@ -165,7 +226,10 @@ static void read_part(struct fetch_part *part)
     part->end = reads_committed(part->fetch) ? part->out->last_stable_offset : part->out->high_watermark;
     part->out->log_start_offset = partition_log_start_offset(partition);
     /* Appended but not yet on disk: there, but not to be read before it is. */
-    if (part->in->fetch_offset <= part->out->high_watermark || part->in->fetch_offset > partition_end_offset(partition))
+    if (has_diverged(part, partition))
+        part->fetch->refused = true;
+    else if (part->in->fetch_offset <= part->out->high_watermark ||
+             part->in->fetch_offset > partition_end_offset(partition))
         read_slice(part, partition);
 }
 
@@ -235,6 +299,8 @@ static void answer(struct fetch *fetch)
         list_all_aborted(fetch);
     pin_slices(fetch);
     fetch->request->cancel = NULL;
+    fetch->request->charged_bytes = (uint64_t)fetch->size;
+    histogram_add(&fetch->request->door->metrics.fetch_bytes, histogram_bytes, (double)fetch->size);
     kafka_answer(fetch->request, fetch->response);
 }
 
@@ -287,13 +353,17 @@ static void park(struct fetch *fetch, int32_t wait_ms)
 
 /* --- The request --- */
 
-static void prepare_partition(struct fetch *fetch, struct fetch_part *part, struct bytes topic,
+static void prepare_partition(struct fetch *fetch, struct fetch_part *part,
+                              const struct kafka_fetch_request_topic *topic,
                               const struct kafka_fetch_request_partition *in,
                               struct kafka_fetch_response_partition *out)
 {
     const struct kafka_fetch_request *body = fetch->request->body;
     static const struct bytes nothing[1];
-    *part = (struct fetch_part){.fetch = fetch, .topic = topic, .in = in, .out = out};
+    *part = (struct fetch_part){.fetch = fetch, .in = in, .out = out};
+    if (fetch->request->header.api_version < VERSION_OF_TOPIC_IDS)
+        part->topic = topic->topic;
+    memcpy(part->topic_id, topic->topic_id, sizeof part->topic_id);
     out->partition_index = in->partition;
     out->high_watermark = -1;
     out->records.parts = nothing; /* empty, not null: some clients stumble over null */
@@ -316,11 +386,23 @@ static void prepare(struct fetch *fetch)
         const struct kafka_fetch_request_topic *in = &body->topics[i];
         struct kafka_fetch_response_topic *out = &response->topics[i];
         out->topic = in->topic;
+        memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
         out->partitions = KAFKA_NEW_ARRAY(arena, kafka_fetch_response_partition, in->partitions_count);
         out->partitions_count = in->partitions_count;
         for (size_t p = 0; p < in->partitions_count; p++)
-            prepare_partition(fetch, part++, in->topic, &in->partitions[p], &out->partitions[p]);
+            prepare_partition(fetch, part++, in, &in->partitions[p], &out->partitions[p]);
     }
+}
+
+/* What the client asks for at most, what one answer holds, what its quota allows at once. */
+static int64_t size_max_of(struct kafka_request *request)
+{
+    const struct kafka_fetch_request *body = request->body;
+    uint64_t burst = quotas_burst(request->door->quotas, request->header.client_id, QUOTA_FETCH);
+    int64_t size = body->max_bytes < KAFKA_FETCH_SIZE_MAX ? body->max_bytes : KAFKA_FETCH_SIZE_MAX;
+    if (burst < KAFKA_FETCH_SIZE_MAX && size > (int64_t)burst)
+        size = (int64_t)burst;
+    return size < 1 ? 1 : size;
 }
 
 void kafka_handle_fetch(struct kafka_request *request)
@@ -330,12 +412,10 @@ void kafka_handle_fetch(struct kafka_request *request)
     *fetch = (struct fetch){
         .request = request,
         .response = KAFKA_NEW(&request->arena, kafka_fetch_response),
-        .size_max = body->max_bytes < 1                      ? 1
-                    : body->max_bytes < KAFKA_FETCH_SIZE_MAX ? body->max_bytes
-                                                             : KAFKA_FETCH_SIZE_MAX,
+        .size_max = size_max_of(request),
         .size_min = body->min_bytes,
     };
-    if (body->session_id != 0) {
+    if (body->session_epoch != SESSION_EPOCH_NEW && body->session_epoch != SESSION_EPOCH_FINAL) {
         fetch->response->error_code = kafka_refuse(request, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
         kafka_answer(request, fetch->response);
         return;

@@ -49,23 +49,60 @@ void kafka_fixture_init(struct kafka_fixture *f)
     kafka_fixture_init_with(f, &(struct log_options){.journal_file_size = 16 << 20});
 }
 
-void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *wanted)
+static void start(struct kafka_fixture *f)
 {
     struct error err;
-    struct kafka_door_options options = {.partition_count = 2};
-    struct log_options log_options = *wanted;
-    log_options.directory = "/data";
-    *f = (struct kafka_fixture){.daemon = io_simulated_new(7)};
-    f->machine = io_simulated_another(f->daemon);
-    f->log = log_open(f->daemon, &log_options, &err);
+    struct kafka_door_options options = {.partition_count = 2, .request_bytes_max = f->request_bytes_max};
+    f->log = log_open(f->daemon, &f->log_options, &err);
     CHECK_OK(f->log != NULL, &err);
     CHECK_OK(io_address_parse("127.0.0.1:9092", &options.address, &err), &err);
     f->door = kafka_door_open(f->daemon, f->log, &options, &err);
     CHECK_OK(f->door != NULL, &err);
+}
+
+static void init(struct kafka_fixture *f, const struct log_options *wanted, size_t request_bytes_max)
+{
+    *f = (struct kafka_fixture){
+        .daemon = io_simulated_new(7), .log_options = *wanted, .request_bytes_max = request_bytes_max};
+    f->log_options.directory = "/data";
+    f->machine = io_simulated_another(f->daemon);
+    start(f);
     buf_init(&f->in, 256 << 20);
     buf_init(&f->scratch, 256 << 20);
     arena_init(&f->arena, 0);
     kafka_fixture_connect(f);
+}
+
+void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *wanted)
+{
+    init(f, wanted, 0);
+}
+
+void kafka_fixture_init_limited(struct kafka_fixture *f, size_t request_bytes_max)
+{
+    init(f, &(struct log_options){.journal_file_size = 16 << 20}, request_bytes_max);
+}
+
+static void start_after(struct kafka_fixture *f, void (*death)(struct io *io))
+{
+    struct io *dead = f->daemon;
+    death(dead);
+    kafka_door_close(f->door);
+    log_abandon(f->log);
+    f->daemon = io_simulated_another(f->machine);
+    io_free(dead);
+    start(f);
+    kafka_fixture_connect(f);
+}
+
+void kafka_fixture_kill(struct kafka_fixture *f)
+{
+    start_after(f, io_simulated_kill);
+}
+
+void kafka_fixture_power_loss(struct kafka_fixture *f)
+{
+    start_after(f, io_simulated_power_loss);
 }
 
 static void closed(void *ctx)

@@ -23,14 +23,22 @@ struct kafka_fixture {
     struct buf in;
     bool ended;
     int32_t correlation_id;
+    struct log_options log_options;
+    size_t request_bytes_max;
     struct arena arena; /* of the client's requests and of the answers it has read */
     struct buf scratch;
 };
 
 void kafka_fixture_init(struct kafka_fixture *f);
 void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *log_options);
+/* With a limit to what all requests may hold together. */
+void kafka_fixture_init_limited(struct kafka_fixture *f, size_t request_bytes_max);
 void kafka_fixture_deinit(struct kafka_fixture *f);
 void kafka_fixture_connect(struct kafka_fixture *f); /* again, after the connection has ended */
+/* The daemon dies as by kill -9, or with its machine's power, and starts again on the same disk; the client connects
+ * anew. */
+void kafka_fixture_kill(struct kafka_fixture *f);
+void kafka_fixture_power_loss(struct kafka_fixture *f);
 struct kafka_door_metrics kafka_fixture_metrics(const struct kafka_fixture *f);
 
 /* Sends it and returns its correlation id. */

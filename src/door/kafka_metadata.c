@@ -7,12 +7,10 @@
 #include "door/kafka_door_priv.h"
 
 enum {
+    VERSION_OF_TOPIC_IDS = 12, /* in Metadata's request; its answers have them since 10 */
     ENDPOINT_BROKERS = 1,
     KEY_TYPE_GROUP = 0,
     KEY_TYPE_TRANSACTION = 1,
-    /* Bit sets of Kafka's ACL operations: what may be done where nothing is forbidden. */
-    TOPIC_OPERATIONS = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
-    CLUSTER_OPERATIONS = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
 };
 
 /* --- ApiVersions --- */
@@ -24,6 +22,34 @@ static bool is_software_name(struct bytes name)
         if (!isalnum(name.data[i]) && ((name.data[i] != '-' && name.data[i] != '.') || i == 0 || i == name.size - 1))
             return false;
     return name.size > 0;
+}
+
+/* What changes which way a client takes, beyond the versions of single APIs (KIP-584). Level 0: not on. */
+static const struct {
+    const char *name;
+    int16_t level, level_max;
+} features[] = {
+    {"group.version", 1, 1},       /* 1: KIP-848's groups */
+    {"transaction.version", 2, 2}, /* 2: partitions join a transaction when they are written to (KIP-890) */
+};
+
+/* Clients refuse a supported range from 0 before version 4 (KAFKA-17011), and all of them are. */
+static void list_features(struct kafka_request *request, struct kafka_api_versions_response *response)
+{
+    struct arena *arena = &request->arena;
+    response->finalized_features_epoch = 0;
+    response->supported_features =
+        KAFKA_NEW_ARRAY(arena, kafka_api_versions_response_supported_feature, ARRAY_SIZE(features));
+    response->finalized_features = KAFKA_NEW_ARRAY(arena, kafka_api_versions_response_feature, ARRAY_SIZE(features));
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        struct bytes name = bytes_of_string(features[i].name);
+        if (request->header.api_version >= 4 && features[i].level_max > 0)
+            response->supported_features[response->supported_features_count++] =
+                (struct kafka_api_versions_response_supported_feature){name, 0, features[i].level_max};
+        if (features[i].level > 0)
+            response->finalized_features[response->finalized_features_count++] =
+                (struct kafka_api_versions_response_feature){name, features[i].level, features[i].level};
+    }
 }
 
 void kafka_handle_api_versions(struct kafka_request *request)
@@ -46,6 +72,7 @@ void kafka_handle_api_versions(struct kafka_request *request)
         response->api_keys[i].min_version = api->version_min;
         response->api_keys[i].max_version = api->version_max;
     }
+    list_features(request, response);
     kafka_answer(request, response);
 }
 
@@ -76,7 +103,7 @@ static void describe_topic(struct kafka_request *request, struct topic *topic,
     memcpy(out->topic_id, topic_id(topic), sizeof out->topic_id);
     out->is_internal = topic_internal(topic);
     if (body->include_topic_authorized_operations)
-        out->topic_authorized_operations = TOPIC_OPERATIONS;
+        out->topic_authorized_operations = KAFKA_TOPIC_OPERATIONS;
     describe_partitions(&request->arena, topic, out);
 }
 
@@ -109,26 +136,41 @@ static struct topic *find_or_create(struct kafka_request *request, struct bytes 
     return topic;
 }
 
+static bool is_zero(const uint8_t id[16])
+{
+    static const uint8_t zero[16];
+    return memcmp(id, zero, sizeof zero) == 0;
+}
+
+static void describe_asked(struct kafka_request *request, const struct kafka_metadata_request_topic *in,
+                           struct kafka_metadata_response_topic *out, uint64_t *lsn)
+{
+    struct topic *topic = NULL;
+    bool by_id = !is_zero(in->topic_id); /* with a null name, or an empty one: Java's */
+    if (!kafka_has_room(request)) {
+        out->error_code = kafka_refuse(request, KAFKA_POLICY_VIOLATION);
+    } else if (request->header.api_version < VERSION_OF_TOPIC_IDS && (!in->name.data || !is_zero(in->topic_id))) {
+        out->name = in->name;
+        out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+    } else if (by_id) {
+        topic = kafka_find_topic_by_id(request, in->topic_id);
+        memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
+        if (!topic)
+            out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_ID);
+    } else {
+        topic = find_or_create(request, in->name, lsn, out);
+    }
+    if (topic)
+        describe_topic(request, topic, out);
+}
+
 static void describe_named(struct kafka_request *request, struct kafka_metadata_response *response, uint64_t *lsn)
 {
     const struct kafka_metadata_request *body = request->body;
-    static const uint8_t no_id[16];
     response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
-    for (size_t i = 0; i < body->topics_count; i++) {
-        const struct kafka_metadata_request_topic *in = &body->topics[i];
-        struct kafka_metadata_response_topic *out = &response->topics[i];
-        struct topic *topic;
-        if (memcmp(in->topic_id, no_id, sizeof no_id) != 0) { /* with a null name, or an empty one: Java's */
-            topic = kafka_find_topic_by_id(request, in->topic_id);
-            memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
-            if (!topic)
-                out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_ID);
-        } else
-            topic = find_or_create(request, in->name, lsn, out);
-        if (topic)
-            describe_topic(request, topic, out);
-    }
+    for (size_t i = 0; i < body->topics_count; i++)
+        describe_asked(request, &body->topics[i], &response->topics[i], lsn);
 }
 
 static void describe_all(struct kafka_request *request, struct kafka_metadata_response *response)
@@ -164,7 +206,7 @@ void kafka_handle_metadata(struct kafka_request *request)
     response->cluster_id = bytes_of_string(log_cluster_id(request->log));
     response->controller_id = KAFKA_NODE_ID;
     if (body->include_cluster_authorized_operations)
-        response->cluster_authorized_operations = CLUSTER_OPERATIONS;
+        response->cluster_authorized_operations = KAFKA_CLUSTER_OPERATIONS;
     /* All topics are null since version 1, and an empty list in version 0. */
     if (!body->topics || (request->header.api_version == 0 && body->topics_count == 0))
         describe_all(request, response);
@@ -195,7 +237,7 @@ void kafka_handle_describe_cluster(struct kafka_request *request)
     response->brokers[0].host = kafka_own_host(request);
     response->brokers[0].port = kafka_own_port(request);
     if (body->include_cluster_authorized_operations)
-        response->cluster_authorized_operations = CLUSTER_OPERATIONS;
+        response->cluster_authorized_operations = KAFKA_CLUSTER_OPERATIONS;
     kafka_answer(request, response);
 }
 

@@ -8,6 +8,13 @@ enum special_time { /* ListOffsets' timestamps below 0 */
                     TIME_MAX_TIMESTAMP = -3,
                     TIME_EARLIEST_LOCAL = -4,
                     TIME_LATEST_TIERED = -5,
+                    TIME_EARLIEST_PENDING_UPLOAD = -6,
+};
+
+/* Since which version a client may ask for them. */
+static const int16_t special_since[] = {
+    [-TIME_LATEST] = 1,         [-TIME_EARLIEST] = 1,      [-TIME_MAX_TIMESTAMP] = 7,
+    [-TIME_EARLIEST_LOCAL] = 8, [-TIME_LATEST_TIERED] = 9, [-TIME_EARLIEST_PENDING_UPLOAD] = 11,
 };
 
 enum { READ_COMMITTED = 1 };
@@ -31,6 +38,7 @@ static void find_offset(struct partition *partition, int64_t time, int64_t end,
         partition_offset_of_max_timestamp(partition, &out->offset, &out->timestamp);
         break;
     case TIME_LATEST_TIERED: /* nothing is tiered */
+    case TIME_EARLIEST_PENDING_UPLOAD:
         return;
     default:
         partition_offset_of_time(partition, time, &out->offset, &out->timestamp);
@@ -39,6 +47,11 @@ static void find_offset(struct partition *partition, int64_t time, int64_t end,
         out->offset = out->timestamp = -1;
     if (out->offset >= 0)
         out->leader_epoch = partition_epoch_of(partition, out->offset);
+}
+
+static bool is_known_time(int16_t version, int64_t time)
+{
+    return time >= 0 || (time >= TIME_EARLIEST_PENDING_UPLOAD && version >= special_since[-time]);
 }
 
 static void list_partition(struct kafka_request *request, struct bytes topic,
@@ -52,8 +65,8 @@ static void list_partition(struct kafka_request *request, struct bytes topic,
     out->partition_index = in->partition_index;
     if (code)
         out->error_code = kafka_refuse(request, code);
-    else if (in->timestamp < TIME_LATEST_TIERED)
-        out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+    else if (!is_known_time(request->header.api_version, in->timestamp))
+        out->error_code = kafka_refuse(request, KAFKA_UNSUPPORTED_VERSION);
     else
         find_offset(partition, in->timestamp,
                     body->isolation_level == READ_COMMITTED ? partition_last_stable_offset(partition)
@@ -96,19 +109,18 @@ static int64_t end_of_epoch(const struct partition *partition, int32_t epoch)
     return low;
 }
 
-/* As Kafka's LeaderEpochFileCache: the largest epoch known that is not above the requested one, and where it ends; for
- * one older than all, itself and where the oldest begins; for one that has not been, -1 and -1. */
-static void find_epoch(const struct partition *partition, int32_t epoch,
-                       struct kafka_offset_for_leader_epoch_response_partition *out)
+void kafka_find_epoch(const struct partition *partition, int32_t epoch, int32_t *found, int64_t *end_offset)
 {
+    *found = -1;
+    *end_offset = -1;
     if (epoch < 0 || epoch > partition_leader_epoch(partition))
         return;
     int64_t end = end_of_epoch(partition, epoch);
-    out->end_offset = end;
+    *end_offset = end;
     if (epoch == partition_leader_epoch(partition) || end == partition_log_start_offset(partition))
-        out->leader_epoch = epoch;
+        *found = epoch;
     else
-        out->leader_epoch = partition_epoch_of(partition, end - 1);
+        *found = partition_epoch_of(partition, end - 1);
 }
 
 static void epoch_partition(struct kafka_request *request, struct bytes topic,
@@ -122,7 +134,7 @@ static void epoch_partition(struct kafka_request *request, struct bytes topic,
     if (code)
         out->error_code = kafka_refuse(request, code);
     else
-        find_epoch(partition, in->leader_epoch, out);
+        kafka_find_epoch(partition, in->leader_epoch, &out->leader_epoch, &out->end_offset);
 }
 
 void kafka_handle_offset_for_leader_epoch(struct kafka_request *request)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Produce. Each partition of a request is an append of its own, so that what is wrong with one does
- * not refuse the others; the log checks the batch. acks=all waits until the last of them is on disk, acks=1 until the
- * kernel has it.
+ * not refuse the others; the log checks the batch. acks=all waits until the last of them is on disk (or, of topics with
+ * evoke.flush=os, until the kernel has it), acks=1 until the kernel has it.
  */
 #include <errno.h>
 
@@ -10,7 +10,20 @@
 #include "door/kafka_door_priv.h"
 #include "wire/kafka_batch.h"
 
-enum { ACKS_ALL = -1, VERSION_OF_V2_BATCHES = 3, VERSION_OF_ZSTD = 7, VERSION_OF_ABORTABLE = 11 };
+enum {
+    ACKS_ALL = -1,
+    VERSION_OF_V2_BATCHES = 3,
+    VERSION_OF_ZSTD = 7,
+    VERSION_OF_ABORTABLE = 11,
+    VERSION_OF_TOPIC_IDS = 13,
+    RECORD_ERRORS_MAX = 1000
+};
+
+/* What acks=all waits for: the newest append, on disk if one of the topics wants that. */
+struct promise {
+    uint64_t lsn;
+    enum log_durability durability;
+};
 
 static struct bytes records_of(const struct kafka_record_set *records)
 {
@@ -35,7 +48,7 @@ static void refuse_append(struct kafka_request *request, struct kafka_produce_re
     else
         metrics->batches_refused++;
     out->error_code = kafka_refuse_error(request, err);
-    if (err->kind == ERROR_INVALID && err->sys == 0)
+    if (err->kind == ERROR_INVALID && err->sys != ERANGE)
         out->error_code = KAFKA_INVALID_RECORD;
     if (out->error_code == KAFKA_INVALID_TXN_STATE && request->header.api_version >= VERSION_OF_ABORTABLE)
         out->error_code = KAFKA_TRANSACTION_ABORTABLE; /* KIP-890 */
@@ -60,6 +73,11 @@ static bool parse_batch(struct kafka_request *request, struct bytes records, str
     struct error err;
     struct bytes rest = records;
     const char *message = NULL;
+    if (records.size == 0) {
+        request->door->metrics.batches_refused++;
+        refuse(request, out, KAFKA_INVALID_RECORD, "each partition needs one record batch");
+        return false;
+    }
     if (kafka_batch_parse(&rest, batch, &err)) {
         enum kafka_error code = check_batch(request, batch, &message);
         if (code)
@@ -67,13 +85,36 @@ static bool parse_batch(struct kafka_request *request, struct bytes records, str
         return !code;
     }
     refuse_append(request, out, &err);
-    if (err.kind == ERROR_UNSUPPORTED)
-        out->error_code = KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT;
+    if (err.kind == ERROR_UNSUPPORTED) /* an old format: so Kafka calls it since version 3 of Produce */
+        out->error_code = KAFKA_INVALID_RECORD;
     return false;
 }
 
+/* Which records of a compacted topic have no key (KIP-467); the first RECORD_ERRORS_MAX of them. */
+static void list_keyless(struct kafka_request *request, const struct kafka_batch *batch,
+                         struct kafka_produce_response_partition *out)
+{
+    AUTO_KAFKA_RECORDS records = {0};
+    struct kafka_record record;
+    struct error err;
+    int32_t index = 0;
+    if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, &err))
+        return;
+    out->record_errors = KAFKA_NEW_ARRAY(&request->arena, kafka_produce_response_record_error, RECORD_ERRORS_MAX);
+    for (; out->record_errors_count < RECORD_ERRORS_MAX && kafka_records_next(&records, &record); index++)
+        if (!record.key.data)
+            out->record_errors[out->record_errors_count++] = (struct kafka_produce_response_record_error){
+                index, BYTES_LITERAL("a record of a compacted topic needs a key")};
+}
+
+static void note_batch(struct kafka_door_metrics *metrics, const struct kafka_batch *batch)
+{
+    metrics->records_in += (uint64_t)batch->record_count;
+    histogram_add(&metrics->produce_bytes, histogram_bytes, (double)batch->bytes.size);
+}
+
 static void append(struct kafka_request *request, struct partition *partition, struct bytes records,
-                   struct kafka_produce_response_partition *out, uint64_t *lsn_max)
+                   struct kafka_produce_response_partition *out, struct promise *promise)
 {
     struct append append = {.partition = partition, .batch = records};
     struct kafka_batch batch;
@@ -83,21 +124,25 @@ static void append(struct kafka_request *request, struct partition *partition, s
         return;
     if (!log_append(request->log, &append, 1, &lsn, &err)) {
         refuse_append(request, out, &err);
+        if (err.kind == ERROR_INVALID && err.sys == ENOKEY)
+            list_keyless(request, &batch, out);
         return;
     }
-    struct bytes type = topic_config(partition_topic(partition), BYTES_LITERAL("message.timestamp.type"));
+    struct bytes type = topic_config_in_force(partition_topic(partition), BYTES_LITERAL("message.timestamp.type"));
     if (bytes_equal_string(type, "LogAppendTime"))
         out->log_append_time_ms = io_wall_ms(request->door->io);
     out->base_offset = append.base_offset;
     out->log_start_offset = partition_log_start_offset(partition);
-    *lsn_max = lsn > *lsn_max ? lsn : *lsn_max;
+    promise->lsn = lsn > promise->lsn ? lsn : promise->lsn;
+    if (topic_durability(partition_topic(partition)) == LOG_SYNCED)
+        promise->durability = LOG_SYNCED;
     if (!append.duplicate)
-        request->door->metrics.records_in += (uint64_t)batch.record_count;
+        note_batch(&request->door->metrics, &batch);
 }
 
 static void produce_partition(struct kafka_request *request, struct topic *topic,
                               const struct kafka_produce_request_partition *in,
-                              struct kafka_produce_response_partition *out, uint64_t *lsn)
+                              struct kafka_produce_response_partition *out, struct promise *promise)
 {
     const struct kafka_produce_request *body = request->body;
     struct partition *partition = topic ? topic_partition(topic, in->index) : NULL;
@@ -106,10 +151,12 @@ static void produce_partition(struct kafka_request *request, struct topic *topic
         refuse(request, out, KAFKA_UNSUPPORTED_VERSION, "Produce before version 3");
     else if (body->acks < ACKS_ALL || body->acks > 1)
         refuse(request, out, KAFKA_INVALID_REQUIRED_ACKS, "acks must be -1, 0 or 1");
+    else if (!topic && request->header.api_version >= VERSION_OF_TOPIC_IDS)
+        refuse(request, out, KAFKA_UNKNOWN_TOPIC_ID, "no topic has this id");
     else if (!partition)
         refuse(request, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "no such topic or partition");
     else
-        append(request, partition, records_of(&in->records), out, lsn);
+        append(request, partition, records_of(&in->records), out, promise);
 }
 
 /* The disk failed between append and sync: nobody knows what is on it. */
@@ -136,22 +183,27 @@ void kafka_handle_produce(struct kafka_request *request)
     const struct kafka_produce_request *body = request->body;
     struct arena *arena = &request->arena;
     struct kafka_produce_response *response = KAFKA_NEW(arena, kafka_produce_response);
-    uint64_t lsn = 0;
+    struct promise promise = {.durability = LOG_WRITTEN};
+    request->charged_bytes = request->frame.size;
     kafka_add_produced_partitions(request);
     response->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
     for (size_t i = 0; i < body->topics_count; i++) {
         const struct kafka_produce_request_topic *in = &body->topics[i];
         struct kafka_produce_response_topic *out = &response->topics[i];
-        struct topic *topic = kafka_find_topic(request, in->name);
+        struct topic *topic = request->header.api_version >= VERSION_OF_TOPIC_IDS
+                                  ? kafka_find_topic_by_id(request, in->topic_id)
+                                  : kafka_find_topic(request, in->name);
         out->name = in->name;
+        memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
         out->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_response_partition, in->partitions_count);
         out->partitions_count = in->partitions_count;
         for (size_t p = 0; p < in->partitions_count; p++)
-            produce_partition(request, topic, &in->partitions[p], &out->partitions[p], &lsn);
+            produce_partition(request, topic, &in->partitions[p], &out->partitions[p], &promise);
     }
     if (body->acks != 0)
-        kafka_answer_when(request, response, lsn, body->acks == 1 ? LOG_WRITTEN : LOG_SYNCED, produce_failed);
+        kafka_answer_when(request, response, promise.lsn, body->acks == 1 ? LOG_WRITTEN : promise.durability,
+                          produce_failed);
     else if (any_refused(response))
         kafka_drop(request, "a batch that was sent with acks=0 could not be appended");
     else

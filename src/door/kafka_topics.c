@@ -20,6 +20,13 @@ static void note_lsn(uint64_t *lsn_max, uint64_t lsn)
     *lsn_max = lsn > *lsn_max ? lsn : *lsn_max;
 }
 
+/* "It exists" and "there is none" are promises too: who sends a request again, because no answer came, takes them for
+ * the success of the first. So they wait until what they speak of is on disk. */
+static void note_state(const struct kafka_request *request, uint64_t *lsn_max)
+{
+    note_lsn(lsn_max, log_lsn(request->log));
+}
+
 /* --- CreateTopics --- */
 
 static bool fail(struct error *err, enum kafka_error *code, enum kafka_error is, const char *message)
@@ -45,13 +52,14 @@ static bool check_assignments(const struct kafka_create_topics_request_topic *in
     return true;
 }
 
-static bool check_topic(const struct kafka_create_topics_request *body, size_t at, enum kafka_error *code,
-                        struct error *err)
+static bool check_topic(const struct kafka_create_topics_request_topic *in, const struct map *names,
+                        enum kafka_error *code, struct error *err)
 {
-    const struct kafka_create_topics_request_topic *in = &body->topics[at];
-    for (size_t i = 0; i < body->topics_count; i++)
-        if (i != at && bytes_equal(body->topics[i].name, in->name))
-            return fail(err, code, KAFKA_INVALID_REQUEST, "the topic is in the request twice");
+    if (kafka_is_twice(names, 0, in->name))
+        return fail(err, code, KAFKA_INVALID_REQUEST, "the topic is in the request twice");
+    for (size_t i = 0; i < in->configs_count; i++)
+        if (!in->configs[i].value.data)
+            return fail(err, code, KAFKA_INVALID_CONFIG, "a setting needs a value");
     if (in->num_partitions == 0 || in->num_partitions < BROKER_DEFAULT)
         return fail(err, code, KAFKA_INVALID_PARTITIONS, "a topic has 1 partition or more");
     if (in->replication_factor != BROKER_DEFAULT && in->replication_factor != 1)
@@ -102,6 +110,8 @@ static void create_topic(struct kafka_request *request, const struct kafka_creat
     bool done = body->validate_only ? topic_check(request->log, &spec, &err)
                                     : topic_create(request->log, &spec, &topic, &lsn, &err);
     if (!done) {
+        if (err.kind == ERROR_EXISTS)
+            note_state(request, lsn_max);
         out->error_code = kafka_refuse(request, code_of_spec(request, &spec, &err));
         out->error_message = message_of(request, &err);
         return;
@@ -111,7 +121,7 @@ static void create_topic(struct kafka_request *request, const struct kafka_creat
     out->replication_factor = 1;
     if (topic)
         memcpy(out->topic_id, topic_id(topic), sizeof out->topic_id);
-    kafka_configs_of_new_topic(&request->arena, &spec, &out->configs, &out->configs_count);
+    kafka_configs_of_new_topic(request, &spec, &out->configs, &out->configs_count);
 }
 
 static void create_failed(struct kafka_request *request, void *ctx)
@@ -126,20 +136,24 @@ void kafka_handle_create_topics(struct kafka_request *request)
     const struct kafka_create_topics_request *body = request->body;
     struct kafka_create_topics_response *response = KAFKA_NEW(&request->arena, kafka_create_topics_response);
     uint64_t lsn = 0;
+    struct map names = {0};
     response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_create_topics_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
+    for (size_t i = 0; i < body->topics_count; i++)
+        kafka_note_name(&names, 0, body->topics[i].name);
     for (size_t i = 0; i < body->topics_count; i++) {
         struct kafka_create_topics_response_topic *out = &response->topics[i];
         enum kafka_error code;
         struct error err;
         out->name = body->topics[i].name;
-        if (check_topic(body, i, &code, &err)) {
+        if (check_topic(&body->topics[i], &names, &code, &err)) {
             create_topic(request, &body->topics[i], out, &lsn);
         } else {
             out->error_code = kafka_refuse(request, code);
             out->error_message = message_of(request, &err);
         }
     }
+    map_deinit(&names, NULL);
     kafka_answer_when(request, response, lsn, LOG_SYNCED, create_failed);
 }
 
@@ -151,6 +165,7 @@ static void delete_topic(struct kafka_request *request, struct topic *topic, enu
     struct error err;
     uint64_t lsn;
     if (!topic) {
+        note_state(request, lsn_max);
         out->error_code = kafka_refuse(request, unknown);
         out->error_message = BYTES_LITERAL("no such topic");
         return;
@@ -166,6 +181,12 @@ static void delete_topic(struct kafka_request *request, struct topic *topic, enu
         out->error_code = kafka_refuse_error(request, &err);
         out->error_message = message_of(request, &err);
     }
+}
+
+static bool has_id(const uint8_t id[16])
+{
+    static const uint8_t zero[16];
+    return memcmp(id, zero, sizeof zero) != 0;
 }
 
 static void delete_failed(struct kafka_request *request, void *ctx)
@@ -192,7 +213,10 @@ void kafka_handle_delete_topics(struct kafka_request *request)
         const struct kafka_delete_topics_request_topic *in = &body->topics[i];
         out->name = in->name;
         memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
-        if (in->name.data)
+        if (!in->name.data == !has_id(in->topic_id)) {
+            out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+            out->error_message = BYTES_LITERAL("a topic is named by its name or by its id, one of them");
+        } else if (in->name.data)
             delete_topic(request, kafka_find_topic(request, in->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
         else
             delete_topic(request, kafka_find_topic_by_id(request, in->topic_id), KAFKA_UNKNOWN_TOPIC_ID, out, &lsn);
@@ -214,6 +238,8 @@ static bool check_growth(const struct topic *topic, const struct kafka_create_pa
         return error_set(err, ERROR_INVALID, "the topic has %d partitions already", topic_partition_count(topic));
     if (in->count > LIMIT_PARTITIONS_PER_TOPIC)
         return error_set(err, ERROR_INVALID, "a topic has at most %d partitions", (int)LIMIT_PARTITIONS_PER_TOPIC);
+    if (in->assignments && in->assignments_count != (size_t)(in->count - topic_partition_count(topic)))
+        return fail(err, code, KAFKA_INVALID_REPLICA_ASSIGNMENT, "each new partition needs an assignment, or none");
     for (size_t i = 0; i < in->assignments_count; i++)
         if (in->assignments[i].broker_ids_count != 1 || in->assignments[i].broker_ids[0] != KAFKA_NODE_ID)
             return fail(err, code, KAFKA_INVALID_REPLICA_ASSIGNMENT, "there is one node, 0");
@@ -221,7 +247,8 @@ static bool check_growth(const struct topic *topic, const struct kafka_create_pa
 }
 
 static void add_partitions(struct kafka_request *request, const struct kafka_create_partitions_request_topic *in,
-                           struct kafka_create_partitions_response_result *out, uint64_t *lsn_max)
+                           const struct map *names, struct kafka_create_partitions_response_result *out,
+                           uint64_t *lsn_max)
 {
     const struct kafka_create_partitions_request *body = request->body;
     struct topic *topic = kafka_find_topic(request, in->name);
@@ -229,7 +256,10 @@ static void add_partitions(struct kafka_request *request, const struct kafka_cre
     struct error err;
     uint64_t lsn;
     out->name = in->name;
-    if (!check_growth(topic, in, &code, &err)) {
+    if (kafka_is_twice(names, 0, in->name)) {
+        out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+        out->error_message = BYTES_LITERAL("the topic is in the request twice");
+    } else if (!check_growth(topic, in, &code, &err)) {
         out->error_code = kafka_refuse(request, code);
         out->error_message = message_of(request, &err);
     } else if (body->validate_only) {
@@ -254,9 +284,13 @@ void kafka_handle_create_partitions(struct kafka_request *request)
     const struct kafka_create_partitions_request *body = request->body;
     struct kafka_create_partitions_response *response = KAFKA_NEW(&request->arena, kafka_create_partitions_response);
     uint64_t lsn = 0;
+    struct map names = {0};
     response->results = KAFKA_NEW_ARRAY(&request->arena, kafka_create_partitions_response_result, body->topics_count);
     response->results_count = body->topics_count;
     for (size_t i = 0; i < body->topics_count; i++)
-        add_partitions(request, &body->topics[i], &response->results[i], &lsn);
+        kafka_note_name(&names, 0, body->topics[i].name);
+    for (size_t i = 0; i < body->topics_count; i++)
+        add_partitions(request, &body->topics[i], &names, &response->results[i], &lsn);
+    map_deinit(&names, NULL);
     kafka_answer_when(request, response, lsn, LOG_SYNCED, add_failed);
 }

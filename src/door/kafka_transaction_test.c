@@ -275,6 +275,26 @@ static struct kafka_list_transactions_response *list(struct kafka_fixture *f, co
     return kafka_fixture_call(f, KAFKA_LIST_TRANSACTIONS, 1, &request);
 }
 
+TEST(transactions_are_listed_by_a_pattern_of_their_ids)
+{
+    WITH_FIXTURE;
+    init(&f, 4);
+    static const struct {
+        const char *pattern;
+        int16_t error;
+        size_t count;
+    } cases[] = {{"", 0, 1}, {"t", 0, 1}, {"[s-u]", 0, 1}, {"t.", 0, 0}, {"(", KAFKA_INVALID_REGULAR_EXPRESSION, 0}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct kafka_list_transactions_request request = {
+            .duration_filter = -1, .transactional_id_pattern = bytes_of_string(cases[i].pattern)};
+        struct kafka_list_transactions_response *response =
+            kafka_fixture_call(&f, KAFKA_LIST_TRANSACTIONS, 2, &request);
+        CHECK_INT(response->error_code, cases[i].error);
+        CHECK_INT(response->transaction_states_count, cases[i].count);
+    }
+    kafka_fixture_deinit(&f);
+}
+
 TEST(tools_see_transactions_and_end_one_that_hangs)
 {
     WITH_FIXTURE;

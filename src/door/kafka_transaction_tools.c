@@ -2,6 +2,7 @@
 /* What tools ask of transactions (KIP-664): who writes to a partition, which transactions there are, and the marker
  * that ends one that hangs. */
 #include "base/memory.h"
+#include "base/regexp.h"
 #include "door/kafka_door_priv.h"
 #include "log/transaction.h"
 
@@ -181,7 +182,8 @@ static void list_unknown_states(struct kafka_request *request, struct kafka_list
 }
 
 /* No filter takes all. */
-static bool is_listed(struct kafka_request *request, const struct transaction_description *transaction)
+static bool is_listed(struct kafka_request *request, struct regexp *pattern,
+                      const struct transaction_description *transaction)
 {
     const struct kafka_list_transactions_request *body = request->body;
     bool state = body->state_filters_count == 0, producer = body->producer_id_filters_count == 0;
@@ -192,12 +194,12 @@ static bool is_listed(struct kafka_request *request, const struct transaction_de
     bool lasts =
         body->duration_filter < 0 ||
         (transaction->start_ms >= 0 && io_wall_ms(request->door->io) - transaction->start_ms > body->duration_filter);
-    return state && producer && lasts;
+    return state && producer && lasts && (!pattern || regexp_matches(pattern, transaction->transactional_id));
 }
 
-void kafka_handle_list_transactions(struct kafka_request *request)
+static void list(struct kafka_request *request, struct regexp *pattern,
+                 struct kafka_list_transactions_response *response)
 {
-    struct kafka_list_transactions_response *response = KAFKA_NEW(&request->arena, kafka_list_transactions_response);
     size_t count = 0;
     list_unknown_states(request, response);
     for (struct transaction *at = transaction_first(request->log); at; at = transaction_next(request->log, at))
@@ -205,12 +207,26 @@ void kafka_handle_list_transactions(struct kafka_request *request)
     response->transaction_states = KAFKA_NEW_ARRAY(&request->arena, kafka_list_transactions_response_state, count);
     for (struct transaction *at = transaction_first(request->log); at; at = transaction_next(request->log, at)) {
         const struct transaction_description description = transaction_describe(at);
-        if (is_listed(request, &description))
+        if (is_listed(request, pattern, &description))
             response->transaction_states[response->transaction_states_count++] =
                 (struct kafka_list_transactions_response_state){
                     .transactional_id = description.transactional_id,
                     .producer_id = description.producer.id,
                     .transaction_state = bytes_of_string(transaction_state_name(description.state))};
     }
+}
+
+void kafka_handle_list_transactions(struct kafka_request *request)
+{
+    const struct kafka_list_transactions_request *body = request->body;
+    struct kafka_list_transactions_response *response = KAFKA_NEW(&request->arena, kafka_list_transactions_response);
+    bool has_pattern = body->transactional_id_pattern.size > 0; /* KIP-1152 */
+    struct error err;
+    struct regexp *pattern = has_pattern ? regexp_compile(body->transactional_id_pattern, &err) : NULL;
+    if (has_pattern && !pattern)
+        response->error_code = kafka_refuse(request, KAFKA_INVALID_REGULAR_EXPRESSION);
+    else
+        list(request, pattern, response);
+    regexp_free(pattern);
     kafka_answer(request, response);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
 #include <stdio.h>
 
 #include "evoke/command.h"
@@ -10,29 +11,43 @@ static void print_line(void *ctx, const char *line)
     puts(line);
 }
 
+struct options {
+    bool repair;
+};
+
 static int run(const struct command *self, int argc, char **argv)
 {
+    struct options options = {0};
     struct arguments arguments;
     int exit_code;
     struct error err;
-    if (!command_parse(self, argc, argv, NULL, &arguments, &exit_code))
+    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
         return exit_code;
     struct io *io = io_linux_new(&err);
     if (!io)
         return command_fail(&err);
     struct log_check_result result;
-    bool ok = log_check(io, arguments.items[0], print_line, NULL, &result, &err);
+    bool ok = log_check(io, arguments.items[0], options.repair, print_line, NULL, &result, &err);
     io_free(io);
     if (!ok)
         return command_fail(&err);
-    return result.damages > 0 ? EXIT_FAILED : EXIT_DONE;
+    return result.damages > result.mended ? EXIT_FAILED : EXIT_DONE;
 }
+
+static const struct flag check_flags[] = {
+    {"repair", NULL, "mend what can be mended; what is removed is kept in DIR/removed-<time>",
+     offsetof(struct options, repair), 0, FLAG_SWITCH},
+    {0},
+};
 
 const struct command command_check = {
     .name = "check",
     .about = "Read a whole data directory and say what is in it and what is damaged",
-    .flags = {.arguments = "DIR"},
-    .details = "It changes nothing. Exit code 0: sound; 1: damaged, or it cannot be read.",
-    .examples = "  evoke check /var/lib/evoke\n",
+    .flags = {.tables = {check_flags}, .arguments = "DIR"},
+    .details =
+        "Without --repair it changes nothing. With it, evoke must not run on the directory: records in segments\n"
+        "that are damaged are taken out of the way of those behind them.\n"
+        "Exit code 0: sound, or mended; 1: damaged, or it cannot be read.",
+    .examples = "  evoke check /var/lib/evoke\n  evoke check --repair /var/lib/evoke\n",
     .run = run,
 };

@@ -30,6 +30,9 @@ const struct flag config_flags[] = {
     {"listen-admin", "ADDR:PORT", "/healthz and /metrics, or off (default 127.0.0.1:9644)", SETTING(listen_admin)},
     {"advertise-kafka", "ADDR:PORT", "what Kafka clients are told to connect to (default: where it listens)",
      SETTING(advertise_kafka)},
+    {"kafka-requests-size-max", "SIZE",
+     "of all Kafka requests that are being served; then none is read (default 256Mi)",
+     SETTING(kafka_requests_size_max)},
     {"journal-file-size", "SIZE", "of one journal file (default 64Mi)", SETTING(journal_file_size)},
     {"journal-size-max", "SIZE", "of the whole journal; what is older moves to segments (default 512Mi)",
      SETTING(journal_size_max)},
@@ -192,6 +195,8 @@ static bool finish(struct config *config, struct error *err)
            finish_address("listen-api", config->listen_api, "127.0.0.1:6443", &config->api, err) &&
            finish_address("listen-http", config->listen_http, "127.0.0.1:8080", &config->http, err) &&
            finish_address("listen-admin", config->listen_admin, "127.0.0.1:9644", &config->admin, err) &&
+           finish_size("kafka-requests-size-max", config->kafka_requests_size_max, 256ull << 20,
+                       &config->kafka_requests_bytes_max, err) &&
            finish_size("journal-file-size", config->journal_file_size, 64ull << 20, &config->journal_file_bytes, err) &&
            finish_size("journal-size-max", config->journal_size_max, 512ull << 20, &config->journal_bytes_max, err) &&
            finish_minutes("offsets-retention-minutes", config->offsets_retention_minutes, &config->offsets_retention_ms,

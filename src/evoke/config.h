@@ -20,6 +20,7 @@ struct config {
     const char *data;
     const char *listen_kafka, *listen_api, *listen_http, *listen_admin;
     const char *advertise_kafka;
+    const char *kafka_requests_size_max;
     const char *journal_file_size, *journal_size_max;
     const char *offsets_retention_minutes;
     const char *pod_cidr, *service_cidr;
@@ -30,6 +31,7 @@ struct config {
 
     /* What config_finish() makes of it. family IO_ADDRESS_NONE: off */
     struct io_address kafka, api, http, admin;
+    uint64_t kafka_requests_bytes_max;
     uint64_t journal_file_bytes, journal_bytes_max;
     uint64_t offsets_retention_ms; /* 0: seven days */
     enum diag_level level;

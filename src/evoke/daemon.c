@@ -69,7 +69,8 @@ static bool open_kafka(struct daemon *daemon, struct error *err)
 {
     struct io_address advertised;
     char host[IO_ADDRESS_TEXT_SIZE];
-    struct kafka_door_options options = {.address = daemon->config->kafka};
+    struct kafka_door_options options = {.address = daemon->config->kafka,
+                                         .request_bytes_max = daemon->config->kafka_requests_bytes_max};
     if (!is_on(&options.address))
         return true;
     if (daemon->config->advertise_kafka) {
@@ -275,13 +276,11 @@ static void close_actors(struct daemon *daemon)
         kube_door_set_pod_logs(daemon->parts.kube, NULL);
     kube_door_close(daemon->parts.kube);
     dispatch_close(daemon->parts.dispatch);
-    nameserver_close(daemon->parts.names);
     control_close(daemon->parts.control);
     daemon->admin = NULL;
     daemon->parts.kafka = NULL;
     daemon->parts.events = NULL;
     daemon->parts.kube = NULL;
-    daemon->parts.names = NULL;
     daemon->parts.dispatch = NULL;
     daemon->parts.control = NULL;
 }
@@ -291,6 +290,7 @@ static void close_parts(struct daemon *daemon)
     close_actors(daemon);
     pods_end_close(daemon->pods_end);
     node_close(daemon->parts.node);
+    nameserver_close(daemon->parts.names);
     mesh_close(daemon->parts.mesh);
     runtime_close(daemon->processes);
     runtime_close(daemon->containers);

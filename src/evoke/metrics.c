@@ -6,14 +6,14 @@
 
 #include "api/kind.h"
 #include "base/memory.h"
-#include "wire/kafka_message.h"
+#include "evoke/metrics_priv.h"
 
-static void gauge(struct metrics *out, const char *name, const char *help, uint64_t value)
+void metrics_gauge(struct metrics *out, const char *name, const char *help, uint64_t value)
 {
     metrics_one(out, name, METRICS_GAUGE, help, (double)value);
 }
 
-static void counter(struct metrics *out, const char *name, const char *help, uint64_t value)
+void metrics_counter(struct metrics *out, const char *name, const char *help, uint64_t value)
 {
     metrics_one(out, name, METRICS_COUNTER, help, (double)value);
 }
@@ -28,7 +28,7 @@ static void collect_process(void *ctx, struct metrics *out)
         metrics_one(out, "process_cpu_seconds_total", METRICS_COUNTER, "User and system time.",
                     (double)(user + system) / 100);
     if (statm && fscanf(statm, "%*u %lu", &pages) == 1)
-        gauge(out, "process_resident_memory_bytes", "Memory that is resident.", pages * 4096ull);
+        metrics_gauge(out, "process_resident_memory_bytes", "Memory that is resident.", pages * 4096ull);
     if (stat)
         fclose(stat);
     if (statm)
@@ -42,17 +42,31 @@ static void collect_log(void *ctx, struct metrics *out)
         return;
     struct log_metrics log;
     log_metrics(parts->log, &log);
-    gauge(out, "evoke_log_journal_bytes", "Bytes of the journal in use.", log.journal_bytes);
-    gauge(out, "evoke_log_journal_bytes_max", "Bytes the journal may use; then producers are refused.",
-          log.journal_bytes_max);
-    gauge(out, "evoke_log_topics", "Topics, internal ones too.", log.topics);
-    gauge(out, "evoke_log_partitions", "Partitions of all topics.", log.partitions);
-    counter(out, "evoke_log_frames_total", "Frames written to the journal.", log.frames);
-    counter(out, "evoke_log_appended_bytes_total", "Bytes of record batches appended.", log.appended_bytes);
-    counter(out, "evoke_log_syncs_total", "Calls of fdatasync.", log.syncs);
-    metrics_one(out, "evoke_log_sync_seconds_total", METRICS_COUNTER, "Time spent in fdatasync.",
-                (double)log.sync_ns_total / 1e9);
-    counter(out, "evoke_log_appends_refused_total", "Appends refused: full journal, failed disk.", log.appends_refused);
+    metrics_gauge(out, "evoke_log_journal_bytes", "Bytes of the journal in use.", log.journal_bytes);
+    metrics_gauge(out, "evoke_log_journal_bytes_max", "Bytes the journal may use; what is older moves to segments.",
+                  log.journal_bytes_max);
+    metrics_gauge(out, "evoke_log_topics", "Topics, internal ones too.", log.topics);
+    metrics_gauge(out, "evoke_log_partitions", "Partitions of all topics.", log.partitions);
+    metrics_gauge(out, "evoke_log_segments", "Segments of all partitions.", log.segments);
+    metrics_gauge(out, "evoke_log_segment_bytes", "Bytes of the segments.", log.segment_bytes);
+    metrics_counter(out, "evoke_log_journal_files_spilled_total", "Files of the journal moved to segments.",
+                    log.journal_files_spilled);
+    metrics_counter(out, "evoke_log_spilled_bytes_total", "Bytes moved from the journal to segments.",
+                    log.spilled_bytes);
+    metrics_counter(out, "evoke_log_retention_runs_total", "Times that retention dropped records.", log.retention_runs);
+    metrics_counter(out, "evoke_log_compaction_runs_total", "Runs of compaction over a partition.",
+                    log.compaction_runs);
+    metrics_counter(out, "evoke_log_compaction_read_bytes_total", "Bytes of the segments that compaction has replaced.",
+                    log.compaction_bytes_before);
+    metrics_counter(out, "evoke_log_compaction_written_bytes_total", "Bytes of the segments it has put in their place.",
+                    log.compaction_bytes_after);
+    metrics_counter(out, "evoke_log_frames_total", "Frames written to the journal.", log.frames);
+    metrics_counter(out, "evoke_log_appended_bytes_total", "Bytes of record batches appended.", log.appended_bytes);
+    metrics_counter(out, "evoke_log_syncs_total", "Calls of fdatasync.", log.syncs);
+    metrics_base_histogram(out, "evoke_log_sync_seconds", "From the start of a group's write to the end of its sync.",
+                           &log.sync_seconds, histogram_seconds);
+    metrics_counter(out, "evoke_log_appends_refused_total", "Appends refused: full journal, failed disk.",
+                    log.appends_refused);
 }
 
 static void collect_api(void *ctx, struct metrics *out)
@@ -64,47 +78,15 @@ static void collect_api(void *ctx, struct metrics *out)
     const struct kind *kind;
     for (size_t i = 0; (kind = kind_at(i)); i++)
         metrics_sample(out, (double)api_count(parts->api, kind), "kind", kind->kind, NULL);
-    gauge(out, "evoke_api_revision", "resourceVersion of the newest write.", api_revision(parts->api));
+    metrics_gauge(out, "evoke_api_revision", "resourceVersion of the newest write.", api_revision(parts->api));
     if (!parts->kube)
         return;
     struct kube_door_metrics kube;
     kube_door_metrics(parts->kube, &kube);
-    counter(out, "evoke_kube_requests_total", "Requests to the API door.", kube.requests);
-    counter(out, "evoke_kube_errors_total", "Answers of 500 and above.", kube.errors);
-    gauge(out, "evoke_kube_watches", "Watches that are open.", kube.watches);
-    gauge(out, "evoke_kube_connections", "Connections to the API door.", kube.connections);
-}
-
-static void collect_kafka(void *ctx, struct metrics *out)
-{
-    const struct parts *parts = ctx;
-    if (!parts->kafka)
-        return;
-    AUTO_FREE(struct kafka_door_metrics) kafka = NEW(struct kafka_door_metrics);
-    kafka_door_metrics(parts->kafka, kafka);
-    gauge(out, "evoke_kafka_connections", "Connections to the Kafka door.", kafka->connections);
-    counter(out, "evoke_kafka_connections_total", "Connections accepted.", kafka->connections_accepted);
-    metrics_family(out, "evoke_kafka_requests_total", METRICS_COUNTER, "Requests by API.");
-    for (int key = 0; key < KAFKA_DOOR_API_KEYS; key++) {
-        const struct kafka_api *api = kafka_api_find((int16_t)key);
-        if (api && kafka->requests[key] > 0)
-            metrics_sample(out, (double)kafka->requests[key], "api", api->name, NULL);
-    }
-    counter(out, "evoke_kafka_errors_total", "Answers with an error code.", kafka->errors);
-    metrics_family(out, "evoke_kafka_frames_refused_total", METRICS_COUNTER, "Frames that ended their connection.");
-    metrics_sample(out, (double)kafka->frames_too_large, "reason", "too_large", NULL);
-    metrics_sample(out, (double)kafka->frames_malformed, "reason", "malformed", NULL);
-    metrics_sample(out, (double)kafka->frames_unknown, "reason", "unknown", NULL);
-    metrics_sample(out, (double)kafka->frames_refused, "reason", "memory", NULL);
-    metrics_family(out, "evoke_kafka_batches_refused_total", METRICS_COUNTER, "Record batches that were refused.");
-    metrics_sample(out, (double)kafka->batches_corrupt, "reason", "corrupt", NULL);
-    metrics_sample(out, (double)kafka->batches_refused, "reason", "invalid", NULL);
-    counter(out, "evoke_kafka_received_bytes_total", "Bytes received.", kafka->bytes_in);
-    counter(out, "evoke_kafka_sent_bytes_total", "Bytes sent.", kafka->bytes_out);
-    counter(out, "evoke_kafka_records_total", "Records appended by Produce.", kafka->records_in);
-    gauge(out, "evoke_kafka_fetches_waiting", "Fetches that wait for records.", kafka->fetches_waiting);
-    counter(out, "evoke_kafka_throttled_total", "Times a connection was paused for its unanswered requests.",
-            kafka->throttled);
+    metrics_counter(out, "evoke_kube_requests_total", "Requests to the API door.", kube.requests);
+    metrics_counter(out, "evoke_kube_errors_total", "Answers of 500 and above.", kube.errors);
+    metrics_gauge(out, "evoke_kube_watches", "Watches that are open.", kube.watches);
+    metrics_gauge(out, "evoke_kube_connections", "Connections to the API door.", kube.connections);
 }
 
 static void collect_events(void *ctx, struct metrics *out)
@@ -121,8 +103,8 @@ static void collect_events(void *ctx, struct metrics *out)
     metrics_sample(out, (double)events.too_large, "result", "too_large", NULL);
     metrics_sample(out, (double)events.unsupported, "result", "unsupported", NULL);
     metrics_sample(out, (double)events.unavailable, "result", "unavailable", NULL);
-    counter(out, "evoke_events_received_bytes_total", "Bytes of accepted events.", events.bytes);
-    gauge(out, "evoke_events_connections", "Connections to the events door.", events.connections);
+    metrics_counter(out, "evoke_events_received_bytes_total", "Bytes of accepted events.", events.bytes);
+    metrics_gauge(out, "evoke_events_connections", "Connections to the events door.", events.connections);
 }
 
 static void collect_mesh(void *ctx, struct metrics *out)
@@ -132,14 +114,15 @@ static void collect_mesh(void *ctx, struct metrics *out)
         return;
     struct mesh_metrics mesh;
     mesh_metrics(parts->mesh, &mesh);
-    gauge(out, "evoke_mesh_services", "Services.", mesh.services);
-    gauge(out, "evoke_mesh_endpoints_ready", "Endpoints that are ready.", mesh.endpoints_ready);
-    gauge(out, "evoke_mesh_held", "Connections and deliveries held for want of an endpoint.", mesh.held);
-    gauge(out, "evoke_mesh_in_flight", "Connections and deliveries at endpoints.", mesh.in_flight);
-    counter(out, "evoke_mesh_connections_total", "Connections to Services.", mesh.connections_total);
-    counter(out, "evoke_mesh_connections_failed_total", "Connections that found no endpoint.", mesh.connections_failed);
-    counter(out, "evoke_mesh_held_total", "Connections and deliveries that were held.", mesh.held_total);
-    counter(out, "evoke_mesh_refused_total", "Connections refused: too many held.", mesh.refused_total);
+    metrics_gauge(out, "evoke_mesh_services", "Services.", mesh.services);
+    metrics_gauge(out, "evoke_mesh_endpoints_ready", "Endpoints that are ready.", mesh.endpoints_ready);
+    metrics_gauge(out, "evoke_mesh_held", "Connections and deliveries held for want of an endpoint.", mesh.held);
+    metrics_gauge(out, "evoke_mesh_in_flight", "Connections and deliveries at endpoints.", mesh.in_flight);
+    metrics_counter(out, "evoke_mesh_connections_total", "Connections to Services.", mesh.connections_total);
+    metrics_counter(out, "evoke_mesh_connections_failed_total", "Connections that found no endpoint.",
+                    mesh.connections_failed);
+    metrics_counter(out, "evoke_mesh_held_total", "Connections and deliveries that were held.", mesh.held_total);
+    metrics_counter(out, "evoke_mesh_refused_total", "Connections refused: too many held.", mesh.refused_total);
 }
 
 static void collect_names(void *ctx, struct metrics *out)
@@ -149,10 +132,10 @@ static void collect_names(void *ctx, struct metrics *out)
         return;
     struct nameserver_metrics names;
     nameserver_metrics(parts->names, &names);
-    counter(out, "evoke_dns_queries_total", "Questions for names.", names.queries);
-    counter(out, "evoke_dns_forwarded_total", "Of them, passed on to the machine's servers.", names.forwarded);
-    counter(out, "evoke_dns_failed_total", "Of them, malformed or not answered by the machine's servers.",
-            names.failed);
+    metrics_counter(out, "evoke_dns_queries_total", "Questions for names.", names.queries);
+    metrics_counter(out, "evoke_dns_forwarded_total", "Of them, passed on to the machine's servers.", names.forwarded);
+    metrics_counter(out, "evoke_dns_failed_total", "Of them, malformed or not answered by the machine's servers.",
+                    names.failed);
 }
 
 static void collect_dispatch(void *ctx, struct metrics *out)
@@ -162,22 +145,26 @@ static void collect_dispatch(void *ctx, struct metrics *out)
         return;
     struct dispatch_metrics dispatch;
     dispatch_metrics(parts->dispatch, &dispatch);
-    gauge(out, "evoke_dispatch_brokers", "Brokers.", dispatch.brokers);
-    gauge(out, "evoke_dispatch_triggers", "Triggers.", dispatch.triggers);
-    gauge(out, "evoke_dispatch_in_flight", "Deliveries under way.", dispatch.in_flight);
-    gauge(out, "evoke_dispatch_waiting_retry", "Events that wait for their next attempt.", dispatch.waiting_retry);
-    counter(out, "evoke_dispatch_events_total", "Events read by Triggers.", dispatch.events_read);
-    counter(out, "evoke_dispatch_filtered_total", "Events that a Trigger's filter left out.", dispatch.events_filtered);
-    counter(out, "evoke_dispatch_invalid_total", "Records of a Broker's topic that are no CloudEvents.",
-            dispatch.events_invalid);
+    metrics_gauge(out, "evoke_dispatch_brokers", "Brokers.", dispatch.brokers);
+    metrics_gauge(out, "evoke_dispatch_triggers", "Triggers.", dispatch.triggers);
+    metrics_gauge(out, "evoke_dispatch_in_flight", "Deliveries under way.", dispatch.in_flight);
+    metrics_gauge(out, "evoke_dispatch_waiting_retry", "Events that wait for their next attempt.",
+                  dispatch.waiting_retry);
+    metrics_counter(out, "evoke_dispatch_events_total", "Events read by Triggers.", dispatch.events_read);
+    metrics_counter(out, "evoke_dispatch_filtered_total", "Events that a Trigger's filter left out.",
+                    dispatch.events_filtered);
+    metrics_counter(out, "evoke_dispatch_invalid_total", "Records of a Broker's topic that are no CloudEvents.",
+                    dispatch.events_invalid);
     metrics_family(out, "evoke_dispatch_deliveries_total", METRICS_COUNTER, "Delivery attempts by result.");
     metrics_sample(out, (double)dispatch.succeeded, "result", "success", NULL);
     metrics_sample(out, (double)dispatch.refused, "result", "refused", NULL);
     metrics_sample(out, (double)dispatch.failed, "result", "failed", NULL);
-    counter(out, "evoke_dispatch_retries_total", "Attempts after the first.", dispatch.retries);
-    counter(out, "evoke_dispatch_replies_total", "Reply events appended.", dispatch.replies);
-    counter(out, "evoke_dispatch_dead_letters_total", "Events sent to a dead letter sink.", dispatch.dead_letters);
-    counter(out, "evoke_dispatch_dropped_total", "Events given up without a dead letter sink.", dispatch.dropped);
+    metrics_counter(out, "evoke_dispatch_retries_total", "Attempts after the first.", dispatch.retries);
+    metrics_counter(out, "evoke_dispatch_replies_total", "Reply events appended.", dispatch.replies);
+    metrics_counter(out, "evoke_dispatch_dead_letters_total", "Events sent to a dead letter sink.",
+                    dispatch.dead_letters);
+    metrics_counter(out, "evoke_dispatch_dropped_total", "Events given up without a dead letter sink.",
+                    dispatch.dropped);
     metrics_histogram(out, "evoke_dispatch_delivery_seconds", "Duration of delivery attempts.",
                       &(struct metrics_histogram){.bounds = dispatch_latency_bounds_s,
                                                   .counts = dispatch.latency,
@@ -191,10 +178,11 @@ static void collect_node(void *ctx, struct metrics *out)
     if (!parts->node)
         return;
     struct node_counts node = node_counts(parts->node);
-    gauge(out, "evoke_node_pods_running", "Pods that run.", node.pods_running);
-    counter(out, "evoke_node_containers_started_total", "Containers started.", node.containers_started);
-    counter(out, "evoke_node_containers_failed_total", "Containers that could not be started.", node.containers_failed);
-    counter(out, "evoke_node_probes_failed_total", "Probes that failed.", node.probes_failed);
+    metrics_gauge(out, "evoke_node_pods_running", "Pods that run.", node.pods_running);
+    metrics_counter(out, "evoke_node_containers_started_total", "Containers started.", node.containers_started);
+    metrics_counter(out, "evoke_node_containers_failed_total", "Containers that could not be started.",
+                    node.containers_failed);
+    metrics_counter(out, "evoke_node_probes_failed_total", "Probes that failed.", node.probes_failed);
 }
 
 static void collect_control(void *ctx, struct metrics *out)
@@ -204,23 +192,26 @@ static void collect_control(void *ctx, struct metrics *out)
         return;
     struct control_metrics control;
     control_metrics(parts->control, &control);
-    counter(out, "evoke_control_reconciles_total", "Reconciliations.", control.reconciles);
-    counter(out, "evoke_control_reconcile_errors_total", "Reconciliations that failed and are tried again.",
-            control.reconcile_errors);
-    gauge(out, "evoke_control_queued", "Objects that wait for their turn, a retry or a time.", control.queued);
+    metrics_counter(out, "evoke_control_reconciles_total", "Reconciliations.", control.reconciles);
+    metrics_counter(out, "evoke_control_reconcile_errors_total", "Reconciliations that failed and are tried again.",
+                    control.reconcile_errors);
+    metrics_gauge(out, "evoke_control_queued", "Objects that wait for their turn, a retry or a time.", control.queued);
     metrics_family(out, "evoke_control_scales_total", METRICS_COUNTER, "Scale decisions of ScaledObjects.");
     metrics_sample(out, (double)control.scale_ups, "direction", "up", NULL);
     metrics_sample(out, (double)control.scale_downs, "direction", "down", NULL);
-    counter(out, "evoke_control_drains_total", "Pods that were drained before they were deleted.", control.drains);
-    counter(out, "evoke_control_drains_expired_total", "Drains ended by the grace period.", control.drains_expired);
-    gauge(out, "evoke_control_draining", "Pods that are being drained.", control.draining);
+    metrics_counter(out, "evoke_control_drains_total", "Pods that were drained before they were deleted.",
+                    control.drains);
+    metrics_counter(out, "evoke_control_drains_expired_total", "Drains ended by the grace period.",
+                    control.drains_expired);
+    metrics_gauge(out, "evoke_control_draining", "Pods that are being drained.", control.draining);
 }
 
 void metrics_register(struct parts *parts, struct admin_door *door)
 {
     admin_door_add_collector(door, collect_process, parts);
     admin_door_add_collector(door, collect_log, parts);
-    admin_door_add_collector(door, collect_kafka, parts);
+    admin_door_add_collector(door, metrics_collect_kafka, parts);
+    admin_door_add_collector(door, metrics_collect_partitions, parts);
     admin_door_add_collector(door, collect_api, parts);
     admin_door_add_collector(door, collect_events, parts);
     admin_door_add_collector(door, collect_mesh, parts);

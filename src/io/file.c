@@ -140,6 +140,11 @@ bool io_dir_lock(struct io *io, const char *path, struct error *err)
     return io->engine->file->dir_lock(io, path, err);
 }
 
+bool io_dir_space(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err)
+{
+    return io->engine->file->dir_space(io, path, total, usable, err);
+}
+
 bool io_path_remove(struct io *io, const char *path, struct error *err)
 {
     return io->engine->file->remove(io, path, err);

@@ -67,6 +67,8 @@ MUST_CHECK bool io_fs_sync(struct io *io, const char *path, struct error *err);
 /* Holds an exclusive lock on the directory until io_free() or the end of the process; ERROR_UNAVAILABLE when another
  * one has it. */
 MUST_CHECK bool io_dir_lock(struct io *io, const char *path, struct error *err);
+/* Bytes of the file system that the directory is on, and those that a file may still take. */
+MUST_CHECK bool io_dir_space(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err);
 MUST_CHECK bool io_path_remove(struct io *io, const char *path, struct error *err);     /* file or empty directory */
 MUST_CHECK bool io_path_remove_all(struct io *io, const char *path, struct error *err); /* fine if it is not there */
 MUST_CHECK bool io_path_rename(struct io *io, const char *from, const char *to, struct error *err);

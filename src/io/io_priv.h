@@ -41,6 +41,7 @@ struct file_engine {
     bool (*fs_sync)(struct io *io, const char *path, struct error *err);
     bool (*dir_sync)(struct io *io, const char *path, struct error *err);
     bool (*dir_lock)(struct io *io, const char *path, struct error *err);
+    bool (*dir_space)(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err);
     bool (*remove)(struct io *io, const char *path, struct error *err);
     bool (*remove_all)(struct io *io, const char *path, struct error *err);
     bool (*rename)(struct io *io, const char *from, const char *to, struct error *err);

@@ -240,6 +240,7 @@ const struct file_engine linux_file_engine = {
     .dir_sync = linux_dir_sync,
     .fs_sync = linux_fs_sync,
     .dir_lock = linux_dir_lock,
+    .dir_space = linux_dir_space,
     .remove = linux_remove,
     .remove_all = linux_remove_all,
     .rename = linux_rename,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "io/linux_priv.h"
@@ -81,6 +82,17 @@ bool linux_dir_lock(struct io *io, const char *path, struct error *err)
     if (sys == EWOULDBLOCK)
         return error_set(err, ERROR_UNAVAILABLE, "%s is in use by another process", path);
     return error_sys(err, sys, "lock %s", path);
+}
+
+bool linux_dir_space(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err)
+{
+    (void)io;
+    struct statvfs status;
+    if (statvfs(path, &status) < 0)
+        return error_sys(err, errno, "space of %s", path);
+    *total = (uint64_t)status.f_blocks * status.f_frsize;
+    *usable = (uint64_t)status.f_bavail * status.f_frsize;
+    return true;
 }
 
 bool linux_remove(struct io *io, const char *path, struct error *err)

@@ -93,6 +93,7 @@ bool linux_dir_list(struct io *io, const char *path, void (*each)(void *ctx, con
 bool linux_fs_sync(struct io *io, const char *path, struct error *err);
 bool linux_dir_sync(struct io *io, const char *path, struct error *err);
 bool linux_dir_lock(struct io *io, const char *path, struct error *err);
+bool linux_dir_space(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err);
 bool linux_remove(struct io *io, const char *path, struct error *err);
 bool linux_remove_all(struct io *io, const char *path, struct error *err);
 bool linux_rename(struct io *io, const char *from, const char *to, struct error *err);

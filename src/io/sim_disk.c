@@ -136,8 +136,18 @@ static void keep_sector(struct node *node, uint64_t sector, void *ctx)
     memcpy(node->durable + sector * DISK_SECTOR_SIZE, node->cache + sector * DISK_SECTOR_SIZE, DISK_SECTOR_SIZE);
 }
 
+/* A wrong bit, but only where something new was to be written: what was synced is not touched. */
+static void garble_sector(struct node *node, uint64_t sector, struct rng *rng)
+{
+    uint64_t bit = rng_below(rng, DISK_SECTOR_SIZE * 8), at = sector * DISK_SECTOR_SIZE + bit / 8;
+    if (node->cache[at] != node->durable[at])
+        node->cache[at] ^= (uint8_t)(1 << bit % 8);
+}
+
 static void keep_or_lose_sector(struct node *node, uint64_t sector, void *ctx)
 {
+    if (rng_chance(ctx, node->disk->garble_ppm))
+        garble_sector(node, sector, ctx);
     if (rng_below(ctx, 2) == 0)
         keep_sector(node, sector, NULL);
     else
@@ -402,6 +412,7 @@ void disk_deinit(struct disk *disk)
 {
     for (struct change *change; (change = LIST_TAKE_FIRST(&disk->changes, struct change, link));)
         change_free(change);
+    disk_flip_back(disk);
     map_deinit(&disk->names, unref_value);
     map_deinit(&disk->durable, unref_value);
 }

@@ -16,11 +16,15 @@
 enum { DISK_SECTOR_SIZE = 512, DISK_FILE_SIZE_MAX = 256 << 20 };
 
 struct disk {
-    struct map names;    /* path -> struct node: as programs see it */
-    struct map durable;  /* as it would be found after a power loss */
-    struct list changes; /* struct change, of names, not yet durable */
-    uint64_t used;       /* bytes of all files */
-    uint64_t size_max;   /* 0: no limit */
+    struct map names;     /* path -> struct node: as programs see it */
+    struct map durable;   /* as it would be found after a power loss */
+    struct list changes;  /* struct change, of names, not yet durable */
+    uint64_t used;        /* bytes of all files */
+    uint64_t size_max;    /* 0: no limit */
+    uint32_t garble_ppm;  /* of a sector that was not synced, when the power fails */
+    struct node *flipped; /* by disk_flip(), at: */
+    uint64_t flipped_at;
+    uint8_t flipped_bit;
 };
 
 struct node {
@@ -38,6 +42,10 @@ struct node {
 void disk_init(struct disk *disk);
 void disk_deinit(struct disk *disk);
 void disk_lose_power(struct disk *disk, struct rng *rng);
+/* One bit, in what programs see and on the disk; of a file with `within` in its path, below the last byte that is not
+ * zero. False: there is none. The next one, and disk_flip_back(), forget it. */
+bool disk_flip(struct disk *disk, const char *within, struct rng *rng);
+void disk_flip_back(struct disk *disk);
 
 /* Paths are normal here: from "/", single slashes, none at the end but for the root. False: too long. */
 enum { DISK_PATH_SIZE = 1024 };

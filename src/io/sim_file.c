@@ -366,6 +366,17 @@ static bool sim_dir_sync(struct io *io, const char *path, struct error *err)
     return true;
 }
 
+static bool sim_dir_space(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err)
+{
+    char normal[DISK_PATH_SIZE];
+    if (!find_dir(io, path, normal, err))
+        return false;
+    const struct disk *disk = disk_of(io);
+    *total = disk->size_max ? disk->size_max : (uint64_t)1 << 40;
+    *usable = disk->used < *total ? *total - disk->used : 0;
+    return true;
+}
+
 static bool sim_fs_sync(struct io *io, const char *path, struct error *err)
 {
     char normal[DISK_PATH_SIZE];
@@ -466,6 +477,7 @@ const struct file_engine sim_file_engine = {
     .dir_sync = sim_dir_sync,
     .fs_sync = sim_fs_sync,
     .dir_lock = sim_dir_lock,
+    .dir_space = sim_dir_space,
     .remove = sim_remove,
     .remove_all = sim_remove_all,
     .rename = sim_rename,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The simulated engine's clock, chance and order of events. */
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/memory.h"
@@ -372,6 +373,7 @@ void io_simulated_power_loss(struct io *base)
     note(io->world, io, "power loss");
     io_simulated_kill(base);
     sim_process_kill_all(io->world);
+    io->world->disk.garble_ppm = io->world->faults.garble_ppm;
     disk_lose_power(&io->world->disk, &io->world->rng);
 }
 
@@ -439,6 +441,11 @@ struct io_simulated_faults *io_simulated_faults(struct io *io)
     return &sim_io_of(io)->world->faults;
 }
 
+uint64_t io_simulated_disk_used(const struct io *io)
+{
+    return ((const struct sim_io *)io)->world->disk.used;
+}
+
 uint64_t io_simulated_fingerprint(const struct io *io)
 {
     return ((const struct sim_io *)io)->world->fingerprint;
@@ -450,4 +457,17 @@ void io_simulated_trace(struct io *io, void (*each)(void *ctx, uint64_t now_ns, 
     struct world *world = sim_io_of(io)->world;
     world->trace = each;
     world->trace_ctx = ctx;
+}
+
+void io_simulated_say(struct io *io, const char *format, ...)
+{
+    const struct world *world = sim_io_of(io)->world;
+    char text[300] = "- ";
+    va_list args;
+    if (!world->trace)
+        return;
+    va_start(args, format);
+    vsnprintf(text + 2, sizeof text - 2, format, args);
+    va_end(args);
+    world->trace(world->trace_ctx, world->now_ns, sim_io_of(io)->number, text);
 }

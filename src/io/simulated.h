@@ -14,8 +14,8 @@
  *     struct io *again = io_simulated_another(client);       the next start finds the same disk
  *     io_free(daemon);
  *
- * What it does not do: it does not model a wrong clock, a disk that changes what was synced, or TLS' cryptography (see
- * io_certificate_make() in tls.h: certificates are plain text here and their rules are checked).
+ * What it does not do: it does not model a wrong clock or TLS' cryptography (see io_certificate_make() in tls.h:
+ * certificates are plain text here and their rules are checked).
  */
 #ifndef IO_SIMULATED_H
 #define IO_SIMULATED_H
@@ -53,6 +53,11 @@ void io_simulated_kill(struct io *io);
 void io_simulated_power_loss(struct io *io);
 bool io_simulated_dead(const struct io *io);
 
+/* The disk turns one bit of a file that was written, synced or not, of the seed's choice. Only files whose path has
+ * `within` in it are looked at. False: there is none. Calling io_simulated_flip_back() mends it. */
+bool io_simulated_flip(struct io *io, const char *within);
+void io_simulated_flip_back(struct io *io);
+
 /* --- Faults; all off (0) at first, changed at any time --- */
 struct io_simulated_faults {
     uint64_t latency_max_ns;  /* of the network, one way; 0: 100 us */
@@ -62,12 +67,14 @@ struct io_simulated_faults {
     uint32_t write_error_ppm; /* EIO; a part may be written */
     uint32_t sync_error_ppm;  /* EIO; what was to be synced may never reach the disk, even by a later sync */
     uint64_t disk_size_max;   /* all files together; 0: no limit; beyond: ENOSPC */
+    uint32_t garble_ppm;      /* when the power fails: that a sector that was not synced is kept with a wrong bit */
     uint32_t spawn_error_ppm; /* EAGAIN */
     /* Counts down with every change of the disk (also within io_path_write()); at 1 the power fails under the program
      * that made it, and becomes 0. So a test reaches every point between two changes. */
     uint64_t changes_until_power_loss;
 };
 struct io_simulated_faults *io_simulated_faults(struct io *io);
+uint64_t io_simulated_disk_used(const struct io *io); /* bytes of all files, for disk_size_max */
 
 /* --- Processes --- */
 struct simulated_process;
@@ -99,5 +106,7 @@ uint64_t io_simulated_fingerprint(const struct io *io);
 /* Called for every event of the world: when, in which program (0, 1 ... in the order they were made), what. */
 void io_simulated_trace(struct io *io, void (*each)(void *ctx, uint64_t now_ns, unsigned program, const char *what),
                         void *ctx);
+/* A line of the program's own among them; nothing while nobody traces. The fingerprint does not know it. */
+void io_simulated_say(struct io *io, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

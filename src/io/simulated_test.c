@@ -451,6 +451,57 @@ TEST(after_a_failed_sync_a_later_one_does_not_bring_the_data_back)
     io_free(io);
 }
 
+/* How many of the bytes from `from` on are none of those two. */
+static int count_others(struct io *io, uint64_t from, uint64_t to, uint8_t one, uint8_t other)
+{
+    int count = 0;
+    for (uint64_t at = from; at < to; at++) {
+        uint8_t byte = byte_at(io, "/f", at);
+        count += byte != one && byte != other;
+    }
+    return count;
+}
+
+TEST(a_garbled_sector_has_a_wrong_bit_only_where_something_new_was_written)
+{
+    int garbled = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct error err;
+        uint8_t half_sector[256];
+        struct io *io = io_simulated_new(seed);
+        memset(half_sector, 'b', sizeof half_sector);
+        write_sectors(io, "/f", 'a', true);
+        CHECK_OK(io_dir_sync(io, "/", &err), &err);
+        struct io_file *file = open_file(io, "/f");
+        CHECK_OK(io_file_write_now(file, 0, bytes_of(half_sector, sizeof half_sector), &err), &err);
+        io_simulated_faults(io)->garble_ppm = 1000000;
+        io_simulated_power_loss(io);
+        io_file_close(file);
+        io = restart(io);
+        garbled += count_others(io, 0, sizeof half_sector, 'a', 'b');
+        CHECK_INT(count_others(io, sizeof half_sector, 512, 'a', 'a'), 0);
+        io_free(io);
+    }
+    CHECK(garbled > 0);
+}
+
+TEST(a_flipped_bit_survives_a_power_loss_and_can_be_flipped_back)
+{
+    struct error err;
+    struct io *io = io_simulated_new(3);
+    CHECK(!io_simulated_flip(io, "f"));
+    write_sectors(io, "/f", 'a', true);
+    CHECK_OK(io_dir_sync(io, "/", &err), &err);
+    CHECK(!io_simulated_flip(io, "g"));
+    CHECK(io_simulated_flip(io, "f"));
+    io_simulated_power_loss(io);
+    io = restart(io);
+    CHECK_INT(count_others(io, 0, 8 * 512, 'a', 'a'), 1);
+    io_simulated_flip_back(io);
+    CHECK_INT(count_others(io, 0, 8 * 512, 'a', 'a'), 0);
+    io_free(io);
+}
+
 TEST(a_write_error_is_told)
 {
     struct error err;

@@ -30,7 +30,7 @@ static bool check_keys(const struct kafka_batch *batch, struct error *err)
         return false;
     while (kafka_records_next(&records, &record))
         if (!record.key.data)
-            return error_set(err, ERROR_INVALID, "a record of a compacted topic needs a key");
+            return fail(err, ERROR_INVALID, ENOKEY, "a record of a compacted topic needs a key");
     return true;
 }
 

@@ -11,6 +11,7 @@
  *     {"type":"partitions","id":"<uuid>","add":2,"stream":20}        streams 20 and 21
  *     {"type":"configs","id":"<uuid>","configs":{...}}               all that are set
  *     {"type":"delete","id":"<uuid>"}
+ *     {"type":"settings","kind":"group","name":"g","settings":{...}}  all that are set; see settings.h
  *     {"type":"producer_ids","end":2000}                             ids below 2000 are given or lost
  *     {"type":"storage", ...}                                        where a partition's records lie: storage.h
  *
@@ -26,6 +27,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "log/group_priv.h"
+#include "log/settings.h"
 #include "log/storage.h"
 #include "log/topic_config.h"
 #include "wire/json.h"
@@ -114,6 +116,11 @@ static bool apply_record(struct log *log, const struct json *record, struct erro
         if (!(topic = topic_of(log, record, err)))
             return false;
         topic_remove(topic);
+    } else if (bytes_equal_string(type, "settings")) {
+        const char *kind = json_text(json_get(record, "kind"));
+        if (!kind)
+            return malformed(err, "kind");
+        settings_apply(log, kind, json_bytes(json_get(record, "name")), json_get(record, "settings"));
     } else if (bytes_equal_string(type, "storage")) {
         return storage_apply(log, record, err);
     } else if (bytes_equal_string(type, "producer_ids")) {
@@ -301,6 +308,25 @@ bool topic_delete(struct log *log, struct topic *topic, uint64_t *lsn, struct er
     topic_announce(topic, false); /* its memory stays until the end of the turn */
     groups_forget_topic(log, topic->name, lsn);
     return true;
+}
+
+/* --- Settings --- */
+
+bool log_set_settings(struct log *log, const char *kind, struct bytes name, const struct topic_config_entry *entries,
+                      size_t count, uint64_t *lsn, struct error *err)
+{
+    if (!settings_check(log, kind, name, entries, count, err))
+        return false;
+    AUTO_JSON *record = new_record("settings");
+    struct json *values = json_new_object();
+    bool is_text = json_set(record, "name", json_new_string(name));
+    json_set(record, "kind", json_new_text(kind));
+    for (size_t i = 0; i < count; i++)
+        is_text &= json_set_bytes(values, entries[i].name, json_new_string(entries[i].value));
+    json_set(record, "settings", values);
+    if (!is_text)
+        return error_set(err, ERROR_INVALID, "a name or a value is not UTF-8");
+    return append_record(log, record, lsn, err);
 }
 
 /* --- Producer ids --- */

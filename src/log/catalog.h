@@ -12,6 +12,12 @@ MUST_CHECK bool catalog_apply(struct log *log, const struct kafka_batch *batch, 
 /* What a directory needs that has none of it yet, and what an unclean start changes. */
 MUST_CHECK bool catalog_start(struct log *log, bool clean, struct error *err);
 
+/* --- settings.c --- */
+void settings_deinit(struct log *log);
+struct json;
+void settings_apply(struct log *log, const char *kind, struct bytes name, const struct json *values);
+MUST_CHECK bool settings_check(const struct log *log, const char *kind, struct bytes name,
+                               const struct topic_config_entry *entries, size_t count, struct error *err);
 /* One that is special to the log is known from now on. */
 void catalog_topic_made(struct topic *topic);
 

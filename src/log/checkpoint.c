@@ -11,7 +11,9 @@
 #include "io/file.h"
 #include "log/catalog.h"
 #include "log/partition_transactions.h"
+#include "log/settings.h"
 #include "log/topic_config.h"
+#include "wire/json.h"
 
 enum {
     VERSION = 1,
@@ -147,12 +149,28 @@ static void put_producers(struct log *log, struct buf *out)
     end_section(out, at);
 }
 
+static void put_settings(struct log *log, struct buf *out)
+{
+    size_t at = begin_section(out, "SETT");
+    buf_append_be32(out, (uint32_t)log->settings.count);
+    map_each (set, &log->settings) {
+        put_string(out, map_key(set));
+        buf_append_be32(out, (uint32_t)settings_count(set->value));
+        for (struct map_entry *entry = settings_first_entry(set->value); entry; entry = map_next(entry)) {
+            put_string(out, map_key(entry));
+            put_string(out, bytes_of_string(entry->value));
+        }
+    }
+    end_section(out, at);
+}
+
 void checkpoint_take(struct log *log, uint32_t first_file, struct buf *out)
 {
     buf_append(out, bytes_of(magic, sizeof magic));
     buf_append_be32(out, VERSION);
     buf_append_be32(out, 0);
     put_log(log, first_file, out);
+    put_settings(log, out); /* before the topics, some of which follow them */
     put_topics(log, out);
     put_producers(log, out);
     if (out->overflowed)
@@ -345,11 +363,29 @@ static void read_producers(struct log *log, struct reader *reader)
         read_producer(log, reader);
 }
 
+static void read_settings(struct log *log, struct reader *reader)
+{
+    for (uint32_t i = get_count(reader, 6); i > 0 && !reader->bad; i--) {
+        struct bytes key = get_string(reader);
+        size_t kind_size = bytes_find(key, 0, 0);
+        AUTO_JSON *values = json_new_object();
+        for (uint32_t n = get_count(reader, 4); n > 0 && !reader->bad; n--) {
+            struct bytes name = get_string(reader);
+            reader->bad |= !json_set_bytes(values, name, json_new_string(get_string(reader)));
+        }
+        reader->bad |= kind_size == key.size;
+        if (!reader->bad)
+            settings_apply(log, (const char *)key.data, bytes_slice(key, kind_size + 1, SIZE_MAX), values);
+    }
+}
+
 static bool read_section(struct log *log, struct bytes tag, struct reader *content, struct journal_start *out,
                          struct error *err)
 {
     if (bytes_equal_string(tag, "LOG_"))
         read_log(log, content, out);
+    else if (bytes_equal_string(tag, "SETT"))
+        read_settings(log, content);
     else if (bytes_equal_string(tag, "TOPI"))
         read_topics(log, content);
     else if (bytes_equal_string(tag, "PROD"))

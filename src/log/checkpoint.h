@@ -14,11 +14,15 @@
  *
  *     LOG_   lsn u64, first_file u32, first_lsn u64 (the first file of the journal that is still needed),
  *            catalog_end i64, leader_epoch i32, cluster_id string, next_stream u64, producer_id_end i64
+ *     SETT   list of settings that are no topic's: kind, NUL and name string, list of settings (key string, value string)
  *     TOPI   list of topics: name string, id 16 bytes, internal u8, list of settings (name string, value string), list
  *            of partitions: stream u64, log_start i64, spilled_end i64, end i64,
  *            list of segments (base i64, end i64, max_timestamp i64, size u64, generation u32, flags u32),
- *            list of epochs (epoch i32, start i64)
- *     PROD   list of producers, oldest first: stream u64, id i64, used_ms i64, epoch u16,
+ *            list of epochs (epoch i32, start i64), its transactions as partition_transactions_encode() gives them:
+ *            counts u32 of open and aborted ones, open ones in order of offsets (producer_id i64, first_offset i64),
+ *            aborted ones in order of markers (producer_id i64, first_offset i64, last_offset i64,
+ *            last_stable_offset i64)
+ *     PROD   list of producers, oldest first: stream u64, id i64, used_ms i64, epoch u16, coordinator_epoch i32,
  *            list of batches, oldest first (first_sequence u32, last_sequence u32, base_offset i64)
  */
 #ifndef LOG_CHECKPOINT_H

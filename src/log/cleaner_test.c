@@ -178,6 +178,21 @@ TEST(a_marker_gets_a_delete_horizon_and_goes_when_that_has_passed)
     key_map_deinit(&compaction.keys);
 }
 
+TEST(the_marker_of_an_aborted_transaction_that_readers_are_told_of_stays)
+{
+    static const struct compaction_aborted aborted[] = {{.producer_id = 7, .first_offset = 2, .last_offset = 3}};
+    struct compaction compaction = compaction_of(10000);
+    struct kafka_batch marker = batch_at(3, "mark=x", KAFKA_BATCH_CONTROL | KAFKA_BATCH_TRANSACTIONAL, 7), out;
+    compaction.aborted = aborted;
+    compaction.aborted_count = 1;
+    CHECK_STR(filtered(&compaction, marker, &out), "3:mark=x");
+    CHECK(!(out.attributes & KAFKA_BATCH_DELETE_HORIZON));
+    CHECK_INT(compaction.horizon_min_ms, INT64_MAX); /* nothing is due because of it */
+    compaction.now_ms = 20000;
+    CHECK_STR(filtered(&compaction, out, &out), "3:mark=x");
+    key_map_deinit(&compaction.keys);
+}
+
 TEST(a_key_map_that_is_full_says_so_and_keeps_what_it_has)
 {
     struct key_map map;

@@ -14,6 +14,17 @@ static bool is_aborted(const struct compaction *compaction, const struct kafka_b
     return false;
 }
 
+/* The marker of an aborted transaction that readers are told of. It has to stay, though nothing of the transaction may
+ * be left: a consumer takes all of the producer's batches up to the marker for aborted. */
+static bool is_listed_marker(const struct compaction *compaction, const struct kafka_batch *batch)
+{
+    for (size_t i = 0; kafka_batch_is_control(batch) && i < compaction->aborted_count; i++)
+        if (compaction->aborted[i].producer_id == batch->producer_id &&
+            compaction->aborted[i].last_offset == batch->base_offset)
+            return true;
+    return false;
+}
+
 bool compaction_learn(struct compaction *compaction, const struct kafka_batch *batch, bool *full, struct error *err)
 {
     AUTO_KAFKA_RECORDS records = {0};
@@ -36,14 +47,15 @@ struct passage {
     const struct kafka_batch *batch;
     bool horizon_passed; /* tombstones and markers go */
     bool aborted;
-    bool has_tombstone; /* among what is kept */
+    bool listed;        /* a marker that stays */
+    bool has_tombstone; /* or a marker that does not stay, among what is kept */
     int32_t kept;
 };
 
 static bool keeps(struct passage *passage, const struct kafka_record *record)
 {
     if (kafka_batch_is_control(passage->batch))
-        return !passage->horizon_passed;
+        return passage->listed || !passage->horizon_passed;
     if (passage->aborted || !record->key.data)
         return false;
     if (key_map_get(&passage->compaction->keys, record->key) > record->offset)
@@ -57,7 +69,7 @@ static bool keep_record(void *ctx, const struct kafka_record *record)
     if (!keeps(passage, record))
         return false;
     passage->kept++;
-    passage->has_tombstone |= !record->value.data || kafka_batch_is_control(passage->batch);
+    passage->has_tombstone |= !passage->listed && (!record->value.data || kafka_batch_is_control(passage->batch));
     return true;
 }
 
@@ -101,7 +113,8 @@ bool compaction_filter(struct compaction *compaction, const struct kafka_batch *
     struct passage passage = {.compaction = compaction,
                               .batch = batch,
                               .horizon_passed = has_horizon && batch->base_timestamp <= compaction->now_ms,
-                              .aborted = is_aborted(compaction, batch)};
+                              .aborted = is_aborted(compaction, batch),
+                              .listed = is_listed_marker(compaction, batch)};
     if (!look(&passage, err))
         return false;
     *out = (struct kafka_batch){.bytes = BYTES_NULL};

@@ -102,6 +102,8 @@ void consumer_member_set_instance(struct consumer_member *member, struct bytes i
 void consumer_member_set_partitions(struct consumer_member *member, struct partition_set assigned,
                                     struct partition_set revoking);
 struct consumer_member *consumer_owner(const struct consumer_group *in, const struct partition_name *name);
+/* A GROUP configuration of that name, which who set it has checked, or what holds for all groups. */
+uint32_t consumer_group_setting_ms(const struct consumer_group *in, const char *name, uint32_t otherwise_ms);
 void consumer_member_restart_session(struct consumer_member *member);
 /* Leaves, by itself or because it was silent: its records end, the group's epoch rises. */
 enum kafka_error consumer_member_remove(struct consumer_member *member);

@@ -7,7 +7,9 @@
 
 #include "base/memory.h"
 #include "log/consumer_group_priv.h"
+#include "log/coordinator_priv.h"
 #include "log/fixture.h"
+#include "log/settings.h"
 
 enum { NAMES_MAX = 8, REBALANCE_TIMEOUT_MS = 60000 };
 
@@ -280,6 +282,27 @@ TEST(a_silent_member_is_out_after_its_session)
     fixture_deinit(&f);
 }
 
+TEST(a_group_may_have_a_session_and_heartbeats_of_its_own)
+{
+    struct fixture f;
+    open_world(&f);
+    const struct topic_config_entry entries[] = {
+        {BYTES_LITERAL("consumer.heartbeat.interval.ms"), BYTES_LITERAL("700")},
+        {BYTES_LITERAL("consumer.session.timeout.ms"), BYTES_LITERAL("2000")}};
+    struct consumer one = new_consumer(&f, "one", "a");
+    uint64_t lsn;
+    struct error err;
+    CHECK_OK(log_set_settings(f.log, "group", group_name(), entries, 2, &lsn, &err), &err);
+    join(&one);
+    CHECK_INT(one.interval_ms, 700);
+    fixture_run_ms(&f, 1990);
+    CHECK_INT(heartbeat(&one), KAFKA_NONE);
+    fixture_run_ms(&f, 2010);
+    CHECK_INT(heartbeat(&one), KAFKA_UNKNOWN_MEMBER_ID);
+    end(&one);
+    fixture_deinit(&f);
+}
+
 TEST(new_topics_and_partitions_reach_the_members_and_deleted_ones_leave_them)
 {
     struct fixture f;
@@ -434,6 +457,9 @@ TEST(epochs_fence_those_who_are_behind)
               KAFKA_UNKNOWN_MEMBER_ID);
     CHECK_INT(coordinator_commit(f.log, group_name(), BYTES_LITERAL(""), BYTES_NULL, -1, &offset, 1, &lsn),
               KAFKA_UNKNOWN_MEMBER_ID);
+    CHECK_INT(coordinator_check_transactional(f.log, group_name(), bytes_of_string(one.id), BYTES_NULL, 2), KAFKA_NONE);
+    CHECK_INT(coordinator_check_transactional(f.log, group_name(), bytes_of_string(one.id), BYTES_NULL, 1),
+              KAFKA_ILLEGAL_GENERATION);
     CHECK_INT(coordinator_check_fetch(f.log, group_name(), BYTES_NULL, -1), KAFKA_NONE);
     CHECK_INT(coordinator_check_fetch(f.log, group_name(), bytes_of_string(one.id), 2), KAFKA_NONE);
     CHECK_INT(coordinator_check_fetch(f.log, group_name(), bytes_of_string(one.id), 1), KAFKA_STALE_MEMBER_EPOCH);

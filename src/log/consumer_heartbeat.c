@@ -382,7 +382,8 @@ static bool go_on(struct call *call)
     consumer_member_restart_session(call->member);
     call->out->member_id = call->member_id;
     call->out->member_epoch = call->member->epoch;
-    call->out->interval_ms = (int32_t)call->log->options.consumer_heartbeat_interval_ms;
+    call->out->interval_ms = (int32_t)consumer_group_setting_ms(call->in, "consumer.heartbeat.interval.ms",
+                                                                call->log->options.consumer_heartbeat_interval_ms);
     call->out->has_assignment = full || changed;
     call->out->assignment = copy_set(call->arena, &call->member->assigned);
     return true;

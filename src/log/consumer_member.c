@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
+#include "log/settings.h"
 
 struct consumer_member *consumer_member_find(const struct consumer_group *in, struct bytes id)
 {
@@ -39,9 +40,18 @@ static void on_rebalance_end(void *ctx)
     remove_silent(ctx, "did not let go of its partitions in time");
 }
 
+uint32_t consumer_group_setting_ms(const struct consumer_group *in, const char *name, uint32_t otherwise_ms)
+{
+    const struct settings *settings = settings_find(in->group->groups->log, "group", in->group->id);
+    int64_t value;
+    return bytes_to_i64(settings_get(settings, bytes_of_string(name)), &value) ? (uint32_t)value : otherwise_ms;
+}
+
 void consumer_member_restart_session(struct consumer_member *member)
 {
-    io_timer_start(&member->session, member->in->group->groups->log->options.consumer_session_timeout_ms);
+    const struct log *log = member->in->group->groups->log;
+    io_timer_start(&member->session, consumer_group_setting_ms(member->in, "consumer.session.timeout.ms",
+                                                               log->options.consumer_session_timeout_ms));
 }
 
 /* --- Coming and going --- */

@@ -67,12 +67,16 @@ size_t coordinator_batch_offsets(struct group_batch *batch, struct bytes group_i
 enum kafka_error coordinator_check_transactional(struct log *log, struct bytes group_id, struct bytes member_id,
                                                  struct bytes group_instance_id, int32_t generation)
 {
-    const struct group *group = group_find(log, group_id);
+    struct group *group = group_find(log, group_id);
     struct group_member *member;
     if (group && group->occupant)
         return KAFKA_UNKNOWN_MEMBER_ID;
     if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
         return KAFKA_NONE;
+    if (group && group->consumer) { /* TxnOffsetCommit is older than member epochs */
+        enum kafka_error stale = consumer_group_check_epoch(group->consumer, member_id, generation);
+        return stale == KAFKA_STALE_MEMBER_EPOCH ? KAFKA_ILLEGAL_GENERATION : stale;
+    }
     if (!group)
         return generation < 0 ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
     enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);

@@ -110,22 +110,35 @@ void fixture_run_ms(struct fixture *fixture, uint64_t duration_ms)
     io_timer_stop(&timer);
 }
 
-void fixture_crash(const struct fixture *fixture, struct fixture *crashed)
+static void copy_tree(const char *from, const char *to)
 {
-    fixture_init(crashed);
-    char path[300];
-    snprintf(path, sizeof path, "%s/journal", crashed->directory);
-    CHECK(mkdir(crashed->directory, 0700) == 0 && mkdir(path, 0700) == 0);
-    for (size_t i = 0;; i++) {
-        AUTO_FREE(char) from = fixture_journal_path(fixture, i);
-        if (!from)
-            break;
+    struct stat status;
+    CHECK(stat(from, &status) == 0);
+    if (!S_ISDIR(status.st_mode)) {
         AUTO_BUF content;
         buf_init(&content, 256 << 20);
         fixture_read_file(from, &content);
-        snprintf(path, sizeof path, "%s/journal%s", crashed->directory, strrchr(from, '/'));
-        fixture_write_file(path, buf_bytes(&content));
+        fixture_write_file(to, buf_bytes(&content));
+        return;
     }
+    CHECK(mkdir(to, 0700) == 0);
+    struct dirent **names;
+    int count = scandir(from, &names, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        char below_from[600], below_to[600];
+        snprintf(below_from, sizeof below_from, "%s/%s", from, names[i]->d_name);
+        snprintf(below_to, sizeof below_to, "%s/%s", to, names[i]->d_name);
+        if (names[i]->d_name[0] != '.')
+            copy_tree(below_from, below_to);
+        free(names[i]);
+    }
+    free(names);
+}
+
+void fixture_crash(const struct fixture *fixture, struct fixture *crashed)
+{
+    fixture_init(crashed);
+    copy_tree(fixture->directory, crashed->directory);
 }
 
 static void stop_when_synced(void *ctx, const struct error *err)
@@ -202,15 +215,13 @@ int64_t fixture_append(struct fixture *fixture, struct partition *partition, str
     return append.base_offset;
 }
 
-static void append_values(struct bytes batches, int64_t *offset, struct buf *out)
+static void append_batch_values(const struct kafka_batch *batch, int64_t *offset, struct buf *out)
 {
     struct error err;
-    struct kafka_batch batch;
     struct kafka_record record;
     AUTO_KAFKA_RECORDS records = {0};
-    CHECK_OK(kafka_batch_parse(&batches, &batch, &err), &err);
-    CHECK_OK(kafka_batch_verify(&batch, &err), &err);
-    CHECK_OK(kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, &err), &err);
+    CHECK_OK(kafka_batch_verify(batch, &err), &err);
+    CHECK_OK(kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, &err), &err);
     while (kafka_records_next(&records, &record)) {
         CHECK_INT(record.offset, *offset);
         ++*offset;
@@ -218,6 +229,16 @@ static void append_values(struct bytes batches, int64_t *offset, struct buf *out
         buf_append_byte(out, '\n');
     }
     CHECK(!records.corrupt);
+}
+
+static void append_values(struct bytes batches, int64_t *offset, struct buf *out)
+{
+    struct error err;
+    struct kafka_batch batch;
+    while (batches.size > 0) {
+        CHECK_OK(kafka_batch_parse(&batches, &batch, &err), &err);
+        append_batch_values(&batch, offset, out);
+    }
 }
 
 char *fixture_read(struct partition *partition)

@@ -39,6 +39,10 @@ MUST_CHECK bool group_commit_append(struct log *log, struct bytes group_id, stru
  * without a commit counts from its log start if `from_earliest`, else 0. */
 int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bool from_earliest);
 
+/* The same of each partition that the group has an offset for, in order of topics, as long as `each` is true; then
+ * true. `lag` is 0 for a partition that is gone. */
+bool group_each_lag(const struct group *group,
+                    bool (*each)(void *ctx, struct bytes topic, int32_t partition, int64_t lag), void *ctx);
 /* While it is held, a group's offsets do not expire though it has no members: a Trigger that waits for events, or for
  * days sleeps. Pairs; the group need not exist. Whoever listens to its lag holds it too. */
 void group_hold(struct log *log, struct bytes group_id);

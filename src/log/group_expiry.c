@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Committed offsets that nobody needs any more (KIP-211). While a group has members, or something in evoke holds it
- * (group_hold), its offsets stay. Otherwise an offset goes offsets_retention_ms after its commit or after the group
- * became empty, whichever is later, and with the last one the group. One timer a group, due when its first offset is.
+ * (group_hold), or a transaction that is under way commits offsets for it, its offsets stay. Otherwise an offset goes
+ * offsets_retention_ms after its commit or after the group became empty, whichever is later, and with the last one the
+ * group. One timer a group, due when its first offset is.
  */
 #include "base/diag.h"
 #include "base/memory.h"
@@ -12,13 +13,13 @@
 enum {
     NO_OFFSETS_MS = 600000,  /* how long the name of an empty group without offsets is kept */
     AFTER_START_MS = 600000, /* those who were there before a restart have so long to come back */
-    TRY_AGAIN_MS = 60000,    /* the disk is full */
+    TRY_AGAIN_MS = 60000,    /* the disk is full, or a transaction is under way */
 };
 
 static bool is_in_use(const struct group *group)
 {
     bool has_members = group->consumer ? group->consumer->members.count > 0 : coordinator_uses_group(group);
-    return has_members || map_get(&group->groups->holds, group->id);
+    return has_members || map_get(&group->groups->holds, group->id) || group_has_pending(group);
 }
 
 static int64_t unused_since_ms(const struct group *group)
@@ -27,12 +28,19 @@ static int64_t unused_since_ms(const struct group *group)
     return since_ms > group->released_ms ? since_ms : group->released_ms;
 }
 
-static int64_t due_ms(const struct group *group, const struct group_offset *offset)
+/* One that a transaction may still move is not due yet: its tombstone would take what is pending with it. */
+static int64_t due_ms(const struct group *group, const struct map_entry *entry)
 {
+    struct log *log = group->groups->log;
+    const struct group_offset *offset = entry->value;
     int64_t from_ms = unused_since_ms(group);
     if (offset->commit_ms > from_ms)
         from_ms = offset->commit_ms;
-    return from_ms + (int64_t)group->groups->log->options.offsets_retention_ms;
+    int64_t at_ms = from_ms + (int64_t)log->options.offsets_retention_ms, later_ms = io_wall_ms(log->io) + TRY_AGAIN_MS;
+    struct bytes topic;
+    int32_t partition;
+    group_split_offset_key(map_key(entry), &topic, &partition);
+    return at_ms < later_ms && group_offset_is_unstable(log, group->id, topic, partition) ? later_ms : at_ms;
 }
 
 /* Of an empty group without offsets. */
@@ -48,7 +56,7 @@ static int64_t first_due_ms(const struct group *group)
         return group_due_ms(group);
     int64_t first_ms = INT64_MAX;
     map_each (entry, &group->offsets) {
-        int64_t at_ms = due_ms(group, entry->value);
+        int64_t at_ms = due_ms(group, entry);
         first_ms = at_ms < first_ms ? at_ms : first_ms;
     }
     return first_ms;
@@ -74,7 +82,7 @@ static size_t add_tombstones(struct group *group, struct group_batch *batch)
     size_t count = 0;
     int64_t now_ms = io_wall_ms(batch->log->io);
     map_each (entry, &group->offsets) {
-        if (count == GROUP_TOMBSTONES_AT_ONCE || due_ms(group, entry->value) > now_ms)
+        if (count == GROUP_TOMBSTONES_AT_ONCE || due_ms(group, entry) > now_ms)
             continue;
         struct group_record_key key = {.is_offset = true, .group = group->id};
         group_split_offset_key(map_key(entry), &key.topic, &key.partition);

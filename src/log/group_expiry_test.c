@@ -2,6 +2,7 @@
 /* Offsets that nobody needs any more go when they are due (KIP-211), in simulated time. */
 #include "log/consumer_group.h"
 #include "log/fixture.h"
+#include "log/transaction.h"
 
 enum { HOUR_MS = 3600000, RETENTION_MS = 24 * HOUR_MS };
 
@@ -91,6 +92,36 @@ TEST(offsets_that_are_held_do_not_expire)
     CHECK(has(&f, "trigger", 0));
     fixture_run_ms(&f, 2 * HOUR_MS);
     CHECK(!exists(&f, "trigger"));
+    fixture_deinit(&f);
+}
+
+TEST(an_offset_that_a_transaction_may_still_move_does_not_expire)
+{
+    struct fixture f;
+    const struct transaction_producer nobody = {-1, -1};
+    struct transaction_producer producer;
+    uint64_t lsn;
+    open_world(&f);
+    commit(&f, "simple", 0);
+    fixture_run_ms(&f, RETENTION_MS - 300000);
+    CHECK_INT(transaction_init(f.log, BYTES_LITERAL("t"), 900000, nobody, &producer, &lsn), KAFKA_NONE);
+    CHECK_INT(transaction_add_offsets(f.log, BYTES_LITERAL("t"), producer, BYTES_LITERAL("simple"), &lsn), KAFKA_NONE);
+    struct coordinator_offset offset = {.topic = BYTES_LITERAL("orders"), .offset = 7, .metadata = BYTES_LITERAL("")};
+    const struct transaction_commit moved = {.transactional_id = BYTES_LITERAL("t"),
+                                             .group_id = BYTES_LITERAL("simple"),
+                                             .member_id = BYTES_LITERAL(""),
+                                             .producer = producer,
+                                             .generation = -1,
+                                             .version = TRANSACTION_V1};
+    CHECK_INT(transaction_commit_offsets(f.log, &moved, &offset, 1, &lsn), KAFKA_NONE);
+    fixture_run_ms(&f, 600000);
+    CHECK(has(&f, "simple", 0));
+    CHECK_INT(transaction_end(f.log, BYTES_LITERAL("t"), producer, true, TRANSACTION_V1, &producer, &lsn), KAFKA_NONE);
+    CHECK_INT(group_committed(f.log, BYTES_LITERAL("simple"), BYTES_LITERAL("orders"), 0).offset, 7);
+    fixture_run_ms(&f, RETENTION_MS - 900000); /* which was committed ten minutes ago */
+    CHECK(has(&f, "simple", 0));
+    fixture_run_ms(&f, 1200000);
+    CHECK(!has(&f, "simple", 0));
     fixture_deinit(&f);
 }
 

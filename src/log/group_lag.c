@@ -126,3 +126,20 @@ int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bo
     }
     return lag;
 }
+
+bool group_each_lag(const struct group *group,
+                    bool (*each)(void *ctx, struct bytes topic, int32_t partition, int64_t lag), void *ctx)
+{
+    map_each (entry, &group->offsets) {
+        const struct group_offset *committed = entry->value;
+        struct bytes name;
+        int32_t index;
+        group_split_offset_key(map_key(entry), &name, &index);
+        struct topic *topic = topic_find(group->groups->log, name);
+        const struct partition *partition = topic ? topic_partition(topic, index) : NULL;
+        int64_t lag = partition ? partition->high_watermark - committed->offset : 0;
+        if (!each(ctx, name, index, lag < 0 ? 0 : lag))
+            return false;
+    }
+    return true;
+}

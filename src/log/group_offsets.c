@@ -16,7 +16,8 @@ struct bytes group_offset_key(uint8_t out[GROUP_OFFSET_KEY_SIZE_MAX], struct byt
 {
     assert(topic.size + 5 <= GROUP_OFFSET_KEY_SIZE_MAX);
     uint32_t be = htobe32((uint32_t)partition);
-    memcpy(out, topic.data, topic.size);
+    if (topic.size > 0) /* of no bytes there may be no address */
+        memcpy(out, topic.data, topic.size);
     out[topic.size] = 0;
     memcpy(out + topic.size + 1, &be, sizeof be);
     return bytes_of(out, topic.size + 5);

@@ -115,6 +115,27 @@ static struct map_entry *first_of(struct groups *groups, struct bytes producer_i
     return entry && bytes_starts_with(map_key(entry), producer_id) ? entry : NULL;
 }
 
+/* Nothing keeps the group's offsets from expiring any more. */
+static void ended(struct groups *groups, struct bytes group_id)
+{
+    struct group *group = map_get(&groups->by_id, group_id);
+    if (group)
+        group_expiry_touch(group);
+}
+
+bool group_has_pending(const struct group *group)
+{
+    uint8_t prefix[2 + GROUP_ID_SIZE_MAX];
+    uint16_t size = htobe16((uint16_t)group->id.size);
+    if (group->id.size > GROUP_ID_SIZE_MAX)
+        return false;
+    memcpy(prefix, &size, sizeof size);
+    memcpy(prefix + sizeof size, group->id.data, group->id.size);
+    struct bytes bytes = bytes_of(prefix, sizeof size + group->id.size);
+    const struct map_entry *entry = map_at_or_after(&group->groups->unstable, bytes);
+    return entry && bytes_starts_with(map_key(entry), bytes);
+}
+
 bool groups_end_pending(struct groups *groups, const struct kafka_batch *marker)
 {
     enum kafka_control_type type;
@@ -126,10 +147,13 @@ bool groups_end_pending(struct groups *groups, const struct kafka_batch *marker)
     while (type != KAFKA_CONTROL_OTHER && (entry = first_of(groups, bytes_of(&id, sizeof id)))) {
         struct pending *pending = entry->value;
         const struct group_record_key key = split_key(map_key(entry));
+        struct bytes group_id = memory_copy(key.group);
         bool ok = type == KAFKA_CONTROL_ABORT ||
                   group_apply_offset(groups, &key, bytes_of(pending->value, pending->size), pending->record_offset);
         assert(ok); /* it was parsed when it came */
         drop(groups, map_key(entry), pending);
+        ended(groups, group_id);
+        free((void *)(uintptr_t)group_id.data);
     }
     return true;
 }

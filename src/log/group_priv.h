@@ -137,6 +137,7 @@ void groups_run_lag_listeners(void *groups);
 bool group_pend_offset(struct groups *groups, int64_t producer_id, const struct group_record_key *key,
                        struct bytes value, int64_t record_offset);
 bool groups_end_pending(struct groups *groups, const struct kafka_batch *marker); /* false: it does not parse */
+bool group_has_pending(const struct group *group);
 void group_drop_pending(struct groups *groups, const struct group_record_key *key);
 void groups_free_pending(struct groups *groups);
 

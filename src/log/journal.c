@@ -135,8 +135,10 @@ static bool refuse_full(struct journal *journal, struct error *err)
 
 static bool has_room(const struct journal *journal)
 {
-    uint64_t reserve = journal->reserve_open ? 0 : journal->file_size;
-    return journal->size + journal->file_size + reserve <= journal->size_max;
+    bool urgent = journal->reserve_open || journal->starting;
+    uint64_t most = journal->size_max + (urgent ? JOURNAL_FILES_BEYOND * journal->file_size : 0);
+    uint64_t reserve = urgent ? 0 : journal->file_size;
+    return journal->size + journal->file_size + reserve <= most;
 }
 
 static void remember_full(struct journal *journal, const struct error *err)
@@ -323,7 +325,8 @@ static void on_synced(void *ctx, const struct error *err)
     if (!journal->failed) {
         journal->synced_lsn = lsn;
         journal->syncs++;
-        journal->sync_ns_total += io_now_ns(journal->io) - journal->in_flight_since_ns;
+        histogram_add(&journal->sync_seconds, histogram_seconds,
+                      (double)(io_now_ns(journal->io) - journal->in_flight_since_ns) / 1e9);
         journal->callbacks.synced(journal->ctx, lsn);
     }
     journal->telling = false;
@@ -501,6 +504,11 @@ bool journal_crowded(const struct journal *journal)
     return journal->file_count > 1 && journal->size + 3 * journal->file_size > journal->size_max;
 }
 
+void journal_set_starting(struct journal *journal, bool starting)
+{
+    journal->starting = starting;
+}
+
 void journal_open_reserve(struct journal *journal, bool open)
 {
     journal->reserve_open = open;
@@ -534,7 +542,7 @@ void journal_metrics(const struct journal *journal, struct journal_metrics *out)
     *out = (struct journal_metrics){.bytes_max = journal->size_max,
                                     .frames = journal->frames,
                                     .syncs = journal->syncs,
-                                    .sync_ns_total = journal->sync_ns_total};
+                                    .sync_seconds = journal->sync_seconds};
     for (size_t i = 0; i < journal->file_count; i++)
         out->bytes += i + 1 < journal->file_count ? journal->files[i]->size : journal->files[i]->end;
 }

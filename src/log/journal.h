@@ -24,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/histogram.h"
 #include "io/io.h"
 #include "log/frame.h"
 
@@ -39,6 +40,7 @@ enum {
     JOURNAL_PENDING_SIZE_MAX = 64 << 20,
     JOURNAL_FILE_SIZE_MIN = 64 << 10,
     JOURNAL_FILE_SIZE_MAX = 1 << 30,
+    JOURNAL_FILES_BEYOND = 4,
     JOURNAL_FILES_MIN = 4, /* one that goes, one behind it, the current one, the reserve: files are made to fit */
 };
 
@@ -127,13 +129,17 @@ uint64_t journal_first_lsn(const struct journal *journal, uint32_t number);
 /* Less than two files' room is left: the oldest one should go. */
 bool journal_crowded(const struct journal *journal);
 void journal_open_reserve(struct journal *journal, bool open);
+/* As the reserve, for what a start has to say: only who has started can move things away. Deaths in a row can leave the
+ * reserve full too; then both may go beyond the maximum, by JOURNAL_FILES_BEYOND files. */
+void journal_set_starting(struct journal *journal, bool starting);
 /* The oldest file can not go, for now: being full is then an error of its own and not a matter of moments. */
 void journal_set_stuck(struct journal *journal, bool stuck);
 /* Removes the oldest file, which is not the last one. */
 MUST_CHECK bool journal_remove_first(struct journal *journal, struct error *err);
 
 struct journal_metrics {
-    uint64_t bytes, bytes_max, frames, syncs, sync_ns_total;
+    uint64_t bytes, bytes_max, frames, syncs;
+    struct histogram sync_seconds;
 };
 void journal_metrics(const struct journal *journal, struct journal_metrics *out);
 

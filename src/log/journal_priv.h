@@ -48,6 +48,7 @@ struct journal {
     struct list removed; /* in order of numbers */
     uint64_t size;       /* of all files; those that are removed do not count */
     bool reserve_open;   /* see journal_open_reserve() */
+    bool starting;       /* see journal_set_starting() */
     bool stuck;          /* the oldest file can not go */
 
     uint64_t lsn, written_lsn, synced_lsn;
@@ -77,7 +78,8 @@ struct journal {
     void *done_ctx;
     uint64_t pins;
 
-    uint64_t frames, syncs, sync_ns_total;
+    uint64_t frames, syncs;
+    struct histogram sync_seconds;
 };
 
 bool journal_add_file(struct journal *journal, struct error *err);

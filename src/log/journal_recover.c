@@ -14,7 +14,21 @@ struct recovery {
     struct journal_scan scan;
     struct journal_scan_item end;
     bool closed; /* the last frame says so */
+    struct {     /* the last group, of which nothing later says that it was synced */
+        uint64_t lsn, at, end;
+        size_t file;
+    } group;
 };
+
+static void note_group(struct recovery *recovery, const struct journal_scan_item *item)
+{
+    recovery->group.end = item->at + item->frame.bytes.size;
+    if (recovery->group.lsn == item->frame.group_lsn)
+        return;
+    recovery->group.lsn = item->frame.group_lsn;
+    recovery->group.at = item->at;
+    recovery->group.file = item->file;
+}
 
 static bool read_frames(struct recovery *recovery, struct error *err)
 {
@@ -35,6 +49,7 @@ static bool read_frames(struct recovery *recovery, struct error *err)
             journal->lsn = item.frame.lsn;
             journal->frames++;
             recovery->closed = item.frame.flags & FRAME_CLOSED;
+            note_group(recovery, &item);
             if (!journal->callbacks.recovered(journal->ctx, &item.frame, recovery->start.number + (uint32_t)item.file,
                                               item.at, err))
                 return error_wrap(err, "%s: at position %" PRIu64 ": frame %" PRIu64, path, item.at, item.frame.lsn);
@@ -109,6 +124,24 @@ static bool reopen_last(struct recovery *recovery, struct journal_file *file, st
     return false;
 }
 
+/* A sync that failed may have left the last group in the page cache as if it were on disk: no later sync would write
+ * it. Written again it is one that has to be synced, and the sync tells. A group lies in one file. */
+static bool write_group_again(struct recovery *recovery, struct io_file *file, struct error *err)
+{
+    const struct journal_scan_file *scanned = &recovery->scan.files[recovery->group.file];
+    uint64_t at = recovery->group.at, end = recovery->group.end;
+    struct journal_file_reader reader;
+    if (!journal_file_reader_open(recovery->journal->io, scanned->path, &reader, err))
+        return false;
+    bool ok = true;
+    for (struct bytes bytes; ok && at < end; at += bytes.size) {
+        size_t size = end - at < JOURNAL_FILE_WINDOW_SIZE ? (size_t)(end - at) : JOURNAL_FILE_WINDOW_SIZE;
+        ok = journal_file_reader_at(&reader, at, size, &bytes, err) && io_file_write_now(file, at, bytes, err);
+    }
+    journal_file_reader_close(&reader);
+    return ok;
+}
+
 static bool open_file(struct recovery *recovery, size_t index, size_t keep, struct error *err)
 {
     struct journal *journal = recovery->journal;
@@ -127,6 +160,8 @@ static bool open_file(struct recovery *recovery, size_t index, size_t keep, stru
     journal->size += file->size;
     /* What a killed evoke had written may be in the page cache only: the last group of the last file, or, if that one
      * was just begun, of the one before. Our first group will witness that all before it is synced. */
+    if (recovery->group.lsn > 0 && index == recovery->group.file && !write_group_again(recovery, file->file, err))
+        return false;
     if (syncs && !io_file_sync_now(file->file, err))
         return false;
     return io_file_map(file->file, file->size, &file->map, err);

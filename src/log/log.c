@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "log/catalog.h"
 #include "log/checkpoint.h"
+#include "log/cleaning.h"
 #include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
@@ -141,7 +142,9 @@ void log_free(struct log *log)
         topic_free(entry->value);
     map_deinit(&log->topics, NULL);
     map_deinit(&log->topics_by_id, NULL);
+    settings_deinit(log);
     partition_free(log->catalog);
+    cleanings_free(log->cleanings);
     spill_free(log->spill);
     log_wait_deinit(log);
     segment_cache_free(log->segments);
@@ -165,6 +168,7 @@ struct log *log_new(struct io *io, const struct log_options *options)
     log->segments = segment_cache_new(io, log->options.directory);
     log->groups = groups_new(log);
     log->spill = spill_new(log);
+    log->cleanings = cleanings_new(log);
     log->transactions = transactions_new(log);
     log->catalog = partition_new(log, NULL, 0, 0);
     log->recovering = true;
@@ -253,7 +257,10 @@ static bool recover(struct log *log, bool *clean, struct error *err)
                   "the last run ended in the middle of a write: %" PRIu64 " bytes that were never synced are cut",
                   recovery.torn_bytes);
     *clean = recovery.clean;
-    return catalog_start(log, recovery.clean, err);
+    journal_set_starting(log->journal, true);
+    bool started = catalog_start(log, recovery.clean, err);
+    journal_set_starting(log->journal, false);
+    return started;
 }
 
 struct log *log_open(struct io *io, const struct log_options *options, struct error *err)
@@ -270,6 +277,7 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
     }
     groups_start(log->groups);
     retention_start(log);
+    cleanings_start(log);
     spill_start(log->spill, clean);
     transactions_start(log->transactions);
     return log;
@@ -284,10 +292,17 @@ static void on_closed(void *ctx)
     done(done_ctx);
 }
 
-static void on_quiet(void *ctx)
+/* The end: first nobody works on segments any more, then the journal. */
+static void on_spill_quiet(void *ctx)
 {
     struct log *log = ctx;
     journal_close(log->journal, on_closed, log);
+}
+
+static void on_cleaning_quiet(void *ctx)
+{
+    struct log *log = ctx;
+    spill_stop(log->spill, on_spill_quiet, log);
 }
 
 void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
@@ -298,7 +313,7 @@ void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
     groups_stop(log->groups);
     transactions_stop(log->transactions);
     retention_stop(log);
-    spill_stop(log->spill, on_quiet, log);
+    cleanings_stop(log->cleanings, on_cleaning_quiet, log);
 }
 
 void log_abandon(struct log *log)
@@ -310,6 +325,16 @@ void log_abandon(struct log *log)
 const char *log_cluster_id(const struct log *log)
 {
     return log->cluster_id;
+}
+
+int32_t log_leader_epoch(const struct log *log)
+{
+    return log->leader_epoch;
+}
+
+const char *log_directory(const struct log *log)
+{
+    return log->options.directory;
 }
 
 uint64_t log_lsn(const struct log *log)
@@ -331,7 +356,7 @@ void log_metrics(const struct log *log, struct log_metrics *out)
                                 .frames = journal.frames,
                                 .appended_bytes = log->appended_bytes,
                                 .syncs = journal.syncs,
-                                .sync_ns_total = journal.sync_ns_total,
+                                .sync_seconds = journal.sync_seconds,
                                 .appends_refused = log->appends_refused,
                                 .topics = log->topics.count,
                                 .partitions = log->partition_count,
@@ -339,5 +364,8 @@ void log_metrics(const struct log *log, struct log_metrics *out)
                                 .spilled_bytes = log->spilled_bytes,
                                 .segments = log->segment_count,
                                 .segment_bytes = log->segment_bytes,
-                                .retention_runs = log->retention_runs};
+                                .retention_runs = log->retention_runs,
+                                .compaction_runs = log->compaction_runs,
+                                .compaction_bytes_before = log->compaction_bytes_before,
+                                .compaction_bytes_after = log->compaction_bytes_after};
 }

@@ -14,7 +14,8 @@
  *     log_wait(log, &waiter, lsn, LOG_SYNCED);             waiter.run(ctx, NULL) once it is on disk
  *
  * Readers see a partition up to its high watermark: what is synced (a power cut never takes back what a consumer has
- * seen). The embedded engine is in this folder; a Kafka cluster may stand behind the same calls later.
+ * seen), or, where a topic says evoke.flush=os, what is written. The embedded engine is in this folder; a Kafka cluster
+ * may stand behind the same calls later.
  */
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
@@ -22,6 +23,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/histogram.h"
 #include "base/list.h"
 #include "io/file.h"
 #include "io/io.h"
@@ -57,6 +59,9 @@ void log_abandon(struct log *log);
 
 /* Made with the directory and never changed: 22 characters of base64url, as Kafka shows a cluster id. */
 const char *log_cluster_id(const struct log *log);
+
+const char *log_directory(const struct log *log);
+int32_t log_leader_epoch(const struct log *log); /* rises with every start after an unclean end */
 
 uint64_t log_lsn(const struct log *log);        /* of the newest frame appended; 0: none yet */
 uint64_t log_synced_lsn(const struct log *log); /* of the newest frame on disk */
@@ -97,13 +102,16 @@ int32_t topic_partition_count(const struct topic *topic);
 struct partition *topic_partition(struct topic *topic, int32_t index); /* NULL: no such */
 /* The value that was set, or null bytes: the default holds. */
 struct bytes topic_config(const struct topic *topic, struct bytes name);
+/* The value that holds: the topic's own, the node's setting for topics without one, or the default. */
+struct bytes topic_config_in_force(const struct topic *topic, struct bytes name);
 
 /* --- Partitions --- */
 struct topic *partition_topic(const struct partition *partition);
 int32_t partition_index(const struct partition *partition);
 int64_t partition_log_start_offset(const struct partition *partition);
-int64_t partition_high_watermark(const struct partition *partition); /* readable below this: synced */
+int64_t partition_high_watermark(const struct partition *partition); /* readable below this: synced (evoke.flush) */
 int64_t partition_end_offset(const struct partition *partition);     /* the next append gets this */
+uint64_t partition_size(const struct partition *partition);          /* bytes of its batches */
 /* Below it every transaction is decided, for good: its marker is synced. Never above the high watermark. */
 int64_t partition_last_stable_offset(const struct partition *partition);
 int32_t partition_leader_epoch(const struct partition *partition);
@@ -122,7 +130,8 @@ struct append {
 /*
  * All or nothing. Errors:
  *   ERROR_CORRUPT      size, structure, CRC or packing of a batch
- *   ERROR_INVALID      what Kafka's rules for batches or the topic's settings do not allow; ERANGE: a timestamp
+ *   ERROR_INVALID      what Kafka's rules for batches or the topic's settings do not allow; ERANGE: a timestamp;
+ *                      ENOKEY: a record without a key, for a compacted topic
  *   ERROR_LIMIT        EMSGSIZE: batch or frame too large; ENOSPC: journal or disk full
  *   ERROR_CONFLICT     EPROTO: a producer's sequence is out of order; ESTALE: its epoch is old; ENOTCONN: the partition
  *                      is not in its transaction, or the batch not of it; ENOENT: it has no transactional id
@@ -137,6 +146,8 @@ enum log_durability {
     LOG_SYNCED,
 };
 
+/* What is readable of a topic, and what acks=all waits for: synced, unless its evoke.flush is "os". */
+enum log_durability topic_durability(const struct topic *topic);
 /*
  * Kafka's DeleteRecords: what lies below `offset` (-1: below the high watermark) is gone at once; wait for *lsn before
  * telling anybody. *log_start_offset is where the partition begins now; an offset below it changes nothing.
@@ -243,11 +254,13 @@ size_t partition_producers(const struct partition *partition, struct arena *aren
 
 /* --- Figures for metrics --- */
 struct log_metrics {
-    uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, sync_ns_total, appends_refused;
+    uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, appends_refused;
+    struct histogram sync_seconds; /* a group's write and sync, in histogram_seconds */
     uint64_t topics, partitions;
     uint64_t journal_files_spilled, spilled_bytes; /* moved from the journal to segments */
     uint64_t segments, segment_bytes;              /* that there are now */
     uint64_t retention_runs;                       /* that dropped something */
+    uint64_t compaction_runs, compaction_bytes_before, compaction_bytes_after;
 };
 void log_metrics(const struct log *log, struct log_metrics *out);
 

@@ -33,10 +33,16 @@ struct partition {
     uint64_t journal_bytes; /* of the batches in the index */
     uint64_t segment_bytes; /* of all segments */
     struct io_timer retention;
-    struct spill_item *busy;        /* its segments are being written; NULL: they are not */
-    struct list file_link;          /* in the list of the journal file with its oldest batch */
-    uint32_t file;                  /* which one that is, while it is linked */
-    struct partition_epoch *epochs; /* as the batches tell; ascending */
+    struct spill_item *busy; /* its segments are being written; NULL: they are not */
+    struct list early_link;  /* in the list of those that are to be spilled before their time */
+    struct io_timer cleaning;
+    struct cleaning_job *cleaning_job; /* its segments are being compacted */
+    int64_t cleaned_end;               /* compaction has seen every key below it */
+    int64_t horizon_ms;                /* when the first tombstone may go; INT64_MAX: none waits */
+    int64_t dirty_since_ms;            /* the time of the first record that compaction has not seen; -1: none */
+    struct list file_link;             /* in the list of the journal file with its oldest batch */
+    uint32_t file;                     /* which one that is, while it is linked */
+    struct partition_epoch *epochs;    /* as the batches tell; ascending */
     size_t epoch_count;
     struct map producers;
     struct partition_transactions *transactions; /* NULL: none so far */
@@ -53,16 +59,19 @@ struct topic {
     struct map configs; /* name -> NUL-terminated value */
     /* What appending looks at, from the configs: */
     bool log_append_time, compacted;
+    enum log_durability durability; /* what is readable, and what acks=all waits for */
     int32_t batch_size_max;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
     /* What decides how long its records stay, and where: */
     bool deletes;                          /* cleanup.policy has "delete" */
     int64_t retention_ms, retention_bytes; /* -1: no limit */
     int64_t segment_bytes, segment_ms;
+    int64_t min_compaction_lag_ms, max_compaction_lag_ms, delete_retention_ms;
+    double min_cleanable_dirty_ratio;
     struct list dead_link;
 };
 
-/* An append whose high watermark waits for the sync. */
+/* An append whose high watermark waits for the write or the sync. */
 struct pending_end {
     uint64_t lsn;
     struct partition *partition; /* NULL: deleted meanwhile */
@@ -85,6 +94,8 @@ struct groups;       /* group_priv.h */
 struct transactions; /* transaction_priv.h */
 struct spill;        /* spill.h */
 struct spill_item;
+struct cleanings; /* cleaning.h */
+struct cleaning_job;
 
 struct log {
     struct io *io;
@@ -110,11 +121,13 @@ struct log {
     struct append_plan *plans;
     struct journal_slot *slots;
     size_t plan_capacity;
-    struct pending_ends pending_ends;
+    struct pending_ends pending_ends[2]; /* by enum log_durability */
 
     struct list waiting[2], ready[2]; /* struct log_waiter, by enum log_durability */
     struct list ready_partition_waiters;
     struct io_deferred run_ready;
+
+    struct map settings; /* settings.c */
 
     struct producers producers;
     int64_t next_producer_id, producer_id_end;
@@ -123,10 +136,12 @@ struct log {
     struct groups *groups;
     struct transactions *transactions;
     struct spill *spill;
+    struct cleanings *cleanings;
     struct segment_cache *segments; /* what is open of them */
 
     uint64_t appended_bytes, appends_refused;
     uint64_t spilled_bytes, journal_files_spilled, retention_runs;
+    uint64_t compaction_runs, compaction_bytes_before, compaction_bytes_after;
     uint64_t segment_count, segment_bytes; /* of all partitions */
     bool closing;
     void (*closed)(void *ctx);

@@ -195,7 +195,7 @@ TEST(a_topics_settings_decide_what_it_takes)
     fixture_init(&f);
     fixture_open(&f);
     create(&f, "compact", "cleanup.policy", "compact");
-    check_refused(&f, "compact", fixture_batch(&f, "a", 1), ERROR_INVALID, 0); /* no key */
+    check_refused(&f, "compact", fixture_batch(&f, "a", 1), ERROR_INVALID, ENOKEY);
     create(&f, "small", "max.message.bytes", "100");
     check_refused(&f, "small", fixture_batch(&f, "a", 10), ERROR_LIMIT, EMSGSIZE);
     CHECK_OK(try_append(&f, "small", fixture_batch(&f, "a", 1), &append, &err), &err);
@@ -689,6 +689,30 @@ TEST(after_a_failed_sync_nobody_is_told_that_anything_is_durable)
     fixture_deinit(&f);
 }
 
+TEST(what_a_failed_sync_left_in_the_page_cache_is_on_disk_after_the_next_start)
+{
+    struct fixture f;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "a", 1));
+    fixture_sync(&f);
+    io_simulated_faults(f.world)->sync_error_ppm = 1000000;
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "b", 200)); /* some sectors */
+    fixture_run_ms(&f, 1000);
+    io_simulated_faults(f.world)->sync_error_ppm = 0;
+    fixture_kill(&f);
+    fixture_open(&f);
+    CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)),
+              201); /* the kernel has it: readers see it */
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "c", 1));
+    fixture_sync(&f);
+    fixture_power_loss(&f);
+    fixture_open(&f);
+    CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)), 202); /* and it is not taken back */
+    fixture_deinit(&f);
+}
+
 TEST(a_failed_write_ends_the_journal_too)
 {
     struct fixture f;
@@ -754,6 +778,40 @@ TEST(a_full_disk_refuses_and_takes_again_when_there_is_room)
     fixture_close(&f);
     fixture_open(&f);
     CHECK_INT(partition_high_watermark(fixture_partition(&f, "orders", 0)), appended * 20 + 20);
+    fixture_deinit(&f);
+}
+
+/* To the last byte that a small batch can have. Without a turn of the loop nothing is moved away. */
+static void fill_journal(struct fixture *f)
+{
+    struct error err;
+    uint64_t lsn;
+    struct append append = {.partition = fixture_partition(f, "orders", 0)};
+    for (int count = 200; count > 0; count = count > 1 ? 1 : 0) {
+        do
+            append.batch = fixture_batch(f, "x", count);
+        while (log_append(f->log, &append, 1, &lsn, &err));
+        CHECK(err.kind == ERROR_UNAVAILABLE || err.kind == ERROR_LIMIT);
+    }
+}
+
+TEST(a_log_whose_journal_was_full_at_many_deaths_starts_and_takes_again)
+{
+    struct fixture f;
+    fixture_init_simulated(&f, 1);
+    f.options.journal_size_max = 4 * f.options.journal_file_size;
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    fixture_sync(&f);
+    for (uint64_t deaths = 0; deaths < 40; deaths++) {
+        fill_journal(&f);
+        io_simulated_run_for(f.world, deaths % 8);
+        fixture_kill(&f);
+        fixture_open(&f);
+    }
+    fixture_run_ms(&f, 5000);
+    fixture_append(&f, fixture_partition(&f, "orders", 0), fixture_batch(&f, "y", 1));
+    fixture_sync(&f);
     fixture_deinit(&f);
 }
 
@@ -836,7 +894,7 @@ TEST(a_check_names_what_is_damaged)
     buf_init(&text, 1 << 20);
     buf_init(&file, 1 << 20);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     CHECK_INT(result.files, 1);
     CHECK_INT(result.torn_tail_bytes, 0);
@@ -850,16 +908,100 @@ TEST(a_check_names_what_is_damaged)
     marker[0] ^= 1;
     fixture_write_file(path, buf_bytes(&file));
     buf_reset(&text);
-    CHECK_OK(log_check(f.io, f.directory, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 1);
     CHECK(strstr(buf_string(&text), path) != NULL);
     CHECK(strstr(buf_string(&text), "DAMAGED") != NULL);
     CHECK(strstr(buf_string(&text), "it seems to hold: orders [0] offsets 6 to 8\n") != NULL);
     CHECK(strstr(buf_string(&text), "missing: orders [0] offsets 6 to 8\n") != NULL);
     CHECK(strstr(buf_string(&text), "topic orders [0]: offsets 0 to 14\n") != NULL);
-    CHECK(!log_check(f.io, "/no/such/directory", gather, &text, &result, &err));
+    CHECK(!log_check(f.io, "/no/such/directory", false, gather, &text, &result, &err));
     CHECK_INT(err.kind, ERROR_NOT_FOUND);
     io_free(f.io);
     f.log = NULL;
+    fixture_deinit(&f);
+}
+
+/* --- evoke.flush=os --- */
+
+static struct topic *os_topic(struct fixture *f)
+{
+    const struct topic_config_entry flush = {BYTES_LITERAL("evoke.flush"), BYTES_LITERAL("os")};
+    const struct topic_spec spec = {
+        .name = BYTES_LITERAL("quick"), .partition_count = 1, .configs = &flush, .config_count = 1};
+    struct topic *topic;
+    struct error err;
+    uint64_t lsn;
+    CHECK_OK(topic_create(f->log, &spec, &topic, &lsn, &err), &err);
+    return topic;
+}
+
+static void note_written(void *ctx, const struct error *err)
+{
+    CHECK(err == NULL);
+    *(bool *)ctx = true;
+}
+
+static bool is_set(void *ctx)
+{
+    return *(bool *)ctx;
+}
+
+/* Appends to both and goes on until that is written; not, mostly, until it is synced. */
+static void append_written(struct fixture *f, struct partition *quick, struct partition *safe)
+{
+    bool written = false;
+    struct log_waiter waiter = {.run = note_written, .ctx = &written};
+    fixture_append(f, safe, fixture_batch(f, "s", 3));
+    fixture_append(f, quick, fixture_batch(f, "q", 3));
+    log_wait(f->log, &waiter, log_lsn(f->log), LOG_WRITTEN);
+    CHECK(io_simulated_run_until(f->world, is_set, &written, 60000));
+}
+
+TEST(a_topic_that_leaves_syncing_to_the_system_is_readable_when_written_and_may_lose_that_with_the_power)
+{
+    int lost = 0, readable_early = 0;
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        struct fixture f;
+        fixture_init_simulated(&f, seed);
+        fixture_open(&f);
+        struct partition *quick = topic_partition(os_topic(&f), 0);
+        struct partition *safe = topic_partition(fixture_topic(&f, "safe", 1), 0);
+        fixture_sync(&f);
+        append_written(&f, quick, safe);
+        int64_t seen_quick = partition_high_watermark(quick), seen_safe = partition_high_watermark(safe);
+        int32_t epoch = partition_leader_epoch(quick);
+        CHECK_INT(seen_quick, 3);
+        readable_early += seen_safe == 0;
+        fixture_power_loss(&f);
+        fixture_open(&f);
+        quick = fixture_partition(&f, "quick", 0);
+        CHECK(partition_high_watermark(fixture_partition(&f, "safe", 0)) >= seen_safe);
+        CHECK_INT(partition_leader_epoch(quick), epoch + 1);
+        lost += partition_high_watermark(quick) < seen_quick;
+        fixture_deinit(&f);
+    }
+    CHECK(lost > 0 && readable_early > 0);
+}
+
+TEST(what_a_topic_had_readable_stays_readable_when_it_begins_to_wait_for_syncs)
+{
+    struct fixture f;
+    struct error err;
+    uint64_t lsn;
+    fixture_init_simulated(&f, 1);
+    fixture_open(&f);
+    struct topic *topic = fixture_topic(&f, "orders", 1);
+    struct partition *partition = topic_partition(topic, 0), *other = topic_partition(fixture_topic(&f, "o", 1), 0);
+    fixture_append(&f, partition, fixture_batch(&f, "a", 1)); /* waits for the sync */
+    const struct topic_config_entry flush = {BYTES_LITERAL("evoke.flush"), BYTES_LITERAL("os")};
+    CHECK_OK(topic_set_configs(f.log, topic, &flush, 1, &lsn, &err), &err);
+    append_written(&f, partition, other);
+    CHECK_INT(partition_high_watermark(partition), 4);
+    CHECK_OK(topic_set_configs(f.log, topic, NULL, 0, &lsn, &err), &err);
+    fixture_append(&f, partition, fixture_batch(&f, "b", 1));
+    CHECK_INT(partition_high_watermark(partition), 4);
+    fixture_sync(&f);
+    CHECK_INT(partition_high_watermark(partition), 5);
     fixture_deinit(&f);
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "log/cleaning.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/partition_transactions.h"
@@ -20,6 +21,7 @@ struct partition *partition_new(struct log *log, struct topic *topic, int32_t in
     partition->high_watermark = log->recovering ? -1 : 0;
     list_init(&partition->waiters);
     retention_init(partition);
+    cleaning_init(partition);
     return partition;
 }
 
@@ -31,7 +33,9 @@ void partition_free(struct partition *partition)
     partition_transactions_free(partition->transactions);
     index_deinit(&partition->batches);
     list_remove(&partition->file_link);
+    list_remove(&partition->early_link);
     io_timer_stop(&partition->retention);
+    io_timer_stop(&partition->cleaning);
     partition_set_segments(partition, NULL, 0);
     free(partition->epochs);
     free(partition);
@@ -76,6 +80,7 @@ void partition_note(struct partition *partition, const struct kafka_batch *batch
         producer_update(&partition->log->producers, &partition->producers, batch, io_wall_ms(partition->log->io));
     partition_transactions_note(&partition->transactions, batch, partition->log->recovering);
     retention_appended(partition, batch);
+    cleaning_appended(partition, batch);
 }
 
 /* --- The front --- */
@@ -148,6 +153,11 @@ int64_t partition_high_watermark(const struct partition *partition)
 int64_t partition_end_offset(const struct partition *partition)
 {
     return partition->end_offset;
+}
+
+uint64_t partition_size(const struct partition *partition)
+{
+    return partition->segment_bytes + partition->journal_bytes;
 }
 
 int32_t partition_leader_epoch(const struct partition *partition)

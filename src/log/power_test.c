@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lives and deaths of a log in a simulated world: random appends, commits, DeleteRecords, retention, topics that come
- * and go, a journal so small that its files move to segments all the time; power loss between any two changes of the
- * disk, kill -9, proper ends. After each start everything that was told to be durable is there once, in order, frames
- * are whole, no log start has gone back, and the disk holds no segments of topics that are no more. A seed that fails
- * is printed; EVOKE_SEED repeats it, EVOKE_SEEDS tries more.
+ * Lives and deaths of a log in a simulated world: random appends, commits, DeleteRecords, retention, compaction,
+ * topics that come and go, a journal so small that its files move to segments all the time; power loss between any two
+ * changes of the disk, kill -9, proper ends. After each start everything that was told to be durable is there once, in
+ * order, frames are whole, no log start has gone back, and the disk holds no segments of topics that are no more. A
+ * seed that fails is printed; EVOKE_SEED repeats it, EVOKE_SEEDS tries more.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,7 +20,7 @@
 #include "log/group.h"
 #include "log/log_priv.h"
 
-enum { SEEDS = 150, LIVES = 10, STEPS = 60, TOPICS = 3, PARTITIONS = 2, VALUES_MAX = 4000 };
+enum { SEEDS = 150, LIVES = 10, STEPS = 60, TOPICS = 4, STATE = 3, KEYS = 7, PARTITIONS = 2, VALUES_MAX = 4000 };
 
 /* What a partition should hold: values by offset, as numbers that are given once. */
 struct expected {
@@ -56,7 +56,7 @@ struct town {
     int64_t committed; /* of the group on topic 0, partition 0: always in a frame with a record there */
     struct list promises;
     struct passing passing;
-    int synced, deaths, spilled;
+    int synced, deaths, spilled, compacted;
 };
 
 static uint32_t below(struct town *town, uint32_t limit)
@@ -67,7 +67,7 @@ static uint32_t below(struct town *town, uint32_t limit)
 
 static const char *topic_of(int index)
 {
-    static const char *const names[TOPICS] = {"orders", "replies", "audit"};
+    static const char *const names[TOPICS] = {"orders", "replies", "audit", "state"};
     return names[index];
 }
 
@@ -119,10 +119,11 @@ static struct bytes make_batch(struct town *town, struct arena *arena, struct ex
     struct error err;
     kafka_batch_begin(&builder, &buf, 0);
     for (uint32_t i = 0; i < count; i++) {
-        char value[2100];
+        char value[2100], key[12];
         uint32_t number = town->next_value++;
         snprintf(value, sizeof value, "%" PRIu32 "%*s", number, (int)below(town, 2000), "");
-        kafka_batch_add(&builder, 1000, BYTES_NULL, bytes_of_string(value), NULL, 0);
+        snprintf(key, sizeof key, "%" PRIu32, number % KEYS);
+        kafka_batch_add(&builder, 1000, bytes_of_string(key), bytes_of_string(value), NULL, 0);
         expected->values[expected->count] = number;
         expected->frames[expected->count++] = town->next_frame;
         CHECK(expected->count < VALUES_MAX);
@@ -246,42 +247,78 @@ static bool parse_value(struct bytes value, uint32_t *number)
     return ok;
 }
 
-static void check_batches(struct bytes bytes, const struct expected *expected, int64_t *offset)
+/* The values that a reader gets, offset by offset. */
+struct reading {
+    const struct expected *expected;
+    bool compacted; /* offsets may be missing */
+    int64_t offset;
+    int64_t last[KEYS]; /* the offset of each key's last one; -1: none */
+};
+
+static void check_batch(const struct kafka_batch *batch, struct reading *reading)
 {
-    struct kafka_batch batch;
     struct kafka_record record;
     struct error err;
     AUTO_KAFKA_RECORDS records = {0};
-    CHECK_OK(kafka_batch_parse(&bytes, &batch, &err), &err);
-    CHECK_OK(kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, &err), &err);
+    CHECK_OK(kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, &err), &err);
     while (kafka_records_next(&records, &record)) {
         uint32_t number;
-        if (record.offset < *offset)
+        if (record.offset < reading->offset)
             continue; /* the batch begins before the log does */
-        CHECK_INT(record.offset, *offset);
+        if (!reading->compacted)
+            CHECK_INT(record.offset, reading->offset);
         CHECK(parse_value(record.value, &number));
-        CHECK_INT(number, expected->values[*offset]);
-        ++*offset;
+        CHECK_INT(number, reading->expected->values[record.offset]);
+        reading->last[number % KEYS] = record.offset;
+        reading->offset = record.offset + 1;
     }
 }
 
+static void check_batches(struct bytes bytes, struct reading *reading)
+{
+    struct kafka_batch batch;
+    struct error err;
+    while (bytes.size > 0) {
+        CHECK_OK(kafka_batch_parse(&bytes, &batch, &err), &err);
+        check_batch(&batch, reading);
+    }
+}
+
+/* Compaction has kept the last one of each key. */
+static void check_keys(const struct reading *reading, int64_t start, int64_t end)
+{
+    int64_t last[KEYS];
+    for (int i = 0; i < KEYS; i++)
+        last[i] = -1;
+    for (int64_t offset = start; offset < end; offset++)
+        last[reading->expected->values[offset] % KEYS] = offset;
+    for (int i = 0; i < KEYS; i++)
+        CHECK_INT(reading->last[i], last[i]);
+}
+
 /* Everything that is there is what was appended, up to a point that is not before what was promised. */
-static void check_partition(struct partition *partition, const struct expected *expected)
+static void check_partition(struct partition *partition, const struct expected *expected, bool compacted)
 {
     struct error err;
-    int64_t offset = partition_log_start_offset(partition), end = partition_high_watermark(partition);
+    int64_t start = partition_log_start_offset(partition), end = partition_high_watermark(partition);
+    struct reading reading = {.expected = expected, .compacted = compacted, .offset = start};
+    for (int i = 0; i < KEYS; i++)
+        reading.last[i] = -1;
     CHECK_INT(partition_end_offset(partition), end);
-    CHECK(offset >= expected->start_durable);
-    CHECK(offset <= end);
+    CHECK(start >= expected->start_durable);
+    CHECK(start <= end);
     CHECK(end >= expected->durable);
     CHECK(end <= expected->count);
-    while (offset < end) {
+    while (reading.offset < end) {
         struct log_slice slice;
-        CHECK_OK(partition_read(partition, offset, 5000, &slice, &err), &err);
+        CHECK_OK(partition_read(partition, reading.offset, 5000, &slice, &err), &err);
         for (size_t i = 0; i < slice.count; i++)
-            check_batches(slice.parts[i], expected, &offset);
+            check_batches(slice.parts[i], &reading);
+        CHECK(slice.next_offset >= reading.offset);
+        reading.offset = slice.next_offset;
         log_slice_release(&slice);
     }
+    check_keys(&reading, start, end);
 }
 
 /* Frames are whole, and a prefix of all of them: either all records of a frame are there or none. */
@@ -321,7 +358,7 @@ static void check_after_start(struct town *town)
     check_passing(town);
     for (int t = 0; t < TOPICS; t++)
         for (int p = 0; p < PARTITIONS; p++)
-            check_partition(fixture_partition(&town->f, topic_of(t), p), &town->expected[t][p]);
+            check_partition(fixture_partition(&town->f, topic_of(t), p), &town->expected[t][p], t == STATE);
     check_frames(town);
     for (int t = 0; t < TOPICS; t++)
         for (int p = 0; p < PARTITIONS; p++) { /* what was lost was never promised: it has not happened */
@@ -377,7 +414,8 @@ static void live(struct town *town)
         if (!io_simulated_dead(town->f.io) && below(town, 5) == 0)
             change_passing(town);
         if (below(town, 3) == 0)
-            io_simulated_run_for(town->f.world, below(town, 40) ? below(town, 3) : 2000); /* retention looks around */
+            io_simulated_run_for(town->f.world,
+                                 below(town, 15) ? below(town, 3) : 2000); /* retention and compaction look around */
     }
     for (uint32_t i = below(town, 8); i > 0 && !io_simulated_dead(town->f.io); i--)
         io_simulated_step(town->f.world);
@@ -385,6 +423,7 @@ static void live(struct town *town)
     struct log_metrics metrics;
     log_metrics(town->f.log, &metrics);
     town->spilled += (int)metrics.journal_files_spilled;
+    town->compacted += (int)metrics.compaction_runs;
     if (io_simulated_dead(town->f.io)) {
         bury_the_dead(town);
     } else if (how <= 1) {
@@ -400,16 +439,27 @@ static void live(struct town *town)
     }
 }
 
-/* Its oldest records go by themselves. */
-static void limit_audit(struct town *town)
+static void set_configs(struct town *town, const char *topic, const struct topic_config_entry *configs, size_t count)
+{
+    struct error err;
+    uint64_t lsn;
+    CHECK_OK(
+        topic_set_configs(town->f.log, topic_find(town->f.log, bytes_of_string(topic)), configs, count, &lsn, &err),
+        &err);
+}
+
+/* One whose oldest records go by themselves, and one that is compacted all the time. */
+static void configure(struct town *town)
 {
     const struct topic_config_entry limits[] = {{BYTES_LITERAL("retention.bytes"), BYTES_LITERAL("30000")},
                                                 {BYTES_LITERAL("retention.ms"), BYTES_LITERAL("-1")},
                                                 {BYTES_LITERAL("segment.bytes"), BYTES_LITERAL("10000")}};
-    struct error err;
-    uint64_t lsn;
-    CHECK_OK(topic_set_configs(town->f.log, topic_find(town->f.log, BYTES_LITERAL("audit")), limits, 3, &lsn, &err),
-             &err);
+    const struct topic_config_entry compact[] = {{BYTES_LITERAL("cleanup.policy"), BYTES_LITERAL("compact")},
+                                                 {BYTES_LITERAL("segment.ms"), BYTES_LITERAL("500")},
+                                                 {BYTES_LITERAL("segment.bytes"), BYTES_LITERAL("10000")},
+                                                 {BYTES_LITERAL("min.cleanable.dirty.ratio"), BYTES_LITERAL("0.1")}};
+    set_configs(town, "audit", limits, ARRAY_SIZE(limits));
+    set_configs(town, "state", compact, ARRAY_SIZE(compact));
 }
 
 static void count_name(void *ctx, const char *name)
@@ -455,7 +505,7 @@ static void run_seed(uint64_t seed)
     group_hold(town.f.log, BYTES_LITERAL("g"));
     for (int t = 0; t < TOPICS; t++)
         fixture_topic(&town.f, topic_of(t), PARTITIONS);
-    limit_audit(&town);
+    configure(&town);
     fixture_sync(&town.f);
     for (int i = 0; i < LIVES; i++) {
         live(&town);
@@ -465,6 +515,9 @@ static void run_seed(uint64_t seed)
     io_simulated_faults(town.f.world)->changes_until_power_loss = 0;
     check_disk(&town);
     CHECK(town.synced > 0 || town.deaths > 0);
+    if (getenv("EVOKE_SEEDS"))
+        printf("seed %" PRIu64 ": %d synced, %d deaths, %d files moved, %d compactions\n", seed, town.synced,
+               town.deaths, town.spilled, town.compacted);
     fixture_deinit(&town.f);
 }
 

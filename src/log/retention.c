@@ -136,7 +136,8 @@ static void run(void *ctx)
                                   .now_ms = io_wall_ms(partition->log->io),
                                   .bytes = partition->segment_bytes + partition->journal_bytes,
                                   .start = partition->log_start_offset};
-    if (partition->deleted || partition->busy) /* who is busy with it calls retention_reconsider() */
+    if (partition->deleted || partition->busy ||
+        partition->cleaning_job) /* who is busy with it calls retention_reconsider() */
         return;
     drop_segments(&retention);
     if (retention.segments == partition->segments.count)

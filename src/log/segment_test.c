@@ -371,6 +371,8 @@ static void lose_power(uint64_t seed, bool unsynced)
     for (int i = 0; i < written + 50; i++)
         check_read(&world, world.batches[i].base_offset, INT64_MAX, 1);
     deinit(&world);
+    io_free(io);
+    io_free(client);
 }
 
 TEST(what_was_finished_survives_a_power_loss)

@@ -8,6 +8,7 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "log/checkpoint.h"
+#include "log/cleaning.h"
 #include "log/retention.h"
 #include "log/spill_priv.h"
 #include "log/storage.h"
@@ -24,6 +25,7 @@ struct spill {
     uint32_t first_file;
     size_t file_count;
     struct spill_job *job;
+    struct list early;             /* struct partition.early_link */
     struct list removals;          /* waiting for their LSN */
     struct list ready_removals;    /* to be done */
     struct spill_removal *removal; /* under way */
@@ -86,6 +88,23 @@ void spill_track(struct partition *partition)
 
 /* --- A job --- */
 
+/* Batches of one file of the journal; or, before their time, all that are synced. */
+enum { ANY_FILE = UINT32_MAX };
+
+static bool is_taken(const struct partition *partition, struct index_cursor cursor, uint32_t file)
+{
+    if (file != ANY_FILE)
+        return index_place(&partition->batches, cursor).file == file;
+    return index_base_offset(&partition->batches, cursor) < partition->high_watermark;
+}
+
+/* What was compacted stays as it is, and what is being compacted does not grow. */
+static bool goes_on(const struct partition *partition)
+{
+    const struct segment_list *list = &partition->segments;
+    return list->count > 0 && !(list->at[list->count - 1].flags & SEGMENT_CLEANED) && !partition->cleaning_job;
+}
+
 static void fill_item(struct spill_item *item, struct partition *partition, uint32_t file)
 {
     const struct index *index = &partition->batches;
@@ -94,15 +113,14 @@ static void fill_item(struct spill_item *item, struct partition *partition, uint
                                 .stream = partition->stream,
                                 .segment_bytes = partition->topic->segment_bytes,
                                 .segment_ms = partition->topic->segment_ms,
-                                .has_last = partition->segments.count > 0,
+                                .has_last = goes_on(partition),
                                 .base_offset = index_base_offset(index, index_begin(index)),
                                 .end_offset = partition->end_offset};
     if (item->has_last)
         item->last = partition->segments.at[partition->segments.count - 1];
     size_t capacity = 0;
     for (struct index_cursor cursor = index_begin(index); !index_at_end(index, cursor); index_next(index, &cursor)) {
-        struct journal_place place = index_place(index, cursor);
-        if (place.file != file) {
+        if (!is_taken(partition, cursor, file)) {
             item->end_offset = index_base_offset(index, cursor);
             break;
         }
@@ -110,21 +128,29 @@ static void fill_item(struct spill_item *item, struct partition *partition, uint
             capacity = capacity ? capacity * 2 : 4;
             item->batches = memory_resize_array(item->batches, capacity, sizeof *item->batches);
         }
-        item->batches[item->batch_count++] = bytes_slice(journal_at(journal, place), 0, index_size(index, cursor));
+        item->batches[item->batch_count++] =
+            bytes_slice(journal_at(journal, index_place(index, cursor)), 0, index_size(index, cursor));
     }
     partition->busy = item;
 }
 
-static struct spill_job *job_new(struct spill *spill)
+static struct spill_job *job_new(struct spill *spill, uint32_t file)
 {
     struct log *log = spill->log;
     struct spill_job *job = NEW(struct spill_job);
     job->spill = spill;
     job->io = log->io;
     job->directory = log->options.directory;
-    job->file = journal_first_file(log->journal);
-    job->pin = journal_pin(log->journal, job->file);
+    job->file = file;
+    job->pin = journal_pin(log->journal, journal_first_file(log->journal));
     buf_init(&job->checkpoint, CHECKPOINT_SIZE_MAX);
+    return job;
+}
+
+/* Of all that the oldest file holds. */
+static struct spill_job *file_job(struct spill *spill)
+{
+    struct spill_job *job = job_new(spill, journal_first_file(spill->log->journal));
     struct list *partitions = list_of(spill, job->file);
     size_t count = 0;
     for (struct list *link = partitions->next; link != partitions; link = link->next)
@@ -133,6 +159,20 @@ static struct spill_job *job_new(struct spill *spill)
     list_each (struct partition, partition, partitions, file_link) {
         fill_item(&job->items[job->item_count++], partition, job->file);
     }
+    return job;
+}
+
+/* Of one partition; NULL: nobody waits. */
+static struct spill_job *early_job(struct spill *spill)
+{
+    struct partition *partition = LIST_TAKE_FIRST(&spill->early, struct partition, early_link);
+    const struct index *index = partition ? &partition->batches : NULL;
+    if (!partition || index_empty(index) || index_base_offset(index, index_begin(index)) >= partition->high_watermark)
+        return NULL;
+    struct spill_job *job = job_new(spill, ANY_FILE);
+    job->items = memory_new_array(1, sizeof *job->items);
+    job->item_count = 1;
+    fill_item(job->items, partition, ANY_FILE);
     return job;
 }
 
@@ -156,6 +196,7 @@ static void release_partitions(struct spill_job *job)
             continue;
         partition->busy = NULL;
         retention_reconsider(partition);
+        cleaning_reconsider(partition);
     }
 }
 
@@ -243,6 +284,10 @@ static void on_segments_written(void *ctx)
         job_fail(job, job->failed ? &job->err : &err);
         return;
     }
+    if (job->file == ANY_FILE) {
+        job_end(job);
+        return;
+    }
     checkpoint_take(log, job->file + 1, &job->checkpoint);
     job->waiter = (struct log_waiter){.run = on_recorded, .ctx = job};
     log_wait(log, &job->waiter, log_lsn(log), LOG_SYNCED);
@@ -258,12 +303,16 @@ void spill_check(struct spill *spill)
 {
     struct journal *journal = spill->log->journal;
     bool retrying = io_timer_active(&spill->retry);
-    bool crowded = journal_crowded(journal) && !journal_failure(journal);
+    bool crowded = journal_crowded(journal);
     journal_set_stuck(journal, retrying);
-    if (!crowded || retrying || spill->stopping || spill_busy(spill) || !oldest_is_synced(journal))
+    if (retrying || spill->stopping || spill_busy(spill) || journal_failure(journal))
         return;
-    spill->job = job_new(spill);
-    io_work(spill->job->io, spill_write, on_segments_written, spill->job);
+    if (crowded && oldest_is_synced(journal))
+        spill->job = file_job(spill);
+    while (!spill->job && !list_empty(&spill->early))
+        spill->job = early_job(spill);
+    if (spill->job)
+        io_work(spill->job->io, spill_write, on_segments_written, spill->job);
 }
 
 /* --- Removing what nothing refers to any more --- */
@@ -334,20 +383,29 @@ void spill_remove_segments(struct partition *partition, const struct segment *se
     remove_later(partition->log->spill, removal, lsn);
 }
 
-static void forget_segments(struct partition *partition)
+void spill_remove_stream(struct log *log, uint64_t stream)
 {
     struct spill_removal *removal = NEW(struct spill_removal);
-    removal->stream = partition->stream;
+    removal->stream = stream;
     removal->all = true;
-    remove_later(partition->log->spill, removal, log_lsn(partition->log));
+    remove_later(log->spill, removal, log_lsn(log));
+}
+
+void spill_early(struct partition *partition)
+{
+    if (!list_linked(&partition->early_link))
+        list_append(&partition->log->spill->early, &partition->early_link);
+    spill_check(partition->log->spill);
 }
 
 void spill_partition_deleted(struct partition *partition)
 {
     list_remove(&partition->file_link);
+    list_remove(&partition->early_link);
     io_timer_stop(&partition->retention);
+    cleaning_partition_deleted(partition);
     if (!partition->log->recovering && (partition->spilled_end > 0 || partition->busy))
-        forget_segments(partition);
+        spill_remove_stream(partition->log, partition->stream);
     if (partition->busy)
         partition->busy->partition = NULL;
     partition->busy = NULL;
@@ -379,6 +437,7 @@ struct spill *spill_new(struct log *log)
 {
     struct spill *spill = NEW(struct spill);
     spill->log = log;
+    list_init(&spill->early);
     list_init(&spill->removals);
     list_init(&spill->ready_removals);
     io_timer_init(log->io, &spill->retry, on_retry, spill);

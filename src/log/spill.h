@@ -32,6 +32,10 @@ void spill_check(struct spill *spill);
 void spill_track(struct partition *partition);
 /* Their files go once `lsn` is synced. */
 void spill_remove_segments(struct partition *partition, const struct segment *segments, size_t count, uint64_t lsn);
+/* The partition's part of the journal becomes segments before its time. */
+void spill_early(struct partition *partition);
+/* Of a partition that is no more: what was written for it after all. */
+void spill_remove_stream(struct log *log, uint64_t stream);
 /* The newest record says that it is deleted: no job tells it anything any more, and its segments go. */
 void spill_partition_deleted(struct partition *partition);
 

@@ -6,10 +6,12 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "log/catalog.h"
+#include "log/cleaning.h"
 #include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
+#include "log/settings.h"
 #include "log/topic_config.h"
 
 /* --- Life --- */
@@ -62,22 +64,39 @@ void topic_set_config(struct topic *topic, struct bytes name, struct bytes value
     free(map_put(&topic->configs, name, memory_string(value)));
 }
 
+struct bytes topic_config_in_force(const struct topic *topic, struct bytes name)
+{
+    const struct topic_config_text *text = topic_config_text(name);
+    struct bytes value = topic_config(topic, name);
+    static const char *const of_node[] = {"0", ""}; /* this node's, all nodes' */
+    for (size_t i = 0; !value.data && text->node_name && i < ARRAY_SIZE(of_node); i++)
+        value = settings_get(settings_find(topic->log, "broker", bytes_of_string(of_node[i])),
+                             bytes_of_string(text->node_name));
+    return value.data ? value : bytes_of_string(topic_config_info(name)->default_value);
+}
+
 static int64_t number_config(const struct topic *topic, const char *name)
 {
-    struct bytes value = topic_config(topic, bytes_of_string(name));
-    if (!value.data)
-        value = bytes_of_string(topic_config_info(bytes_of_string(name))->default_value);
+    struct bytes value = topic_config_in_force(topic, bytes_of_string(name));
     int64_t number = 0;
     bool ok = bytes_to_i64(value, &number);
     assert(ok); /* it was checked when it was set */
     return number;
 }
 
+static double fraction_config(const struct topic *topic, const char *name)
+{
+    AUTO_FREE(char) text = memory_string(topic_config_in_force(topic, bytes_of_string(name)));
+    return strtod(text, NULL);
+}
+
 void topic_configs_changed(struct topic *topic)
 {
     topic->log_append_time =
-        bytes_equal_string(topic_config(topic, BYTES_LITERAL("message.timestamp.type")), "LogAppendTime");
-    struct bytes policy = topic_config(topic, BYTES_LITERAL("cleanup.policy")), element;
+        bytes_equal_string(topic_config_in_force(topic, BYTES_LITERAL("message.timestamp.type")), "LogAppendTime");
+    topic->durability =
+        bytes_equal_string(topic_config_in_force(topic, BYTES_LITERAL("evoke.flush")), "os") ? LOG_WRITTEN : LOG_SYNCED;
+    struct bytes policy = topic_config_in_force(topic, BYTES_LITERAL("cleanup.policy")), element;
     topic->compacted = false;
     topic->deletes = !policy.data;
     while (policy.data && bytes_split(&policy, ',', &element)) {
@@ -91,8 +110,14 @@ void topic_configs_changed(struct topic *topic)
     topic->retention_bytes = number_config(topic, "retention.bytes");
     topic->segment_bytes = number_config(topic, "segment.bytes");
     topic->segment_ms = number_config(topic, "segment.ms");
-    if (!topic->log->recovering)
-        retention_configs_changed(topic);
+    topic->min_compaction_lag_ms = number_config(topic, "min.compaction.lag.ms");
+    topic->max_compaction_lag_ms = number_config(topic, "max.compaction.lag.ms");
+    topic->delete_retention_ms = number_config(topic, "delete.retention.ms");
+    topic->min_cleanable_dirty_ratio = fraction_config(topic, "min.cleanable.dirty.ratio");
+    if (topic->log->recovering)
+        return;
+    retention_configs_changed(topic);
+    cleaning_configs_changed(topic);
 }
 
 void topic_remove(struct topic *topic)
@@ -209,6 +234,11 @@ int32_t topic_partition_count(const struct topic *topic)
 struct partition *topic_partition(struct topic *topic, int32_t index)
 {
     return index >= 0 && index < topic->partition_count ? topic->partitions[index] : NULL;
+}
+
+enum log_durability topic_durability(const struct topic *topic)
+{
+    return topic->durability;
 }
 
 struct bytes topic_config(const struct topic *topic, struct bytes name)

@@ -14,7 +14,8 @@ static const struct topic_config_info infos[] = {
     {"compression.lz4.level", TOPIC_CONFIG_INT, "9", 1, 17, NULL, false},
     {"compression.type", TOPIC_CONFIG_STRING, "producer", 0, 0, "producer|uncompressed|gzip|snappy|lz4|zstd", false},
     {"compression.zstd.level", TOPIC_CONFIG_INT, "3", -131072, 22, NULL, false},
-    {"delete.retention.ms", TOPIC_CONFIG_LONG, "86400000", 0, INT64_MAX, NULL, false},
+    {"delete.retention.ms", TOPIC_CONFIG_LONG, "86400000", 0, INT64_MAX, NULL, true},
+    {"evoke.flush", TOPIC_CONFIG_STRING, "sync", 0, 0, "sync|os", true},
     {"file.delete.delay.ms", TOPIC_CONFIG_LONG, "60000", 0, INT64_MAX, NULL, false},
     {"flush.messages", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 1, INT64_MAX, NULL, false},
     {"flush.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 0, INT64_MAX, NULL, false},
@@ -23,7 +24,7 @@ static const struct topic_config_info infos[] = {
     {"leader.replication.throttled.replicas", TOPIC_CONFIG_LIST, "", 0, 0, NULL, false},
     {"local.retention.bytes", TOPIC_CONFIG_LONG, "-2", -2, INT64_MAX, NULL, false},
     {"local.retention.ms", TOPIC_CONFIG_LONG, "-2", -2, INT64_MAX, NULL, false},
-    {"max.compaction.lag.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 1, INT64_MAX, NULL, false},
+    {"max.compaction.lag.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 1, INT64_MAX, NULL, true},
     {"max.message.bytes", TOPIC_CONFIG_INT, "1048588", 0, 16 << 20, NULL, true}, /* one fits a connection's queue */
     {"message.downconversion.enable", TOPIC_CONFIG_BOOLEAN, "true", 0, 0, NULL, false},
     {"message.format.version", TOPIC_CONFIG_STRING, "3.0-IV1", 0, 0, NULL, false},
@@ -31,8 +32,8 @@ static const struct topic_config_info infos[] = {
     {"message.timestamp.before.max.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 0, INT64_MAX, NULL, true},
     {"message.timestamp.difference.max.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 0, INT64_MAX, NULL, false},
     {"message.timestamp.type", TOPIC_CONFIG_STRING, "CreateTime", 0, 0, "CreateTime|LogAppendTime", true},
-    {"min.cleanable.dirty.ratio", TOPIC_CONFIG_DOUBLE, "0.5", 0, 1, NULL, false},
-    {"min.compaction.lag.ms", TOPIC_CONFIG_LONG, "0", 0, INT64_MAX, NULL, false},
+    {"min.cleanable.dirty.ratio", TOPIC_CONFIG_DOUBLE, "0.5", 0, 1, NULL, true},
+    {"min.compaction.lag.ms", TOPIC_CONFIG_LONG, "0", 0, INT64_MAX, NULL, true},
     {"min.insync.replicas", TOPIC_CONFIG_INT, "1", 1, INT32_MAX, NULL, false},
     {"preallocate", TOPIC_CONFIG_BOOLEAN, "false", 0, 0, NULL, false},
     {"remote.log.copy.disable", TOPIC_CONFIG_BOOLEAN, "false", 0, 0, NULL, false},
@@ -100,6 +101,11 @@ bool topic_config_check(struct bytes name, struct bytes value, struct error *err
     const struct topic_config_info *info = topic_config_info(name);
     if (!info)
         return error_set(err, ERROR_INVALID, "there is no topic setting \"" BYTES_FORMAT "\"", BYTES_ARGS(name));
+    return topic_config_check_value(info, value, err);
+}
+
+bool topic_config_check_value(const struct topic_config_info *info, struct bytes value, struct error *err)
+{
     if (value.size > TOPIC_CONFIG_SIZE_MAX)
         return error_set(err, ERROR_LIMIT, "%s: longer than %d bytes", info->name, TOPIC_CONFIG_SIZE_MAX);
     for (size_t i = 0; i < value.size; i++)

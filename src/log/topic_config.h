@@ -35,6 +35,16 @@ struct topic_config_info {
 const struct topic_config_info *topic_config_infos(size_t *count);
 const struct topic_config_info *topic_config_info(struct bytes name); /* NULL: no such setting */
 /* ERROR_INVALID says what would be right. */
+MUST_CHECK bool topic_config_check_value(const struct topic_config_info *info, struct bytes value, struct error *err);
 MUST_CHECK bool topic_config_check(struct bytes name, struct bytes value, struct error *err);
+
+struct topic_config_text {
+    const char *name;
+    const char *node_name; /* of the node's setting that is the default; NULL: none */
+    const char *documentation;
+};
+const struct topic_config_text *topic_config_text(struct bytes name);
+/* The topic setting whose default is that setting of the node; NULL: none. */
+const struct topic_config_info *topic_config_of_node(struct bytes node_name);
 
 #endif

@@ -103,8 +103,10 @@ enum kafka_error transaction_add_partitions(struct log *log, struct bytes transa
     enum kafka_error error = transaction_identify(log, transactional_id, producer, &transaction);
     if (error)
         return fail_all(partitions, count, error);
-    if (!check_partitions(log, partitions, count) || has_all(transaction, partitions, count))
+    if (!check_partitions(log, partitions, count) || has_all(transaction, partitions, count)) {
+        *lsn = log_lsn(log); /* they may still be on their way to the disk */
         return KAFKA_NONE;
+    }
     return fail_all(partitions, count, append_added(transaction, version, partitions, count, &append, 0, lsn));
 }
 
@@ -126,8 +128,12 @@ enum kafka_error transaction_add_offsets(struct log *log, struct bytes transacti
     if (group_id.size == 0 || group_id.size > GROUP_ID_SIZE_MAX)
         return KAFKA_INVALID_GROUP_ID;
     enum kafka_error error = transaction_identify(log, transactional_id, producer, &transaction);
-    if (error || has_all(transaction, &partition, 1))
+    if (error)
         return error;
+    if (has_all(transaction, &partition, 1)) {
+        *lsn = log_lsn(log);
+        return KAFKA_NONE;
+    }
     return append_added(transaction, TRANSACTION_V1, &partition, 1, &append, 0, lsn);
 }
 

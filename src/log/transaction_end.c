@@ -106,9 +106,11 @@ static enum kafka_error end(struct transaction *transaction, bool committed, enu
     return KAFKA_NONE;
 }
 
-/* The state says what the producer asked for, or something else. */
-static enum kafka_error ended(const struct transaction *transaction, bool committed)
+/* The state says what the producer asked for, or something else. It may still be on its way to the disk: who asks again
+ * because that failed must not be told that it is done. */
+static enum kafka_error ended(const struct transaction *transaction, bool committed, uint64_t *lsn)
 {
+    *lsn = log_lsn(transaction->transactions->log);
     enum transaction_state wanted = committed ? TRANSACTION_COMPLETE_COMMIT : TRANSACTION_COMPLETE_ABORT;
     return transaction->record.state == wanted ? KAFKA_NONE : KAFKA_INVALID_TXN_STATE;
 }
@@ -134,7 +136,7 @@ static enum kafka_error end_v2(struct transaction *transaction, struct transacti
     const struct transaction_record *record = &transaction->record;
     *out = (struct transaction_producer){record->producer_id, record->epoch};
     if (is_complete(transaction) && is_retry(record, producer))
-        return ended(transaction, committed);
+        return ended(transaction, committed, lsn);
     if (producer.id != record->producer_id)
         return KAFKA_INVALID_PRODUCER_ID_MAPPING;
     if (producer.epoch != record->epoch)
@@ -157,7 +159,7 @@ enum kafka_error transaction_end(struct log *log, struct bytes transactional_id,
     if (error)
         return error;
     return transaction->record.state == TRANSACTION_ONGOING ? end(transaction, committed, version, out, lsn)
-                                                            : ended(transaction, committed);
+                                                            : ended(transaction, committed, lsn);
 }
 
 /* --- The timeout --- */

@@ -201,6 +201,23 @@ TEST(ending_again_is_a_success_and_ending_otherwise_is_refused)
     fixture_deinit(&f);
 }
 
+TEST(who_ends_again_waits_for_what_the_first_end_has_written)
+{
+    WITH_FIXTURE(1);
+    struct transaction_producer producer = init(&f, "t"), next;
+    uint64_t first, again;
+    CHECK_INT(add(&f, "t", producer, "orders"), KAFKA_NONE);
+    for (int v2 = 0; v2 < 2; v2++) {
+        enum transaction_version version = v2 ? TRANSACTION_V2 : TRANSACTION_V1;
+        CHECK_INT(transaction_end(f.log, text("t"), producer, true, version, &next, &first), KAFKA_NONE);
+        CHECK_INT(transaction_end(f.log, text("t"), producer, true, version, &next, &again), KAFKA_NONE);
+        CHECK(first > 0 && again >= first);
+        CHECK_INT(add(&f, "t", producer = next, "orders"), KAFKA_NONE);
+        CHECK_INT(add(&f, "t", producer, "orders"), KAFKA_NONE);
+    }
+    fixture_deinit(&f);
+}
+
 /* --- Who may --- */
 
 TEST(a_batch_that_is_not_of_its_producers_transaction_is_refused)
@@ -496,6 +513,27 @@ TEST(a_group_that_is_deleted_takes_the_offsets_along_that_wait_for_a_marker)
     CHECK_INT(end(&f, "t", producer, true), KAFKA_NONE);
     CHECK_INT(offset_of(&f), -1);
     CHECK(!group_find(f.log, text("g")));
+    fixture_deinit(&f);
+}
+
+TEST(offsets_of_a_group_stay_while_a_transaction_commits_some_and_then_expire)
+{
+    WITH_FIXTURE(1);
+    struct transaction_producer producer;
+    struct coordinator_offset plain = {.topic = text("orders"), .offset = 7, .leader_epoch = -1};
+    uint64_t lsn;
+    fixture_close(&f);
+    f.options.offsets_retention_ms = 2000;
+    fixture_open(&f);
+    CHECK_INT(coordinator_commit(f.log, text("g"), text(""), BYTES_NULL, -1, &plain, 1, &lsn), KAFKA_NONE);
+    producer = init(&f, "t");
+    CHECK_INT(commit_offset(&f, producer, TRANSACTION_V2, 9), KAFKA_NONE);
+    fixture_run_ms(&f, 10000);
+    CHECK_INT(offset_of(&f), 7);
+    CHECK_INT(end(&f, "t", producer, true), KAFKA_NONE);
+    CHECK_INT(offset_of(&f), 9);
+    fixture_run_ms(&f, 10000);
+    CHECK_INT(offset_of(&f), -1);
     fixture_deinit(&f);
 }
 

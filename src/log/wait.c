@@ -31,7 +31,8 @@ void log_wait_init(struct log *log)
 void log_wait_deinit(struct log *log)
 {
     io_deferred_cancel(&log->run_ready);
-    free(log->pending_ends.at);
+    for (int i = LOG_WRITTEN; i <= LOG_SYNCED; i++)
+        free(log->pending_ends[i].at);
 }
 
 void log_wait(struct log *log, struct log_waiter *waiter, uint64_t lsn, enum log_durability durability)
@@ -90,7 +91,8 @@ void log_run_ready(struct log *log)
 
 void log_push_pending_end(struct log *log, uint64_t lsn, struct partition *partition, int64_t end_offset)
 {
-    struct pending_ends *ends = &log->pending_ends;
+    enum log_durability durability = partition->topic ? partition->topic->durability : LOG_SYNCED;
+    struct pending_ends *ends = &log->pending_ends[durability];
     if (ends->count == ends->capacity) {
         size_t capacity = ends->capacity ? ends->capacity * 2 : 64;
         struct pending_end *at = memory_new_array(capacity, sizeof *at);
@@ -104,32 +106,34 @@ void log_push_pending_end(struct log *log, uint64_t lsn, struct partition *parti
 
 void log_drop_pending_ends(struct log *log, const struct partition *partition)
 {
-    struct pending_ends *ends = &log->pending_ends;
-    for (size_t i = 0; i < ends->count; i++) {
-        struct pending_end *end = &ends->at[(ends->first + i) & (ends->capacity - 1)];
-        if (end->partition == partition)
-            end->partition = NULL;
+    for (int d = LOG_WRITTEN; d <= LOG_SYNCED; d++) {
+        struct pending_ends *ends = &log->pending_ends[d];
+        for (size_t i = 0; i < ends->count; i++) {
+            struct pending_end *end = &ends->at[(ends->first + i) & (ends->capacity - 1)];
+            if (end->partition == partition)
+                end->partition = NULL;
+        }
     }
 }
 
-static void raise_high_watermarks(struct log *log, uint64_t lsn)
+/* A topic whose evoke.flush was changed may have ends in both rings: what is readable does not go back. */
+static void raise_high_watermarks(struct log *log, enum log_durability durability, uint64_t lsn)
 {
-    struct pending_ends *ends = &log->pending_ends;
+    struct pending_ends *ends = &log->pending_ends[durability];
     while (ends->count > 0) {
         struct pending_end end = ends->at[ends->first];
         if (end.lsn > lsn)
             return;
         ends->first = (ends->first + 1) & (ends->capacity - 1);
         ends->count--;
-        if (end.partition)
+        if (end.partition && end.end_offset > end.partition->high_watermark)
             partition_set_high_watermark(end.partition, end.end_offset);
     }
 }
 
 void log_advance(struct log *log, enum log_durability durability, uint64_t lsn)
 {
-    if (durability == LOG_SYNCED)
-        raise_high_watermarks(log, lsn);
+    raise_high_watermarks(log, durability, lsn);
     struct list *waiting = &log->waiting[durability];
     while (!list_empty(waiting) && CONTAINER_OF(waiting->next, struct log_waiter, link)->lsn <= lsn) {
         struct list *link = waiting->next;

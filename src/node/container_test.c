@@ -167,14 +167,15 @@ TEST(probes_reach_a_container_by_http_tcp_and_command)
     import_busybox();
     open_world(&world);
     world_create(&world,
-                 POD("probed", "'containers':[" SHELL("main", "echo ok > /tmp/index.html; exec httpd -f -p 8080 -h "
-                                                              "/tmp") ",'ports':[{'name':'web','containerPort':8080}],"
-                                                                      "'startupProbe':{'tcpSocket':{'port':8080}},'"
-                                                                      "livenessProbe':{'exec':{'command':['test','-e','"
-                                                                      "/tmp/index.html']},'periodSeconds':1},"
-                                                                      "'readinessProbe':{'httpGet':{'path':'/"
-                                                                      "index.html','port':'web'},'periodSeconds':1}}"
-                                                                      "]"));
+                 POD("probed", "'containers':[" SHELL(
+                                   "main", "echo ok > /tmp/index.html; exec httpd -f -p 8080 -h "
+                                           "/tmp") ",'ports':[{'name':'web','containerPort':8080}],"
+                                                   "'startupProbe':{'tcpSocket':{'port':8080}},'"
+                                                   "livenessProbe':{'exec':{'command':['test','-e','"
+                                                   "/tmp/index.html']},'periodSeconds':1,'timeoutSeconds':20},"
+                                                   "'readinessProbe':{'httpGet':{'path':'/"
+                                                   "index.html','port':'web'},'periodSeconds':1,'timeoutSeconds':20}}"
+                                                   "]"));
     world_until_ready(&world, "probed", true);
     world_run_ms(&world, 2500);
     CHECK_INT(json_int_at(world_pod(&world, "probed"), "status.containerStatuses.0.restartCount", -1), 0);
@@ -223,12 +224,10 @@ TEST(a_container_pod_goes_on_while_evoke_is_away)
         return;
     import_busybox();
     open_world(&world);
-    world_create(
-        &world,
-        POD("stay",
-            "'containers':[" SHELL(
-                "main",
-                "echo up; exec sleep 600") ",'livenessProbe':{'exec':{'command':['true']},'periodSeconds':1}}]"));
+    world_create(&world,
+                 POD("stay", "'containers':[" SHELL(
+                                 "main", "echo up; exec sleep 600") ",'livenessProbe':{'exec':{'command':['true']},'"
+                                                                    "periodSeconds':1,'timeoutSeconds':20}}]"));
     world_until_ready(&world, "stay", true);
     char ip[48];
     snprintf(ip, sizeof ip, "%s", json_text_at(world_pod(&world, "stay"), "status.podIP", ""));

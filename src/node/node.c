@@ -149,6 +149,11 @@ static void on_node(void *ctx, enum api_event_type type, struct object *object, 
         node_schedule_all(node);
 }
 
+static void schedule_again(void *ctx)
+{
+    node_schedule_all(ctx);
+}
+
 static void on_config(void *ctx, enum api_event_type type, struct object *object, struct object *before)
 {
     struct node *node = ctx;
@@ -291,6 +296,7 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
     snprintf(node->facts.ip, sizeof node->facts.ip, "%s", node->machine.ip);
     list_init(&node->gone);
     io_deferred_init(io, &node->free_gone, free_gone, node);
+    io_timer_init(io, &node->schedule_again, schedule_again, node);
     if (!node_object_register(node, err)) {
         free(node->name);
         free(node);
@@ -309,6 +315,7 @@ void node_close(struct node *node)
 {
     if (!node)
         return;
+    io_timer_stop(&node->schedule_again);
     api_unlisten(&node->pod_listener);
     api_unlisten(&node->node_listener);
     api_unlisten(&node->config_listener);

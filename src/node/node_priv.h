@@ -20,6 +20,7 @@ struct node {
     struct map pods;  /* by uid: struct pod */
     struct list gone; /* of struct pod: freed at the end of the turn */
     struct io_deferred free_gone;
+    struct io_timer schedule_again; /* the log would not take a binding: a full disk, for example */
     struct node_counts counts;
     struct api_listener pod_listener, node_listener, config_listener, secret_listener;
     struct map found; /* uids of sandboxes on the disk: struct runtime */

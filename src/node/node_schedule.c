@@ -58,6 +58,17 @@ static bool fits(const struct node *node, const struct object *pod, struct error
     return true;
 }
 
+enum { SCHEDULE_AGAIN_MS = 1000 };
+
+static void refused(struct node *node, const struct object *pod, const struct error *err)
+{
+    if (err->kind == ERROR_NOT_FOUND)
+        return;
+    diag_warn("node", "schedule pod " BYTES_FORMAT "/" BYTES_FORMAT ": %s", BYTES_ARGS(pod->namespace),
+              BYTES_ARGS(pod->name), err->message);
+    io_timer_start(&node->schedule_again, SCHEDULE_AGAIN_MS);
+}
+
 static void say_why_not(struct node *node, struct object *pod, const struct error *why)
 {
     AUTO_JSON *json = json_clone(pod->json);
@@ -69,9 +80,8 @@ static void say_why_not(struct node *node, struct object *pod, const struct erro
         return;
     json_remove(json_get(json, "metadata"), "resourceVersion");
     api_record_event(node->api, pod, "Warning", "FailedScheduling", "evoke-node", "%s", why->message);
-    if (!api_update(node->api, pod->kind, pod->namespace, pod->name, json, API_STATUS, NULL, &err) &&
-        err.kind != ERROR_NOT_FOUND)
-        diag_warn("node", "schedule pod " BYTES_FORMAT ": %s", BYTES_ARGS(pod->name), err.message);
+    if (!api_update(node->api, pod->kind, pod->namespace, pod->name, json, API_STATUS, NULL, &err))
+        refused(node, pod, &err);
 }
 
 void node_schedule(struct node *node, struct object *pod)
@@ -89,9 +99,7 @@ void node_schedule(struct node *node, struct object *pod)
     json_set_at(json, "spec.nodeName", json_new_text(node->name));
     json_remove(json_get(json, "metadata"), "resourceVersion");
     if (!api_update(node->api, pod->kind, pod->namespace, pod->name, json, 0, &bound, &err)) {
-        if (err.kind != ERROR_NOT_FOUND)
-            diag_warn("node", "bind pod " BYTES_FORMAT "/" BYTES_FORMAT ": %s", BYTES_ARGS(pod->namespace),
-                      BYTES_ARGS(pod->name), err.message);
+        refused(node, pod, &err);
         return;
     }
     api_record_event(node->api, bound, "Normal", "Scheduled", "evoke-node",

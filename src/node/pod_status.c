@@ -245,6 +245,8 @@ static void set_status(const struct pod *pod, struct json *json)
     }
 }
 
+enum { STATUS_AGAIN_MS = 1000 };
+
 void pod_status_write(struct pod *pod)
 {
     io_timer_stop(&pod->status);
@@ -259,8 +261,10 @@ void pod_status_write(struct pod *pod)
     struct object *stored;
     if (!api_update(node_api(pod->node), pod->object->kind, pod->object->namespace, pod->object->name, json, API_STATUS,
                     &stored, &err)) {
-        if (err.kind != ERROR_NOT_FOUND)
-            diag_warn("node", "status of pod %s/%s: %s", pod->namespace, pod->name, err.message);
+        if (err.kind == ERROR_NOT_FOUND)
+            return;
+        diag_warn("node", "status of pod %s/%s: %s", pod->namespace, pod->name, err.message);
+        io_timer_start(&pod->status, STATUS_AGAIN_MS); /* the log would not take it: a full disk, for example */
         return;
     }
     object_unref(pod->object);

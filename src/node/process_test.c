@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -153,15 +154,13 @@ TEST(a_config_map_volume_follows_its_config_map)
                        "main", "cd $VOLUME_MY_CONF; cat a; ls; while grep -q one a; do sleep 0.02; done; cat a; ls; "
                                "exec sleep 600") ",'volumeMounts':[{'name':'my-conf','mountPath':'/etc/conf'}]}]"));
     world_until_ready(&world, "vol", true);
-    world_run_ms(&world, 50);
+    world_until_logs(&world, "vol", "onea\ngone\n");
     struct object *conf = api_find(world.api, "ConfigMap", "default", "conf");
     AUTO_JSON *json = json_clone(conf->json);
     json_set_at(json, "data.a", json_new_text("two"));
     json_remove(json_get(json, "data"), "gone");
     CHECK_OK(api_update(world.api, conf->kind, conf->namespace, conf->name, json, 0, NULL, &err), &err);
-    world_run_ms(&world, 200);
-    AUTO_FREE(char) text = world_logs(&world, "vol", NULL);
-    CHECK_STR(text, "onea\ngone\ntwoa\n");
+    world_until_logs(&world, "vol", "onea\ngone\ntwoa\n");
     CHECK(world_has_event(&world, "vol", "VolumeNotMounted"));
     world_delete(&world, "vol", 0);
     world_until_no_pod(&world, "vol");
@@ -257,7 +256,7 @@ TEST(a_deleted_pod_gets_sigterm_and_time_to_end)
         POD("nice", "'containers':[" SHELL(
                         "main", "trap \\\"echo bye; exit 0\\\" TERM; echo up; while :; do sleep 0.01; done") "}]"));
     world_until_ready(&world, "nice", true);
-    world_run_ms(&world, 50);
+    world_until_logs(&world, "nice", "up\n");
     world_delete(&world, "nice", -1);
     CHECK(json_get(json_get(world_pod(&world, "nice"), "metadata"), "deletionTimestamp") != NULL);
     world_until_no_pod(&world, "nice");
@@ -296,18 +295,18 @@ static bool alive(int pid)
 static int pid_of(struct world *world, const char *pod)
 {
     AUTO_FREE(char) text = world_logs(world, pod, NULL);
-    return (int)strtol(text, NULL, 10);
+    return strncmp(text, "pid ", 4) == 0 ? (int)strtol(text + 4, NULL, 10) : 0;
 }
 
 TEST(a_pod_goes_on_while_evoke_is_away_and_is_found_again)
 {
     struct world world = {0};
     world_open(&world);
-    world_create(&world, POD("stay", "'containers':[" SHELL("main", "echo $$$$; exec sleep 600") "}]"));
+    world_create(&world, POD("stay", "'containers':[" SHELL("main", "echo pid $$$$; exec sleep 600") "}]"));
     world_create(&world, POD("ends", "'restartPolicy':'Never','containers':[" SHELL("main", "sleep 0.3; exit 5") "}]"));
     world_until_ready(&world, "stay", true);
     world_until_ready(&world, "ends", true);
-    world_run_ms(&world, 50);
+    world_until_logs(&world, "stay", "pid ");
     int pid = pid_of(&world, "stay");
     char ip[48];
     snprintf(ip, sizeof ip, "%s", json_text_at(world_pod(&world, "stay"), "status.podIP", ""));
@@ -333,9 +332,9 @@ TEST(a_pod_whose_monitor_is_killed_is_started_anew)
 {
     struct world world = {0};
     world_open(&world);
-    world_create(&world, POD("stay", "'containers':[" SHELL("main", "echo $$$$; exec sleep 600") "}]"));
+    world_create(&world, POD("stay", "'containers':[" SHELL("main", "echo pid $$$$; exec sleep 600") "}]"));
     world_until_ready(&world, "stay", true);
-    world_run_ms(&world, 50);
+    world_until_logs(&world, "stay", "pid ");
     int pid = pid_of(&world, "stay");
     char command[4200];
     snprintf(command, sizeof command,
@@ -482,12 +481,12 @@ TEST(a_pre_stop_hook_runs_before_sigterm)
     snprintf(path, sizeof path, "%s/order", test_dir());
     snprintf(json, sizeof json,
              POD("hook", "'containers':[{'name':'main','image':'none','command':['sh','-c','"
-                         "trap \\\"echo term >> %s; exit 0\\\" TERM; while :; do sleep 0.01; done'],"
+                         "trap \\\"echo term >> %s; exit 0\\\" TERM; echo up; while :; do sleep 0.01; done'],"
                          "'lifecycle':{'preStop':{'exec':{'command':['sh','-c','sleep 0.05; echo hook >> %s']}}}}]"),
              path, path);
     world_create(&world, json);
     world_until_ready(&world, "hook", true);
-    world_run_ms(&world, 50);
+    world_until_logs(&world, "hook", "up\n");
     world_delete(&world, "hook", 10);
     world_until_no_pod(&world, "hook");
     snprintf(json, sizeof json, "test \"$(tr '\\n' ' ' < %s)\" = 'hook term '", path);

@@ -143,7 +143,7 @@ struct runtime_exec; /* a command that runs in a container beside its main proce
 struct runtime_ops {
     struct sandbox *(*create)(struct runtime *runtime, const struct runtime_pod *pod,
                               const struct sandbox_events *events, void *ctx);
-    /* Calls each(uid) for every sandbox that is on the disk and not open. */
+    /* Calls each(uid) for every sandbox that is on the disk; for those of an earlier evoke, before any is opened. */
     void (*find)(struct runtime *runtime, void (*each)(void *ctx, const char *uid), void *ctx);
     /* A sandbox that an earlier evoke created; on_ready with ERROR_NOT_FOUND when nothing is left of it but rubbish. */
     struct sandbox *(*adopt)(struct runtime *runtime, const char *uid, const struct sandbox_events *events, void *ctx);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -244,6 +245,18 @@ char *world_logs(struct world *world, const char *pod, const struct node_log_opt
     char *text = memory_string(buf_bytes(&gathering.text));
     buf_deinit(&gathering.text);
     return text;
+}
+
+void world_until_logs(struct world *world, const char *pod, const char *text)
+{
+    for (int tries = 0; tries < 2000; tries++) {
+        AUTO_FREE(char) all = world_logs(world, pod, NULL);
+        if (strncmp(all, text, strlen(text)) == 0)
+            return;
+        world_run_ms(world, 10);
+    }
+    AUTO_FREE(char) all = world_logs(world, pod, NULL);
+    CHECK_STR(all, text);
 }
 
 static bool directory_empty(const char *path)

@@ -45,6 +45,8 @@ const struct json *world_pod(struct world *world, const char *pod); /* NULL: the
 bool world_has_event(struct world *world, const char *pod, const char *reason);
 /* All output of a pod's container, as `kubectl logs` shows it. */
 char *world_logs(struct world *world, const char *pod, const struct node_log_options *options);
+/* Until that output begins with this text: what runs in a pod takes its time on a busy machine. */
+void world_until_logs(struct world *world, const char *pod, const char *text);
 /* Nothing is left on this machine of any pod: no directory, no process, no control group. */
 void world_check_clean(struct world *world);
 

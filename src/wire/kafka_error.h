@@ -56,6 +56,7 @@
     ERROR(SECURITY_DISABLED, 54, 0)                                                                                    \
     ERROR(OPERATION_NOT_ATTEMPTED, 55, 0)                                                                              \
     ERROR(KAFKA_STORAGE_ERROR, 56, 1)                                                                                  \
+    ERROR(LOG_DIR_NOT_FOUND, 57, 0)                                                                                    \
     ERROR(UNKNOWN_PRODUCER_ID, 59, 0)                                                                                  \
     ERROR(NON_EMPTY_GROUP, 68, 0)                                                                                      \
     ERROR(GROUP_ID_NOT_FOUND, 69, 0)                                                                                   \
@@ -67,6 +68,8 @@
     ERROR(MEMBER_ID_REQUIRED, 79, 0)                                                                                   \
     ERROR(GROUP_MAX_SIZE_REACHED, 81, 0)                                                                               \
     ERROR(FENCED_INSTANCE_ID, 82, 0)                                                                                   \
+    ERROR(ELECTION_NOT_NEEDED, 84, 0)                                                                                  \
+    ERROR(NO_REASSIGNMENT_IN_PROGRESS, 85, 0)                                                                          \
     ERROR(GROUP_SUBSCRIBED_TO_TOPIC, 86, 0)                                                                            \
     ERROR(INVALID_RECORD, 87, 0)                                                                                       \
     ERROR(UNSTABLE_OFFSET_COMMIT, 88, 1)                                                                               \

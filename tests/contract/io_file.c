@@ -234,6 +234,19 @@ TEST(a_directory_is_locked_once)
     io_free(io);
 }
 
+TEST(a_directory_has_space)
+{
+    struct io *io = world_new();
+    struct error err;
+    uint64_t total, usable;
+    CHECK_OK(io_dir_make(io, world_path("d"), &err), &err);
+    CHECK_OK(io_dir_space(io, world_path("d"), &total, &usable, &err), &err);
+    CHECK(total > 0 && usable <= total);
+    CHECK(!io_dir_space(io, world_path("nowhere"), &total, &usable, &err));
+    CHECK_INT(err.kind, ERROR_NOT_FOUND);
+    io_free(io);
+}
+
 TEST(the_end_of_the_data_is_behind_all_that_was_written)
 {
     struct io *io = world_new();

@@ -15,6 +15,12 @@ struct io *world_new(void)
     return io;
 }
 
+struct io *world_next(struct io *io)
+{
+    io_free(io);
+    return world_new();
+}
+
 const char *world_path(const char *name)
 {
     static char paths[4][256];

@@ -65,6 +65,13 @@ struct io *world_new(void)
     return io;
 }
 
+struct io *world_next(struct io *io)
+{
+    struct io *next = io_simulated_another(io);
+    io_free(io);
+    return next;
+}
+
 const char *world_path(const char *name)
 {
     static char paths[4][256];

@@ -98,6 +98,39 @@ def test_the_java_admin_client_does_it_all(evoke, clients):
                    "segment.bytes": "DEFAULT_CONFIG", "latest": "0", "nodes": "1", "left": "false"}
 
 
+def test_the_java_admin_client_sees_a_cluster_of_one_node(new_evoke, clients):
+    evoke = new_evoke()
+    evoke.start()
+    out = dict(line.split(" ", 1) for line in kafka_clients.run(clients, "java", "node", evoke.kafka, "java-node").splitlines())
+    assert out == {"replicas": "2", "space": "true", "elected": "ElectionNotNeededException", "reassigning": "0",
+                   "leader": "0", "retention.ms": "77777 DYNAMIC_BROKER_CONFIG",
+                   "quotas": "{producer_byte_rate=1048576.0}"}
+
+
+def test_kafka_python_sees_a_cluster_of_one_node(evoke, clients):
+    import subprocess
+    code = """
+import sys
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+admin = KafkaAdminClient(bootstrap_servers=sys.argv[1])
+admin.create_topics([NewTopic("python-node", 3, 1)])
+partition = TopicPartition("python-node", 0)
+dirs = admin.describe_log_dirs({"python-node": [0, 1, 2]})[0]["log_dirs"]
+assert len(dirs[0]["topics"][0]["partitions"]) == 3, dirs
+assert admin.alter_partition_reassignments({partition: [0]}) == {partition: None}
+assert admin.list_partition_reassignments() == {}
+moved = admin.alter_replica_log_dirs({("python-node", 0, 0): "/nowhere"})
+assert "LogDirNotFound" in str(moved), moved
+assert admin.describe_metadata_quorum()["topics"][0]["partitions"][0]["leader_id"] == 0
+page = admin.describe_topic_partitions(["python-node"], response_partition_limit=2)
+assert len(page["topics"][0]["partitions"]) == 2, page
+assert page["next_cursor"]["partition_index"] == 2, page
+assert "python-node" in admin.list_config_resources()["topic"]
+"""
+    subprocess.run([str(clients / "venv/bin/python"), "-c", code, evoke.kafka], check=True, timeout=60)
+
+
 @pytest.mark.parametrize("python", ["venv", "debian"])
 def test_both_kafka_pythons_manage_topics(evoke, clients, python):
     import subprocess

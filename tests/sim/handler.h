@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The service behind the Trigger: a program of the simulated world. It answers an event with the reply event "pong"
- * whose id is "re-" and the event's; and, as its seed wants, refuses, is slow, does not answer at all, or dies. */
+/*
+ * The services behind the Triggers: a program of the simulated world. What it answers to an event in the end is the
+ * plan's (a reply with the id "re-t<trigger>-<event>", nothing, or a refusal); on the way there it refuses for the
+ * moment, is slow, does not answer, answers nonsense or dies, as its faults want.
+ */
 #ifndef SIM_HANDLER_H
 #define SIM_HANDLER_H
 
 #include "io/simulated.h"
-
-#define HANDLER_COMMAND "handler"
+#include "model.h"
 
 struct handler_faults {
-    uint32_t refuse_ppm, hang_ppm, die_ppm, slow_ppm;
+    uint32_t refuse_ppm, hang_ppm, die_ppm, slow_ppm, nonsense_ppm;
 };
-/* `faults` is read at each request, and may be changed meanwhile. */
-void handler_register(struct io *io, const struct handler_faults *faults);
+
+struct handlers {
+    struct model *model;
+    struct handler_faults faults; /* may be changed at any time */
+    int living;                   /* processes that run */
+};
+
+void handlers_register(struct io *io, struct handlers *handlers);
 
 #endif

@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "api/kind.h"
@@ -9,104 +10,166 @@
 #include "log/log.h"
 #include "wire/kafka_batch.h"
 
-enum { MODEL_READ_SIZE = 1 << 20 };
+enum { READ_SIZE = 1 << 20 };
 
-void model_topic_deinit(struct model_topic *topic)
+struct model *model_new(const struct plan *plan)
 {
-    for (size_t i = 0; i < MODEL_PRODUCERS_MAX; i++)
-        free(topic->replied[i]);
-    *topic = (struct model_topic){0};
+    struct model *model = NEW(struct model);
+    model->plan = plan;
+    for (int t = 0; t < PLAN_TRIGGERS_MAX; t++)
+        for (int p = 0; p < PLAN_PRODUCERS_MAX; p++)
+            model->delivered[t][p] = -1;
+    return model;
 }
 
-/* "p<producer>-<number>" behind the prefix. */
-static bool parse_id(struct bytes id, const char *prefix, int *producer, int64_t *number)
+void model_fail(struct model *model, const char *format, ...)
 {
-    char text[64];
-    struct bytes start = bytes_of_string(prefix);
-    if (!bytes_starts_with(id, start))
-        return false;
-    snprintf(text, sizeof text, BYTES_FORMAT, BYTES_ARGS(bytes_slice(id, start.size, SIZE_MAX)));
-    return sscanf(text, "p%d-%" SCNd64, producer, number) == 2 && *producer >= 0 && *producer < MODEL_PRODUCERS_MAX &&
-           *number >= 0 && *number < MODEL_RECORDS_MAX;
+    char message[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    if (!model->failed)
+        error_set(&model->failure, ERROR_CORRUPT, "%s", message);
+    model->failed = true;
 }
 
-static bool check_event(const struct model *model, struct model_topic *topic, struct bytes id, int64_t offset,
-                        struct error *err)
+/* --- What handlers see --- */
+
+/* The event of this producer that a Trigger takes before this one; -1: none. */
+static int64_t taken_before(const struct model *model, int trigger, struct plan_event event)
 {
-    int producer;
-    int64_t number;
-    if (!parse_id(id, "", &producer, &number))
-        return error_set(err, ERROR_CORRUPT, "offset %" PRId64 ": event \"" BYTES_FORMAT "\" was never sent", offset,
-                         BYTES_ARGS(id));
-    if (number != topic->next[producer])
-        return error_set(err, ERROR_CORRUPT,
-                         "offset %" PRId64 ": producer %d: record %" PRId64 " where %" PRId64 " comes next", offset,
-                         producer, number, topic->next[producer]);
-    if (number >= model->attempted[producer])
-        return error_set(err, ERROR_CORRUPT, "offset %" PRId64 ": producer %d never sent record %" PRId64, offset,
-                         producer, number);
-    topic->next[producer]++;
-    topic->events++;
+    do
+        event.number--;
+    while (event.number >= 0 && !plan_trigger_takes(model->plan, trigger, event));
+    return event.number;
+}
+
+void model_delivered(struct model *model, int trigger, struct plan_event event)
+{
+    int64_t *newest = &model->delivered[trigger][event.producer];
+    if (event.number <= *newest) /* again: what evoke did not get to record */
+        return;
+    const struct plan_trigger *self = &model->plan->triggers[trigger];
+    int64_t before = taken_before(model, trigger, event);
+    if (self->ordered && self->patient && !self->loose && model->producers[event.producer].once && *newest != before)
+        model_fail(model, "the ordered trigger t%d delivers p%d-%" PRId64 " before p%d-%" PRId64, trigger,
+                   event.producer, event.number, event.producer, before);
+    *newest = event.number;
+}
+
+void model_sunk(struct model *model, int trigger, struct plan_event event)
+{
+    if (event.number < MODEL_RECORDS_MAX)
+        model->sunk[trigger][event.producer][event.number] = 1;
+}
+
+/* --- Reading topics --- */
+
+struct contents {
+    const struct model *model;
+    struct log *log;
+    int broker; /* whose topic is read; -1: that of dead letters */
+    int64_t next[PLAN_PRODUCERS_MAX];
+    uint8_t events[PLAN_PRODUCERS_MAX][MODEL_RECORDS_MAX];
+    uint8_t replies[PLAN_TRIGGERS_MAX][PLAN_PRODUCERS_MAX][MODEL_RECORDS_MAX];
+    uint8_t dead[PLAN_TRIGGERS_MAX][PLAN_PRODUCERS_MAX][MODEL_RECORDS_MAX];
+    struct model_counts *counts;
+};
+
+static bool note_event(struct contents *contents, struct bytes id, struct error *err)
+{
+    struct plan_event event;
+    if (!plan_event_parse(id, "", &event))
+        return error_set(err, ERROR_CORRUPT, "\"" BYTES_FORMAT "\" was never sent", BYTES_ARGS(id));
+    const struct model_producer *producer = &contents->model->producers[event.producer];
+    int64_t *next = &contents->next[event.producer];
+    if (event.number >= producer->attempted || producer->broker != contents->broker)
+        return error_set(err, ERROR_CORRUPT, "\"" BYTES_FORMAT "\" was never sent there", BYTES_ARGS(id));
+    if (producer->once && event.number != *next)
+        return error_set(err, ERROR_CORRUPT, "\"" BYTES_FORMAT "\" where number %" PRId64 " comes next", BYTES_ARGS(id),
+                         *next);
+    ++*next;
+    contents->events[event.producer][event.number]++;
+    contents->counts->events++;
     return true;
 }
 
-static bool check_reply(struct model_topic *topic, struct bytes id, int64_t offset, struct error *err)
+static bool note_reply(struct contents *contents, struct bytes id, struct error *err)
 {
-    int producer;
-    int64_t number;
-    if (!parse_id(id, "re-", &producer, &number) || number >= topic->next[producer])
-        return error_set(err, ERROR_CORRUPT, "offset %" PRId64 ": reply \"" BYTES_FORMAT "\" to no event before it",
-                         offset, BYTES_ARGS(id));
-    if (topic->replied[producer][number]++)
-        return error_set(err, ERROR_CORRUPT, "offset %" PRId64 ": reply \"" BYTES_FORMAT "\" is there twice", offset,
+    char prefix[16];
+    struct plan_event event;
+    for (int t = 0; t < contents->model->plan->trigger_count; t++) {
+        snprintf(prefix, sizeof prefix, "re-t%d-", t);
+        if (!plan_event_parse(id, prefix, &event) || event.number >= MODEL_RECORDS_MAX)
+            continue;
+        contents->replies[t][event.producer][event.number]++;
+        contents->counts->replies++;
+        return contents->model->plan->triggers[t].broker == contents->broker ||
+               error_set(err, ERROR_CORRUPT, "\"" BYTES_FORMAT "\" is in the wrong broker", BYTES_ARGS(id));
+    }
+    return error_set(err, ERROR_CORRUPT, "\"" BYTES_FORMAT "\" is a reply to nothing", BYTES_ARGS(id));
+}
+
+/* Who gave it up is in the last part of knativeerrordest, which is the path of the Trigger. */
+static bool note_dead(struct contents *contents, const struct kafka_record *record, struct bytes id, struct error *err)
+{
+    struct bytes destination;
+    struct plan_event event;
+    int trigger = -1;
+    char text[200];
+    if (!kafka_record_find_header(record, "ce_knativeerrordest", &destination))
+        return error_set(err, ERROR_CORRUPT, "the dead letter \"" BYTES_FORMAT "\" does not say who gave it up",
                          BYTES_ARGS(id));
-    topic->replies++;
+    snprintf(text, sizeof text, BYTES_FORMAT, BYTES_ARGS(destination));
+    const char *path = strrchr(text, '/');
+    if (!path || sscanf(path, "/t%d", &trigger) != 1 || trigger < 0 || trigger >= PLAN_TRIGGERS_MAX)
+        return error_set(err, ERROR_CORRUPT, "a dead letter of \"%s\"", text);
+    contents->counts->dead_letters++;
+    if (plan_event_parse(id, "", &event) && event.number < MODEL_RECORDS_MAX) /* else it is a reply, that '*' took */
+        contents->dead[trigger][event.producer][event.number]++;
     return true;
 }
 
-static bool check_record(const struct model *model, struct model_topic *topic, const struct kafka_record *record,
-                         struct error *err)
+static bool note_record(struct contents *contents, const struct kafka_record *record, struct error *err)
 {
     struct bytes type, id;
     if (!kafka_record_find_header(record, "ce_type", &type) || !kafka_record_find_header(record, "ce_id", &id))
-        return error_set(err, ERROR_CORRUPT, "offset %" PRId64 ": no event", record->offset);
-    return bytes_equal_string(type, "pong") ? check_reply(topic, id, record->offset, err)
-                                            : check_event(model, topic, id, record->offset, err);
+        return error_set(err, ERROR_CORRUPT, "no event");
+    if (contents->broker < 0)
+        return note_dead(contents, record, id, err);
+    return bytes_equal_string(type, "pong") ? note_reply(contents, id, err) : note_event(contents, id, err);
 }
 
-static bool check_slice(const struct model *model, struct model_topic *topic, const struct log_slice *slice,
-                        int64_t *offset, struct error *err)
+static bool note_batch(struct contents *contents, struct bytes *rest, int64_t *offset, struct error *err)
 {
-    for (size_t i = 0; i < slice->count; i++) {
-        struct bytes rest = slice->parts[i];
-        while (rest.size > 0) {
-            struct kafka_batch batch;
-            struct kafka_record record;
-            AUTO_KAFKA_RECORDS records = {0};
-            if (!kafka_batch_parse(&rest, &batch, err) || !kafka_batch_verify(&batch, err) ||
-                !kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, err))
-                return false;
-            while (kafka_records_next(&records, &record)) {
-                if (record.offset != (*offset)++)
-                    return error_set(err, ERROR_CORRUPT, "offset %" PRId64 " where %" PRId64 " comes next",
-                                     record.offset, *offset - 1);
-                if (!check_record(model, topic, &record, err))
-                    return false;
-            }
-        }
+    struct kafka_batch batch;
+    struct kafka_record record;
+    AUTO_KAFKA_RECORDS records = {0};
+    if (!kafka_batch_parse(rest, &batch, err) || !kafka_batch_verify(&batch, err) ||
+        !kafka_records_open(&records, &batch, KAFKA_RECORDS_SIZE_MAX, err))
+        return false;
+    while (kafka_records_next(&records, &record)) {
+        if (record.offset != (*offset)++)
+            return error_set(err, ERROR_CORRUPT, "offset %" PRId64 " where %" PRId64 " comes next", record.offset,
+                             *offset - 1);
+        if (!note_record(contents, &record, err))
+            return error_wrap(err, "offset %" PRId64, record.offset);
     }
     return true;
 }
 
-static bool check_partition(const struct model *model, struct partition *partition, struct model_topic *topic,
-                            struct error *err)
+static bool read_partition(struct contents *contents, struct partition *partition, struct error *err)
 {
     int64_t offset = 0;
     while (offset < partition_high_watermark(partition)) {
         struct log_slice slice;
-        if (!partition_read(partition, offset, MODEL_READ_SIZE, &slice, err))
+        if (!partition_read(partition, offset, READ_SIZE, &slice, err))
             return false;
-        bool ok = check_slice(model, topic, &slice, &offset, err);
+        bool ok = true;
+        for (size_t i = 0; ok && i < slice.count; i++)
+            for (struct bytes rest = slice.parts[i]; ok && rest.size > 0;)
+                ok = note_batch(contents, &rest, &offset, err);
         log_slice_release(&slice);
         if (!ok)
             return false;
@@ -114,34 +177,130 @@ static bool check_partition(const struct model *model, struct partition *partiti
     return true;
 }
 
-bool model_check_topic(const struct model *model, struct log *log, struct model_topic *out, struct error *err)
+static bool read_topic(struct contents *contents, const char *name, int broker, struct error *err)
 {
-    *out = (struct model_topic){0};
-    for (size_t i = 0; i < MODEL_PRODUCERS_MAX; i++)
-        out->replied[i] = memory_new(MODEL_RECORDS_MAX);
-    struct topic *topic = topic_find(log, BYTES_LITERAL("default.default"));
-    /* Producers write to partition 0, so all events are known before the replies in the others are looked at. */
+    struct topic *topic = topic_find(contents->log, bytes_of_string(name));
+    contents->broker = broker;
     for (int32_t i = 0; topic && i < topic_partition_count(topic); i++)
-        if (!check_partition(model, topic_partition(topic, i), out, err))
-            return error_wrap(err, "partition %d", i);
-    for (size_t i = 0; i < MODEL_PRODUCERS_MAX; i++)
-        if (out->next[i] < model->acknowledged[i])
-            return error_set(err, ERROR_CORRUPT,
-                             "producer %zu: %" PRId64 " records were acknowledged, %" PRId64 " are there", i,
-                             model->acknowledged[i], out->next[i]);
+        if (!read_partition(contents, topic_partition(topic, i), err))
+            return error_wrap(err, "%s-%d", name, i);
     return true;
 }
 
-bool model_all_replied(const struct model_topic *topic, struct error *err)
+static bool read_all(struct contents *contents, struct error *err)
 {
-    for (size_t i = 0; i < MODEL_PRODUCERS_MAX; i++)
-        for (int64_t number = 0; number < topic->next[i]; number++)
-            if (topic->replied[i][number] != 1)
-                return error_set(err, ERROR_TIMEOUT, "%" PRId64 " events, %" PRId64 " replies; none to p%zu-%" PRId64,
-                                 topic->events, topic->replies, i, number);
+    char name[32];
+    for (int b = 0; b < contents->model->plan->broker_count; b++) {
+        snprintf(name, sizeof name, "default.b%d", b);
+        if (!read_topic(contents, name, b, err))
+            return false;
+    }
+    return read_topic(contents, "default.dead", -1, err);
+}
+
+/* --- What should be there --- */
+
+static bool check_acknowledged(const struct contents *contents, struct error *err)
+{
+    for (int p = 0; p < contents->model->producer_count; p++)
+        for (int64_t n = 0; n < contents->model->producers[p].acknowledged; n++)
+            if (contents->events[p][n] == 0)
+                return error_set(err, ERROR_CORRUPT, "p%d-%" PRId64 " was acknowledged and is not there", p, n);
     return true;
 }
 
+/* What came of one event at one Trigger. */
+struct fate {
+    enum plan_outcome outcome;
+    const struct plan_trigger *trigger;
+    int copies, replies, dead, sunk;
+};
+
+/* At any time. */
+static bool fate_is_possible(const struct fate *fate)
+{
+    int replies_max = fate->outcome == PLAN_REPLY ? fate->copies : 0;
+    bool may_die = !fate->trigger->patient || fate->outcome == PLAN_REFUSED;
+    bool dead_possible = fate->trigger->dead_letters == PLAN_TO_BROKER && may_die;
+    return fate->replies <= replies_max && (fate->dead == 0 || dead_possible) &&
+           fate->replies + fate->dead <= fate->copies;
+}
+
+/* When everything has been delivered. */
+static bool fate_is_complete(const struct fate *fate)
+{
+    bool dies = fate->outcome == PLAN_REFUSED || fate->outcome == PLAN_NEVER_ACCEPTED;
+    int expected = fate->outcome == PLAN_NO_REPLY ? 0 : fate->copies;
+    if (!dies && fate->trigger->patient)
+        return fate->replies == expected;
+    switch (fate->trigger->dead_letters) {
+    case PLAN_TO_BROKER:
+        return fate->outcome == PLAN_NO_REPLY || fate->replies + fate->dead == fate->copies;
+    case PLAN_TO_SERVICE:
+        return fate->outcome == PLAN_NO_REPLY || fate->replies == expected || fate->sunk > 0;
+    default:
+        return true;
+    }
+}
+
+static bool check_fate(const struct contents *contents, int trigger, struct plan_event event, bool complete,
+                       struct error *err)
+{
+    const struct plan *plan = contents->model->plan;
+    const struct fate fate = {.outcome = plan_outcome(plan, trigger, event),
+                              .trigger = &plan->triggers[trigger],
+                              .copies = contents->events[event.producer][event.number],
+                              .replies = contents->replies[trigger][event.producer][event.number],
+                              .dead = contents->dead[trigger][event.producer][event.number],
+                              .sunk = contents->model->sunk[trigger][event.producer][event.number]};
+    if (fate_is_possible(&fate) && (!complete || fate_is_complete(&fate)))
+        return true;
+    return error_set(err, fate_is_possible(&fate) ? ERROR_TIMEOUT : ERROR_CORRUPT,
+                     "p%d-%" PRId64 " is there %d times; of the trigger t%d (outcome %d): %d replies, %d dead letters "
+                     "in the broker, %d in the service",
+                     event.producer, event.number, fate.copies, trigger, (int)fate.outcome, fate.replies, fate.dead,
+                     fate.sunk);
+}
+
+static bool check_fates(const struct contents *contents, int trigger, bool complete, struct error *err)
+{
+    const struct model *model = contents->model;
+    const struct plan_trigger *self = &model->plan->triggers[trigger];
+    for (int p = 0; p < model->producer_count; p++) {
+        if (model->producers[p].broker != self->broker)
+            continue;
+        for (int64_t n = 0; n < model->producers[p].attempted; n++) {
+            const struct plan_event event = {p, n};
+            if (plan_trigger_takes(model->plan, trigger, event) && !check_fate(contents, trigger, event, complete, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool model_check_events(const struct model *model, struct log *log, bool complete, struct model_counts *out,
+                        struct error *err)
+{
+    AUTO_FREE(struct contents) contents = NEW(struct contents);
+    *out = (struct model_counts){0};
+    contents->model = model;
+    contents->log = log;
+    contents->counts = out;
+    if (model->failed) {
+        *err = model->failure;
+        return false;
+    }
+    if (!read_all(contents, err) || !check_acknowledged(contents, err))
+        return false;
+    for (int t = 0; t < model->plan->trigger_count; t++)
+        if (!model->plan->triggers[t].loose && !check_fates(contents, t, complete, err))
+            return false;
+    return true;
+}
+
+/* --- Objects --- */
+
+/* The state of some version from the last acknowledged one to the last that was asked for. */
 bool model_check_objects(const struct model *model, struct api *api, struct error *err)
 {
     for (size_t i = 0; i < MODEL_OBJECTS; i++) {
@@ -149,10 +308,15 @@ bool model_check_objects(const struct model *model, struct api *api, struct erro
         snprintf(name, sizeof name, "object-%zu", i);
         const struct object *object = api_find(api, "ConfigMap", "default", name);
         int64_t version = object ? atoll(json_text_at(object->json, "data.version", "0")) : 0;
-        if (version < model->object_acknowledged[i] || version > model->object_attempted[i])
+        int64_t least = model->object_acknowledged[i], most = model->object_attempted[i];
+        bool possible = object ? version >= least && version <= most : least == 0;
+        for (int64_t v = least; !object && !possible && v <= most; v++)
+            possible = model->object_gone[i][v];
+        if (!possible)
             return error_set(err, ERROR_CORRUPT,
-                             "%s has version %" PRId64 "; %" PRId64 " was acknowledged, %" PRId64 " attempted", name,
-                             version, model->object_acknowledged[i], model->object_attempted[i]);
+                             "%s has version %" PRId64 " (0: it is gone); %" PRId64 " was acknowledged, %" PRId64
+                             " attempted",
+                             name, version, least, most);
     }
     return true;
 }

@@ -1,34 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What evoke has promised, and whether it is so. */
+/* What evoke has promised to those who publish events and write objects, and whether it is so. */
 #ifndef SIM_MODEL_H
 #define SIM_MODEL_H
 
 #include "api/api.h"
 #include "base/error.h"
+#include "plan.h"
 
-enum { MODEL_PRODUCERS_MAX = 4, MODEL_RECORDS_MAX = 20000, MODEL_OBJECTS = 5 };
+enum { MODEL_RECORDS_MAX = 20000, MODEL_OBJECTS = 5, MODEL_VERSIONS_MAX = 20000 };
+
+struct model_producer {
+    int broker;
+    bool once;            /* idempotent: an event is there once, and in order; else at least once */
+    int64_t attempted;    /* events 0 .. attempted-1 were sent at least once ... */
+    int64_t acknowledged; /* ... and 0 .. acknowledged-1 were acknowledged */
+};
 
 struct model {
-    /* Of producer p, records 0 .. attempted-1 were sent at least once, 0 .. acknowledged-1 were acknowledged. */
-    int64_t attempted[MODEL_PRODUCERS_MAX], acknowledged[MODEL_PRODUCERS_MAX];
-    /* Versions of the objects that are written. */
+    const struct plan *plan;
+    struct model_producer producers[PLAN_PRODUCERS_MAX];
+    int producer_count;
+    /* Of each object, versions 1 .. attempted were asked for; `gone` says which of them are deletions. */
     int64_t object_attempted[MODEL_OBJECTS], object_acknowledged[MODEL_OBJECTS];
+    bool object_gone[MODEL_OBJECTS][MODEL_VERSIONS_MAX];
+    /* What handlers saw: the newest event of each producer at an ordered Trigger; what the dead letter Service took. */
+    int64_t delivered[PLAN_TRIGGERS_MAX][PLAN_PRODUCERS_MAX];
+    uint8_t sunk[PLAN_TRIGGERS_MAX][PLAN_PRODUCERS_MAX][MODEL_RECORDS_MAX];
+    struct error failure; /* the first thing that handlers saw and should not have */
+    bool failed;
 };
 
-/* The topic that producers write to and replies come to; what is in it, read from the log itself. */
-struct model_topic {
-    int64_t events, replies;               /* seen */
-    int64_t next[MODEL_PRODUCERS_MAX];     /* the number that comes next, per producer */
-    uint8_t *replied[MODEL_PRODUCERS_MAX]; /* how many replies each record has */
-};
-void model_topic_deinit(struct model_topic *topic);
+struct model *model_new(const struct plan *plan);
 
-/* Reads the topic and checks all that must hold at any time: order, no doubles, nothing acknowledged missing, no reply
- * twice, no reply without its event. */
-MUST_CHECK bool model_check_topic(const struct model *model, struct log *log, struct model_topic *out,
-                                  struct error *err);
-/* Whether every event has its reply; if not, err names the first that has none. */
-MUST_CHECK bool model_all_replied(const struct model_topic *topic, struct error *err);
+/* --- What handlers see --- */
+void model_delivered(struct model *model, int trigger, struct plan_event event);
+void model_sunk(struct model *model, int trigger, struct plan_event event);
+void model_fail(struct model *model, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* --- What is in the log --- */
+struct model_counts {
+    int64_t events, replies, dead_letters;
+};
+/* Reads the Brokers' topics and checks what must hold at any time: order, no doubles, nothing acknowledged missing, no
+ * reply or dead letter twice or without its event. `complete`: also that everything has come of every event that is to
+ * come of it; err then has ERROR_TIMEOUT when something is missing. */
+MUST_CHECK bool model_check_events(const struct model *model, struct log *log, bool complete, struct model_counts *out,
+                                   struct error *err);
 MUST_CHECK bool model_check_objects(const struct model *model, struct api *api, struct error *err);
 
 #endif

@@ -41,16 +41,12 @@ static struct simulated_sandbox *of_sandbox(struct sandbox *base)
 }
 
 /* "ip container attempt pid": what a restart needs. */
-static void note(struct simulated_sandbox *sandbox)
+static bool note(struct simulated_sandbox *sandbox, struct error *err)
 {
     char text[256];
-    struct error err;
     snprintf(text, sizeof text, "%s %s %u %d\n", sandbox->ip, sandbox->container[0] ? sandbox->container : "-",
              sandbox->attempt, sandbox->pid);
-    if (!io_path_write(sandbox->io, sandbox->path, bytes_of_string(text), 0600, &err)) {
-        sandbox->failure = err;
-        sandbox->failed = true;
-    }
+    return io_path_write(sandbox->io, sandbox->path, bytes_of_string(text), 0600, err);
 }
 
 static void on_exit_of_process(void *ctx, const struct io_process_exit *exit)
@@ -95,7 +91,7 @@ static void tell(void *ctx)
     case TELL_READY:
         sandbox->base.events->on_ready(sandbox->base.ctx, sandbox->failed ? NULL : sandbox->ip,
                                        sandbox->failed ? &sandbox->failure : NULL);
-        if (sandbox->adopted && !sandbox->failed)
+        if (sandbox->adopted && !sandbox->failed && sandbox->what == TELL_READY) /* not removed by now */
             tell_adopted(sandbox);
         break;
     case TELL_STARTED:
@@ -135,7 +131,7 @@ static struct sandbox *create(struct runtime *runtime, const struct runtime_pod 
     else
         snprintf(sandbox->ip, sizeof sandbox->ip, "10.%d.%d.%d", (int)(address >> 16), (int)(address >> 8 & 255),
                  (int)(address & 255));
-    note(sandbox);
+    sandbox->failed = !note(sandbox, &sandbox->failure);
     tell_later(sandbox, TELL_READY);
     return &sandbox->base;
 }
@@ -176,6 +172,21 @@ static struct sandbox *adopt(struct runtime *runtime, const char *uid, const str
     return &sandbox->base;
 }
 
+/* A process that nobody would find again is none. */
+static bool run(struct simulated_sandbox *sandbox, const struct io_process_options *options, struct error *err)
+{
+    if (!io_process_spawn(sandbox->io, options, on_exit_of_process, sandbox, &sandbox->process, err))
+        return false;
+    sandbox->pid = io_process_pid(sandbox->process);
+    if (note(sandbox, err))
+        return true;
+    io_process_signal(sandbox->process, SIGKILL);
+    io_process_release(sandbox->process);
+    sandbox->process = NULL;
+    sandbox->pid = 0;
+    return false;
+}
+
 static void start(struct sandbox *base, const struct runtime_container *container)
 {
     struct simulated_sandbox *sandbox = of_sandbox(base);
@@ -183,13 +194,7 @@ static void start(struct sandbox *base, const struct runtime_container *containe
     snprintf(sandbox->container, sizeof sandbox->container, "%s", container->name);
     sandbox->attempt = container->attempt;
     sandbox->started_ns = io_wall_ns(sandbox->io);
-    sandbox->failed =
-        !io_process_spawn(sandbox->io, &options, on_exit_of_process, sandbox, &sandbox->process, &sandbox->failure);
-    if (!sandbox->failed) {
-        sandbox->pid = io_process_pid(sandbox->process);
-        note(sandbox);
-        sandbox->failed = false;
-    }
+    sandbox->failed = !run(sandbox, &options, &sandbox->failure);
     tell_later(sandbox, TELL_STARTED);
 }
 
@@ -201,18 +206,59 @@ static void send_signal(struct sandbox *base, const char *container, int number)
         io_process_signal(sandbox->process, number);
 }
 
-static struct runtime_exec *no_exec(struct sandbox *base, const char *container, const char *const *argv,
-                                    void (*done)(void *ctx, const struct runtime_exit *exit, struct bytes output,
-                                                 const struct error *err),
-                                    void *ctx)
+/* A command beside the container is a process of its own. */
+struct runtime_exec {
+    struct io_process *process; /* NULL: it did not start */
+    struct io_deferred tell;
+    struct error failure;
+    void (*done)(void *ctx, const struct runtime_exit *exit, struct bytes output, const struct error *err);
+    void *ctx;
+};
+
+static void exec_free(struct runtime_exec *exec)
 {
-    (void)base, (void)container, (void)argv, (void)done, (void)ctx;
-    abort(); /* the simulation's pods have no exec probes */
+    io_process_release(exec->process);
+    io_deferred_cancel(&exec->tell);
+    free(exec);
 }
 
-static void no_exec_cancel(struct runtime_exec *exec)
+static void on_exec_ended(void *ctx, const struct io_process_exit *exit)
 {
-    (void)exec;
+    struct runtime_exec *exec = ctx;
+    const struct runtime_exit ended = {.code = exit->code, .signal = exit->signal};
+    exec->done(exec->ctx, &ended, exit->output, NULL);
+    exec_free(exec);
+}
+
+static void tell_exec_failed(void *ctx)
+{
+    struct runtime_exec *exec = ctx;
+    exec->done(exec->ctx, &(struct runtime_exit){.code = -1}, BYTES_NULL, &exec->failure);
+    exec_free(exec);
+}
+
+static struct runtime_exec *run_exec(struct sandbox *base, const char *container, const char *const *argv,
+                                     void (*done)(void *ctx, const struct runtime_exit *exit, struct bytes output,
+                                                  const struct error *err),
+                                     void *ctx)
+{
+    struct runtime_exec *exec = NEW(struct runtime_exec);
+    const struct io_process_options options = {.argv = argv, .output_max = RUNTIME_EXEC_OUTPUT_MAX};
+    struct io *io = of_sandbox(base)->io;
+    (void)container;
+    exec->done = done;
+    exec->ctx = ctx;
+    io_deferred_init(io, &exec->tell, tell_exec_failed, exec);
+    if (!io_process_spawn(io, &options, on_exec_ended, exec, &exec->process, &exec->failure))
+        io_defer(&exec->tell);
+    return exec;
+}
+
+static void cancel_exec(struct runtime_exec *exec)
+{
+    if (exec->process)
+        io_process_signal(exec->process, SIGKILL);
+    exec_free(exec);
 }
 
 static bool update_volume(struct sandbox *base, const struct runtime_volume *volume, struct error *err)
@@ -243,6 +289,10 @@ static void remove_sandbox(struct sandbox *base)
 {
     struct simulated_sandbox *sandbox = of_sandbox(base);
     struct error err;
+    /* One that was adopted in this very turn is not watched yet. */
+    if (!sandbox->process && sandbox->pid > 0 &&
+        !io_process_watch(sandbox->io, sandbox->pid, on_exit_of_process, sandbox, &sandbox->process, &err))
+        sandbox->process = NULL; /* it is over */
     if (sandbox->process)
         io_process_signal(sandbox->process, SIGKILL);
     let_go(sandbox);
@@ -271,8 +321,8 @@ struct runtime *sandbox_runtime_open(struct io *io, const char *directory)
         .adopt = adopt,
         .start = start,
         .signal = send_signal,
-        .exec = no_exec,
-        .exec_cancel = no_exec_cancel,
+        .exec = run_exec,
+        .exec_cancel = cancel_exec,
         .update_volume = update_volume,
         .watch_output = watch_output,
         .output_path = output_path,

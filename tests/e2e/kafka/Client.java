@@ -7,6 +7,7 @@ import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
@@ -14,6 +15,7 @@ import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
@@ -23,9 +25,13 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.WakeupException;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
 
 public class Client {
     static Properties properties(String bootstrap, String... more) {
@@ -161,6 +167,32 @@ public class Client {
         }
     }
 
+    /** What there is to know and to set of a cluster of one node. */
+    static void node(String bootstrap, String topic) throws Exception {
+        try (var admin = Admin.create(properties(bootstrap))) {
+            admin.createTopics(List.of(new NewTopic(topic, 2, (short) 1))).all().get();
+            var partition = new TopicPartition(topic, 0);
+            var dir = admin.describeLogDirs(List.of(0)).allDescriptions().get().get(0).values().iterator().next();
+            System.out.println("replicas " + dir.replicaInfos().keySet().stream().filter(p -> p.topic().equals(topic)).count());
+            System.out.println("space " + (dir.totalBytes().getAsLong() > 0));
+            var elected = admin.electLeaders(ElectionType.PREFERRED, Set.of(partition)).partitions().get().get(partition);
+            System.out.println("elected " + elected.get().getClass().getSimpleName());
+            admin.alterPartitionReassignments(Map.of(partition, Optional.of(new NewPartitionReassignment(List.of(0))))).all().get();
+            System.out.println("reassigning " + admin.listPartitionReassignments().reassignments().get().size());
+            System.out.println("leader " + admin.describeMetadataQuorum().quorumInfo().get().leaderId());
+            var broker = new ConfigResource(ConfigResource.Type.BROKER, "0");
+            var change = new AlterConfigOp(new ConfigEntry("log.retention.ms", "77777"), AlterConfigOp.OpType.SET);
+            admin.incrementalAlterConfigs(Map.of(broker, List.of(change))).all().get();
+            var config = admin.describeConfigs(List.of(new ConfigResource(ConfigResource.Type.TOPIC, topic))).all().get();
+            var retention = config.values().iterator().next().get("retention.ms");
+            System.out.println("retention.ms " + retention.value() + " " + retention.source());
+            var client = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, "shop"));
+            var quota = new ClientQuotaAlteration.Op("producer_byte_rate", 1048576.0);
+            admin.alterClientQuotas(List.of(new ClientQuotaAlteration(client, List.of(quota)))).all().get();
+            System.out.println("quotas " + admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().get(client));
+        }
+    }
+
     public static void main(String[] args) throws Exception {
         switch (args[0]) {
             case "produce" -> {
@@ -173,6 +205,7 @@ public class Client {
                 return; // the shutdown hook waits for this thread: an exit from here would never end
             }
             case "admin" -> admin(args[1], args[2]);
+            case "node" -> node(args[1], args[2]);
         }
         System.exit(0);
     }

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A client that means no good: every request in every version, cut at every byte (with a length that says so, and with
+ * one that does not), and with every byte changed. Whatever comes of it, the door gives back all that the connection
+ * held and goes on serving others.
+ */
+#include <stdlib.h>
+
+#include "base/diag.h"
+#include "base/memory.h"
+#include "door/kafka_door_priv.h"
+#include "door/kafka_fixture.h"
+
+enum { LENGTH_SIZE = 4, PATIENCE_MS = 20 };
+
+static void drop_line(void *ctx, enum diag_level level, const char *folder, const char *message)
+{
+    (void)ctx, (void)level, (void)folder, (void)message;
+}
+
+/* --- A request with something in every field --- */
+
+static void fill(struct kafka_fixture *f, const struct kafka_struct *type, void *at, struct bytes batch);
+
+static void fill_element(struct kafka_fixture *f, const struct kafka_field *field, void *at, struct bytes batch)
+{
+    switch ((enum kafka_type)field->kind) {
+    case KAFKA_BOOL:
+        *(bool *)at = true;
+        return;
+    case KAFKA_I8:
+        *(int8_t *)at = 2; /* a topic, of the types of resources */
+        return;
+    case KAFKA_I16:
+    case KAFKA_U16:
+        *(int16_t *)at = 1;
+        return;
+    case KAFKA_I32:
+        *(int32_t *)at = 0;
+        return;
+    case KAFKA_I64:
+        *(int64_t *)at = 0;
+        return;
+    case KAFKA_F64:
+        *(double *)at = 1;
+        return;
+    case KAFKA_UUID:
+        memcpy(at, topic_id(topic_find(f->log, BYTES_LITERAL("orders"))), 16);
+        return;
+    case KAFKA_STR:
+    case KAFKA_BYTES:
+        *(struct bytes *)at = BYTES_LITERAL("orders");
+        return;
+    case KAFKA_RECORDS:
+        *(struct kafka_record_set *)at = (struct kafka_record_set){ARENA_NEW(&f->arena, struct bytes), 1, batch.size};
+        *(struct bytes *)(uintptr_t)((struct kafka_record_set *)at)->parts = batch;
+        return;
+    case KAFKA_STRUCT:
+        fill(f, field->type, at, batch);
+        return;
+    }
+}
+
+static size_t element_size(const struct kafka_field *field)
+{
+    static const size_t sizes[] = {[KAFKA_BOOL] = sizeof(bool),
+                                   [KAFKA_I8] = 1,
+                                   [KAFKA_I16] = 2,
+                                   [KAFKA_U16] = 2,
+                                   [KAFKA_I32] = 4,
+                                   [KAFKA_I64] = 8,
+                                   [KAFKA_F64] = 8,
+                                   [KAFKA_UUID] = 16,
+                                   [KAFKA_STR] = sizeof(struct bytes),
+                                   [KAFKA_BYTES] = sizeof(struct bytes)};
+    return field->kind == KAFKA_STRUCT ? field->type->size : sizes[field->kind];
+}
+
+static void fill(struct kafka_fixture *f, const struct kafka_struct *type, void *at, struct bytes batch)
+{
+    for (size_t i = 0; i < type->field_count; i++) {
+        const struct kafka_field *field = &type->fields[i];
+        char *place = (char *)at + field->offset;
+        if (field->array) {
+            void *element = field->kind == KAFKA_STRUCT ? kafka_new_array(&f->arena, field->type, 1)
+                                                        : arena_alloc(&f->arena, element_size(field));
+            size_t one = 1;
+            fill_element(f, field, element, batch);
+            memcpy(place, &element, sizeof element);
+            memcpy(place + sizeof element, &one, sizeof one);
+        } else if (field->kind == KAFKA_STRUCT && field->nullable_min != KAFKA_VERSION_OPEN && field->tag < 0) {
+            void *element = kafka_new_array(&f->arena, field->type, 1);
+            fill(f, field->type, element, batch);
+            memcpy(place, &element, sizeof element);
+        } else {
+            fill_element(f, field, place, batch);
+        }
+    }
+}
+
+static struct bytes make_frame(struct kafka_fixture *f, const struct kafka_api *api, int16_t version)
+{
+    struct buf out;
+    struct error err;
+    struct bytes batch = arena_copy(&f->arena, kafka_fixture_batch(f, 1, 1000));
+    void *request = kafka_new_array(&f->arena, api->request, 1);
+    fill(f, api->request, request, batch);
+    buf_init(&out, 1 << 20);
+    CHECK_OK(kafka_encode_request(api, version, 7, BYTES_LITERAL("test"), request, &out, &err), &err);
+    struct bytes frame = arena_copy(&f->arena, buf_bytes(&out));
+    buf_deinit(&out);
+    return frame;
+}
+
+/* --- Sending it --- */
+
+static bool is_over(void *ctx)
+{
+    const struct kafka_fixture *f = ctx;
+    return f->ended || f->in.size > 0;
+}
+
+/* On a connection of its own, which is then closed. */
+static void send_alone(struct kafka_fixture *f, struct bytes bytes)
+{
+    kafka_fixture_send_bytes(f, bytes);
+    (void)io_simulated_run_until(f->machine, is_over, f, PATIENCE_MS);
+    kafka_fixture_connect(f);
+    io_simulated_run_for(f->machine, 5);
+    CHECK_INT(kafka_door_held(f->door), 0);
+}
+
+static void set_length(uint8_t *frame, size_t size)
+{
+    for (int i = 0; i < LENGTH_SIZE; i++)
+        frame[i] = (uint8_t)((size - LENGTH_SIZE) >> (8 * (LENGTH_SIZE - 1 - i)));
+}
+
+static void check_still_serving(struct kafka_fixture *f)
+{
+    struct kafka_api_versions_request request = {0};
+    struct kafka_api_versions_response *response = kafka_fixture_call(f, KAFKA_API_VERSIONS, 0, &request);
+    CHECK_INT(response->error_code, 0);
+    CHECK_INT(kafka_fixture_metrics(f).connections, 1);
+}
+
+/* For one API: `each` for all of its versions. */
+static void each_frame(struct kafka_fixture *f, const struct kafka_api *api,
+                       void (*each)(struct kafka_fixture *f, struct bytes frame))
+{
+    for (int16_t version = api->version_min; version <= api->version_max; version++) {
+        if (!topic_find(f->log, BYTES_LITERAL("orders")))
+            kafka_fixture_topic(f, "orders", 1);
+        each(f, make_frame(f, api, version));
+        check_still_serving(f);
+        arena_reset(&f->arena);
+    }
+}
+
+static void with_every_api(void (*each)(struct kafka_fixture *f, struct bytes frame))
+{
+    struct kafka_fixture f;
+    size_t count;
+    const struct kafka_handler *handlers = kafka_handlers(&count);
+    diag_set_sink(drop_line, NULL, DIAG_ERROR);
+    kafka_fixture_init_with(&f, &(struct log_options){.journal_file_size = 16 << 20});
+    for (size_t i = 0; i < count; i++)
+        each_frame(&f, kafka_api_find(handlers[i].key), each);
+    kafka_fixture_deinit(&f);
+}
+
+static void send_whole(struct kafka_fixture *f, struct bytes frame)
+{
+    send_alone(f, frame);
+}
+
+TEST(requests_with_something_in_every_field_are_survived)
+{
+    with_every_api(send_whole);
+}
+
+/* The frame says how long it is: the body ends too early. */
+static void cut_body(struct kafka_fixture *f, struct bytes frame)
+{
+    for (size_t size = LENGTH_SIZE; size < frame.size; size++) {
+        AUTO_FREE(uint8_t) cut = memory_new(size);
+        memcpy(cut, frame.data, size);
+        set_length(cut, size);
+        send_alone(f, bytes_of(cut, size));
+    }
+}
+
+TEST(requests_cut_at_every_byte_are_survived)
+{
+    with_every_api(cut_body);
+}
+
+/* The connection ends before the frame does. */
+static void cut_connection(struct kafka_fixture *f, struct bytes frame)
+{
+    for (size_t size = 1; size < frame.size; size += 3)
+        send_alone(f, bytes_slice(frame, 0, size));
+}
+
+TEST(connections_cut_within_a_request_are_survived)
+{
+    with_every_api(cut_connection);
+}
+
+static void change_bytes(struct kafka_fixture *f, struct bytes frame)
+{
+    AUTO_FREE(uint8_t) changed = memory_new(frame.size);
+    memcpy(changed, frame.data, frame.size);
+    for (size_t i = LENGTH_SIZE; i < frame.size; i++) {
+        changed[i] ^= 0xff;
+        send_alone(f, bytes_of(changed, frame.size));
+        changed[i] ^= 0xff;
+    }
+}
+
+TEST(requests_with_any_byte_changed_are_survived)
+{
+    with_every_api(change_bytes);
+}

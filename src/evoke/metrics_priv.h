@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of metrics share. */
+#ifndef EVOKE_METRICS_PRIV_H
+#define EVOKE_METRICS_PRIV_H
+
+#include "base/histogram.h"
+#include "door/admin_metrics.h"
+
+void metrics_gauge(struct metrics *out, const char *name, const char *help, uint64_t value);
+void metrics_counter(struct metrics *out, const char *name, const char *help, uint64_t value);
+void metrics_base_histogram(struct metrics *out, const char *name, const char *help, const struct histogram *histogram,
+                            const double *bounds);
+
+void metrics_collect_kafka(void *ctx, struct metrics *out);
+void metrics_collect_partitions(void *ctx, struct metrics *out);
+
+#endif

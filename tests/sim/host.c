@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "sandbox.h"
+
+enum {
+    START_TRIES = 50,
+    CRASH_STEP_MS = 20,
+    CRASH_STEPS = 100,
+    CRASH_CHANGES = 60,
+    CLOSE_MAX_MS = 60000,
+    FULL_ROOM_MAX = 300000,
+    FULL_MS = 3000
+};
+
+uint64_t host_below(struct host *host, uint64_t limit)
+{
+    return io_random_below(host->client, limit);
+}
+
+void host_init(struct host *host, struct io *client)
+{
+    struct error err;
+    *host = (struct host){.client = client};
+    host->config.data = "/data";
+    host->config.journal_file_bytes = 256 << 10;
+    host->config.journal_bytes_max = 512 << 20;
+    host->config.service_cidr = "10.96.0.0/16";
+    bool ok = io_address_parse("127.0.0.1:9092", &host->config.kafka, &err) &&
+              io_address_parse("127.0.0.1:8080", &host->config.http, &err);
+    assert(ok);
+    host->machine = (struct machine){.cpus = 2, .memory = 1ll << 34};
+    snprintf(host->machine.hostname, sizeof host->machine.hostname, "sim");
+    snprintf(host->machine.ip, sizeof host->machine.ip, "127.0.0.1");
+}
+
+bool host_alive(const struct host *host)
+{
+    return host->daemon && !io_simulated_dead(host->io);
+}
+
+static void clear_disk_errors(struct host *host)
+{
+    struct io_simulated_faults *faults = io_simulated_faults(host->client);
+    faults->write_error_ppm = faults->sync_error_ppm = 0;
+}
+
+bool host_disk_fails(struct host *host)
+{
+    const struct io_simulated_faults *faults = io_simulated_faults(host->client);
+    return faults->write_error_ppm || faults->sync_error_ppm;
+}
+
+static void start_once(struct host *host, struct error *err)
+{
+    host->io = io_simulated_another(host->client);
+    struct daemon_options options = {.config = &host->config, .machine = &host->machine};
+    options.processes = sandbox_runtime_open(host->io, host->config.data);
+    host->daemon = options.processes ? daemon_open(host->io, &options, err) : NULL;
+    host->lives++;
+}
+
+bool host_start(struct host *host, struct error *err)
+{
+    for (int i = 0; i < START_TRIES; i++) {
+        bool failing = host_disk_fails(host);
+        error_set(err, ERROR_UNAVAILABLE, "the runtime did not open");
+        start_once(host, err);
+        if (host_alive(host))
+            return true;
+        host->daemon = NULL;
+        if (io_simulated_dead(host->io)) {
+            host->power_losses++;
+            continue;
+        }
+        if (!failing || err->kind == ERROR_CORRUPT)
+            return false;
+        io_simulated_kill(host->io);
+        clear_disk_errors(host);
+    }
+    return error_set(err, ERROR_TIMEOUT, "it did not start");
+}
+
+/* Half of the crashes come between two changes of the disk, the rest at any moment. */
+void host_crash(struct host *host)
+{
+    struct io_simulated_faults *faults = io_simulated_faults(host->client);
+    if (host_below(host, 2)) {
+        faults->changes_until_power_loss = 1 + host_below(host, CRASH_CHANGES);
+        for (int i = 0; i < CRASH_STEPS && !io_simulated_dead(host->io); i++)
+            io_simulated_run_for(host->client, CRASH_STEP_MS);
+        faults->changes_until_power_loss = 0;
+    }
+    host->crashes++;
+    if (io_simulated_dead(host->io)) {
+        host->power_losses++;
+    } else if (host_below(host, 2)) {
+        io_simulated_kill(host->io);
+    } else {
+        io_simulated_power_loss(host->io);
+        host->power_losses++;
+    }
+    host->daemon = NULL; /* nobody frees what a killed program held */
+}
+
+static void set_true(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static bool is_true(void *ctx)
+{
+    return *(bool *)ctx;
+}
+
+bool host_close(struct host *host, struct error *err)
+{
+    bool closed = false;
+    daemon_close(host->daemon, set_true, &closed);
+    host->daemon = NULL;
+    bool ok = io_simulated_run_until(host->client, is_true, &closed, CLOSE_MAX_MS);
+    io_simulated_kill(host->io);
+    return ok || error_set(err, ERROR_TIMEOUT, "it did not end within %d s", CLOSE_MAX_MS / 1000);
+}
+
+/* Each fault of the disk in some runs only: what a failing sync stops, nothing else of the run would be seen. */
+void host_choose_faults(struct host *host)
+{
+    struct io_simulated_faults *faults = io_simulated_faults(host->client);
+    faults->reset_ppm = (uint32_t)host_below(host, 2000);
+    faults->refuse_ppm = (uint32_t)host_below(host, 20000);
+    faults->disk_max_ns = host_below(host, 4) == 0 ? 20000000 : 0;
+    faults->garble_ppm = host_below(host, 2) == 0 ? (uint32_t)host_below(host, 300000) : 0;
+    faults->sync_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
+    faults->write_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
+    faults->disk_size_max = 0;
+}
+
+void host_clear_faults(struct host *host)
+{
+    struct io_simulated_faults *faults = io_simulated_faults(host->client);
+    uint64_t disk_max_ns = faults->disk_max_ns;
+    *faults = (struct io_simulated_faults){.disk_max_ns = disk_max_ns};
+}
+
+void host_fill_disk(struct host *host)
+{
+    struct io_simulated_faults *faults = io_simulated_faults(host->client);
+    faults->disk_size_max = io_simulated_disk_used(host->client) + host_below(host, FULL_ROOM_MAX);
+    host->full++;
+    io_simulated_run_for(host->client, host_below(host, FULL_MS));
+    faults->disk_size_max = 0;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the clients of the log were promised, and what they saw. A record is known by its producer and its number there
+ * (its header "id" is "<producer>-<number>"); its place is a partition of a topic and an offset, once anybody knows it:
+ * by an acknowledgement or because a reader saw it. From then on
+ *
+ *     that record, and no other, is at that offset in every later read, until retention, DeleteRecords or compaction
+ *     may have taken it, or the topic is deleted;
+ *     an idempotent producer's record is nowhere else, and its records of a partition are in their order.
+ *
+ * A topic that is deleted and made again is a new one: its *incarnation* rises when the deletion is asked for, and what
+ * is known about the one before is forgotten. Between asking and the answer to its making nothing is checked.
+ */
+#ifndef SIM_LEDGER_H
+#define SIM_LEDGER_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "io/io.h"
+
+enum {
+    LEDGER_TOPICS = 5,
+    LEDGER_PARTITIONS = 3,
+    LEDGER_PRODUCERS_MAX = 8,
+    LEDGER_GROUPS = 2,
+    LEDGER_KEYS = 12,
+};
+
+/* How sure its producer can be of a record. */
+enum ledger_promise {
+    LEDGER_UNKNOWN,
+    LEDGER_WRITTEN, /* acks=1: survives kill -9, not a power loss */
+    LEDGER_DURABLE, /* acks=all, or a reader has seen it */
+};
+
+/* Of a transaction. read_committed must not show what is open or aborted, must show what is committed, and of what was
+ * asked to be committed without an answer all or nothing. */
+enum ledger_outcome { LEDGER_OPEN, LEDGER_COMMIT_ASKED, LEDGER_COMMITTED, LEDGER_ABORTED };
+
+struct ledger_record {
+    int16_t topic, partition, key; /* key -1: none */
+    bool tombstone, once;          /* once: its producer is idempotent */
+    uint32_t incarnation;          /* of the topic when it was made */
+    int64_t made_ms;               /* its timestamp */
+    int64_t offset;                /* where it is; -1: nobody knows */
+    uint32_t place_incarnation;    /* of the topic that `offset` is in */
+    int64_t transaction;           /* of its producer; -1: none */
+    bool shown;                    /* read_committed has shown it */
+};
+
+struct ledger_slot { /* what is at an offset */
+    uint8_t promise; /* LEDGER_UNKNOWN: nothing that anybody knows */
+    uint8_t missed;  /* by so many passes in a row, where compaction may be the reason */
+    int16_t producer;
+    int64_t number;
+    uint64_t pass; /* the last pass that met it */
+};
+
+struct ledger_partition {
+    struct ledger_slot *slots; /* by offset */
+    int64_t slot_count, slot_capacity;
+    int64_t start;                    /* the largest log start offset that anybody was told in this life of evoke ... */
+    int64_t start_promised;           /* ... and that a DeleteRecords was answered with: that one outlives a death */
+    int64_t delete_asked;             /* the largest offset that a DeleteRecords asked for */
+    int64_t committed[LEDGER_GROUPS]; /* the largest that was acknowledged ... */
+    int64_t commit_asked[LEDGER_GROUPS]; /* ... and that was asked for */
+    uint64_t pass, committed_pass;       /* the last ones that read all of it, by isolation level */
+};
+
+struct ledger_topic {
+    char name[32];
+    uint32_t incarnation; /* odd: it is there; even: it is not, or nobody knows */
+    bool compacted, deletable;
+    int64_t retention_ms; /* -1: for ever */
+    bool retention_size;  /* by size too */
+    struct ledger_partition partitions[LEDGER_PARTITIONS];
+};
+
+struct ledger_producer {
+    struct ledger_record *records;
+    int64_t record_count, record_capacity;
+    uint8_t *outcomes; /* enum ledger_outcome, by transaction */
+    int64_t outcome_count;
+};
+
+struct ledger {
+    struct io *io;
+    int life;               /* deaths of evoke so far */
+    uint32_t topic_changes; /* how often a topic was made or its deletion asked for */
+    uint64_t passes, records_seen, acknowledged;
+    struct ledger_topic topics[LEDGER_TOPICS];
+    struct ledger_producer producers[LEDGER_PRODUCERS_MAX];
+    struct error failure; /* the first thing that does not hold */
+    bool failed;
+};
+
+void ledger_init(struct ledger *ledger, struct io *io);
+void ledger_deinit(struct ledger *ledger);
+/* Remembers the first failure; later ones are dropped. */
+void ledger_fail(struct ledger *ledger, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* --- Topics --- */
+static inline bool ledger_topic_is_there(const struct ledger_topic *topic)
+{
+    return topic->incarnation % 2 == 1;
+}
+void ledger_topic_made(struct ledger *ledger, int topic);
+void ledger_topic_going(struct ledger *ledger, int topic); /* its deletion is about to be asked for */
+
+/* --- Producers --- */
+struct ledger_making {
+    int producer, topic, partition;
+    bool once;
+    int64_t transaction; /* -1: none */
+};
+/* A new record: what it is to carry is written to `id` and `key` ("": none). */
+enum { LEDGER_TEXT_SIZE = 48 };
+const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledger_making *making,
+                                        char id[LEDGER_TEXT_SIZE], char key[LEDGER_TEXT_SIZE]);
+/* Records first .. first+count-1 are at `offset` and behind. `life`: ledger->life when the request was sent. */
+void ledger_acknowledge(struct ledger *ledger, int producer, int64_t first, int32_t count, int64_t offset,
+                        enum ledger_promise promise, int life);
+int64_t ledger_begin_transaction(struct ledger *ledger, int producer);
+/* COMMIT_ASKED and ABORTED before the request is sent, COMMITTED with its answer. */
+void ledger_end_transaction(struct ledger *ledger, int producer, int64_t transaction, enum ledger_outcome outcome);
+
+/* When everything was read with read_committed: of a transaction all is shown or nothing. */
+void ledger_check_transactions(struct ledger *ledger);
+
+/* --- Readers --- */
+struct kafka_record;
+/* A pass over a partition, by somebody who reads all of it. `end` is its high watermark as of the beginning. */
+struct ledger_pass {
+    int topic, partition;
+    uint32_t incarnation;
+    uint64_t number;
+    int64_t start, end; /* `start`: where the log started then */
+    bool committed_only;
+};
+void ledger_pass_begin(struct ledger *ledger, struct ledger_pass *pass, int64_t start, int64_t end);
+/* All that is known to be there must have been met. `start`: where the log starts now. */
+void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int64_t start);
+/* The pass, or (pass->number 0) any reader, met this. */
+void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *record);
+/* Behind the last record that must be there: a high watermark that is asked for now is not below. */
+int64_t ledger_durable_end(const struct ledger *ledger, int topic, int partition);
+/* Somebody was told the partition's log start offset; a DeleteRecords was answered with it. */
+void ledger_start_is(struct ledger *ledger, int topic, int partition, int64_t start);
+void ledger_records_deleted(struct ledger *ledger, int topic, int partition, int64_t start);
+
+/* --- Groups --- */
+void ledger_commit_asked(struct ledger *ledger, int group, int topic, int partition, int64_t offset);
+void ledger_committed(struct ledger *ledger, int group, int topic, int partition, int64_t offset);
+/* OffsetFetch gave this (-1: none); `floor` is what committed[] was when it was asked. */
+void ledger_committed_is(struct ledger *ledger, int group, int topic, int partition, int64_t offset, int64_t floor);
+
+/* --- evoke --- */
+/* It died. `forgets`: what was only written may be gone. */
+void ledger_evoke_died(struct ledger *ledger, bool forgets);
+
+#endif

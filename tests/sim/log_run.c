@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log_run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "auditor.h"
+#include "base/memory.h"
+#include "group_member.h"
+#include "host.h"
+#include "ledger.h"
+#include "log_producer.h"
+#include "seeds.h"
+#include "topic_admin.h"
+#include "transactor.h"
+
+enum {
+    MEMBERS_MAX = 5,
+    TRANSACTORS_MAX = 3,
+    PRODUCERS_MAX = LEDGER_PRODUCERS_MAX - TRANSACTORS_MAX,
+    LIFE_MS = 4000,
+    DEATHS_MAX = 6,
+    SETTLE_MS = 600000,
+    SETTLE_STEP_MS = 500,
+    FLIPS_MAX = 3,
+};
+
+struct run {
+    struct host host;
+    struct ledger ledger;
+    struct log_producer *producers[PRODUCERS_MAX];
+    int producer_count;
+    struct transactor *transactors[TRANSACTORS_MAX];
+    int transactor_count;
+    struct group_member *members[MEMBERS_MAX];
+    int member_count;
+    struct auditor *auditor;
+    struct topic_admin *admin;
+    int refused; /* times that damage was found */
+};
+
+static uint64_t below(struct run *run, uint64_t limit)
+{
+    return host_below(&run->host, limit);
+}
+
+static void start_clients(struct run *run)
+{
+    run->admin = topic_admin_start(&run->ledger);
+    run->auditor = auditor_start(&run->ledger, true);
+    run->producer_count = 1 + (int)below(run, PRODUCERS_MAX);
+    for (int i = 0; i < run->producer_count; i++) {
+        struct log_producer_options options = {.number = i, .idempotent = below(run, 2), .acks = -1};
+        if (!options.idempotent && below(run, 2)) /* an idempotent one that forgot less than evoke could not go on */
+            options.acks = 1;
+        run->producers[i] = log_producer_start(&run->ledger, &options);
+    }
+    run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
+    bool rivals = below(run, 4) == 0;
+    for (int i = 0; i < run->transactor_count; i++)
+        run->transactors[i] = transactor_start(&run->ledger, PRODUCERS_MAX + i, rivals ? 0 : i);
+    run->member_count = (int)below(run, MEMBERS_MAX + 1);
+    for (int i = 0; i < run->member_count; i++) {
+        int group = (int)below(run, LEDGER_GROUPS);
+        run->members[i] = group_member_start(&run->ledger, group, group == 0 ? 3 : 7);
+    }
+}
+
+/* --- Deaths --- */
+
+static bool start(struct run *run, struct error *err)
+{
+    return host_start(&run->host, err);
+}
+
+static void die(struct run *run)
+{
+    bool errors = host_disk_fails(&run->host);
+    int losses = run->host.power_losses;
+    host_crash(&run->host);
+    ledger_evoke_died(&run->ledger, errors || run->host.power_losses > losses);
+}
+
+/* A closed journal has a witness for all of itself: whatever bit turns, it is refused or it was of no account. */
+static bool flip_bits(struct run *run, struct error *err)
+{
+    if (!host_close(&run->host, err))
+        return false;
+    ledger_evoke_died(&run->ledger, false);
+    for (uint64_t flips = below(run, FLIPS_MAX); flips > 0; flips--) {
+        if (!io_simulated_flip(run->host.client, "/journal/"))
+            break;
+        if (host_start(&run->host, err)) { /* of no account: what is there will be looked at */
+            return true;
+        }
+        if (err->kind != ERROR_CORRUPT)
+            return error_wrap(err, "with a wrong bit in the journal");
+        run->refused++;
+        io_simulated_kill(run->host.io);
+        io_simulated_flip_back(run->host.client);
+    }
+    return start(run, err);
+}
+
+static bool live_and_die(struct run *run, struct error *err)
+{
+    host_choose_faults(&run->host);
+    io_simulated_run_for(run->host.client, below(run, LIFE_MS));
+    if (below(run, 4) == 0)
+        host_fill_disk(&run->host);
+    if (below(run, 6) == 0 && !host_disk_fails(&run->host))
+        return flip_bits(run, err);
+    die(run);
+    io_simulated_run_for(run->host.client, below(run, 500));
+    return start(run, err);
+}
+
+/* --- The end --- */
+
+static bool quiet(const struct run *run)
+{
+    for (int i = 0; i < run->producer_count; i++)
+        if (!log_producer_finished(run->producers[i]))
+            return false;
+    for (int i = 0; i < run->transactor_count; i++)
+        if (!transactor_finished(run->transactors[i]))
+            return false;
+    return topic_admin_finished(run->admin);
+}
+
+static void run_until(struct run *run, bool (*met)(const struct run *run), int *left_ms)
+{
+    for (; *left_ms > 0 && !run->ledger.failed && !met(run); *left_ms -= SETTLE_STEP_MS)
+        io_simulated_run_for(run->host.client, SETTLE_STEP_MS);
+}
+
+static bool audited(const struct run *run)
+{
+    return auditor_has_seen_all(run->auditor);
+}
+
+/* A disk that failed leaves evoke read-only: it is started again, on a good disk. */
+static bool settle(struct run *run, struct error *err)
+{
+    int left_ms = SETTLE_MS;
+    bool failed_disk = host_disk_fails(&run->host);
+    host_clear_faults(&run->host);
+    if (failed_disk) {
+        io_simulated_kill(run->host.io);
+        ledger_evoke_died(&run->ledger, true);
+        if (!start(run, err))
+            return false;
+    }
+    topic_admin_stop(run->admin);
+    for (int i = 0; i < run->producer_count; i++)
+        log_producer_stop(run->producers[i]);
+    for (int i = 0; i < run->transactor_count; i++)
+        transactor_stop(run->transactors[i]);
+    run_until(run, quiet, &left_ms);
+    if (!run->ledger.failed && !quiet(run))
+        return error_set(err, ERROR_TIMEOUT, "producers are not answered");
+    auditor_begin(run->auditor);
+    run_until(run, audited, &left_ms);
+    ledger_check_transactions(&run->ledger);
+    return run->ledger.failed || audited(run) ||
+           error_set(err, ERROR_TIMEOUT, "partitions cannot be read to their end");
+}
+
+static bool run_all(struct run *run, struct error *err)
+{
+    if (!start(run, err))
+        return error_wrap(err, "first start");
+    start_clients(run);
+    bool ok = true;
+    for (uint64_t deaths = 1 + below(run, DEATHS_MAX); ok && !run->ledger.failed && deaths > 0; deaths--)
+        ok = live_and_die(run, err) || error_wrap(err, "after death %d", run->ledger.life);
+    ok = ok && settle(run, err);
+    if (!ok || !run->ledger.failed)
+        return ok;
+    *err = run->ledger.failure;
+    return false;
+}
+
+bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
+{
+    AUTO_FREE(struct run) run = NEW(struct run);
+    struct io *client = io_simulated_new(seed);
+    seeds_trace(client);
+    host_init(&run->host, client);
+    run->host.config.journal_file_bytes = 64 << 10;
+    run->host.config.journal_bytes_max = (uint64_t)(8 + below(run, 24)) * (64 << 10); /* so that it spills */
+    ledger_init(&run->ledger, client);
+    bool ok = run_all(run, err);
+    snprintf(
+        summary, size,
+        "%d producers, %d transactors, %d members, %" PRIu64 " records acknowledged, %" PRIu64 " seen in %" PRIu64
+        " passes, %d deaths (%d power losses), disk full %d times, damage refused %d times, fingerprint %016" PRIx64,
+        run->producer_count, run->transactor_count, run->member_count, run->ledger.acknowledged,
+        run->ledger.records_seen, run->ledger.passes, run->ledger.life, run->host.power_losses, run->host.full,
+        run->refused, io_simulated_fingerprint(client));
+    ledger_deinit(&run->ledger);
+    return ok;
+}

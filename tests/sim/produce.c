@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "produce.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "peer.h"
+#include "wire/kafka_batch.h"
+#include "wire/kafka_error.h"
+
+enum { BATCH_SIZE_MAX = 1 << 20, RECORDS_MAX = 5, PADDING_MAX = 1500 };
+
+void produce_batch_init(struct produce_batch *batch)
+{
+    *batch = (struct produce_batch){0};
+    buf_init(&batch->buf, BATCH_SIZE_MAX);
+}
+
+bool produce_choose(struct ledger *ledger, struct ledger_making *making)
+{
+    int there[LEDGER_TOPICS], count = 0;
+    for (int t = 0; t < LEDGER_TOPICS; t++)
+        if (ledger_topic_is_there(&ledger->topics[t]))
+            there[count++] = t;
+    if (count == 0)
+        return false;
+    making->topic = there[io_random_below(ledger->io, (uint64_t)count)];
+    making->partition = (int)io_random_below(ledger->io, LEDGER_PARTITIONS);
+    return true;
+}
+
+static void add_record(struct kafka_batch_builder *builder, struct ledger *ledger, const struct ledger_making *making)
+{
+    static const char padding[PADDING_MAX];
+    char id[LEDGER_TEXT_SIZE], key[LEDGER_TEXT_SIZE];
+    const struct ledger_record *record = ledger_make(ledger, making, id, key);
+    struct bytes value = bytes_of(padding, io_random_below(ledger->io, PADDING_MAX));
+    const struct kafka_record_header header = {BYTES_LITERAL("id"), bytes_of_string(id)};
+    kafka_batch_add(builder, record->made_ms, key[0] ? bytes_of_string(key) : BYTES_NULL,
+                    record->tombstone ? BYTES_NULL : value, &header, 1);
+}
+
+bool produce_batch_make(struct produce_batch *batch, struct ledger *ledger, const struct ledger_making *making,
+                        const struct produce_stamp *stamp)
+{
+    struct kafka_batch_builder builder;
+    struct error err;
+    buf_reset(&batch->buf);
+    kafka_batch_begin(&builder, &batch->buf, making->transaction >= 0 ? KAFKA_BATCH_TRANSACTIONAL : 0);
+    builder.producer_id = stamp->id;
+    builder.producer_epoch = stamp->id < 0 ? -1 : stamp->epoch;
+    builder.base_sequence = stamp->id < 0 ? -1 : stamp->sequence;
+    batch->topic = making->topic;
+    batch->partition = making->partition;
+    batch->incarnation = ledger->topics[making->topic].incarnation;
+    batch->first = ledger->producers[making->producer].record_count;
+    batch->count = 1 + (int32_t)io_random_below(ledger->io, RECORDS_MAX);
+    for (int32_t i = 0; i < batch->count; i++)
+        add_record(&builder, ledger, making);
+    bool ok = kafka_batch_end(&builder, &batch->bytes, &err);
+    assert(ok);
+    return ok;
+}
+
+bool produce_batch_stale(const struct produce_batch *batch, const struct ledger *ledger)
+{
+    return batch->count > 0 && batch->incarnation != ledger->topics[batch->topic].incarnation;
+}
+
+struct kafka_produce_request *produce_request(struct arena *arena, const struct ledger *ledger,
+                                              const struct produce_batch *batch, int16_t acks,
+                                              const char *transactional_id)
+{
+    struct kafka_produce_request *request = KAFKA_NEW(arena, kafka_produce_request);
+    request->transactional_id = transactional_id ? bytes_of_string(transactional_id) : BYTES_NULL;
+    request->acks = acks;
+    request->timeout_ms = PEER_TIMEOUT_MS;
+    request->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_request_topic, 1);
+    request->topics_count = 1;
+    request->topics->name = bytes_of_string(ledger->topics[batch->topic].name);
+    request->topics->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_request_partition, 1);
+    request->topics->partitions_count = 1;
+    request->topics->partitions->index = batch->partition;
+    request->topics->partitions->records =
+        (struct kafka_record_set){.parts = &batch->bytes, .count = 1, .size = batch->bytes.size};
+    return request;
+}
+
+int16_t produce_answer(const struct kafka_produce_response *response, int64_t *offset)
+{
+    if (response->topics_count != 1 || response->topics->partitions_count != 1)
+        return KAFKA_UNKNOWN_SERVER_ERROR;
+    *offset = response->topics->partitions->base_offset;
+    return response->topics->partitions->error_code;
+}
