@@ -231,7 +231,8 @@ void kafka_batch_add(struct kafka_batch_builder *builder, int64_t timestamp_ms, 
         builder->max_timestamp = timestamp_ms;
     int64_t timestamp_delta = timestamp_ms - builder->base_timestamp;
     size_t size = 1 + kafka_varint_size(timestamp_delta) + kafka_varint_size(builder->record_count) +
-                  kafka_batch_field_size(key) + kafka_batch_field_size(value) + kafka_varint_size((int64_t)header_count);
+                  kafka_batch_field_size(key) + kafka_batch_field_size(value) +
+                  kafka_varint_size((int64_t)header_count);
     for (size_t i = 0; i < header_count; i++)
         size += kafka_batch_field_size(headers[i].name) + kafka_batch_field_size(headers[i].value);
     kafka_append_varint(out, (int64_t)size);
