@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SipHash-2-4 with 128 bits (Aumasson and Bernstein, 2012): a keyed hash. Who does not know the key can not choose inputs
- * that collide, so a table may hold hashes in place of what was hashed.
+ * SipHash-2-4 with 128 bits (Aumasson and Bernstein, 2012): a keyed hash. Who does not know the key can not choose
+ * inputs that collide, so a table may hold hashes in place of what was hashed.
  */
 #ifndef BASE_SIPHASH_H
 #define BASE_SIPHASH_H

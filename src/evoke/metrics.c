@@ -65,7 +65,7 @@ static void collect_log(void *ctx, struct metrics *out)
     metrics_counter(out, "evoke_log_syncs_total", "Calls of fdatasync.", log.syncs);
     metrics_base_histogram(out, "evoke_log_sync_seconds", "From the start of a group's write to the end of its sync.",
                            &log.sync_seconds, histogram_seconds);
-    metrics_counter(out, "evoke_log_appends_refused_total", "Appends refused: full journal, failed disk.",
+    metrics_counter(out, "evoke_log_appends_refused_total", "Appends refused: a full or failed disk.",
                     log.appends_refused);
 }
 

@@ -14,7 +14,8 @@
  *
  *     LOG_   lsn u64, first_file u32, first_lsn u64 (the first file of the journal that is still needed),
  *            catalog_end i64, leader_epoch i32, cluster_id string, next_stream u64, producer_id_end i64
- *     SETT   list of settings that are no topic's: kind, NUL and name string, list of settings (key string, value string)
+ *     SETT   list of settings that are no topic's: kind, NUL and name string,
+ *            list of settings (key string, value string)
  *     TOPI   list of topics: name string, id 16 bytes, internal u8, list of settings (name string, value string), list
  *            of partitions: stream u64, log_start i64, spilled_end i64, end i64,
  *            list of segments (base i64, end i64, max_timestamp i64, size u64, generation u32, flags u32),

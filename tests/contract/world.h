@@ -7,7 +7,7 @@
 #include "io/io.h"
 
 struct io *world_new(void);
-struct io *world_next(struct io *io); /* that program ends; the next one finds the same files */
+struct io *world_next(struct io *io);     /* that program ends; the next one finds the same files */
 const char *world_path(const char *name); /* a path in a fresh directory; good until the next call but three */
 /* A program that a test may spawn, by what it does; NULL-terminated argv. */
 extern const bool world_is_simulated;

@@ -171,62 +171,93 @@ def test_a_slow_http_client_does_not_hold_others_up(evoke):
         s.close()
 
 
-def consumed(evoke, topic):
-    done = evoke.run("consume", "-b", evoke.kafka, topic)
-    assert done.returncode == 0
-    return done.stdout.splitlines()
+SMALL_JOURNAL = ["--journal-file-size", "1Mi", "--journal-size-max", "4Mi"]
+
+
+def produce(evoke, numbers):
+    """Records of 50 kB that begin with their number, as fast as the client takes them; the numbers that were acknowledged."""
+    from confluent_kafka import Producer
+    delivered = []
+    producer = Producer({"bootstrap.servers": evoke.kafka, "message.timeout.ms": 3000, "batch.size": 100000, "enable.idempotence": True})
+    for i in numbers:
+        while True:
+            try:
+                producer.produce("full", b"%06d" % i + b"x" * 50000, partition=0,
+                                 callback=lambda err, message: delivered.append(int(message.value()[:6])) if not err else None)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    producer.flush(30)
+    return delivered
+
+
+def consume(evoke):
+    done = evoke.run("consume", "-b", evoke.kafka, "full")
+    assert done.returncode == 0, done.stderr
+    return [int(line[:6]) for line in done.stdout.splitlines()]
+
+
+def size_of(directory):
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def test_data_far_larger_than_the_journal_moves_to_segments_and_is_all_there(new_evoke):
-    evoke = new_evoke(["--journal-file-size", "1Mi", "--journal-size-max", "4Mi"]).start()
-    from confluent_kafka import Producer
-    errors = []
-    producer = Producer({"bootstrap.servers": evoke.kafka, "linger.ms": 0, "batch.size": 100000})
-    for i in range(600):
-        producer.produce("large", b"%06d" % i + b"x" * 50000, callback=lambda e, m: errors.append(e) if e else None)
-    producer.flush(60)
-    assert not errors
-    want = ["%06d" % i + "x" * 50000 for i in range(600)]
-    assert consumed(evoke, "large") == want
+    evoke = new_evoke(SMALL_JOURNAL).start()
+    assert produce(evoke, range(600)) == list(range(600)), "seven times the journal's maximum"
+    assert consume(evoke) == list(range(600))
+    assert size_of(evoke.data / "journal") <= 4 << 20 < size_of(evoke.data / "segments")
+    assert metric(evoke, "evoke_log_appends_refused_total") == 0
     evoke.kill()
     evoke.start()
-    journal = sum(f.stat().st_size for f in (evoke.data / "journal").iterdir())
-    assert journal <= 4 << 20
-    assert consumed(evoke, "large") == want
-    assert evoke.healthy()
+    assert consume(evoke) == list(range(600)), "after a crash"
     assert evoke.stop() == 0
+    checked = evoke.run("check", evoke.data)
+    assert checked.returncode == 0, checked.stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-def test_a_full_disk_loses_nothing(new_evoke, tmp_path):
+@pytest.fixture
+def small_disk(new_evoke, tmp_path):
+    """A daemon with 24 MiB for its data, and how to make that more."""
     mount = tmp_path / "small"
     mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(mount)], check=True)
+    evoke = new_evoke(SMALL_JOURNAL)
+    evoke.data, evoke.log_path = mount / "data", tmp_path / "small.log"
     try:
-        evoke = new_evoke(["--journal-file-size", "4Mi"])
-        evoke.data = mount / "data"
-        evoke.log_path = tmp_path / "small.log"
-        evoke.start()
-        from confluent_kafka import Producer
-        delivered = []
-        producer = Producer({"bootstrap.servers": evoke.kafka, "message.timeout.ms": 3000, "batch.size": 100000})
-        for i in range(600):
-            while True:
-                try:
-                    producer.produce("full", b"%06d" % i + b"x" * 50000,
-                                     callback=lambda err, message: delivered.append(message.value()[:6]) if not err else None)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-        producer.flush(30)
-        assert 0 < len(delivered) < 600
-        evoke.stop()
-        (mount / "ballast").unlink(missing_ok=True)
-        subprocess.run(["mount", "-o", "remount,size=64m", str(mount)], check=True)
-        evoke.start()
-        values = [line[:6].encode() for line in evoke.run("consume", "-b", evoke.kafka, "full").stdout.splitlines()]
-        assert sorted(set(values)) == sorted(values), "nothing twice"
-        assert set(delivered) <= set(values), "nothing lost"
-        evoke.stop()
+        yield evoke.start(), lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(mount)], check=True)
     finally:
+        evoke.stop()
         subprocess.run(["umount", "-l", str(mount)], check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_refuses_producers_retriably_until_there_is_room(small_disk):
+    evoke, make_disk = small_disk
+    first = produce(evoke, range(600))
+    assert 0 < len(first) < 600
+    refused = evoke.run("publish", "-b", evoke.kafka, "full", "x" * 100000)
+    assert refused.returncode == 4 and "KAFKA_STORAGE_ERROR" in refused.stderr, refused.stderr
+    assert evoke.healthy()
+    assert set(first) <= set(consume(evoke)), "reads go on"
+    assert metric(evoke, "evoke_log_appends_refused_total") > 0
+    make_disk("64m")
+    wait_until(lambda: evoke.run("publish", "-b", evoke.kafka, "room", "more").returncode == 0, what="there is room again")
+    second = produce(evoke, range(1000, 1100))
+    assert second == list(range(1000, 1100))
+    values = consume(evoke)
+    assert len(set(values)) == len(values), "nothing twice"
+    assert set(first + second) <= set(values), "nothing lost"
+    assert evoke.output().count("appends are refused") == 1, evoke.output()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_loses_nothing_over_a_restart(small_disk):
+    evoke, make_disk = small_disk
+    delivered = produce(evoke, range(600))
+    assert 0 < len(delivered) < 600
+    evoke.stop()
+    make_disk("64m")
+    evoke.start()
+    values = consume(evoke)
+    assert len(set(values)) == len(values), "nothing twice"
+    assert set(delivered) <= set(values), "nothing lost"

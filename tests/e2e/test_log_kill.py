@@ -6,16 +6,19 @@ import random
 import threading
 import time
 
+import pytest
+
 ROUNDS = 300
 CONNECTION = {"message.timeout.ms": 120000, "reconnect.backoff.ms": 5, "reconnect.backoff.max.ms": 20, "retry.backoff.ms": 5,
               "topic.metadata.refresh.interval.ms": 500, "log_level": 0}
 
 
 class Load(threading.Thread):
-    """A producer that never stops until it is told to."""
+    """A producer that never stops until it is told to. Its values begin with what it numbers, and are of a size."""
 
-    def __init__(self):
+    def __init__(self, size):
         super().__init__(daemon=True)
+        self.filler = " " + "x" * size
         self.ending = threading.Event()
         self.failure = None
 
@@ -34,21 +37,21 @@ class Load(threading.Thread):
 
 
 class Idempotent(Load):
-    def __init__(self, brokers):
-        super().__init__()
+    def __init__(self, brokers, size):
+        super().__init__(size)
         from confluent_kafka import Producer
         self.producer = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 1, **CONNECTION})
         self.acknowledged = []
 
     def delivered(self, error, message):
         if error is None:
-            self.acknowledged.append(message.value().decode())
+            self.acknowledged.append(message.value().decode().removesuffix(self.filler))
 
     def work(self):
         number = 0
         while not self.ending.is_set():
             number += 1
-            self.producer.produce("idempotent", str(number), on_delivery=self.delivered, partition=0)
+            self.producer.produce("idempotent", f"{number}{self.filler}", on_delivery=self.delivered, partition=0)
             self.producer.poll(0.001)
         assert self.producer.flush(60) == 0
 
@@ -58,8 +61,8 @@ class Transactional(Load):
 
     SIZE = 5
 
-    def __init__(self, brokers):
-        super().__init__()
+    def __init__(self, brokers, size):
+        super().__init__(size)
         self.brokers = brokers
         self.committed, self.aborted, self.unknown = set(), set(), set()
 
@@ -78,7 +81,7 @@ class Transactional(Load):
         from confluent_kafka import KafkaException
         producer.begin_transaction()
         for i in range(self.SIZE):
-            producer.produce(f"transactional-{i % 2}", f"{number} {i}", partition=0)
+            producer.produce(f"transactional-{i % 2}", f"{number} {i}{self.filler}", partition=0)
         if number % 4 == 0:
             producer.abort_transaction(60)
             return self.aborted
@@ -113,8 +116,8 @@ def create_topics(evoke, *names):
         made.result(10)
 
 
-def values(evoke, topic):
-    """All of it, in order, as a consumer that reads what is committed sees it."""
+def values(evoke, topic, filler):
+    """All of it, in order, as a consumer that reads what is committed sees it; without the filler."""
     from confluent_kafka import Consumer, KafkaError, TopicPartition
     consumer = Consumer({"bootstrap.servers": evoke.kafka, "group.id": "unused", "enable.partition.eof": True,
                          "isolation.level": "read_committed", "enable.auto.commit": False})
@@ -124,7 +127,7 @@ def values(evoke, topic):
         message = consumer.poll(30)
         assert message is not None, f"{topic} ends"
         if not message.error():
-            got.append(message.value().decode())
+            got.append(message.value().decode().removesuffix(filler))
             continue
         assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
         consumer.close()
@@ -141,21 +144,38 @@ def check_transactions(load, topics):
     assert set(parts) <= load.committed | load.unknown
 
 
-def test_nothing_is_lost_or_doubled_over_300_kills(new_evoke):
-    evoke = new_evoke().start()
+def spilled(evoke):
+    """Bytes in segments that a checkpoint knows of."""
+    if not (evoke.data / "checkpoint").exists():
+        return 0
+    return sum(path.stat().st_size for path in evoke.data.glob("segments/*/*.log"))
+
+
+@pytest.mark.parametrize("journal, size", [
+    pytest.param([], 0, id="in_the_journal_alone"),
+    pytest.param(["--journal-file-size", "1Mi", "--journal-size-max", "4Mi"], 5000, id="while_the_journal_moves_to_segments"),
+])
+def test_nothing_is_lost_or_doubled_over_300_kills(new_evoke, journal, size):
+    evoke = new_evoke(journal).start()
     create_topics(evoke, "idempotent", "transactional-0", "transactional-1")
-    idempotent, transactional = Idempotent(evoke.kafka), Transactional(evoke.kafka)
+    idempotent, transactional = Idempotent(evoke.kafka, size), Transactional(evoke.kafka, size)
     idempotent.start()
     transactional.start()
     random.seed(11)
+    growths, before = 0, 0
     for _ in range(ROUNDS):
         time.sleep(random.uniform(0.02, 0.2))
         evoke.kill()
+        growths, before = growths + (spilled(evoke) > before), spilled(evoke)
         evoke.start()
     idempotent.finish()
     transactional.finish()
-    got = values(evoke, "idempotent")
+    assert growths > ROUNDS // 10 if journal else growths == 0, "segments were made between kills"
+    got = values(evoke, "idempotent", idempotent.filler)
     assert got == sorted(set(got), key=int), "in order, none doubled"
     assert set(idempotent.acknowledged) <= set(got), "none lost"
     assert len(idempotent.acknowledged) > ROUNDS and len(transactional.committed) > ROUNDS // 10
-    check_transactions(transactional, [values(evoke, f"transactional-{i}") for i in range(2)])
+    check_transactions(transactional, [values(evoke, f"transactional-{i}", transactional.filler) for i in range(2)])
+    assert evoke.stop() == 0
+    checked = evoke.run("check", evoke.data)
+    assert checked.returncode == 0, checked.stdout

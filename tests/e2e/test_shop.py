@@ -71,6 +71,8 @@ def test_the_group_of_a_trigger_is_its_own(shop):
     for words in (["delete", group], ["reset", group, "--topic", topic, "--to-earliest", "--execute"]):
         refused = shop.run("group", words[0], "-b", shop.kafka, *words[1:])
         assert refused.returncode == 4 and group in refused.stderr, refused.stderr
+    refused = shop.run("consume", "-b", shop.kafka, "--group", group, topic)
+    assert refused.returncode == 4 and "a running Trigger has it for itself" in refused.stderr, refused.stderr
     after = json.loads(shop.run("group", "describe", "-b", shop.kafka, "-o", "json", group).stdout)[0]
     assert after["partitions"] == before["partitions"]
 
