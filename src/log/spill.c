@@ -89,7 +89,7 @@ void spill_track(struct partition *partition)
 /* --- A job --- */
 
 /* Batches of one file of the journal; or, before their time, all that are synced. */
-enum { ANY_FILE = UINT32_MAX };
+static const uint32_t ANY_FILE = UINT32_MAX;
 
 static bool is_taken(const struct partition *partition, struct index_cursor cursor, uint32_t file)
 {

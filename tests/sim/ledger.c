@@ -114,7 +114,9 @@ const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledg
                                      .offset = -1,
                                      .transaction = making->transaction};
     snprintf(id, LEDGER_TEXT_SIZE, "%d-%" PRId64, making->producer, number);
-    snprintf(key, LEDGER_TEXT_SIZE, keyed ? "k%d" : "", record->key);
+    key[0] = '\0';
+    if (keyed)
+        snprintf(key, LEDGER_TEXT_SIZE, "k%d", record->key);
     return record;
 }
 
