@@ -128,10 +128,9 @@ static void collect_mesh(void *ctx, struct metrics *out)
 static void collect_names(void *ctx, struct metrics *out)
 {
     const struct parts *parts = ctx;
-    if (!parts->names)
-        return;
-    struct nameserver_metrics names;
-    nameserver_metrics(parts->names, &names);
+    struct nameserver_metrics names = {0}; /* also where there is none: who asks for the rate gets 0 */
+    if (parts->names)
+        nameserver_metrics(parts->names, &names);
     metrics_counter(out, "evoke_dns_queries_total", "Questions for names.", names.queries);
     metrics_counter(out, "evoke_dns_forwarded_total", "Of them, passed on to the machine's servers.", names.forwarded);
     metrics_counter(out, "evoke_dns_failed_total", "Of them, malformed or not answered by the machine's servers.",

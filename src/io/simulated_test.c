@@ -366,8 +366,8 @@ static void write_in_steps(void *ctx)
     struct error err;
     if (!io_file_open(helper->io, "/f", IO_FILE_WRITE | IO_FILE_CREATE, &file, &err))
         return;
-    for (uint8_t with = 'a'; with < 'e'; with++) {
-        if (!io_file_write_now(file, 512 * (uint64_t)(with - 'a'), bytes_of(&with, 1), &err))
+    for (uint64_t i = 0; i < 4; i++) {
+        if (!io_file_write_now(file, 512 * i, bytes_of(&"abcd"[i], 1), &err))
             break;
         helper->steps++;
         if (!io_file_sync_now(file, &err))
