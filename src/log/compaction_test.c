@@ -193,9 +193,10 @@ static bool is_there(struct compaction *compaction, struct kafka_batch batch, st
 
 TEST(a_marker_stays_as_it_is_while_a_batch_of_its_transaction_is_there)
 {
-    for (uint8_t type = KAFKA_CONTROL_ABORT; type <= KAFKA_CONTROL_COMMIT; type++) {
+    for (int type = KAFKA_CONTROL_ABORT; type <= KAFKA_CONTROL_COMMIT; type++) {
         struct compaction compaction = compaction_of(10000);
-        struct kafka_batch data = batch_at(2, "a=2", KAFKA_BATCH_TRANSACTIONAL, 7), marker = marker_at(3, 7, type), out;
+        struct kafka_batch data = batch_at(2, "a=2", KAFKA_BATCH_TRANSACTIONAL, 7),
+                           marker = marker_at(3, 7, (uint8_t)type), out;
         learn(&compaction, data);
         learn(&compaction, marker);
         CHECK_INT(compaction.keys.count, 1);
