@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "log/consumer_group.h"
-#include "log/coordinator.h"
+#include "log/coordinator_priv.h"
 #include "log/fixture.h"
 
 enum { RETENTION_MS = 24 * 3600000 };
@@ -173,6 +173,7 @@ TEST(nobody_else_moves_or_deletes_the_offsets_of_an_occupied_group)
     commit_inside(&w, 7);
     CHECK_INT(commit_outside(&w, "", -1), KAFKA_UNKNOWN_MEMBER_ID);
     CHECK_INT(commit_outside(&w, "dispatch", 1), KAFKA_UNKNOWN_MEMBER_ID);
+    CHECK_INT(coordinator_check_transactional(w.f.log, group_name, none, BYTES_NULL, -1), KAFKA_UNKNOWN_MEMBER_ID);
     CHECK_INT(coordinator_delete_offsets(w.f.log, group_name, offsets, 2, &lsn), KAFKA_NONE);
     CHECK_INT(offsets[0].error, KAFKA_GROUP_SUBSCRIBED_TO_TOPIC);
     CHECK_INT(offsets[1].error, KAFKA_NONE);
@@ -181,6 +182,7 @@ TEST(nobody_else_moves_or_deletes_the_offsets_of_an_occupied_group)
     CHECK_INT(committed(&w), 7);
     group_vacate(&w.occupant);
     CHECK_INT(commit_outside(&w, "", -1), KAFKA_NONE);
+    CHECK_INT(coordinator_check_transactional(w.f.log, group_name, none, BYTES_NULL, -1), KAFKA_NONE);
     CHECK_INT(committed(&w), 1);
     CHECK_INT(coordinator_delete_group(w.f.log, group_name, &lsn), KAFKA_NONE);
     CHECK_STR(state(&w), "Dead");
