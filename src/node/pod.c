@@ -353,16 +353,20 @@ static void go_on(struct pod *pod)
 
 /* --- The end --- */
 
-static void delete_object(struct pod *pod)
+/* False: the log would not take it, which is a matter of moments. */
+static bool delete_object(struct pod *pod)
 {
     struct error err;
     const struct api_delete_options options = {.grace_period_s = 0, .uid = pod->uid};
     if (!pod->deleted &&
         !api_delete(node_api(pod->node), pod->object->kind, pod->object->namespace, pod->object->name, &options, NULL,
                     &err) &&
-        err.kind != ERROR_NOT_FOUND && err.kind != ERROR_CONFLICT)
+        err.kind != ERROR_NOT_FOUND && err.kind != ERROR_CONFLICT) {
         diag_warn("node", "pod %s/%s: %s", pod->namespace, pod->name, err.message);
+        return false;
+    }
     pod->deleted = true;
+    return true;
 }
 
 static uint64_t grace_left_ms(const struct pod *pod)
@@ -398,8 +402,10 @@ static void go_towards_the_end(struct pod *pod)
         remove_sandbox(pod);
         return;
     }
-    delete_object(pod);
-    node_pod_gone(pod->node, pod);
+    if (delete_object(pod))
+        node_pod_gone(pod->node, pod);
+    else
+        io_timer_start(&pod->retry, POD_RETRY_MS);
 }
 
 static void reconcile(void *ctx)
