@@ -62,7 +62,7 @@ spec:
     - -c
     - |
       for host in billing billing.default billing.default.svc.cluster.local $BILLING_SERVICE_HOST:$BILLING_SERVICE_PORT each:8080 plain
-      do until wget -qO- http://$host; do sleep 0.1; done; done
+      do until wget -qO- http://$host 2> /dev/null; do sleep 0.1; done; done
       nc $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null && echo the API
       nslookup nobody.default.svc.cluster.local | grep -c NXDOMAIN
 """
