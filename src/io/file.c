@@ -66,6 +66,11 @@ bool io_file_map(struct io_file *file, uint64_t size, struct bytes *out, struct 
     return file->io->engine->file->map(file, size, out, err);
 }
 
+void io_file_map_forget(struct io_file *file, struct bytes mapping)
+{
+    file->io->engine->file->map_forget(mapping);
+}
+
 void io_file_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,
                    void *ctx)
 {

@@ -43,6 +43,10 @@ MUST_CHECK bool io_file_sync_now(struct io_file *file, struct error *err);
  * blocks: fine for the recent past, which is in the page cache. Unmapped at io_file_close(). */
 MUST_CHECK bool io_file_map(struct io_file *file, uint64_t size, struct bytes *out, struct error *err);
 
+/* The pages of a mapping that have been read count as this process's memory; this gives them back. What is read again
+ * comes from the page cache. Also within io_work(). */
+void io_file_map_forget(struct io_file *file, struct bytes mapping);
+
 /*
  * Writes and syncs of one file take effect in the order of the calls, and their `done` runs in that order. So a write
  * and the sync that covers it may be asked for together, which saves a round trip to the thread that does them.

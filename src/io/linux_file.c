@@ -201,6 +201,12 @@ static bool linux_map(struct io_file *base, uint64_t size, struct bytes *out, st
     return true;
 }
 
+static void linux_map_forget(struct bytes mapping)
+{
+    (void)madvise((void *)(uintptr_t)mapping.data, mapping.size,
+                  MADV_DONTNEED); /* shared, of a file: nothing is lost */
+}
+
 static struct flusher *flusher_of(struct io_file *file)
 {
     struct linux_io *io = linux_io_of(file->io);
@@ -233,6 +239,7 @@ const struct file_engine linux_file_engine = {
     .write_parts_now = linux_write_parts_now,
     .sync_now = linux_sync_now,
     .map = linux_map,
+    .map_forget = linux_map_forget,
     .write = linux_write,
     .sync = linux_sync,
     .dir_make = linux_dir_make,

@@ -326,6 +326,11 @@ static bool sim_map(struct io_file *file, uint64_t size, struct bytes *out, stru
     return true;
 }
 
+static void sim_map_forget(struct bytes mapping)
+{
+    (void)mapping;
+}
+
 /* --- Names --- */
 
 static bool sim_dir_make(struct io *io, const char *path, struct error *err)
@@ -470,6 +475,7 @@ const struct file_engine sim_file_engine = {
     .write_parts_now = sim_write_parts_now,
     .sync_now = sim_sync_now,
     .map = sim_map,
+    .map_forget = sim_map_forget,
     .write = sim_write,
     .sync = sim_sync,
     .dir_make = sim_dir_make,

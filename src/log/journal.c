@@ -15,6 +15,8 @@
 /* Room that no frame takes, so that the one that closes the journal always fits. */
 enum { CLOSING_SIZE = FRAME_HEADER_SIZE };
 
+enum { READ_BETWEEN_FORGETTING = 16 << 20 };
+
 static void kick(struct journal *journal);
 
 /* --- Blocks: the memory that frames gather in --- */
@@ -466,12 +468,23 @@ static void free_removed(struct journal *journal)
     }
 }
 
-struct journal_file *journal_pin(struct journal *journal, uint32_t file)
+struct journal_file *journal_pin(struct journal *journal, uint32_t file, size_t size)
 {
+    journal->read_size += size;
     struct journal_file *pinned = journal_file_of(journal, file);
     pinned->pins++;
     journal->pins++;
     return pinned;
+}
+
+/* What was read stays in the page cache; as our memory it would grow to the size of the journal. */
+static void forget_pages(struct journal *journal)
+{
+    if (journal->read_size < READ_BETWEEN_FORGETTING)
+        return;
+    journal->read_size = 0;
+    for (size_t i = 0; i < journal->file_count; i++)
+        io_file_map_forget(journal->files[i]->file, journal->files[i]->map);
 }
 
 void journal_unpin(struct journal_file *file)
@@ -479,6 +492,7 @@ void journal_unpin(struct journal_file *file)
     struct journal *journal = file->journal;
     assert(file->pins > 0);
     file->pins--;
+    forget_pages(journal);
     free_removed(journal);
     if (--journal->pins == 0 && journal->closing)
         io_defer(&journal->kick);

@@ -111,8 +111,9 @@ static inline struct journal_place journal_place(uint32_t file, uint64_t at)
 /* From the place to the end of the file's mapping. Only for what is written; good while a pin is held, or in this turn.
  */
 struct bytes journal_at(const struct journal *journal, struct journal_place place);
-/* Keeps the mappings of this file, which is there, and of all later ones, also when they are removed. */
-struct journal_file *journal_pin(struct journal *journal, uint32_t file);
+/* Keeps the mappings of this file, which is there, and of all later ones, also when they are removed. `size`: how much of
+ * them will be read, more or less. */
+struct journal_file *journal_pin(struct journal *journal, uint32_t file, size_t size);
 void journal_unpin(struct journal_file *pinned);
 
 /* --- Letting go of the past --- */

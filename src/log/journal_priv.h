@@ -77,6 +77,7 @@ struct journal {
     void (*done)(void *ctx);
     void *done_ctx;
     uint64_t pins;
+    uint64_t read_size; /* since pages were given back */
 
     uint64_t frames, syncs;
     struct histogram sync_seconds;

@@ -488,7 +488,7 @@ TEST(the_oldest_files_go_and_the_rest_opens_where_the_checkpoint_says)
     struct sample ctx = {.io = io};
     struct journal *journal = journal_open(io, &options, &callbacks, &ctx, &recovery, &err);
     CHECK(journal != NULL);
-    struct journal_file *pinned = journal_pin(journal, 0);
+    struct journal_file *pinned = journal_pin(journal, 0, 0);
     struct bytes bytes = journal_at(journal, journal_place(0, sample.frames[0].at));
     CHECK_OK(journal_remove_first(journal, &err), &err);
     CHECK_INT(journal_first_file(journal), 1);

@@ -41,7 +41,7 @@ static void read_journal(struct partition *partition, int64_t offset, int64_t en
         if (out->size >= size_max)
             break;
     }
-    out->pinned = journal_pin(partition->log->journal, first_file);
+    out->pinned = journal_pin(partition->log->journal, first_file, out->size);
     out->release = release_journal;
 }
 

@@ -142,7 +142,7 @@ static struct spill_job *job_new(struct spill *spill, uint32_t file)
     job->io = log->io;
     job->directory = log->options.directory;
     job->file = file;
-    job->pin = journal_pin(log->journal, journal_first_file(log->journal));
+    job->pin = journal_pin(log->journal, journal_first_file(log->journal), 0); /* spill_write.c counts */
     buf_init(&job->checkpoint, CHECKPOINT_SIZE_MAX);
     return job;
 }

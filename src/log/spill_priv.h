@@ -27,6 +27,7 @@ struct spill_job {
     const char *directory; /* DIR */
     uint32_t file;         /* of the journal */
     struct journal_file *pin;
+    size_t read; /* of its pages, since they were given back */
     struct spill_item *items;
     size_t item_count;
     struct buf checkpoint;

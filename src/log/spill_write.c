@@ -5,15 +5,30 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "log/journal_priv.h"
 #include "log/segment_writer.h"
 #include "log/spill_priv.h"
 
 /* So many partitions and more: one sync of the file system costs less than two for each of them. */
 enum { FEW_PARTITIONS = 16 };
 
-static bool append_all(struct segment_writer *writer, const struct spill_item *item, struct error *err)
+/* Bytes of the journal that may be in our memory beside the page cache. */
+enum { READ_BETWEEN_FORGETTING = 8 << 20 };
+
+static void note_read(struct spill_job *job, size_t size)
+{
+    job->read += size;
+    if (job->read < READ_BETWEEN_FORGETTING)
+        return;
+    job->read = 0;
+    io_file_map_forget(job->pin->file, job->pin->map);
+}
+
+static bool append_all(struct spill_job *job, struct segment_writer *writer, const struct spill_item *item,
+                       struct error *err)
 {
     for (size_t i = 0; i < item->batch_count; i++) {
+        note_read(job, item->batches[i].size);
         struct bytes rest = item->batches[i];
         struct kafka_batch batch;
         if (!kafka_batch_parse(&rest, &batch, err) || !segment_writer_append(writer, &batch, err))
@@ -22,7 +37,7 @@ static bool append_all(struct segment_writer *writer, const struct spill_item *i
     return segment_writer_finish(writer, item->end_offset, err);
 }
 
-static bool write_item(const struct spill_job *job, struct spill_item *item, bool unsynced, struct error *err)
+static bool write_item(struct spill_job *job, struct spill_item *item, bool unsynced, struct error *err)
 {
     const struct segment_limits limits = {
         .size_max = (uint64_t)item->segment_bytes, .time_span_ms = item->segment_ms, .unsynced = unsynced};
@@ -30,7 +45,7 @@ static bool write_item(const struct spill_job *job, struct spill_item *item, boo
     struct segment_writer *writer;
     if (!segment_writer_open(job->io, job->directory, item->stream, &from, &limits, &writer, err))
         return false;
-    bool ok = append_all(writer, item, err);
+    bool ok = append_all(job, writer, item, err);
     if (ok) {
         item->segments = TAKE(writer->segments.at);
         item->segment_count = writer->segments.count;
@@ -40,7 +55,7 @@ static bool write_item(const struct spill_job *job, struct spill_item *item, boo
     return ok;
 }
 
-static bool write_items(const struct spill_job *job, struct error *err)
+static bool write_items(struct spill_job *job, struct error *err)
 {
     bool unsynced = job->item_count > FEW_PARTITIONS;
     for (size_t i = 0; i < job->item_count; i++)

@@ -130,6 +130,8 @@ TEST(a_mapping_shows_later_writes)
     CHECK_INT(map.data[10], 0);
     CHECK_OK(io_file_write_now(file, 10, BYTES_LITERAL("abc"), &err), &err);
     CHECK_BYTES(bytes_slice(map, 10, 3), BYTES_LITERAL("abc"));
+    io_file_map_forget(file, map);
+    CHECK_BYTES(bytes_slice(map, 10, 3), BYTES_LITERAL("abc"));
     io_file_close(file);
     io_free(io);
 }
