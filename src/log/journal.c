@@ -15,6 +15,8 @@
 /* Room that no frame takes, so that the one that closes the journal always fits. */
 enum { CLOSING_SIZE = FRAME_HEADER_SIZE };
 
+enum { PAGE_SIZE = 4096 };
+
 enum { READ_BETWEEN_FORGETTING = 16 << 20 };
 
 static void kick(struct journal *journal);
@@ -23,9 +25,9 @@ static void kick(struct journal *journal);
 
 static struct journal_block *block_take(struct journal *journal, size_t size)
 {
-    struct journal_block *block = journal->spare;
+    struct journal_block *block = journal->spare_block;
     if (block && size <= JOURNAL_BLOCK_SIZE) {
-        journal->spare = NULL;
+        journal->spare_block = NULL;
     } else {
         size_t capacity = size > JOURNAL_BLOCK_SIZE ? size : JOURNAL_BLOCK_SIZE;
         block = memory_resize(NULL, sizeof *block + capacity);
@@ -38,8 +40,8 @@ static struct journal_block *block_take(struct journal *journal, size_t size)
 
 static void block_release(struct journal *journal, struct journal_block *block)
 {
-    if (!journal->spare && block->capacity == JOURNAL_BLOCK_SIZE)
-        journal->spare = block;
+    if (!journal->spare_block && block->capacity == JOURNAL_BLOCK_SIZE)
+        journal->spare_block = block;
     else
         free(block);
 }
@@ -70,16 +72,6 @@ void journal_file_free(struct journal_file *file)
     free(file);
 }
 
-static bool make_file(struct journal *journal, struct journal_file *file, struct error *err)
-{
-    uint8_t header[JOURNAL_FILE_HEADER_SIZE];
-    journal_file_encode(&file->header, header);
-    return io_file_allocate(file->file, file->size, err) &&
-           io_file_write_now(file->file, 0, bytes_of(header, sizeof header), err) &&
-           io_file_sync_now(file->file, err) && io_dir_sync(journal->io, journal->path, err) &&
-           io_file_map(file->file, file->size, &file->map, err);
-}
-
 char *journal_file_path(const struct journal *journal, uint64_t first_lsn)
 {
     char name[JOURNAL_FILE_NAME_SIZE];
@@ -95,30 +87,88 @@ static uint32_t next_number(const struct journal *journal)
     return journal->file_count ? journal->files[journal->file_count - 1]->header.number + 1 : 0;
 }
 
-bool journal_add_file(struct journal *journal, struct error *err)
+/* Zeros must not look like a frame; nor, if anybody went by the mark alone, what the file held before. */
+static uint32_t next_mark(const struct journal *journal, uint32_t before)
 {
     uint32_t mark;
     do
         io_random(journal->io, &mark, sizeof mark);
-    while (mark == 0); /* zeros must not look like a frame */
-    struct journal_file file = {.journal = journal,
-                                .header = {.number = next_number(journal), .mark = mark, .first_lsn = journal->lsn + 1},
-                                .size = journal->file_size,
-                                .end = JOURNAL_FILE_HEADER_SIZE};
-    AUTO_FREE(char) path = journal_file_path(journal, file.header.first_lsn);
-    if (!io_file_open(journal->io, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_EXCLUSIVE, &file.file, err))
+    while (mark == 0 || mark == before);
+    return mark;
+}
+
+static char *spare_path(const struct journal *journal)
+{
+    size_t size = strlen(journal->path) + sizeof "/spare";
+    char *path = memory_new(size);
+    snprintf(path, size, "%s/spare", journal->path);
+    return path;
+}
+
+/* What stays, because it can not be removed, is in the way of nothing until the next start, which removes it. */
+static void remove_path(struct journal *journal, const char *path)
+{
+    struct error err;
+    if (io_path_exists(journal->io, path) && !io_path_remove(journal->io, path, &err))
+        diag_warn("log", "%s", err.message);
+}
+
+void journal_drop_spare(struct journal *journal)
+{
+    AUTO_FREE(char) path = spare_path(journal);
+    remove_path(journal, path);
+    if (journal->spare)
+        journal_file_free(TAKE(journal->spare));
+}
+
+/* The one that was the oldest before, or a new one; under the spare's name. */
+static bool have_spare(struct journal *journal, struct error *err)
+{
+    if (journal->spare)
+        return true;
+    AUTO_FREE(char) path = spare_path(journal);
+    struct journal_file file = {.journal = journal, .size = journal->file_size};
+    if (!io_file_open(journal->io, path, IO_FILE_WRITE | IO_FILE_CREATE, &file.file, err))
         return false;
-    if (!make_file(journal, &file, err)) {
-        io_file_close(file.file);
-        struct error ignored;
-        if (!io_path_remove(journal->io, path, &ignored))
-            diag_warn("log", "%s", ignored.message);
+    journal->spare = NEW(struct journal_file);
+    *journal->spare = file;
+    return io_file_allocate(file.file, file.size, err) && io_file_map(file.file, file.size, &journal->spare->map, err);
+}
+
+/* Its header is on disk before its name, and its name before its first frame. */
+static bool begin_spare(struct journal *journal, struct error *err)
+{
+    AUTO_FREE(char) spare = spare_path(journal);
+    AUTO_FREE(char) path = journal_file_path(journal, journal->spare->header.first_lsn);
+    uint8_t header[JOURNAL_FILE_HEADER_SIZE];
+    journal_file_encode(&journal->spare->header, header);
+    if (!io_file_write_now(journal->spare->file, 0, bytes_of(header, sizeof header), err) ||
+        !io_file_sync_now(journal->spare->file, err) || !io_path_rename(journal->io, spare, path, err))
+        return false;
+    if (io_dir_sync(journal->io, journal->path, err))
+        return true;
+    remove_path(journal, path);
+    return false;
+}
+
+bool journal_add_file(struct journal *journal, struct error *err)
+{
+    bool ok = have_spare(journal, err);
+    if (ok) {
+        journal->spare->header = (struct journal_file_header){.number = next_number(journal),
+                                                              .mark = next_mark(journal, journal->spare->header.mark),
+                                                              .first_lsn = journal->lsn + 1};
+        ok = begin_spare(journal, err);
+    }
+    if (!ok) {
+        journal_drop_spare(journal);
         return false;
     }
+    struct journal_file *file = TAKE(journal->spare);
+    file->end = JOURNAL_FILE_HEADER_SIZE;
     journal->files = memory_resize_array(journal->files, journal->file_count + 1, sizeof *journal->files);
-    journal->files[journal->file_count] = NEW(struct journal_file);
-    *journal->files[journal->file_count++] = file;
-    journal->size += file.size;
+    journal->files[journal->file_count++] = file;
+    journal->size += file->size;
     return true;
 }
 
@@ -335,17 +385,26 @@ static void on_synced(void *ctx, const struct error *err)
     kick(journal);
 }
 
+/* From the end of the group to the end of its page, so that the kernel need not read a page first to change a part of
+ * it (of a file that was in use before, and whose pages are not in memory any more). The next group overwrites it. */
+static struct bytes padding_of(const struct journal_group *group)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    return bytes_of(zeros, (size_t)(-(group->at + group->size) % PAGE_SIZE));
+}
+
 static void start_group(struct journal *journal, struct journal_group *group)
 {
-    if (group->block_count > journal->part_capacity) {
-        journal->parts = memory_resize_array(journal->parts, group->block_count, sizeof *journal->parts);
-        journal->part_capacity = group->block_count;
+    if (group->block_count + 1 > journal->part_capacity) {
+        journal->part_capacity = group->block_count + 1;
+        journal->parts = memory_resize_array(journal->parts, journal->part_capacity, sizeof *journal->parts);
     }
     size_t count = 0;
     for (struct list *link = group->blocks.next; link != &group->blocks; link = link->next) {
         struct journal_block *block = CONTAINER_OF(link, struct journal_block, link);
         journal->parts[count++] = bytes_of(block->data, block->used);
     }
+    journal->parts[count++] = padding_of(group);
     journal->in_flight = group;
     journal->in_flight_since_ns = io_now_ns(journal->io);
     struct io_file *file = journal_file_of(journal, group->file)->file;
@@ -370,6 +429,7 @@ static void finish(struct journal *journal)
         if (!io_file_truncate(file->file, file->end, &err) || !io_file_sync_now(file->file, &err))
             diag_warn("log", "%s", err.message);
     }
+    journal_drop_spare(journal);
     void (*done)(void *ctx) = journal->done;
     void *ctx = journal->done_ctx;
     journal_free(journal);
@@ -400,13 +460,15 @@ void journal_kick(void *ctx)
 void journal_free(struct journal *journal)
 {
     io_deferred_cancel(&journal->kick);
+    if (journal->spare)
+        journal_file_free(journal->spare);
     for (size_t i = 0; i < journal->file_count; i++)
         journal_file_free(journal->files[i]);
     for (struct journal_file *file; (file = LIST_TAKE_FIRST(&journal->removed, struct journal_file, removed_link));)
         journal_file_free(file);
     while (!list_empty(&journal->groups))
         group_free(journal, CONTAINER_OF(journal->groups.next, struct journal_group, link));
-    free(journal->spare);
+    free(journal->spare_block);
     free(journal->parts);
     free(journal->files);
     free(journal->path);
@@ -456,7 +518,7 @@ struct bytes journal_at(const struct journal *journal, struct journal_place plac
 
 /* --- Pins and the past --- */
 
-/* A file that is gone stays mapped while somebody holds it, or one that is older. */
+/* A file that is gone stays as it is while somebody holds it, or one that is older. */
 static void free_removed(struct journal *journal)
 {
     for (;;) {
@@ -535,18 +597,40 @@ void journal_set_stuck(struct journal *journal, bool stuck)
     journal->stuck = stuck;
 }
 
+/* The one to become the next file: its blocks are there and its pages are in memory, so that writing it again costs
+ * less than a new one, and its syncs change no metadata. Not while somebody reads it. */
+static bool make_spare(struct journal *journal, struct journal_file *first, struct error *err)
+{
+    AUTO_FREE(char) path = journal_file_path(journal, first->header.first_lsn);
+    AUTO_FREE(char) spare = spare_path(journal);
+    if (!io_path_rename(journal->io, path, spare, err))
+        return false;
+    journal->spare = first;
+    return true;
+}
+
+static bool remove_file(struct journal *journal, struct journal_file *first, struct error *err)
+{
+    AUTO_FREE(char) path = journal_file_path(journal, first->header.first_lsn);
+    if (!io_path_remove(journal->io, path, err))
+        return false;
+    list_append(&journal->removed, &first->removed_link);
+    free_removed(journal);
+    return true;
+}
+
 bool journal_remove_first(struct journal *journal, struct error *err)
 {
     struct journal_file *first = journal->files[0];
-    AUTO_FREE(char) path = journal_file_path(journal, first->header.first_lsn);
     assert(journal->file_count > 1);
-    if (!io_path_remove(journal->io, path, err))
+    bool read = first->pins > 0 || !list_empty(&journal->removed);
+    bool spare = !read && !journal->spare && first->size == journal->file_size;
+    uint64_t size = first->size;
+    if (spare ? !make_spare(journal, first, err) : !remove_file(journal, first, err))
         return false;
-    journal->size -= first->size;
+    journal->size -= size;
     journal->file_count--;
     memmove(journal->files, journal->files + 1, journal->file_count * sizeof *journal->files);
-    list_append(&journal->removed, &first->removed_link);
-    free_removed(journal);
     journal->full_until_ns = 0;
     return true;
 }

@@ -111,8 +111,8 @@ static inline struct journal_place journal_place(uint32_t file, uint64_t at)
 /* From the place to the end of the file's mapping. Only for what is written; good while a pin is held, or in this turn.
  */
 struct bytes journal_at(const struct journal *journal, struct journal_place place);
-/* Keeps the mappings of this file, which is there, and of all later ones, also when they are removed. `size`: how much of
- * them will be read, more or less. */
+/* Keeps the mappings of this file, which is there, and of all later ones, also when they are removed. `size`: how much
+ * of them will be read, more or less. */
 struct journal_file *journal_pin(struct journal *journal, uint32_t file, size_t size);
 void journal_unpin(struct journal_file *pinned);
 
@@ -135,7 +135,9 @@ void journal_open_reserve(struct journal *journal, bool open);
 void journal_set_starting(struct journal *journal, bool starting);
 /* The oldest file can not go, for now: being full is then an error of its own and not a matter of moments. */
 void journal_set_stuck(struct journal *journal, bool stuck);
-/* Removes the oldest file, which is not the last one. */
+/* Removes the oldest file, which is not the last one. It may become DIR/journal/spare, which is renamed to be the next
+ * file: behind the end of a file there are then bytes of its earlier life. They look like no frame of this one: each
+ * life has a mark of its own, and LSNs only rise. */
 MUST_CHECK bool journal_remove_first(struct journal *journal, struct error *err);
 
 struct journal_metrics {

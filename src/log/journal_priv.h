@@ -45,11 +45,12 @@ struct journal {
     void *ctx;
     struct journal_file **files; /* their numbers are consecutive; the last one is appended to */
     size_t file_count;
-    struct list removed; /* in order of numbers */
-    uint64_t size;       /* of all files; those that are removed do not count */
-    bool reserve_open;   /* see journal_open_reserve() */
-    bool starting;       /* see journal_set_starting() */
-    bool stuck;          /* the oldest file can not go */
+    struct list removed;        /* in order of numbers */
+    struct journal_file *spare; /* DIR/journal/spare, which becomes the next file; NULL: none yet */
+    uint64_t size;              /* of all files; those that are removed do not count */
+    bool reserve_open;          /* see journal_open_reserve() */
+    bool starting;              /* see journal_set_starting() */
+    bool stuck;                 /* the oldest file can not go */
 
     uint64_t lsn, written_lsn, synced_lsn;
     struct list groups; /* first the one in flight, last the one that gathers */
@@ -60,7 +61,7 @@ struct journal {
     uint8_t *reserved; /* frame between reserve and commit */
     size_t reserved_size;
     struct io_deferred kick;
-    struct journal_block *spare;
+    struct journal_block *spare_block;
     struct bytes *parts; /* scratch of start_group() */
     size_t part_capacity;
     struct {
@@ -87,6 +88,7 @@ bool journal_add_file(struct journal *journal, struct error *err);
 struct journal_file *journal_file_of(const struct journal *journal, uint32_t number);
 void journal_file_free(struct journal_file *file); /* closes it */
 char *journal_file_path(const struct journal *journal, uint64_t first_lsn);
+void journal_drop_spare(struct journal *journal); /* also one that an earlier run has left */
 void journal_kick(void *ctx);
 void journal_free(struct journal *journal); /* closes the files */
 
