@@ -605,6 +605,7 @@ static bool make_spare(struct journal *journal, struct journal_file *first, stru
     AUTO_FREE(char) spare = spare_path(journal);
     if (!io_path_rename(journal->io, path, spare, err))
         return false;
+    io_file_map_forget(first->file, first->map);
     journal->spare = first;
     return true;
 }
