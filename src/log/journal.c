@@ -17,6 +17,9 @@ enum { CLOSING_SIZE = FRAME_HEADER_SIZE };
 
 enum { PAGE_SIZE = 4096 };
 
+/* How long, and how much of it, what nobody waits for may be written and not synced. */
+enum { LINGER_MS = 5, LINGER_SIZE_MAX = 4 << 20 };
+
 enum { READ_BETWEEN_FORGETTING = 16 << 20 };
 
 static void kick(struct journal *journal);
@@ -229,6 +232,11 @@ static struct journal_file *current_file(struct journal *journal)
     return journal->files[journal->file_count - 1];
 }
 
+static bool lingers_in(const struct journal *journal, uint32_t file)
+{
+    return journal->lingering.size > 0 && journal->lingering.file == file;
+}
+
 /* The group that gathers: the last one, unless it is being written or belongs to a file that is full. */
 static struct journal_group *gathering_group(struct journal *journal)
 {
@@ -240,7 +248,8 @@ static struct journal_group *gathering_group(struct journal *journal)
     group = NEW(struct journal_group);
     group->file = file;
     group->at = current_file(journal)->end;
-    group->first_lsn = group->last_lsn = journal->lsn + 1;
+    group->group_lsn = lingers_in(journal, file) ? journal->lingering.first_lsn : journal->lsn + 1;
+    group->last_lsn = journal->lsn + 1;
     list_init(&group->blocks);
     list_append(&journal->groups, &group->link);
     return group;
@@ -280,7 +289,7 @@ static void lay_out(struct journal *journal, struct journal_slot *slots, size_t 
     struct journal_file *file = current_file(journal);
     uint8_t *memory = room_in_group(journal, group, size);
     struct frame header = {
-        .count = (uint16_t)count, .flags = flags, .lsn = journal->lsn + 1, .group_lsn = group->first_lsn};
+        .count = (uint16_t)count, .flags = flags, .lsn = journal->lsn + 1, .group_lsn = group->group_lsn};
     frame_begin(memory, &header, file->header.mark, journal->scratch.streams, journal->scratch.sizes,
                 journal->scratch.at);
     for (size_t i = 0; i < count; i++) {
@@ -363,16 +372,32 @@ static void on_written(void *ctx, const struct error *err)
     journal->callbacks.written(journal->ctx, journal->written_lsn);
 }
 
+/* The last LSN of what was in flight. */
+static uint64_t land(struct journal *journal)
+{
+    struct journal_group *group = TAKE(journal->in_flight);
+    uint64_t lsn = group->last_lsn;
+    journal->pending_size -= group->size;
+    group_free(journal, group);
+    return lsn;
+}
+
+static void on_lingering(void *ctx, const struct error *err)
+{
+    struct journal *journal = ctx;
+    on_written(journal, err);
+    (void)land(journal);
+    if (!io_timer_active(&journal->lingering.timer))
+        io_timer_start(&journal->lingering.timer, LINGER_MS);
+    kick(journal);
+}
+
 static void on_synced(void *ctx, const struct error *err)
 {
     struct journal *journal = ctx;
-    struct journal_group *group = journal->in_flight;
     if (err)
         fail(journal, err);
-    journal->pending_size -= group->size;
-    uint64_t lsn = group->last_lsn;
-    group_free(journal, group);
-    journal->in_flight = NULL;
+    uint64_t lsn = land(journal);
     journal->telling = true;
     if (!journal->failed) {
         journal->synced_lsn = lsn;
@@ -393,6 +418,39 @@ static struct bytes padding_of(const struct journal_group *group)
     return bytes_of(zeros, (size_t)(-(group->at + group->size) % PAGE_SIZE));
 }
 
+static void ask_sync(struct journal *journal, struct io_file *file)
+{
+    journal->lingering.size = 0;
+    journal->hurry = false;
+    io_timer_stop(&journal->lingering.timer);
+    io_file_sync(file, on_synced, journal);
+}
+
+/* Nobody waits for these frames, and there are not too many of them. */
+static bool may_linger(const struct journal *journal, const struct journal_group *group)
+{
+    return !journal->hurry && !journal->closing && journal->lingering.size + group->size <= LINGER_SIZE_MAX;
+}
+
+static void write_group(struct journal *journal, struct journal_group *group, size_t part_count)
+{
+    struct io_file *file = journal_file_of(journal, group->file)->file;
+    if (may_linger(journal, group)) {
+        if (journal->lingering.size == 0)
+            journal->lingering.first_lsn = journal->synced_lsn + 1;
+        journal->lingering.file = group->file;
+        journal->lingering.size += group->size;
+        io_file_write(file, group->at, journal->parts, part_count, on_lingering, journal);
+        return;
+    }
+    if (journal->ask_written)
+        io_file_write(file, group->at, journal->parts, part_count, on_written, journal);
+    else
+        io_file_write_quietly(file, group->at, journal->parts, part_count, on_written, journal);
+    journal->ask_written = false;
+    ask_sync(journal, file);
+}
+
 static void start_group(struct journal *journal, struct journal_group *group)
 {
     if (group->block_count + 1 > journal->part_capacity) {
@@ -407,9 +465,18 @@ static void start_group(struct journal *journal, struct journal_group *group)
     journal->parts[count++] = padding_of(group);
     journal->in_flight = group;
     journal->in_flight_since_ns = io_now_ns(journal->io);
-    struct io_file *file = journal_file_of(journal, group->file)->file;
-    io_file_write(file, group->at, journal->parts, count, on_written, journal);
-    io_file_sync(file, on_synced, journal);
+    write_group(journal, group, count);
+}
+
+/* What lingers, without a write. */
+static void start_sync(struct journal *journal)
+{
+    struct journal_group *group = NEW(struct journal_group);
+    *group = (struct journal_group){.file = journal->lingering.file, .last_lsn = journal->written_lsn};
+    list_init(&group->blocks);
+    journal->in_flight = group;
+    journal->in_flight_since_ns = io_now_ns(journal->io);
+    ask_sync(journal, journal_file_of(journal, group->file)->file);
 }
 
 /* The empty last group that says that all before it was synced and nothing was to follow. */
@@ -440,8 +507,14 @@ static void kick(struct journal *journal)
 {
     if (journal->in_flight || journal->telling)
         return;
-    if (!journal->failed && !list_empty(&journal->groups)) {
-        start_group(journal, CONTAINER_OF(journal->groups.next, struct journal_group, link));
+    struct journal_group *next = LIST_FIRST(&journal->groups, struct journal_group, link);
+    if (!journal->failed && next && (journal->lingering.size == 0 || lingers_in(journal, next->file))) {
+        start_group(journal, next);
+        return;
+    }
+    if (!journal->failed && journal->lingering.size > 0) {
+        if (next || journal->hurry || journal->closing)
+            start_sync(journal);
         return;
     }
     if (!journal->closing || journal->pins > 0)
@@ -457,9 +530,25 @@ void journal_kick(void *ctx)
     kick(ctx);
 }
 
+void journal_hurry(void *ctx)
+{
+    struct journal *journal = ctx;
+    journal->hurry = true;
+    if (!journal->in_flight && !journal->telling)
+        io_defer(&journal->kick);
+}
+
+void journal_ask_written(struct journal *journal)
+{
+    journal->ask_written = true;
+}
+
 void journal_free(struct journal *journal)
 {
     io_deferred_cancel(&journal->kick);
+    io_timer_stop(&journal->lingering.timer);
+    if (journal->in_flight && !list_linked(&journal->in_flight->link))
+        group_free(journal, journal->in_flight);
     if (journal->spare)
         journal_file_free(journal->spare);
     for (size_t i = 0; i < journal->file_count; i++)

@@ -16,12 +16,12 @@ struct journal_block {
     _Alignas(8) uint8_t data[];
 };
 
-/* Frames that are written and synced together. Never in two files. */
+/* Frames that are written together. Never in two files. */
 struct journal_group {
     struct list link;
     uint32_t file;
-    uint64_t at; /* in the file */
-    uint64_t first_lsn, last_lsn;
+    uint64_t at;                  /* in the file */
+    uint64_t group_lsn, last_lsn; /* all below group_lsn is synced before a byte of this is written */
     size_t size, block_count;
     struct list blocks;
 };
@@ -55,7 +55,16 @@ struct journal {
     uint64_t lsn, written_lsn, synced_lsn;
     struct list groups; /* first the one in flight, last the one that gathers */
     struct journal_group *in_flight;
-    bool telling; /* callbacks.synced runs: what they append belongs together in the next group */
+    /* What is written and lingers: its sync has not been asked for. It lies in one file. */
+    struct {
+        uint64_t size; /* 0: nothing */
+        uint64_t first_lsn;
+        uint32_t file;
+        struct io_timer timer;
+    } lingering;
+    bool hurry;       /* journal_hurry() was called since the last sync was asked for */
+    bool ask_written; /* journal_ask_written() since the last write */
+    bool telling;     /* callbacks.synced runs: what they append belongs together in the next group */
     uint64_t in_flight_since_ns;
     size_t pending_size;
     uint8_t *reserved; /* frame between reserve and commit */
