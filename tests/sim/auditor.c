@@ -41,7 +41,8 @@ static void next_partition(struct auditor *auditor)
 /* The topic went away meanwhile, or it is another one now. */
 static bool is_stale(const struct auditor *auditor)
 {
-    return !ledger_topic_is_there(topic_of(auditor)) || auditor->pass.incarnation != topic_of(auditor)->incarnation;
+    return !ledger_topic_is_there(topic_of(auditor)) || auditor->pass.partition >= topic_of(auditor)->partition_count ||
+           auditor->pass.incarnation != topic_of(auditor)->incarnation;
 }
 
 static void begin(struct auditor *auditor, int64_t end)
@@ -186,7 +187,7 @@ void auditor_begin(struct auditor *auditor)
 bool auditor_has_seen_all(const struct auditor *auditor)
 {
     for (int t = 0; t < LEDGER_TOPICS; t++)
-        for (int p = 0; p < LEDGER_PARTITIONS; p++) {
+        for (int p = 0; p < auditor->ledger->topics[t].partition_count; p++) {
             const struct ledger_partition *partition = &auditor->ledger->topics[t].partitions[p];
             bool seen = partition->pass > auditor->began &&
                         (!auditor->committed_too || partition->committed_pass > auditor->began);

@@ -10,6 +10,8 @@
  *
  * A topic that is deleted and made again is a new one: its *incarnation* rises when the deletion is asked for, and what
  * is known about the one before is forgotten. Between asking and the answer to its making nothing is checked.
+ *
+ * Where evoke.flush may be "os", readers see what a power loss takes back: what they see there promises nothing.
  */
 #ifndef SIM_LEDGER_H
 #define SIM_LEDGER_H
@@ -19,7 +21,7 @@
 #include "io/io.h"
 
 enum {
-    LEDGER_TOPICS = 5,
+    LEDGER_TOPICS = 6,
     LEDGER_PARTITIONS = 3,
     LEDGER_PRODUCERS_MAX = 8,
     LEDGER_GROUPS = 2,
@@ -39,7 +41,7 @@ enum ledger_outcome { LEDGER_OPEN, LEDGER_COMMIT_ASKED, LEDGER_COMMITTED, LEDGER
 
 struct ledger_record {
     int16_t topic, partition, key; /* key -1: none */
-    bool tombstone, once;          /* once: its producer is idempotent */
+    bool tombstone, once;          /* once: as struct ledger_making says */
     uint32_t incarnation;          /* of the topic when it was made */
     int64_t made_ms;               /* its timestamp */
     int64_t offset;                /* where it is; -1: nobody knows */
@@ -70,9 +72,14 @@ struct ledger_partition {
 struct ledger_topic {
     char name[32];
     uint32_t incarnation; /* odd: it is there; even: it is not, or nobody knows */
+    int partition_count;  /* that everybody may use; grows up to LEDGER_PARTITIONS */
     bool compacted, deletable;
-    int64_t retention_ms; /* -1: for ever */
-    bool retention_size;  /* by size too */
+    int64_t retention_ms;   /* the smallest that was ever asked for; -1: for ever */
+    bool retention_size;    /* by size too */
+    bool size_limited;      /* a batch may be too large */
+    bool lossy;             /* its evoke.flush changes: what is acknowledged may be lost with the power ... */
+    bool flush_os;          /* ... now */
+    uint32_t flush_changes; /* how often another evoke.flush was asked for */
     struct ledger_partition partitions[LEDGER_PARTITIONS];
 };
 
@@ -105,21 +112,31 @@ static inline bool ledger_topic_is_there(const struct ledger_topic *topic)
     return topic->incarnation % 2 == 1;
 }
 void ledger_topic_made(struct ledger *ledger, int topic);
-void ledger_topic_going(struct ledger *ledger, int topic); /* its deletion is about to be asked for */
+void ledger_flush_asked(struct ledger *ledger, int topic, bool os);
+void ledger_flush_is(struct ledger *ledger, int topic, bool os); /* it was answered */
+void ledger_topic_going(struct ledger *ledger, int topic);       /* its deletion is about to be asked for */
 
 /* --- Producers --- */
 struct ledger_making {
     int producer, topic, partition;
-    bool once;
+    bool once;           /* nowhere twice, and in order: idempotent, or never sent again */
+    bool lossy_too;      /* also for topics that may lose it */
     int64_t transaction; /* -1: none */
 };
 /* A new record: what it is to carry is written to `id` and `key` ("": none). */
 enum { LEDGER_TEXT_SIZE = 48 };
 const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledger_making *making,
                                         char id[LEDGER_TEXT_SIZE], char key[LEDGER_TEXT_SIZE]);
-/* Records first .. first+count-1 are at `offset` and behind. `life`: ledger->life when the request was sent. */
+/* What a batch is worth that is acknowledged, by what held when it was sent. */
+struct ledger_sent {
+    int life;               /* ledger->life */
+    uint32_t flush_changes; /* of its topic */
+    bool flush_os;
+};
+struct ledger_sent ledger_sent_now(const struct ledger *ledger, int topic);
+/* Records first .. first+count-1 are at `offset` and behind. */
 void ledger_acknowledge(struct ledger *ledger, int producer, int64_t first, int32_t count, int64_t offset,
-                        enum ledger_promise promise, int life);
+                        enum ledger_promise promise, const struct ledger_sent *sent);
 int64_t ledger_begin_transaction(struct ledger *ledger, int producer);
 /* COMMIT_ASKED and ABORTED before the request is sent, COMMITTED with its answer. */
 void ledger_end_transaction(struct ledger *ledger, int producer, int64_t transaction, enum ledger_outcome outcome);
@@ -134,6 +151,7 @@ struct ledger_pass {
     int topic, partition;
     uint32_t incarnation;
     uint64_t number;
+    int life;           /* of evoke, when it began */
     int64_t start, end; /* `start`: where the log started then */
     bool committed_only;
 };

@@ -51,8 +51,8 @@ static void start_clients(struct run *run)
     run->producer_count = 1 + (int)below(run, PRODUCERS_MAX);
     for (int i = 0; i < run->producer_count; i++) {
         struct log_producer_options options = {.number = i, .idempotent = below(run, 2), .acks = -1};
-        if (!options.idempotent && below(run, 2)) /* an idempotent one that forgot less than evoke could not go on */
-            options.acks = 1;
+        if (!options.idempotent) /* an idempotent one that forgot less than evoke could not go on */
+            options.acks = (int16_t)below(run, 3) - 1;
         run->producers[i] = log_producer_start(&run->ledger, &options);
     }
     run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);

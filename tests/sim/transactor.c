@@ -8,6 +8,7 @@
 #include "io/simulated.h"
 #include "peer.h"
 #include "produce.h"
+#include "tally.h"
 #include "wire/kafka_error.h"
 
 enum {
@@ -154,9 +155,16 @@ static void on_produced(void *ctx, const void *answer)
     struct produce_batch *batch = &transactor->batch;
     int64_t offset;
     peer_rest_a_while(&transactor->peer);
-    if (!answer || !in_order(transactor, "Produce", produce_answer(answer, &offset)))
+    int16_t code = answer ? produce_answer(answer, &offset) : KAFKA_NONE;
+    if (code == KAFKA_MESSAGE_TOO_LARGE && transactor->ledger->topics[batch->topic].size_limited) {
+        tally("batches that were too large");
+        begin_anew(transactor, "Produce", code); /* an earlier try may have been small enough for its time */
         return;
-    ledger_acknowledge(transactor->ledger, transactor->number, batch->first, batch->count, offset, LEDGER_DURABLE, 0);
+    }
+    if (!answer || !in_order(transactor, "Produce", code))
+        return;
+    ledger_acknowledge(transactor->ledger, transactor->number, batch->first, batch->count, offset, LEDGER_DURABLE,
+                       &batch->sent);
     transactor->sequences[batch->topic][batch->partition] += batch->count;
     batch->count = 0;
     transactor->step = --transactor->batches_left > 0 ? ADD_PARTITION : END;
@@ -171,7 +179,7 @@ static void send_batch(struct transactor *transactor)
                                         .epoch = transactor->epoch,
                                         .sequence = transactor->sequences[making->topic][making->partition]};
     if (transactor->batch.count == 0)
-        (void)produce_batch_make(&transactor->batch, transactor->ledger, making, &stamp);
+        produce_batch_make(&transactor->batch, transactor->ledger, making, &stamp);
     peer_call(&transactor->peer, KAFKA_PRODUCE, PRODUCE_VERSION,
               produce_request(&arena, transactor->ledger, &transactor->batch, -1, transactor->transactional_id),
               on_produced);
