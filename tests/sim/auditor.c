@@ -113,7 +113,7 @@ static void take(struct auditor *auditor, const struct kafka_fetch_response_part
     struct error err;
     int64_t next;
     if (!fetched_each(fetched, auditor->offset, auditor->pass.committed_only, on_record, auditor, &next, &err))
-        ledger_fail(auditor->ledger, "%s-%d: %s", topic_of(auditor)->name, auditor->pass.partition, err.message);
+        ledger_unreadable(auditor->ledger, auditor->pass.topic, auditor->pass.partition, &err);
     auditor->empty = next > auditor->offset ? 0 : auditor->empty + 1;
     auditor->offset = next;
     if (auditor->empty > EMPTY_MAX)

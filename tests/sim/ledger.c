@@ -39,6 +39,8 @@ void ledger_deinit(struct ledger *ledger)
         free(ledger->producers[p].records);
         free(ledger->producers[p].outcomes);
     }
+    for (int w = 0; w < LEDGER_WORKERS_MAX; w++)
+        free(ledger->workers[w].offsets);
     *ledger = (struct ledger){0};
 }
 

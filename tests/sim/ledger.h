@@ -24,7 +24,9 @@ enum {
     LEDGER_TOPICS = 6,
     LEDGER_PARTITIONS = 3,
     LEDGER_PRODUCERS_MAX = 8,
-    LEDGER_GROUPS = 2,
+    LEDGER_GROUPS = 3, /* two of the classic protocol, one of the new one */
+    LEDGER_GROUPS_CLASSIC = 2,
+    LEDGER_WORKERS_MAX = 3, /* groups whose offsets transactions commit */
     LEDGER_KEYS = 12,
 };
 
@@ -90,6 +92,16 @@ struct ledger_producer {
     int64_t outcome_count;
 };
 
+/* A group of one partition whose offsets are committed in transactions. Each offset is given once, so it says which
+ * transaction it is of; they rise, since the transactions of an id come one after the other. */
+struct ledger_worker {
+    struct ledger_offset {
+        int producer;
+        int64_t transaction;
+    } * offsets;
+    int64_t offset_count;
+};
+
 struct ledger {
     struct io *io;
     int life;               /* deaths of evoke so far */
@@ -97,6 +109,10 @@ struct ledger {
     uint64_t passes, records_seen, acknowledged;
     struct ledger_topic topics[LEDGER_TOPICS];
     struct ledger_producer producers[LEDGER_PRODUCERS_MAX];
+    uint32_t group_deletions[LEDGER_GROUPS]; /* asked for and answered: odd while one is under way */
+    struct ledger_worker workers[LEDGER_WORKERS_MAX];
+    bool damaged;         /* a bit is wrong in a segment: reads of it are refused */
+    uint64_t refused;     /* reads so far, for damage */
     struct error failure; /* the first thing that does not hold */
     bool failed;
 };
@@ -160,6 +176,8 @@ void ledger_pass_begin(struct ledger *ledger, struct ledger_pass *pass, int64_t 
 void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int64_t start);
 /* The pass, or (pass->number 0) any reader, met this. */
 void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *record);
+/* What was read does not make sense: a failure, unless the disk is damaged. */
+void ledger_unreadable(struct ledger *ledger, int topic, int partition, const struct error *err);
 /* Behind the last record that must be there: a high watermark that is asked for now is not below. */
 int64_t ledger_durable_end(const struct ledger *ledger, int topic, int partition);
 /* Somebody was told the partition's log start offset; a DeleteRecords was answered with it. */
@@ -168,9 +186,20 @@ void ledger_records_deleted(struct ledger *ledger, int topic, int partition, int
 
 /* --- Groups --- */
 void ledger_commit_asked(struct ledger *ledger, int group, int topic, int partition, int64_t offset);
-void ledger_committed(struct ledger *ledger, int group, int topic, int partition, int64_t offset);
+/* `deletions`: group_deletions when it was asked. One that came between took what was committed with it. */
+void ledger_committed(struct ledger *ledger, int group, int topic, int partition, int64_t offset, uint32_t deletions);
 /* OffsetFetch gave this (-1: none); `floor` is what committed[] was when it was asked. */
-void ledger_committed_is(struct ledger *ledger, int group, int topic, int partition, int64_t offset, int64_t floor);
+void ledger_committed_is(struct ledger *ledger, int group, int topic, int partition, int64_t offset, int64_t floor,
+                         uint32_t deletions);
+/* A deletion of the group, or of its offsets, is asked for until it is answered, whatever the answer. */
+void ledger_group_deleting(struct ledger *ledger, int group);
+void ledger_group_deleted(struct ledger *ledger, int group);
+
+/* The next offset of a worker, for a transaction that is open; the largest that is known to be committed (-1: none);
+ * and what OffsetFetch gave when `floor` was known. */
+int64_t ledger_worker_offset(struct ledger *ledger, int worker, int producer, int64_t transaction);
+int64_t ledger_worker_floor(const struct ledger *ledger, int worker);
+void ledger_worker_is(struct ledger *ledger, int worker, int64_t offset, int64_t floor);
 
 /* --- evoke --- */
 /* It died. `forgets`: what was only written may be gone. */

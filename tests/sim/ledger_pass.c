@@ -204,6 +204,13 @@ void ledger_start_is(struct ledger *ledger, int topic_index, int partition_index
         check_young(ledger, topic, partition_index, start);
 }
 
+void ledger_unreadable(struct ledger *ledger, int topic, int partition, const struct error *err)
+{
+    tally("reads that brought damage");
+    if (!ledger->damaged)
+        ledger_fail(ledger, "%s-%d: %s", ledger->topics[topic].name, partition, err->message);
+}
+
 void ledger_records_deleted(struct ledger *ledger, int topic, int partition, int64_t start)
 {
     ledger_partition_of(ledger, topic, partition)->start_promised = start;
