@@ -114,7 +114,7 @@ static void take(struct auditor *auditor, const struct kafka_fetch_response_part
     int64_t next;
     if (!fetched_each(fetched, auditor->offset, auditor->pass.committed_only, on_record, auditor, &next, &err))
         ledger_unreadable(auditor->ledger, auditor->pass.topic, auditor->pass.partition, &err);
-    auditor->empty = next > auditor->offset ? 0 : auditor->empty + 1;
+    auditor->empty = next > auditor->offset || auditor->ledger->damaged ? 0 : auditor->empty + 1;
     auditor->offset = next;
     if (auditor->empty > EMPTY_MAX)
         ledger_fail(auditor->ledger, "%s-%d gives nothing at offset %" PRId64 ", though it ends at %" PRId64,

@@ -11,6 +11,7 @@
 #include "ledger.h"
 #include "log_producer.h"
 #include "seeds.h"
+#include "tally.h"
 #include "topic_admin.h"
 #include "transactor.h"
 
@@ -22,7 +23,8 @@ enum {
     DEATHS_MAX = 6,
     SETTLE_MS = 600000,
     SETTLE_STEP_MS = 500,
-    FLIPS_MAX = 3,
+    FLIPS_MAX = 5,
+    DAMAGED_MS = 2000,
 };
 
 struct run {
@@ -61,7 +63,7 @@ static void start_clients(struct run *run)
         run->transactors[i] = transactor_start(&run->ledger, PRODUCERS_MAX + i, rivals ? 0 : i);
     run->member_count = (int)below(run, MEMBERS_MAX + 1);
     for (int i = 0; i < run->member_count; i++) {
-        int group = (int)below(run, LEDGER_GROUPS);
+        int group = (int)below(run, LEDGER_GROUPS_CLASSIC);
         run->members[i] = group_member_start(&run->ledger, group, group == 0 ? 3 : 7);
     }
 }
@@ -81,22 +83,48 @@ static void die(struct run *run)
     ledger_evoke_died(&run->ledger, errors || run->host.power_losses > losses);
 }
 
-/* A closed journal has a witness for all of itself: whatever bit turns, it is refused or it was of no account. */
+/* What a start reads has a witness for all of itself when it was closed: whatever bit turns, it is refused or it was of
+ * no account. What lies in segments is met later: whoever reads there is refused, all others go on; and when the bit is
+ * right again, everything is there. */
+static bool live_damaged(struct run *run)
+{
+    run->ledger.damaged = true;
+    io_simulated_run_for(run->host.client, below(run, DAMAGED_MS));
+    io_simulated_kill(run->host.io);
+    run->host.daemon = NULL;
+    ledger_evoke_died(&run->ledger, false);
+    io_simulated_run_for(run->host.client, 1 + below(run, 500)); /* what was on its way arrives */
+    run->ledger.damaged = false;
+    return true;
+}
+
+static bool start_damaged(struct run *run, const char *within, struct error *err)
+{
+    char what[TALLY_NAME_SIZE];
+    bool started = host_start(&run->host, err);
+    if (!started && err->kind != ERROR_CORRUPT)
+        return error_wrap(err, "with a wrong bit in %s", within);
+    snprintf(what, sizeof what, "host: wrong bits in %s, start %s", within, started ? "taken" : "refused");
+    tally(what);
+    run->refused += !started;
+    if (started)
+        return live_damaged(run);
+    io_simulated_kill(run->host.io);
+    return true;
+}
+
 static bool flip_bits(struct run *run, struct error *err)
 {
+    static const char *const places[] = {"/journal/", "/checkpoint", "/segments/", "/segments/"};
     if (!host_close(&run->host, err))
         return false;
     ledger_evoke_died(&run->ledger, false);
     for (uint64_t flips = below(run, FLIPS_MAX); flips > 0; flips--) {
-        if (!io_simulated_flip(run->host.client, "/journal/"))
-            break;
-        if (host_start(&run->host, err)) { /* of no account: what is there will be looked at */
-            return true;
-        }
-        if (err->kind != ERROR_CORRUPT)
-            return error_wrap(err, "with a wrong bit in the journal");
-        run->refused++;
-        io_simulated_kill(run->host.io);
+        const char *within = places[below(run, ARRAY_SIZE(places))];
+        if (!io_simulated_flip(run->host.client, within))
+            continue;
+        if (!start_damaged(run, within, err))
+            return false;
         io_simulated_flip_back(run->host.client);
     }
     return start(run, err);
@@ -188,7 +216,7 @@ bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
     seeds_trace(client);
     host_init(&run->host, client);
     run->host.config.journal_file_bytes = 64 << 10;
-    run->host.config.journal_bytes_max = (uint64_t)(8 + below(run, 24)) * (64 << 10); /* so that it spills */
+    run->host.config.journal_bytes_max = (uint64_t)(4 + below(run, 16)) * (64 << 10); /* so that it spills */
     ledger_init(&run->ledger, client);
     bool ok = run_all(run, err);
     snprintf(
