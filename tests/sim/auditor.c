@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "fetched.h"
+#include "io/simulated.h"
 #include "peer.h"
 #include "wire/kafka_error.h"
 
@@ -78,7 +79,11 @@ static void on_listed(void *ctx, const void *answer)
                 auditor->step = ASK_END;
             }
         }
-    } else if (listed && !peer_code_is_retriable(listed->error_code)) {
+    } else if (listed) {
+        io_simulated_say(auditor->ledger->io, "ListOffsets of %s-%d answered with code %d", topic_of(auditor)->name,
+                         auditor->pass.partition, listed->error_code);
+    }
+    if (listed && !is_stale(auditor) && listed->error_code && !peer_code_is_retriable(listed->error_code)) {
         ledger_fail(auditor->ledger, "ListOffsets of %s answered with code %d", topic_of(auditor)->name,
                     listed->error_code);
     }
@@ -137,6 +142,9 @@ static void on_fetched(void *ctx, const void *answer)
         auditor->step = ASK_START; /* the log starts later now; what must not be gone, the next pass tells */
     else if (fetched && !peer_code_is_retriable(fetched->error_code))
         ledger_fail(auditor->ledger, "Fetch of %s answered with code %d", topic_of(auditor)->name, fetched->error_code);
+    if (fetched && fetched->error_code != KAFKA_NONE)
+        io_simulated_say(auditor->ledger->io, "Fetch of %s-%d at %" PRId64 " answered with code %d",
+                         topic_of(auditor)->name, auditor->pass.partition, auditor->offset, fetched->error_code);
     if (auditor->step == READ)
         peer_rest(&auditor->peer, 1);
     else

@@ -68,6 +68,7 @@ struct ledger_partition {
     int64_t delete_asked;             /* the largest offset that a DeleteRecords asked for */
     int64_t committed[LEDGER_GROUPS]; /* the largest that was acknowledged ... */
     int64_t commit_asked[LEDGER_GROUPS]; /* ... and that was asked for */
+    int user;                            /* 1 + the number of the member of the new protocol that uses it; 0: none */
     uint64_t pass, committed_pass;       /* the last ones that read all of it, by isolation level */
 };
 

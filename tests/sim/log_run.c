@@ -6,6 +6,7 @@
 
 #include "auditor.h"
 #include "base/memory.h"
+#include "consumer_member.h"
 #include "group_member.h"
 #include "host.h"
 #include "ledger.h"
@@ -16,7 +17,8 @@
 #include "transactor.h"
 
 enum {
-    MEMBERS_MAX = 5,
+    MEMBERS_MAX = 4,
+    CONSUMERS_MAX = 3,
     TRANSACTORS_MAX = 3,
     PRODUCERS_MAX = LEDGER_PRODUCERS_MAX - TRANSACTORS_MAX,
     LIFE_MS = 4000,
@@ -36,6 +38,7 @@ struct run {
     int transactor_count;
     struct group_member *members[MEMBERS_MAX];
     int member_count;
+    int consumer_count; /* members by the new protocol */
     struct auditor *auditor;
     struct topic_admin *admin;
     int refused; /* times that damage was found */
@@ -66,6 +69,9 @@ static void start_clients(struct run *run)
         int group = (int)below(run, LEDGER_GROUPS_CLASSIC);
         run->members[i] = group_member_start(&run->ledger, group, group == 0 ? 3 : 7);
     }
+    run->consumer_count = (int)below(run, CONSUMERS_MAX + 1);
+    for (int i = 0; i < run->consumer_count; i++)
+        (void)consumer_member_start(&run->ledger, LEDGER_GROUPS_CLASSIC, i, 7);
 }
 
 /* --- Deaths --- */
@@ -189,7 +195,8 @@ static bool settle(struct run *run, struct error *err)
         return error_set(err, ERROR_TIMEOUT, "producers are not answered");
     auditor_begin(run->auditor);
     run_until(run, audited, &left_ms);
-    ledger_check_transactions(&run->ledger);
+    if (audited(run))
+        ledger_check_transactions(&run->ledger);
     return run->ledger.failed || audited(run) ||
            error_set(err, ERROR_TIMEOUT, "partitions cannot be read to their end");
 }
@@ -221,9 +228,10 @@ bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
     bool ok = run_all(run, err);
     snprintf(
         summary, size,
-        "%d producers, %d transactors, %d members, %" PRIu64 " records acknowledged, %" PRIu64 " seen in %" PRIu64
+        "%d producers, %d transactors, %d and %d members, %" PRIu64 " records acknowledged, %" PRIu64
+        " seen in %" PRIu64
         " passes, %d deaths (%d power losses), disk full %d times, damage refused %d times, fingerprint %016" PRIx64,
-        run->producer_count, run->transactor_count, run->member_count, run->ledger.acknowledged,
+        run->producer_count, run->transactor_count, run->member_count, run->consumer_count, run->ledger.acknowledged,
         run->ledger.records_seen, run->ledger.passes, run->ledger.life, run->host.power_losses, run->host.full,
         run->refused, io_simulated_fingerprint(client));
     ledger_deinit(&run->ledger);
