@@ -7,6 +7,7 @@
 #include "auditor.h"
 #include "base/memory.h"
 #include "consumer_member.h"
+#include "group_admin.h"
 #include "group_member.h"
 #include "host.h"
 #include "ledger.h"
@@ -52,6 +53,7 @@ static uint64_t below(struct run *run, uint64_t limit)
 static void start_clients(struct run *run)
 {
     run->admin = topic_admin_start(&run->ledger);
+    (void)group_admin_start(&run->ledger);
     run->auditor = auditor_start(&run->ledger, true);
     run->producer_count = 1 + (int)below(run, PRODUCERS_MAX);
     for (int i = 0; i < run->producer_count; i++) {
