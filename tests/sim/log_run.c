@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "auditor.h"
 #include "base/memory.h"
@@ -91,10 +92,12 @@ static void die(struct run *run)
     ledger_evoke_died(&run->ledger, errors || run->host.power_losses > losses);
 }
 
+#define SEGMENTS "/segments/"
+
 /* What a start reads has a witness for all of itself when it was closed: whatever bit turns, it is refused or it was of
  * no account. What lies in segments is met later: whoever reads there is refused, all others go on; and when the bit is
  * right again, everything is there. */
-static bool live_damaged(struct run *run)
+static void live_damaged(struct run *run)
 {
     run->ledger.damaged = true;
     io_simulated_run_for(run->host.client, below(run, DAMAGED_MS));
@@ -103,10 +106,10 @@ static bool live_damaged(struct run *run)
     ledger_evoke_died(&run->ledger, false);
     io_simulated_run_for(run->host.client, 1 + below(run, 500)); /* what was on its way arrives */
     run->ledger.damaged = false;
-    return true;
 }
 
-static bool start_damaged(struct run *run, const char *within, struct error *err)
+/* *running: a bit that a start reads was of no account, and evoke runs with it: what is there will be looked at. */
+static bool start_damaged(struct run *run, const char *within, bool *running, struct error *err)
 {
     char what[TALLY_NAME_SIZE];
     bool started = host_start(&run->host, err);
@@ -115,15 +118,18 @@ static bool start_damaged(struct run *run, const char *within, struct error *err
     snprintf(what, sizeof what, "host: wrong bits in %s, start %s", within, started ? "taken" : "refused");
     tally(what);
     run->refused += !started;
-    if (started)
-        return live_damaged(run);
-    io_simulated_kill(run->host.io);
+    *running = started && strcmp(within, SEGMENTS) != 0;
+    if (started && !*running)
+        live_damaged(run);
+    else if (!started)
+        io_simulated_kill(run->host.io);
     return true;
 }
 
 static bool flip_bits(struct run *run, struct error *err)
 {
-    static const char *const places[] = {"/journal/", "/checkpoint", "/segments/", "/segments/"};
+    static const char *const places[] = {"/journal/", "/checkpoint", SEGMENTS, SEGMENTS};
+    bool running = false;
     if (!host_close(&run->host, err))
         return false;
     ledger_evoke_died(&run->ledger, false);
@@ -131,8 +137,10 @@ static bool flip_bits(struct run *run, struct error *err)
         const char *within = places[below(run, ARRAY_SIZE(places))];
         if (!io_simulated_flip(run->host.client, within))
             continue;
-        if (!start_damaged(run, within, err))
+        if (!start_damaged(run, within, &running, err))
             return false;
+        if (running)
+            return true;
         io_simulated_flip_back(run->host.client);
     }
     return start(run, err);
