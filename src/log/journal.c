@@ -15,6 +15,11 @@
 /* Room that no frame takes, so that the one that closes the journal always fits. */
 enum { CLOSING_SIZE = FRAME_HEADER_SIZE };
 
+enum { PAGE_SIZE = 4096 };
+
+/* How long, and how much of it, what nobody waits for may be written and not synced. */
+enum { LINGER_MS = 5, LINGER_SIZE_MAX = 4 << 20 };
+
 enum { READ_BETWEEN_FORGETTING = 16 << 20 };
 
 static void kick(struct journal *journal);
@@ -23,9 +28,9 @@ static void kick(struct journal *journal);
 
 static struct journal_block *block_take(struct journal *journal, size_t size)
 {
-    struct journal_block *block = journal->spare;
+    struct journal_block *block = journal->spare_block;
     if (block && size <= JOURNAL_BLOCK_SIZE) {
-        journal->spare = NULL;
+        journal->spare_block = NULL;
     } else {
         size_t capacity = size > JOURNAL_BLOCK_SIZE ? size : JOURNAL_BLOCK_SIZE;
         block = memory_resize(NULL, sizeof *block + capacity);
@@ -38,8 +43,8 @@ static struct journal_block *block_take(struct journal *journal, size_t size)
 
 static void block_release(struct journal *journal, struct journal_block *block)
 {
-    if (!journal->spare && block->capacity == JOURNAL_BLOCK_SIZE)
-        journal->spare = block;
+    if (!journal->spare_block && block->capacity == JOURNAL_BLOCK_SIZE)
+        journal->spare_block = block;
     else
         free(block);
 }
@@ -70,16 +75,6 @@ void journal_file_free(struct journal_file *file)
     free(file);
 }
 
-static bool make_file(struct journal *journal, struct journal_file *file, struct error *err)
-{
-    uint8_t header[JOURNAL_FILE_HEADER_SIZE];
-    journal_file_encode(&file->header, header);
-    return io_file_allocate(file->file, file->size, err) &&
-           io_file_write_now(file->file, 0, bytes_of(header, sizeof header), err) &&
-           io_file_sync_now(file->file, err) && io_dir_sync(journal->io, journal->path, err) &&
-           io_file_map(file->file, file->size, &file->map, err);
-}
-
 char *journal_file_path(const struct journal *journal, uint64_t first_lsn)
 {
     char name[JOURNAL_FILE_NAME_SIZE];
@@ -95,30 +90,88 @@ static uint32_t next_number(const struct journal *journal)
     return journal->file_count ? journal->files[journal->file_count - 1]->header.number + 1 : 0;
 }
 
-bool journal_add_file(struct journal *journal, struct error *err)
+/* Zeros must not look like a frame; nor, if anybody went by the mark alone, what the file held before. */
+static uint32_t next_mark(const struct journal *journal, uint32_t before)
 {
     uint32_t mark;
     do
         io_random(journal->io, &mark, sizeof mark);
-    while (mark == 0); /* zeros must not look like a frame */
-    struct journal_file file = {.journal = journal,
-                                .header = {.number = next_number(journal), .mark = mark, .first_lsn = journal->lsn + 1},
-                                .size = journal->file_size,
-                                .end = JOURNAL_FILE_HEADER_SIZE};
-    AUTO_FREE(char) path = journal_file_path(journal, file.header.first_lsn);
-    if (!io_file_open(journal->io, path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_EXCLUSIVE, &file.file, err))
+    while (mark == 0 || mark == before);
+    return mark;
+}
+
+static char *spare_path(const struct journal *journal)
+{
+    size_t size = strlen(journal->path) + sizeof "/spare";
+    char *path = memory_new(size);
+    snprintf(path, size, "%s/spare", journal->path);
+    return path;
+}
+
+/* What stays, because it can not be removed, is in the way of nothing until the next start, which removes it. */
+static void remove_path(struct journal *journal, const char *path)
+{
+    struct error err;
+    if (io_path_exists(journal->io, path) && !io_path_remove(journal->io, path, &err))
+        diag_warn("log", "%s", err.message);
+}
+
+void journal_drop_spare(struct journal *journal)
+{
+    AUTO_FREE(char) path = spare_path(journal);
+    remove_path(journal, path);
+    if (journal->spare)
+        journal_file_free(TAKE(journal->spare));
+}
+
+/* The one that was the oldest before, or a new one; under the spare's name. */
+static bool have_spare(struct journal *journal, struct error *err)
+{
+    if (journal->spare)
+        return true;
+    AUTO_FREE(char) path = spare_path(journal);
+    struct journal_file file = {.journal = journal, .size = journal->file_size};
+    if (!io_file_open(journal->io, path, IO_FILE_WRITE | IO_FILE_CREATE, &file.file, err))
         return false;
-    if (!make_file(journal, &file, err)) {
-        io_file_close(file.file);
-        struct error ignored;
-        if (!io_path_remove(journal->io, path, &ignored))
-            diag_warn("log", "%s", ignored.message);
+    journal->spare = NEW(struct journal_file);
+    *journal->spare = file;
+    return io_file_allocate(file.file, file.size, err) && io_file_map(file.file, file.size, &journal->spare->map, err);
+}
+
+/* Its header is on disk before its name, and its name before its first frame. */
+static bool begin_spare(struct journal *journal, struct error *err)
+{
+    AUTO_FREE(char) spare = spare_path(journal);
+    AUTO_FREE(char) path = journal_file_path(journal, journal->spare->header.first_lsn);
+    uint8_t header[JOURNAL_FILE_HEADER_SIZE];
+    journal_file_encode(&journal->spare->header, header);
+    if (!io_file_write_now(journal->spare->file, 0, bytes_of(header, sizeof header), err) ||
+        !io_file_sync_now(journal->spare->file, err) || !io_path_rename(journal->io, spare, path, err))
+        return false;
+    if (io_dir_sync(journal->io, journal->path, err))
+        return true;
+    remove_path(journal, path);
+    return false;
+}
+
+bool journal_add_file(struct journal *journal, struct error *err)
+{
+    bool ok = have_spare(journal, err);
+    if (ok) {
+        journal->spare->header = (struct journal_file_header){.number = next_number(journal),
+                                                              .mark = next_mark(journal, journal->spare->header.mark),
+                                                              .first_lsn = journal->lsn + 1};
+        ok = begin_spare(journal, err);
+    }
+    if (!ok) {
+        journal_drop_spare(journal);
         return false;
     }
+    struct journal_file *file = TAKE(journal->spare);
+    file->end = JOURNAL_FILE_HEADER_SIZE;
     journal->files = memory_resize_array(journal->files, journal->file_count + 1, sizeof *journal->files);
-    journal->files[journal->file_count] = NEW(struct journal_file);
-    *journal->files[journal->file_count++] = file;
-    journal->size += file.size;
+    journal->files[journal->file_count++] = file;
+    journal->size += file->size;
     return true;
 }
 
@@ -179,6 +232,11 @@ static struct journal_file *current_file(struct journal *journal)
     return journal->files[journal->file_count - 1];
 }
 
+static bool lingers_in(const struct journal *journal, uint32_t file)
+{
+    return journal->lingering.size > 0 && journal->lingering.file == file;
+}
+
 /* The group that gathers: the last one, unless it is being written or belongs to a file that is full. */
 static struct journal_group *gathering_group(struct journal *journal)
 {
@@ -190,7 +248,8 @@ static struct journal_group *gathering_group(struct journal *journal)
     group = NEW(struct journal_group);
     group->file = file;
     group->at = current_file(journal)->end;
-    group->first_lsn = group->last_lsn = journal->lsn + 1;
+    group->group_lsn = lingers_in(journal, file) ? journal->lingering.first_lsn : journal->lsn + 1;
+    group->last_lsn = journal->lsn + 1;
     list_init(&group->blocks);
     list_append(&journal->groups, &group->link);
     return group;
@@ -230,7 +289,7 @@ static void lay_out(struct journal *journal, struct journal_slot *slots, size_t 
     struct journal_file *file = current_file(journal);
     uint8_t *memory = room_in_group(journal, group, size);
     struct frame header = {
-        .count = (uint16_t)count, .flags = flags, .lsn = journal->lsn + 1, .group_lsn = group->first_lsn};
+        .count = (uint16_t)count, .flags = flags, .lsn = journal->lsn + 1, .group_lsn = group->group_lsn};
     frame_begin(memory, &header, file->header.mark, journal->scratch.streams, journal->scratch.sizes,
                 journal->scratch.at);
     for (size_t i = 0; i < count; i++) {
@@ -313,16 +372,32 @@ static void on_written(void *ctx, const struct error *err)
     journal->callbacks.written(journal->ctx, journal->written_lsn);
 }
 
+/* The last LSN of what was in flight. */
+static uint64_t land(struct journal *journal)
+{
+    struct journal_group *group = TAKE(journal->in_flight);
+    uint64_t lsn = group->last_lsn;
+    journal->pending_size -= group->size;
+    group_free(journal, group);
+    return lsn;
+}
+
+static void on_lingering(void *ctx, const struct error *err)
+{
+    struct journal *journal = ctx;
+    on_written(journal, err);
+    (void)land(journal);
+    if (!io_timer_active(&journal->lingering.timer))
+        io_timer_start(&journal->lingering.timer, LINGER_MS);
+    kick(journal);
+}
+
 static void on_synced(void *ctx, const struct error *err)
 {
     struct journal *journal = ctx;
-    struct journal_group *group = journal->in_flight;
     if (err)
         fail(journal, err);
-    journal->pending_size -= group->size;
-    uint64_t lsn = group->last_lsn;
-    group_free(journal, group);
-    journal->in_flight = NULL;
+    uint64_t lsn = land(journal);
     journal->telling = true;
     if (!journal->failed) {
         journal->synced_lsn = lsn;
@@ -335,22 +410,73 @@ static void on_synced(void *ctx, const struct error *err)
     kick(journal);
 }
 
+/* From the end of the group to the end of its page, so that the kernel need not read a page first to change a part of
+ * it (of a file that was in use before, and whose pages are not in memory any more). The next group overwrites it. */
+static struct bytes padding_of(const struct journal_group *group)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    return bytes_of(zeros, (size_t)(-(group->at + group->size) % PAGE_SIZE));
+}
+
+static void ask_sync(struct journal *journal, struct io_file *file)
+{
+    journal->lingering.size = 0;
+    journal->hurry = false;
+    io_timer_stop(&journal->lingering.timer);
+    io_file_sync(file, on_synced, journal);
+}
+
+/* Nobody waits for these frames, and there are not too many of them. */
+static bool may_linger(const struct journal *journal, const struct journal_group *group)
+{
+    return !journal->hurry && !journal->closing && journal->lingering.size + group->size <= LINGER_SIZE_MAX;
+}
+
+static void write_group(struct journal *journal, struct journal_group *group, size_t part_count)
+{
+    struct io_file *file = journal_file_of(journal, group->file)->file;
+    if (may_linger(journal, group)) {
+        if (journal->lingering.size == 0)
+            journal->lingering.first_lsn = journal->synced_lsn + 1;
+        journal->lingering.file = group->file;
+        journal->lingering.size += group->size;
+        io_file_write(file, group->at, journal->parts, part_count, on_lingering, journal);
+        return;
+    }
+    if (journal->ask_written)
+        io_file_write(file, group->at, journal->parts, part_count, on_written, journal);
+    else
+        io_file_write_quietly(file, group->at, journal->parts, part_count, on_written, journal);
+    journal->ask_written = false;
+    ask_sync(journal, file);
+}
+
 static void start_group(struct journal *journal, struct journal_group *group)
 {
-    if (group->block_count > journal->part_capacity) {
-        journal->parts = memory_resize_array(journal->parts, group->block_count, sizeof *journal->parts);
-        journal->part_capacity = group->block_count;
+    if (group->block_count + 1 > journal->part_capacity) {
+        journal->part_capacity = group->block_count + 1;
+        journal->parts = memory_resize_array(journal->parts, journal->part_capacity, sizeof *journal->parts);
     }
     size_t count = 0;
     for (struct list *link = group->blocks.next; link != &group->blocks; link = link->next) {
         struct journal_block *block = CONTAINER_OF(link, struct journal_block, link);
         journal->parts[count++] = bytes_of(block->data, block->used);
     }
+    journal->parts[count++] = padding_of(group);
     journal->in_flight = group;
     journal->in_flight_since_ns = io_now_ns(journal->io);
-    struct io_file *file = journal_file_of(journal, group->file)->file;
-    io_file_write(file, group->at, journal->parts, count, on_written, journal);
-    io_file_sync(file, on_synced, journal);
+    write_group(journal, group, count);
+}
+
+/* What lingers, without a write. */
+static void start_sync(struct journal *journal)
+{
+    struct journal_group *group = NEW(struct journal_group);
+    *group = (struct journal_group){.file = journal->lingering.file, .last_lsn = journal->written_lsn};
+    list_init(&group->blocks);
+    journal->in_flight = group;
+    journal->in_flight_since_ns = io_now_ns(journal->io);
+    ask_sync(journal, journal_file_of(journal, group->file)->file);
 }
 
 /* The empty last group that says that all before it was synced and nothing was to follow. */
@@ -370,6 +496,7 @@ static void finish(struct journal *journal)
         if (!io_file_truncate(file->file, file->end, &err) || !io_file_sync_now(file->file, &err))
             diag_warn("log", "%s", err.message);
     }
+    journal_drop_spare(journal);
     void (*done)(void *ctx) = journal->done;
     void *ctx = journal->done_ctx;
     journal_free(journal);
@@ -380,8 +507,14 @@ static void kick(struct journal *journal)
 {
     if (journal->in_flight || journal->telling)
         return;
-    if (!journal->failed && !list_empty(&journal->groups)) {
-        start_group(journal, CONTAINER_OF(journal->groups.next, struct journal_group, link));
+    struct journal_group *next = LIST_FIRST(&journal->groups, struct journal_group, link);
+    if (!journal->failed && next && (journal->lingering.size == 0 || lingers_in(journal, next->file))) {
+        start_group(journal, next);
+        return;
+    }
+    if (!journal->failed && journal->lingering.size > 0) {
+        if (next || journal->hurry || journal->closing)
+            start_sync(journal);
         return;
     }
     if (!journal->closing || journal->pins > 0)
@@ -397,16 +530,34 @@ void journal_kick(void *ctx)
     kick(ctx);
 }
 
+void journal_hurry(void *ctx)
+{
+    struct journal *journal = ctx;
+    journal->hurry = true;
+    if (!journal->in_flight && !journal->telling)
+        io_defer(&journal->kick);
+}
+
+void journal_ask_written(struct journal *journal)
+{
+    journal->ask_written = true;
+}
+
 void journal_free(struct journal *journal)
 {
     io_deferred_cancel(&journal->kick);
+    io_timer_stop(&journal->lingering.timer);
+    if (journal->in_flight && !list_linked(&journal->in_flight->link))
+        group_free(journal, journal->in_flight);
+    if (journal->spare)
+        journal_file_free(journal->spare);
     for (size_t i = 0; i < journal->file_count; i++)
         journal_file_free(journal->files[i]);
     for (struct journal_file *file; (file = LIST_TAKE_FIRST(&journal->removed, struct journal_file, removed_link));)
         journal_file_free(file);
     while (!list_empty(&journal->groups))
         group_free(journal, CONTAINER_OF(journal->groups.next, struct journal_group, link));
-    free(journal->spare);
+    free(journal->spare_block);
     free(journal->parts);
     free(journal->files);
     free(journal->path);
@@ -456,7 +607,7 @@ struct bytes journal_at(const struct journal *journal, struct journal_place plac
 
 /* --- Pins and the past --- */
 
-/* A file that is gone stays mapped while somebody holds it, or one that is older. */
+/* A file that is gone stays as it is while somebody holds it, or one that is older. */
 static void free_removed(struct journal *journal)
 {
     for (;;) {
@@ -535,18 +686,41 @@ void journal_set_stuck(struct journal *journal, bool stuck)
     journal->stuck = stuck;
 }
 
+/* The one to become the next file: its blocks are there and its pages are in memory, so that writing it again costs
+ * less than a new one, and its syncs change no metadata. Not while somebody reads it. */
+static bool make_spare(struct journal *journal, struct journal_file *first, struct error *err)
+{
+    AUTO_FREE(char) path = journal_file_path(journal, first->header.first_lsn);
+    AUTO_FREE(char) spare = spare_path(journal);
+    if (!io_path_rename(journal->io, path, spare, err))
+        return false;
+    io_file_map_forget(first->file, first->map);
+    journal->spare = first;
+    return true;
+}
+
+static bool remove_file(struct journal *journal, struct journal_file *first, struct error *err)
+{
+    AUTO_FREE(char) path = journal_file_path(journal, first->header.first_lsn);
+    if (!io_path_remove(journal->io, path, err))
+        return false;
+    list_append(&journal->removed, &first->removed_link);
+    free_removed(journal);
+    return true;
+}
+
 bool journal_remove_first(struct journal *journal, struct error *err)
 {
     struct journal_file *first = journal->files[0];
-    AUTO_FREE(char) path = journal_file_path(journal, first->header.first_lsn);
     assert(journal->file_count > 1);
-    if (!io_path_remove(journal->io, path, err))
+    bool read = first->pins > 0 || !list_empty(&journal->removed);
+    bool spare = !read && !journal->spare && first->size == journal->file_size;
+    uint64_t size = first->size;
+    if (spare ? !make_spare(journal, first, err) : !remove_file(journal, first, err))
         return false;
-    journal->size -= first->size;
+    journal->size -= size;
     journal->file_count--;
     memmove(journal->files, journal->files + 1, journal->file_count * sizeof *journal->files);
-    list_append(&journal->removed, &first->removed_link);
-    free_removed(journal);
     journal->full_until_ns = 0;
     return true;
 }
