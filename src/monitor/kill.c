@@ -39,7 +39,6 @@ static bool kill_listed(const char *path)
     return none;
 }
 
-/* A container may make cgroups in its own, some levels deep; deeper than this is nothing that anyone does. */
 static bool kill_tree(const char *directory, int depth)
 {
     char path[4096];
@@ -62,7 +61,7 @@ static bool kill_tree(const char *directory, int depth)
 bool kill_cgroup(const char *directory)
 {
     write_one(directory, "cgroup.kill"); /* v2, Linux 5.14; elsewhere there is no such file */
-    return kill_tree(directory, 8);
+    return kill_tree(directory, KILL_CGROUP_DEPTH_MAX);
 }
 
 /* Calls each() for every process of the system with its parent and session. */

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* A container may make cgroups in its own, some levels deep; deeper than this is nothing that anyone does. */
+enum { KILL_CGROUP_DEPTH_MAX = 32 };
 /* Sends SIGKILL to all processes in the cgroup directory and below; true when none was left to be killed. cgroup v2
  * with cgroup.kill does it at once, otherwise the caller repeats until true. */
 bool kill_cgroup(const char *directory);

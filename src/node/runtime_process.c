@@ -154,7 +154,7 @@ static void start(struct monitored *monitored, const struct runtime_container *c
         return;
     }
     struct cgroups_group group;
-    if (!cgroups_make(runtime->engine.cgroups, monitored->uid, container->name, container->attempt,
+    if (!cgroups_make(monitored_cgroups(monitored), monitored->uid, container->name, container->attempt,
                       &container->resources, &group, &err))
         monitored_notice(monitored, "ResourcesNotApplied", err.message);
     notice_what_is_left_out(monitored, container);
