@@ -203,8 +203,8 @@ static bool connect_monitor(struct monitored *monitored, struct error *err)
 
 static void monitor_ended(void *ctx, const struct io_process_exit *exit)
 {
-    (void)exit;
     struct monitored *monitored = ctx;
+    monitored->ended_well = exit->code == 0;
     io_process_release(TAKE(monitored->process));
     if (monitored->state == MONITORED_REMOVING) {
         io_stream_close(TAKE(monitored->stream));

@@ -51,6 +51,9 @@ struct monitored_ops {
     /* argv of a command that runs in a container beside its main process. Directory and environment are as of the
      * container's last start. */
     void (*exec)(struct monitored *monitored, struct monitored_exec *exec, const char *const *argv);
+    /* Its monitor has not ended by itself: kills what it may have left outside of any group; true: there was nothing.
+     * NULL: all is in groups. */
+    bool (*kill)(struct monitored *monitored);
     void (*deinit)(struct monitored *monitored);
 };
 
@@ -64,6 +67,7 @@ struct monitored {
     struct list failed_starts;
     enum monitored_state state;
     bool adopted;
+    bool ended_well; /* the monitor, after all that was in its care */
     char uid[37];
     char *directory;          /* DIR/pods/<uid> */
     struct json *description; /* sandbox.json */

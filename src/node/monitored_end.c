@@ -83,6 +83,14 @@ static void removed(struct monitored *monitored)
     on_removed(ctx);
 }
 
+static bool kill_all(struct monitored *monitored, struct error *err)
+{
+    const struct monitored_ops *ops = monitored_engine(monitored)->ops;
+    bool none = monitored->ended_well || !ops->kill || ops->kill(monitored);
+    return cgroups_remove(monitored_cgroups(monitored), monitored->uid, err) &&
+           (none || error_set(err, ERROR_UNAVAILABLE, "processes have not ended yet"));
+}
+
 static void directory_removed(void *ctx)
 {
     struct monitored_removal *removal = ctx;
@@ -90,7 +98,7 @@ static void directory_removed(void *ctx)
     if (monitored) {
         monitored->removal = NULL;
         /* runc may have been making a group when its monitor was killed */
-        if (removal->ok && cgroups_remove(monitored_cgroups(monitored), monitored->uid, &removal->err))
+        if (removal->ok && kill_all(monitored, &removal->err))
             removed(monitored);
         else
             clean_up_again(monitored, &removal->err);
@@ -106,7 +114,7 @@ void monitored_clean_up(void *ctx)
     if (monitored->removal || io_timer_active(&monitored->again))
         return;
     struct error err;
-    if (!cgroups_remove(monitored_cgroups(monitored), monitored->uid, &err)) {
+    if (!kill_all(monitored, &err)) {
         clean_up_again(monitored, &err);
         return;
     }

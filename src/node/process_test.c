@@ -318,6 +318,17 @@ TEST(a_pod_goes_on_while_evoke_is_away_and_is_found_again)
     world_end(&world);
 }
 
+/* Of the only pod of the test. */
+static void kill_monitor(void)
+{
+    char command[4200];
+    snprintf(command, sizeof command,
+             "kill -9 $(ls -l /proc/[0-9]*/cwd 2>/dev/null | grep '%s/pods' | sed 's,.*/proc/\\([0-9]*\\)/.*,\\1,' | "
+             "head -1)",
+             test_dir());
+    CHECK(system(command) == 0);
+}
+
 TEST(a_pod_whose_monitor_is_killed_is_started_anew)
 {
     struct world world = {0};
@@ -326,12 +337,7 @@ TEST(a_pod_whose_monitor_is_killed_is_started_anew)
     world_until_ready(&world, "stay", true);
     world_until_logs(&world, "stay", "pid ");
     int pid = pid_of(&world, "stay");
-    char command[4200];
-    snprintf(command, sizeof command,
-             "kill -9 $(ls -l /proc/[0-9]*/cwd 2>/dev/null | grep '%s/pods' | sed 's,.*/proc/\\([0-9]*\\)/.*,\\1,' | "
-             "head -1)",
-             test_dir());
-    CHECK(system(command) == 0);
+    kill_monitor();
     world_until_text(&world, "stay", "status.containerStatuses.0.lastState.terminated.reason",
                      "ContainerStatusUnknown");
     world_until_ready(&world, "stay", true);
@@ -339,6 +345,36 @@ TEST(a_pod_whose_monitor_is_killed_is_started_anew)
     CHECK(!alive(pid));
     world_delete(&world, "stay", 0);
     world_until_no_pod(&world, "stay");
+    world_end(&world);
+}
+
+TEST(without_control_groups_a_killed_monitor_leaves_nothing_either)
+{
+    char proc[4200], command[4500];
+    snprintf(proc, sizeof proc, "%s/none", test_dir());
+    struct world world = {.proc = proc};
+    world_open(&world);
+    world_create(&world,
+                 POD("stay", "'containers':[" SHELL("main", "(setsid sleep 600 &); sleep 600 & echo up; wait") "}]"));
+    world_until_ready(&world, "stay", true);
+    world_until_logs(&world, "stay", "up");
+    snprintf(command, sizeof command,
+             "grep -lz 'EVOKE_POD_UID=%s' /proc/[0-9]*/environ 2>/dev/null | wc -l | grep -qx 3", world.uids[0]);
+    CHECK(system(command) == 0); /* the shell and both of its children */
+    kill_monitor();
+    world_until_text(&world, "stay", "status.containerStatuses.0.lastState.terminated.reason",
+                     "ContainerStatusUnknown");
+    world_until_ready(&world, "stay", true);
+    world_until_logs(&world, "stay", "up");
+    CHECK(system(command) == 0); /* those of the new run alone */
+    node_close(world.node);      /* nobody looks while its monitor is killed and it is deleted */
+    world.node = NULL;
+    kill_monitor();
+    world_delete(&world, "stay", 0);
+    world_close(&world);
+    world_open(&world);
+    world_check_clean(&world);
+    CHECK(system(command) != 0);
     world_end(&world);
 }
 

@@ -299,6 +299,14 @@ static bool any_process(const char *pods)
     return system(command) == 0;
 }
 
+/* Or is a process pod's by its environment. */
+static bool any_marked(const char *uid)
+{
+    char command[200];
+    snprintf(command, sizeof command, "grep -qz 'EVOKE_POD_UID=%s' /proc/[0-9]*/environ 2>/dev/null", uid);
+    return system(command) == 0;
+}
+
 /* A mount of any namespace: those of a pod end with its last process. */
 static bool any_mount(void)
 {
@@ -339,6 +347,7 @@ void world_check_clean(struct world *world)
     CHECK(!any_mount());
     for (size_t i = 0; i < world->uid_count; i++) {
         CHECK(!any_group(world->uids[i]));
+        CHECK(!any_marked(world->uids[i]));
         world_until(world, no_interface, world->uids[i], "no interface is left"); /* the kernel takes its time */
     }
 }
