@@ -6,6 +6,7 @@
 
 #include "base/diag.h"
 #include "base/memory.h"
+#include "io/tls.h"
 #include "node/node_priv.h"
 #include "node/pod_volumes.h"
 
@@ -29,6 +30,11 @@ struct api *node_api(struct node *node)
 struct http_client *node_http(struct node *node)
 {
     return node->http;
+}
+
+struct io_tls *node_probe_tls(struct node *node)
+{
+    return node->probe_tls;
 }
 
 struct node_counts *node_counters(struct node *node)
@@ -324,6 +330,7 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
         return NULL;
     }
     node->http = http_client_new(io);
+    node->probe_tls = io_tls_client_new_unverified(io);
     find_sandboxes(node);
     listen_to(node, &node->pod_listener, "Pod", on_pod);
     listen_to(node, &node->node_listener, "Node", on_node);
@@ -350,6 +357,7 @@ void node_close(struct node *node)
     io_deferred_cancel(&node->free_gone);
     map_deinit(&node->found, NULL);
     http_client_free(node->http);
+    io_tls_free(node->probe_tls);
     free(node->name);
     free(node);
 }

@@ -18,8 +18,9 @@ struct node {
     char cluster_dns[48]; /* "": there is none */
     bool schedule;
     struct http_client *http;
-    struct map pods;  /* by uid: struct pod */
-    struct list gone; /* of struct pod: freed at the end of the turn */
+    struct io_tls *probe_tls; /* verifies nothing */
+    struct map pods;          /* by uid: struct pod */
+    struct list gone;         /* of struct pod: freed at the end of the turn */
     struct io_deferred free_gone;
     struct retry settle; /* the log would not take what was to be done with a pod that is in no map */
     struct node_counts counts;

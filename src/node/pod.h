@@ -150,6 +150,7 @@ struct node_machine *node_machine(struct node *node);
 struct io *node_io(struct node *node);
 struct api *node_api(struct node *node);
 struct http_client *node_http(struct node *node);
+struct io_tls *node_probe_tls(struct node *node);
 struct node_counts *node_counters(struct node *node);
 const char *node_name(const struct node *node);
 struct runtime *node_containers(const struct node *node); /* NULL: processes run all pods */

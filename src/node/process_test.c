@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "http/http_server.h"
+#include "io/tls.h"
 #include "node/world_test.h"
 
 #define POD(name, spec)                                                                                                \
@@ -221,6 +223,57 @@ TEST(a_readiness_probe_makes_a_pod_ready_and_takes_it_back)
     CHECK(world_has_event(&world, "probe", "Unhealthy"));
     world_delete(&world, "probe", 0);
     world_until_no_pod(&world, "probe");
+    world_end(&world);
+}
+
+static void answer_ready(void *ctx, struct http_request *request)
+{
+    bool *ready = ctx;
+    bool asked = bytes_equal_string(request->head->path, "/ready");
+    http_respond_text(request, *ready && asked ? 200 : 503, "\n");
+}
+
+static struct http_server *open_https(struct world *world, bool *ready)
+{
+    static const char *const names[] = {"somebody-else.test"};
+    struct io_certificate ca, certificate;
+    struct error err;
+    struct http_server_options options = {.name = "test", .on_request = answer_ready, .ctx = ready};
+    CHECK_OK(io_certificate_make_ca(world->io, "nobody knows it", 1, &ca, &err), &err);
+    CHECK_OK(io_certificate_make(world->io, &ca, "server", NULL, 0, names, 1, 1, &certificate, &err), &err);
+    options.tls = io_tls_server_new(world->io, bytes_of_string(certificate.certificate_pem),
+                                    bytes_of_string(certificate.key_pem), BYTES_NULL, &err);
+    CHECK_OK(options.tls != NULL, &err);
+    CHECK_OK(io_address_parse("127.0.0.1:0", &options.address, &err), &err);
+    io_certificate_deinit(&ca);
+    io_certificate_deinit(&certificate);
+    struct http_server *server = http_server_open(world->io, &options, &err);
+    CHECK_OK(server != NULL, &err);
+    return server;
+}
+
+TEST(a_probe_by_https_takes_any_certificate)
+{
+    struct world world = {0};
+    char pod[1000];
+    bool ready = true;
+    world_open(&world);
+    struct http_server *server = open_https(&world, &ready);
+    snprintf(pod, sizeof pod,
+             POD("probe",
+                 "'containers':[" SHELL(
+                     "main",
+                     "exec sleep 600") ",'readinessProbe':{'periodSeconds':1,"
+                                       "'failureThreshold':1,'httpGet':{'scheme':'HTTPS','host':'127.0.0.1','port':%d,"
+                                       "'path':'/ready'}}}]"),
+             http_server_address(server).port);
+    world_create(&world, pod);
+    world_until_ready(&world, "probe", true);
+    ready = false;
+    world_until_ready(&world, "probe", false);
+    world_delete(&world, "probe", 0);
+    world_until_no_pod(&world, "probe");
+    http_server_close(server);
     world_end(&world);
 }
 
