@@ -257,7 +257,7 @@ struct log_metrics {
     uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, appends_refused;
     struct histogram sync_seconds; /* a group's write and sync, in histogram_seconds */
     uint64_t topics, partitions;
-    uint64_t journal_files_spilled, spilled_bytes; /* moved from the journal to segments */
+    uint64_t journal_files_spilled, spilled_bytes; /* bytes that were written from it to segments */
     uint64_t segments, segment_bytes;              /* that there are now */
     uint64_t retention_runs;                       /* that dropped something */
     uint64_t compaction_runs, compaction_bytes_before, compaction_bytes_after;
