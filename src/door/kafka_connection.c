@@ -31,6 +31,7 @@ struct kafka_connection {
     struct list waiting;           /* in the door's, while `held` of all is too much */
     struct io_deferred proceed;    /* with `rest` */
     struct kafka_request *running; /* whose handler is on the stack */
+    struct kafka_request *alone;   /* no more requests are taken before it goes on */
     struct io_timer unmute;        /* runs while its client is above a quota */
     bool busy;                     /* consume() is on the stack */
     bool ended;                    /* freed when it is no longer busy */
@@ -87,6 +88,8 @@ static void request_free(struct kafka_request *request)
         request->cancel(request);
     if (request->connection->running == request)
         request->connection->running = NULL;
+    if (request->connection->alone == request)
+        request->connection->alone = NULL;
     if (request->pin)
         pin_unref(request->pin);
     list_remove(&request->link);
@@ -146,7 +149,8 @@ void kafka_connection_end_all(struct kafka_door *door)
 static bool is_full(const struct kafka_connection *connection)
 {
     const struct kafka_door *door = connection->door;
-    return connection->request_count >= KAFKA_DOOR_REQUESTS_MAX || io_timer_active(&connection->unmute) ||
+    return connection->alone || connection->request_count >= KAFKA_DOOR_REQUESTS_MAX ||
+           io_timer_active(&connection->unmute) ||
            connection->held - connection->in.size - connection->rest.size >= KAFKA_CONNECTION_HELD_MAX ||
            io_stream_queued(connection->stream) >= IO_STREAM_QUEUE_HIGH ||
            (connection->in.size == 0 && door_is_full(door));
@@ -168,6 +172,17 @@ static void update_pause(struct kafka_connection *connection)
     else
         io_stream_resume(connection->stream);
     door->metrics.paused += pause;
+}
+
+void kafka_hold_others(struct kafka_request *request)
+{
+    request->connection->alone = request;
+}
+
+void kafka_take_others(struct kafka_request *request)
+{
+    request->connection->alone = NULL;
+    update_pause(request->connection);
 }
 
 void kafka_connection_resume_waiting(void *ctx)
