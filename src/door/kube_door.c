@@ -275,10 +275,7 @@ const char *kube_door_ca(const struct kube_door *door)
 
 void kube_door_metrics(const struct kube_door *door, struct kube_door_metrics *out)
 {
-    struct http_server_metrics http;
-    http_server_metrics(door->server, &http);
-    *out = (struct kube_door_metrics){.requests = door->request_count,
-                                      .errors = door->error_count,
-                                      .watches = door->watch_count,
-                                      .connections = http.connections_open};
+    *out = (struct kube_door_metrics){
+        .requests = door->request_count, .errors = door->error_count, .watches = door->watch_count};
+    http_server_metrics(door->server, &out->http);
 }
