@@ -645,6 +645,62 @@ TEST(a_pre_stop_hook_runs_before_sigterm)
     world_end(&world);
 }
 
+static bool has_started(struct world *world, const void *ctx)
+{
+    return world_has_event(world, ctx, "Started");
+}
+
+TEST(a_post_start_hook_runs_before_the_container_counts_as_running_and_the_next_is_started)
+{
+    struct world world = {0};
+    char path[4200], json[10000];
+    world_open(&world);
+    snprintf(path, sizeof path, "%s/order", test_dir());
+    snprintf(json, sizeof json,
+             POD("hook", "'containers':[{'name':'first','image':'none','command':['sleep','600'],"
+                         "'lifecycle':{'postStart':{'exec':{'command':['sh','-c','sleep 0.2; echo hook >> %s']}}}},"
+                         "{'name':'second','image':'none','command':['sh','-c','echo second >> %s; exec sleep 600']}]"),
+             path, path);
+    world_create(&world, json);
+    world_until_ready(&world, "hook", true);
+    snprintf(json, sizeof json, "until test \"$(tr '\\n' ' ' < %s)\" = 'hook second '; do sleep 0.01; done", path);
+    CHECK(system(json) == 0);
+    world_delete(&world, "hook", 0);
+    world_until_no_pod(&world, "hook");
+    world_end(&world);
+}
+
+TEST(a_container_whose_post_start_hook_fails_is_stopped_and_started_again)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("hook", "'terminationGracePeriodSeconds':1,'containers':[" SHELL(
+                                         "main", "exec sleep 600") ",'lifecycle':{'postStart':{'exec':{'command':"
+                                                                   "['sh','-c','echo no; exit 3']}}}}]"));
+    world_until_text(&world, "hook", "status.containerStatuses.0.lastState.terminated.reason", "Error");
+    CHECK(world_has_event(&world, "hook", "FailedPostStartHook"));
+    CHECK(strcmp(json_text_at(world_pod(&world, "hook"), "status.phase", ""), "Failed") != 0);
+    world_delete(&world, "hook", 0);
+    world_until_no_pod(&world, "hook");
+    world_end(&world);
+}
+
+TEST(a_pod_that_is_deleted_amid_its_post_start_hook_ends)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world,
+                 POD("hook", "'containers':[" SHELL(
+                                 "main", "exec sleep 600") ",'lifecycle':{'postStart':"
+                                                           "{'exec':{'command':['sh','-c','exec sleep 600']}}}}]"));
+    world_until(&world, has_started, "hook", "its container is started");
+    CHECK_STR(json_text_at(world_pod(&world, "hook"), "status.phase", ""), "Pending");
+    world_delete(&world, "hook", 30);
+    world_until_no_pod(&world, "hook");
+    CHECK(!world_has_event(&world, "hook", "FailedPostStartHook"));
+    world_end(&world);
+}
+
 TEST(a_cordoned_node_takes_no_pod_until_it_is_uncordoned)
 {
     struct world world = {0};
