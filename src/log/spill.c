@@ -200,10 +200,16 @@ static void release_partitions(struct spill_job *job)
     }
 }
 
+static void unpin(struct spill_job *job)
+{
+    if (job->pin)
+        journal_unpin(TAKE(job->pin));
+}
+
 static void job_end(struct spill_job *job)
 {
     struct spill *spill = job->spill;
-    journal_unpin(job->pin);
+    unpin(job);
     release_partitions(job);
     spill->job = NULL;
     if (!job->failed && spill->failing)
@@ -231,6 +237,7 @@ static void on_checkpoint_written(void *ctx)
     struct spill_job *job = ctx;
     struct log *log = job->spill->log;
     struct error err;
+    unpin(job);
     if (job->failed || !journal_remove_first(log->journal, &err)) {
         job_fail(job, job->failed ? &job->err : &err);
         return;

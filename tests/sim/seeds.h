@@ -7,6 +7,7 @@
  *     sim_x --seed N [--trace]     one; with what clients and evoke did and said, or, with --trace-all, a line for each
  *                                  event of the world
  *     sim_x --seeds N | --seconds N    seeds 1 to N; new ones for so long
+ *     ... --counts                 and how often each thing happened (tally.h)
  * Ends with "N passed, N failed".
  */
 #ifndef SIM_SEEDS_H
