@@ -233,7 +233,7 @@ static void answer_ready(void *ctx, struct http_request *request)
     http_respond_text(request, *ready && asked ? 200 : 503, "\n");
 }
 
-static struct http_server *open_https(struct world *world, bool *ready)
+static struct http_server *open_https(struct world *world, bool *ready, struct io_tls **tls)
 {
     static const char *const names[] = {"somebody-else.test"};
     struct io_certificate ca, certificate;
@@ -244,6 +244,7 @@ static struct http_server *open_https(struct world *world, bool *ready)
     options.tls = io_tls_server_new(world->io, bytes_of_string(certificate.certificate_pem),
                                     bytes_of_string(certificate.key_pem), BYTES_NULL, &err);
     CHECK_OK(options.tls != NULL, &err);
+    *tls = options.tls;
     CHECK_OK(io_address_parse("127.0.0.1:0", &options.address, &err), &err);
     io_certificate_deinit(&ca);
     io_certificate_deinit(&certificate);
@@ -257,8 +258,9 @@ TEST(a_probe_by_https_takes_any_certificate)
     struct world world = {0};
     char pod[1000];
     bool ready = true;
+    struct io_tls *tls;
     world_open(&world);
-    struct http_server *server = open_https(&world, &ready);
+    struct http_server *server = open_https(&world, &ready, &tls);
     snprintf(pod, sizeof pod,
              POD("probe",
                  "'containers':[" SHELL(
@@ -274,6 +276,7 @@ TEST(a_probe_by_https_takes_any_certificate)
     world_delete(&world, "probe", 0);
     world_until_no_pod(&world, "probe");
     http_server_close(server);
+    io_tls_free(tls);
     world_end(&world);
 }
 
@@ -380,6 +383,19 @@ static void kill_monitor(void)
              "head -1)",
              test_dir());
     CHECK(system(command) == 0);
+}
+
+TEST(a_pod_that_is_deleted_before_its_monitor_was_found_again_ends_with_it)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("stay", "'containers':[" SHELL("main", "exec sleep 600") "}]"));
+    world_until_ready(&world, "stay", true);
+    world_close(&world);
+    world_open(&world);
+    world_delete(&world, "stay", 0);
+    world_until_no_pod(&world, "stay");
+    world_end(&world);
 }
 
 TEST(a_pod_whose_monitor_is_killed_is_started_anew)
