@@ -99,13 +99,13 @@ static void die(struct run *run)
  * right again, everything is there. */
 static bool live_damaged(struct run *run, struct error *err)
 {
-    run->ledger.damaged = true;
+    ledger_damaged(&run->ledger, true);
     io_simulated_run_for(run->host.client, below(run, DAMAGED_MS));
     if (!host_close(&run->host, err))
         return false;
     ledger_evoke_died(&run->ledger, false);
     io_simulated_run_for(run->host.client, 1 + below(run, 500)); /* what was on its way arrives */
-    run->ledger.damaged = false;
+    ledger_damaged(&run->ledger, false);
     return true;
 }
 
