@@ -93,12 +93,28 @@ struct journal {
     struct histogram sync_seconds;
 };
 
+/* --- journal.c --- */
+struct journal_file *journal_current_file(struct journal *journal);
+void journal_lay_out(struct journal *journal, struct journal_slot *slots, size_t count, size_t size, uint16_t flags);
+uint64_t journal_commit_frame(struct journal *journal); /* and does not start to write it */
+void journal_group_free(struct journal *journal, struct journal_group *group);
+
+/* --- journal_files.c --- */
 bool journal_add_file(struct journal *journal, struct error *err);
+/* The current file has no room: the next one. */
+bool journal_roll(struct journal *journal, struct error *err);
 struct journal_file *journal_file_of(const struct journal *journal, uint32_t number);
 void journal_file_free(struct journal_file *file); /* closes it */
 char *journal_file_path(const struct journal *journal, uint64_t first_lsn);
 void journal_drop_spare(struct journal *journal); /* also one that an earlier run has left */
-void journal_kick(void *ctx);
+
+/* --- journal_write.c --- */
+void journal_kick(void *journal);           /* starts what can be started */
 void journal_free(struct journal *journal); /* closes the files */
+
+static inline bool journal_lingers_in(const struct journal *journal, uint32_t file)
+{
+    return journal->lingering.size > 0 && journal->lingering.file == file;
+}
 
 #endif

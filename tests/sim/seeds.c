@@ -154,6 +154,8 @@ int seeds_main(const struct seeds *seeds, int argc, char **argv)
         run_range(seeds, 1, count, 0, &tally);
     } else {
         run_range(seeds, 1, seeds->fixed, 0, &tally);
+        for (size_t i = 0; i < seeds->found_count; i++)
+            run_range(seeds, seeds->found[i], 1, 0, &tally);
         if (seed_of_commit())
             run_range(seeds, 1000000 * seed_of_commit(), seeds->chosen, 0, &tally);
     }

@@ -22,6 +22,8 @@
 struct seeds {
     const char *program; /* for messages */
     uint64_t fixed, chosen;
+    const uint64_t *found; /* seeds that failed once: part of the fixed set */
+    size_t found_count;
     /* False: something that was promised does not hold. `summary` is one line about a run. */
     bool (*run)(uint64_t seed, char *summary, size_t size, struct error *err);
 };
