@@ -113,7 +113,7 @@ struct ledger {
     uint32_t group_deletions[LEDGER_GROUPS]; /* asked for and answered: odd while one is under way */
     struct ledger_worker workers[LEDGER_WORKERS_MAX];
     bool damaged;         /* a bit is wrong in a segment: its reads are refused, or do not verify ... */
-    uint32_t damages;     /* ... and so often it was so */
+    uint32_t damages;     /* how often that changed */
     struct error failure; /* the first thing that does not hold */
     bool failed;
 };

@@ -211,7 +211,7 @@ void ledger_start_is(struct ledger *ledger, int topic_index, int partition_index
 void ledger_damaged(struct ledger *ledger, bool damaged)
 {
     ledger->damaged = damaged;
-    ledger->damages += damaged;
+    ledger->damages++;
 }
 
 void ledger_unreadable(struct ledger *ledger, int topic, int partition, const struct error *err)
