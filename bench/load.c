@@ -10,30 +10,14 @@
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-    char error[512];
-    if (rd_kafka_conf_set(conf, name, value, error, sizeof error) != RD_KAFKA_CONF_OK) {
-        fprintf(stderr, "%s\n", error);
-        exit(2);
-    }
-}
+#include "client.h"
 
 static uint64_t delivered, failed;
 
@@ -46,42 +30,6 @@ static void on_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *message, vo
         delivered++;
 }
 
-static rd_kafka_t *producer(const char *brokers, const char *acks, const char *linger_ms)
-{
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    char error[512];
-    set(conf, "bootstrap.servers", brokers);
-    set(conf, "acks", acks);
-    set(conf, "linger.ms", linger_ms);
-    set(conf, "queue.buffering.max.messages", "1000000");
-    set(conf, "reconnect.backoff.ms", "1");
-    set(conf, "reconnect.backoff.max.ms", "2");
-    set(conf, "log_level", "0");
-    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_t *kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof error);
-    if (!kafka) {
-        fprintf(stderr, "%s\n", error);
-        exit(1);
-    }
-    return kafka;
-}
-
-/* Asks for the topic until it is known, so that no record waits for librdkafka's own next look (up to a second). */
-static void know(rd_kafka_t *kafka, const char *name)
-{
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(kafka, name, NULL);
-    for (int known = 0; !known;) {
-        const struct rd_kafka_metadata *metadata;
-        if (rd_kafka_metadata(kafka, 0, topic, &metadata, 100) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            usleep(500);
-            continue;
-        }
-        known = metadata->topic_cnt == 1 && !metadata->topics[0].err && metadata->topics[0].partition_cnt > 0;
-        rd_kafka_metadata_destroy(metadata);
-    }
-    rd_kafka_topic_destroy(topic);
-}
-
 static void report(const char *what, uint64_t count, uint64_t bytes, uint64_t ns)
 {
     double s = (double)ns / 1e9;
@@ -92,7 +40,7 @@ static void report(const char *what, uint64_t count, uint64_t bytes, uint64_t ns
 static int produce(const char *brokers, const char *topic, uint64_t count, size_t size, const char *acks,
                    const char *linger_ms)
 {
-    rd_kafka_t *kafka = producer(brokers, acks, linger_ms);
+    rd_kafka_t *kafka = client_producer(brokers, acks, linger_ms, on_delivery);
     char *value = malloc(size);
     for (size_t i = 0; value && i < size; i++)
         value[i] = (char)('a' + i % 26);
@@ -134,11 +82,11 @@ static void await_listener(const char *brokers)
 /* All topics are known before the clock starts: making them is not what is measured. */
 static int spread(const char *brokers, const char *prefix, uint64_t topic_count, uint64_t count)
 {
-    rd_kafka_t *kafka = producer(brokers, "all", "5");
+    rd_kafka_t *kafka = client_producer(brokers, "all", "5", on_delivery);
     char name[300], key[32], value[100] = {0};
     for (uint64_t i = 0; i < topic_count; i++) {
         snprintf(name, sizeof name, "%s-%" PRIu64, prefix, i);
-        know(kafka, name);
+        client_know(kafka, name);
     }
     uint64_t start = now_ns();
     for (uint64_t i = 0; i < count; i++) {
@@ -159,8 +107,8 @@ static int spread(const char *brokers, const char *prefix, uint64_t topic_count,
 static int first(const char *brokers, const char *topic)
 {
     await_listener(brokers);
-    rd_kafka_t *kafka = producer(brokers, "all", "0");
-    know(kafka, topic);
+    rd_kafka_t *kafka = client_producer(brokers, "all", "0", on_delivery);
+    client_know(kafka, topic);
     rd_kafka_producev(kafka, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_VALUE((char[]){"x"}, 1),
                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
     while (delivered + failed == 0)
@@ -171,8 +119,8 @@ static int first(const char *brokers, const char *topic)
 
 static int events(const char *brokers, const char *topic, uint64_t count, useconds_t interval_us)
 {
-    rd_kafka_t *kafka = producer(brokers, "all", "0");
-    know(kafka, topic);
+    rd_kafka_t *kafka = client_producer(brokers, "all", "0", on_delivery);
+    client_know(kafka, topic);
     for (uint64_t i = 0; i < count; i++) {
         char id[32], sent[32];
         snprintf(id, sizeof id, "%d-%" PRIu64, (int)getpid(), i);
@@ -195,20 +143,7 @@ static int events(const char *brokers, const char *topic, uint64_t count, usecon
 
 static int consume(const char *brokers, const char *topic, uint64_t count)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    char error[512];
-    set(conf, "bootstrap.servers", brokers);
-    set(conf, "group.id", "load");
-    set(conf, "enable.auto.commit", "false");
-    set(conf, "fetch.message.max.bytes", "10485760");
-    rd_kafka_t *kafka = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof error);
-    if (!kafka) {
-        fprintf(stderr, "%s\n", error);
-        return 1;
-    }
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = 0;
-    rd_kafka_assign(kafka, list);
+    rd_kafka_t *kafka = client_consumer(brokers, topic, 0);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(kafka);
     static rd_kafka_message_t *batch[10000];
     uint64_t start = 0, bytes = 0, records = 0;

@@ -51,7 +51,7 @@ static void collect_log(void *ctx, struct metrics *out)
     metrics_gauge(out, "evoke_log_segment_bytes", "Bytes of the segments.", log.segment_bytes);
     metrics_counter(out, "evoke_log_journal_files_spilled_total", "Files of the journal moved to segments.",
                     log.journal_files_spilled);
-    metrics_counter(out, "evoke_log_spilled_bytes_total", "Bytes moved from the journal to segments.",
+    metrics_counter(out, "evoke_log_spilled_bytes_total", "Bytes that were written from the journal to segments.",
                     log.spilled_bytes);
     metrics_counter(out, "evoke_log_retention_runs_total", "Times that retention dropped records.", log.retention_runs);
     metrics_counter(out, "evoke_log_compaction_runs_total", "Runs of compaction over a partition.",

@@ -32,8 +32,8 @@ struct file_engine {
     bool (*sync_now)(struct io_file *file, struct error *err);
     bool (*map)(struct io_file *file, uint64_t size, struct bytes *out, struct error *err);
     void (*map_forget)(struct bytes mapping);
-    void (*write)(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,
-                  void *ctx);
+    void (*write)(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, bool quiet,
+                  io_file_done *done, void *ctx);
     void (*sync)(struct io_file *file, io_file_done *done, void *ctx);
     bool (*dir_make)(struct io *io, const char *path, struct error *err); /* one level; fine if it is there */
     /* Names in no order; file.c sorts them. */
@@ -90,6 +90,7 @@ struct io_engine {
     void (*run)(struct io *io);
     uint64_t (*now_ns)(struct io *io);
     int64_t (*wall_ns)(struct io *io);
+    uint64_t (*clock_ns)(struct io *io);
     void (*random)(struct io *io, void *out, size_t size);
     void (*work)(struct io *io, void (*work)(void *ctx), void (*done)(void *ctx), void *ctx);
     void (*on_signal)(struct io *io, void (*run)(void *ctx, int signal), void *ctx);

@@ -70,7 +70,7 @@ size_t frame_size(const size_t *batch_sizes, size_t count)
 void frame_begin(uint8_t *memory, const struct frame *header, uint32_t mark, const uint64_t *streams,
                  const size_t *batch_sizes, size_t *batch_at)
 {
-    put32(memory + 4, mark);
+    put32(memory + FRAME_MARK_AT, mark);
     put16(memory + 12, header->count);
     put16(memory + 14, header->flags);
     put64(memory + 16, header->lsn);
@@ -107,7 +107,7 @@ void frame_seal(uint8_t *memory)
 
 size_t frame_peek(struct bytes start, uint32_t mark)
 {
-    if (start.size < FRAME_HEADER_SIZE || get32(start.data + 4) != mark)
+    if (start.size < FRAME_HEADER_SIZE || get32(start.data + FRAME_MARK_AT) != mark)
         return 0;
     size_t size = get32(start.data + 8), count = get16(start.data + 12);
     bool sane = size % FRAME_ALIGNMENT == 0 && size <= FRAME_SIZE_MAX && count <= FRAME_COUNT_MAX &&

@@ -12,7 +12,7 @@
  *     14  flags u16       FRAME_CLOSED
  *     16  lsn u64
  *     24  group_lsn u64   the first LSN of the group that this frame was written in: before any byte of the group
- *                         reached the disk, every frame with a lower LSN was synced (see recovery.h)
+ *                         reached the disk, every frame with a lower LSN was synced (see journal_scan.h)
  *     32  count entries of 16 bytes: stream u64, size u32 (of the batch), zero u32
  *         then the batches, each padded with zeros to a multiple of 8
  */
@@ -25,6 +25,7 @@ enum {
     FRAME_HEADER_SIZE = 32,
     FRAME_ENTRY_SIZE = 16,
     FRAME_ALIGNMENT = 8,
+    FRAME_MARK_AT = 4,
     FRAME_COUNT_MAX = 4096,
     FRAME_SIZE_MAX = 32 << 20,
     FRAME_BATCH_PREFIX_SIZE = 21,

@@ -7,6 +7,7 @@
 
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "log/frame.h"
 
 enum { SUMMED_SIZE = 64, CRC_AT = 12 };
 
@@ -123,22 +124,53 @@ bool journal_file_reader_at(struct journal_file_reader *reader, uint64_t at, siz
     return true;
 }
 
-bool journal_file_reader_find_end(struct journal_file_reader *reader, uint64_t from, uint64_t *end, struct error *err)
+/* All zero: the first byte is, and each equals the one before it. */
+static bool is_zero(struct bytes bytes)
+{
+    return bytes.size == 0 || (bytes.data[0] == 0 && memcmp(bytes.data, bytes.data + 1, bytes.size - 1) == 0);
+}
+
+/* Raises *end to behind the last frame that seems to begin in the window, which stands at `at` and is aligned. */
+static void note_frames(struct bytes window, uint64_t at, uint32_t mark, uint64_t *end)
+{
+    for (size_t i = 0; i + FRAME_HEADER_SIZE <= window.size; i += FRAME_ALIGNMENT) {
+        if (get32(window.data + i + FRAME_MARK_AT) != mark)
+            continue;
+        size_t size = frame_peek(bytes_slice(window, i, FRAME_HEADER_SIZE), mark);
+        if (size > 0 && at + i + size > *end)
+            *end = at + i + size;
+    }
+}
+
+/* Windows overlap, so that no frame's start is cut in two. */
+bool journal_file_reader_find_end(struct journal_file_reader *reader, uint64_t from, uint32_t mark, uint64_t *end,
+                                  struct error *err)
 {
     *end = from;
-    struct bytes bytes;
-    for (uint64_t at = from; at < reader->size; at += bytes.size) {
-        if (!journal_file_reader_at(reader, at, JOURNAL_FILE_WINDOW_SIZE, &bytes, err))
+    struct bytes window;
+    for (uint64_t at = from; at < reader->size; at += window.size - FRAME_HEADER_SIZE) {
+        if (!journal_file_reader_at(reader, at, JOURNAL_FILE_WINDOW_SIZE, &window, err))
             return false;
-        if (bytes.size == 0)
-            return true;
-        /* All zero: the first byte is, and each equals the one before it. */
-        if (bytes.data[0] == 0 && memcmp(bytes.data, bytes.data + 1, bytes.size - 1) == 0)
-            continue;
-        size_t last = bytes.size;
-        while (bytes.data[last - 1] == 0)
-            last--;
-        *end = at + last;
+        if (!is_zero(window))
+            note_frames(window, at, mark, end);
+        if (window.size < JOURNAL_FILE_WINDOW_SIZE)
+            break;
+    }
+    if (*end > reader->size && reader->size > from)
+        *end = reader->size;
+    return true;
+}
+
+bool journal_file_reader_find_content(struct journal_file_reader *reader, uint64_t from, bool *found, struct error *err)
+{
+    *found = false;
+    struct bytes window;
+    for (uint64_t at = from; at < reader->size && !*found; at += window.size) {
+        if (!journal_file_reader_at(reader, at, JOURNAL_FILE_WINDOW_SIZE, &window, err))
+            return false;
+        if (window.size == 0)
+            break;
+        *found = !is_zero(window);
     }
     return true;
 }

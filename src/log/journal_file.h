@@ -41,7 +41,7 @@ MUST_CHECK bool journal_file_decode(struct bytes bytes, struct journal_file_head
 struct journal_file_reader {
     struct io_file *file;
     uint64_t file_size;
-    uint64_t size; /* of what was ever written: behind it there are only zeros, and a frame is none */
+    uint64_t size; /* of what was ever written: behind it there are only zeros, and no frame is made of zeros */
     uint8_t *window;
     uint64_t window_at;
     size_t window_size, window_capacity;
@@ -53,8 +53,12 @@ void journal_file_reader_close(struct journal_file_reader *reader); /* also zero
 /* Up to `size` bytes at `at`, fewer only at the end of what was written; good until the next call. */
 MUST_CHECK bool journal_file_reader_at(struct journal_file_reader *reader, uint64_t at, size_t size, struct bytes *out,
                                        struct error *err);
-/* *end is behind the last byte that is not zero at or after `from`, or `from`. */
-MUST_CHECK bool journal_file_reader_find_end(struct journal_file_reader *reader, uint64_t from, uint64_t *end,
-                                             struct error *err);
+/* *end is behind the last that looks like a frame with this mark at or after `from` (a multiple of FRAME_ALIGNMENT), or
+ * `from`. Further on there are zeros, or bytes of the life that the file had before (see journal_remove_first()). */
+MUST_CHECK bool journal_file_reader_find_end(struct journal_file_reader *reader, uint64_t from, uint32_t mark,
+                                             uint64_t *end, struct error *err);
+/* *found: a byte at or after `from` is not zero. */
+MUST_CHECK bool journal_file_reader_find_content(struct journal_file_reader *reader, uint64_t from, bool *found,
+                                                 struct error *err);
 
 #endif

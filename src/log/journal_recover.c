@@ -67,7 +67,7 @@ static bool erase_tail(struct recovery *recovery, struct error *err)
     uint64_t end;
     if (!journal_file_reader_open(journal->io, scanned->path, &reader, err))
         return false;
-    bool ok = journal_file_reader_find_end(&reader, recovery->end.at, &end, err);
+    bool ok = journal_file_reader_find_end(&reader, recovery->end.at, scanned->header.mark, &end, err);
     journal_file_reader_close(&reader);
     struct io_file *file;
     if (!ok || !io_file_open(journal->io, scanned->path, IO_FILE_WRITE, &file, err))
@@ -146,11 +146,11 @@ static bool open_file(struct recovery *recovery, size_t index, size_t keep, stru
 {
     struct journal *journal = recovery->journal;
     const struct journal_scan_file *scanned = &recovery->scan.files[index];
-    bool last = index + 1 == keep, syncs = index + 2 >= keep;
+    bool last = index + 1 == keep;
     struct journal_file *file = NEW(struct journal_file);
     *file = (struct journal_file){
         .journal = journal, .header = scanned->header, .size = scanned->size, .end = scanned->size};
-    if (!io_file_open(journal->io, scanned->path, syncs ? IO_FILE_WRITE : 0, &file->file, err)) {
+    if (!io_file_open(journal->io, scanned->path, IO_FILE_WRITE, &file->file, err)) {
         free(file);
         return false;
     }
@@ -162,7 +162,7 @@ static bool open_file(struct recovery *recovery, size_t index, size_t keep, stru
      * was just begun, of the one before. Our first group will witness that all before it is synced. */
     if (recovery->group.lsn > 0 && index == recovery->group.file && !write_group_again(recovery, file->file, err))
         return false;
-    if (syncs && !io_file_sync_now(file->file, err))
+    if (index + 2 >= keep && !io_file_sync_now(file->file, err))
         return false;
     return io_file_map(file->file, file->size, &file->map, err);
 }
@@ -209,6 +209,7 @@ static bool recover(struct journal *journal, const struct journal_options *optio
         return false;
     if (options->start.first_lsn > 0)
         journal->lsn = options->start.first_lsn - 1;
+    journal_drop_spare(journal);
     bool ok = read_frames(&recovery, err) && remove_files_before(&recovery, err) && open_files(&recovery, err);
     *out =
         (struct journal_recovery){.clean = recovery.closed || journal->lsn == 0, .torn_bytes = recovery.end.torn_bytes};
@@ -239,6 +240,7 @@ struct journal *journal_open(struct io *io, const struct journal_options *option
     list_init(&journal->groups);
     list_init(&journal->removed);
     io_deferred_init(io, &journal->kick, journal_kick, journal);
+    io_timer_init(io, &journal->lingering.timer, journal_hurry, journal);
     size_t size = strlen(options->directory) + sizeof "/journal";
     journal->path = memory_new(size);
     snprintf(journal->path, size, "%s/journal", options->directory);

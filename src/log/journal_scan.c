@@ -141,11 +141,11 @@ static bool find_frame(struct journal_scan *scan, size_t file, uint64_t lsn, uin
     return true;
 }
 
-/* Behind the last byte that is not zero. Where the file system does not tell it, most of a
- * preallocated file is searched here; once, and by nothing else. */
+/* Behind the last frame that was begun. Most of the file is searched here; once, and by nothing else. */
 static bool find_end(struct journal_scan *scan, size_t file, uint64_t from, uint64_t *end, struct error *err)
 {
-    return use_reader(scan, file, err) && journal_file_reader_find_end(&scan->reader, from, end, err);
+    return use_reader(scan, file, err) &&
+           journal_file_reader_find_end(&scan->reader, from, scan->files[file].header.mark, end, err);
 }
 
 struct witness {
@@ -153,18 +153,18 @@ struct witness {
     bool resumes; /* a frame verifies further on, at: */
     size_t file;
     uint64_t at, lsn;
-    uint64_t content;              /* bytes that are not zero behind the gap */
+    uint64_t content;              /* bytes behind the gap up to the end of the last frame that was begun */
     const char *damaged_header_of; /* path */
 };
 
 /* A file whose header does not verify: synced before its first frame, so with content in the file it is damage. */
 static bool look_behind_bad_header(struct journal_scan *scan, size_t file, struct witness *witness, struct error *err)
 {
-    uint64_t end;
-    if (!find_end(scan, file, JOURNAL_FILE_HEADER_SIZE, &end, err))
+    bool content;
+    if (!use_reader(scan, file, err) ||
+        !journal_file_reader_find_content(&scan->reader, JOURNAL_FILE_HEADER_SIZE, &content, err))
         return false;
-    witness->content += end - JOURNAL_FILE_HEADER_SIZE;
-    if (end == JOURNAL_FILE_HEADER_SIZE)
+    if (!content)
         return true;
     witness->found = true;
     witness->damaged_header_of = scan->files[file].path;

@@ -29,6 +29,7 @@ struct sample {
     size_t frame_count;
     int group;
     uint64_t recovered; /* frames seen by journal_open() */
+    bool until_written; /* the loop stops then, and not when all is synced */
     struct buf files[8];
     size_t file_count;
 };
@@ -43,7 +44,9 @@ static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, ui
 
 static void on_written(void *ctx, uint64_t lsn)
 {
-    (void)ctx, (void)lsn;
+    struct sample *sample = ctx;
+    if (sample->until_written && lsn == journal_lsn(sample->journal))
+        io_stop(sample->io);
 }
 
 static void on_synced(void *ctx, uint64_t lsn)
@@ -104,6 +107,24 @@ static void sync_group(struct sample *sample)
     io_run(sample->io);
     CHECK_INT(journal_synced_lsn(sample->journal), sample->frame_count);
     sample->group++;
+}
+
+/* Nobody waits for the sync. */
+static void append_and_linger(struct sample *sample, size_t value_size)
+{
+    append(sample, value_size);
+    journal_ask_written(sample->journal);
+    sample->until_written = true;
+    io_run(sample->io);
+    sample->until_written = false;
+    CHECK_INT(journal_written_lsn(sample->journal), sample->frame_count);
+}
+
+static uint64_t sync_count(const struct sample *sample)
+{
+    struct journal_metrics metrics;
+    journal_metrics(sample->journal, &metrics);
+    return metrics.syncs;
 }
 
 static void load_files(struct sample *sample)
@@ -236,7 +257,8 @@ static void check_flip(const struct sample *sample, uint64_t at, const struct fi
     } else {
         CHECK(!found->damage);
         CHECK_INT(found->frames, hit);
-        CHECK(found->item.torn_bytes > 0);
+        bool begins = at >= sample->frames[hit].at + FRAME_HEADER_SIZE || hit + 1 < sample->frame_count;
+        CHECK(found->item.torn_bytes > 0 || !begins); /* what does not look like a frame need not go */
     }
 }
 
@@ -513,6 +535,142 @@ TEST(the_oldest_files_go_and_the_rest_opens_where_the_checkpoint_says)
     journal_abandon(again.journal);
     io_free(io);
     free_sample(&sample);
+}
+
+/* Of the frame with this LSN, as it stands in files[file]. */
+static uint64_t group_lsn_of(const struct sample *sample, uint64_t lsn, size_t file)
+{
+    struct frame frame;
+    struct bytes start = bytes_slice(buf_bytes(&sample->files[file]), (size_t)sample->frames[lsn - 1].at, SIZE_MAX);
+    uint32_t mark;
+    memcpy(&mark, start.data + FRAME_MARK_AT, sizeof mark);
+    CHECK(frame_verify(bytes_slice(start, 0, frame_peek(start, mark)), mark, &frame));
+    CHECK_INT(frame.lsn, lsn);
+    return frame.group_lsn;
+}
+
+TEST(what_nobody_waits_for_lingers_and_shares_the_next_sync)
+{
+    struct sample sample;
+    open_sample(&sample, "sample");
+    for (int i = 0; i < 3; i++)
+        append_and_linger(&sample, 100);
+    CHECK_INT(journal_synced_lsn(sample.journal), 0);
+    append(&sample, 100);
+    journal_hurry(sample.journal);
+    sync_group(&sample);
+    CHECK_INT(sync_count(&sample), 1);
+    append(&sample, 100);
+    journal_hurry(sample.journal);
+    sync_group(&sample);
+    load_files(&sample);
+    for (uint64_t lsn = 1; lsn <= 4; lsn++)
+        CHECK_INT(group_lsn_of(&sample, lsn, 0), 1); /* no one of them says that another was synced before it */
+    CHECK_INT(group_lsn_of(&sample, 5, 0), 5);
+    close_sample(&sample);
+    free_sample(&sample);
+}
+
+TEST(what_lingers_is_synced_soon_and_when_the_journal_closes)
+{
+    struct sample sample, again;
+    open_sample(&sample, "sample");
+    append_and_linger(&sample, 100);
+    sync_group(&sample); /* runs until that is so */
+    append_and_linger(&sample, 100);
+    CHECK_INT(journal_synced_lsn(sample.journal), 1);
+    close_sample(&sample);
+    open_sample(&again, "sample");
+    CHECK_INT(again.recovered, 3); /* and the one that closes */
+    close_sample(&again);
+}
+
+TEST(nothing_lingers_in_two_files)
+{
+    struct sample sample;
+    open_sample(&sample, "sample");
+    do
+        append_and_linger(&sample, 9000);
+    while (sample.frames[sample.frame_count - 1].file == 0);
+    load_files(&sample);
+    CHECK_INT(group_lsn_of(&sample, sample.frame_count, 1), sample.frame_count);
+    CHECK(journal_synced_lsn(sample.journal) + 1 >= sample.frame_count); /* all that is in the first file */
+    close_sample(&sample);
+    free_sample(&sample);
+}
+
+static bool has_spare(const struct sample *sample)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/journal/spare", sample->directory);
+    return io_path_exists(sample->io, path);
+}
+
+static void append_until_file(struct sample *sample, uint32_t file)
+{
+    do {
+        append(sample, 9000);
+        sync_group(sample);
+    } while (sample->frames[sample->frame_count - 1].file < file);
+}
+
+TEST(a_file_that_went_is_written_again_and_its_old_frames_stay_dead)
+{
+    struct sample sample;
+    struct error err;
+    open_sample(&sample, "sample");
+    append_until_file(&sample, 1);
+    CHECK_OK(journal_remove_first(sample.journal, &err), &err);
+    CHECK(has_spare(&sample));
+    append_until_file(&sample, 2);
+    CHECK(!has_spare(&sample));
+    uint64_t first_lsn = journal_first_lsn(sample.journal, 1), end = sample.frames[sample.frame_count - 1].end;
+    load_files(&sample);
+    struct frame frame;
+    struct bytes old = bytes_slice(buf_bytes(&sample.files[1]), (size_t)sample.frames[2].at, SIZE_MAX);
+    uint32_t mark;
+    memcpy(&mark, old.data + FRAME_MARK_AT, sizeof mark);
+    CHECK(sample.frames[2].at >= end);
+    CHECK(frame_verify(bytes_slice(old, 0, frame_peek(old, mark)), mark, &frame));
+    journal_abandon(sample.journal);
+
+    struct sample again = {.io = sample.io, .recovered = first_lsn - 1};
+    struct journal_recovery recovery;
+    const struct journal_options options = {
+        sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {.number = 1, .first_lsn = first_lsn}};
+    again.journal = journal_open(sample.io, &options, &callbacks, &again, &recovery, &err);
+    CHECK(again.journal != NULL);
+    CHECK_INT(again.recovered, sample.frame_count);
+    CHECK_INT(recovery.torn_bytes, 0);
+    journal_abandon(again.journal);
+    io_free(sample.io);
+    free_sample(&sample);
+}
+
+TEST(a_file_that_is_read_does_not_become_the_next_one)
+{
+    struct sample sample;
+    struct error err;
+    open_sample(&sample, "sample");
+    append_until_file(&sample, 1);
+    struct journal_file *pinned = journal_pin(sample.journal, 0, 0);
+    CHECK_OK(journal_remove_first(sample.journal, &err), &err);
+    CHECK(!has_spare(&sample));
+    journal_unpin(pinned);
+    close_sample(&sample);
+}
+
+TEST(what_an_earlier_run_has_left_as_the_next_file_is_removed)
+{
+    struct sample sample;
+    char path[300];
+    make_sample(&sample, true);
+    free_sample(&sample);
+    snprintf(path, sizeof path, "%s/journal/spare", sample.directory);
+    fixture_write_file(path, BYTES_LITERAL("EVOKEJNL"));
+    open_sample(&sample, "sample");
+    CHECK(!has_spare(&sample));
+    close_sample(&sample);
 }
 
 TEST(a_frame_that_the_checkpoint_knows_is_damage_even_at_the_very_end)
