@@ -181,7 +181,8 @@ static void check_young(struct ledger *ledger, const struct ledger_topic *topic,
     for (int64_t offset = partition->delete_asked; offset < start && offset < partition->slot_count; offset++) {
         const struct ledger_slot *slot = &partition->slots[offset];
         if (slot->promise == LEDGER_DURABLE &&
-            ledger_record_of(ledger, slot->producer, slot->number)->made_ms + topic->retention_ms > now_ms) {
+            ledger_record_of(ledger, slot->producer, slot->number)->made_ms + topic->retention_ms > now_ms &&
+            !(topic->compacted && may_be_compacted(ledger, partition, offset))) {
             ledger_fail(ledger, "%s-%d: the log starts at %" PRId64 ", but %" PRId64 " is younger than retention.ms",
                         topic->name, partition_index, start, offset);
             return;
