@@ -13,7 +13,8 @@
 static struct partition *make_topic(struct fixture *f, const struct topic_config_entry *entries, size_t count)
 {
     struct topic_config_entry all[8] = {{BYTES_LITERAL("cleanup.policy"), BYTES_LITERAL("compact")}};
-    memcpy(all + 1, entries, count * sizeof *entries);
+    if (count > 0)
+        memcpy(all + 1, entries, count * sizeof *entries);
     const struct topic_spec spec = {
         .name = BYTES_LITERAL("state"), .partition_count = 1, .configs = all, .config_count = count + 1};
     struct topic *topic;

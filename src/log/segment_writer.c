@@ -188,13 +188,20 @@ static bool close_segment(struct segment_writer *writer, struct error *err)
     return ok;
 }
 
+static bool index_is_full(const struct segment_writer *writer)
+{
+    uint64_t size = writer->index_size + writer->entries.size + SEGMENT_INDEX_ENTRY_SIZE;
+    return writer->limits.index_size_max > 0 && size > writer->limits.index_size_max &&
+           segment_indexer_is_due(&writer->indexer);
+}
+
 static bool is_full(struct segment_writer *writer, const struct kafka_batch *batch)
 {
     const struct segment *segment = current(writer);
     int64_t span;
     if (segment->size == 0)
         return false;
-    if (segment->size + batch->bytes.size > writer->limits.size_max)
+    if (segment->size + batch->bytes.size > writer->limits.size_max || index_is_full(writer))
         return true;
     if (batch->base_offset - segment->base_offset > INT32_MAX)
         return true;

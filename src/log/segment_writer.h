@@ -20,9 +20,10 @@
 #include "log/segment_index.h"
 
 struct segment_limits {
-    uint64_t size_max;    /* segment.bytes: a batch that would go beyond it begins the next one */
-    int64_t time_span_ms; /* segment.ms: so does one that is so much newer than the first; INT64_MAX: none */
-    bool unsynced;        /* the caller will io_fs_sync(), once for many writers */
+    uint64_t size_max;       /* segment.bytes: a batch that would go beyond it begins the next one */
+    uint64_t index_size_max; /* segment.index.bytes: so does one whose entry would; 0: none */
+    int64_t time_span_ms;    /* segment.ms: so does one that is so much newer than the first; INT64_MAX: none */
+    bool unsynced;           /* the caller will io_fs_sync(), once for many writers */
 };
 
 /* Where it begins. */

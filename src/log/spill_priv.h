@@ -21,7 +21,7 @@ struct spill_compaction {
 struct spill_item {
     struct partition *partition; /* for the core thread alone; NULL: deleted meanwhile */
     uint64_t stream;
-    int64_t segment_bytes, segment_ms;
+    int64_t segment_bytes, segment_ms, index_bytes;
     bool has_last;
     struct segment last; /* to go on behind */
     struct bytes *batches;

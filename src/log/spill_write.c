@@ -62,8 +62,10 @@ static bool append_wanted(struct spill_job *job, struct segment_writer *writer, 
 
 static bool write_item(struct spill_job *job, struct spill_item *item, bool unsynced, struct error *err)
 {
-    const struct segment_limits limits = {
-        .size_max = (uint64_t)item->segment_bytes, .time_span_ms = item->segment_ms, .unsynced = unsynced};
+    const struct segment_limits limits = {.size_max = (uint64_t)item->segment_bytes,
+                                          .index_size_max = (uint64_t)item->index_bytes,
+                                          .time_span_ms = item->segment_ms,
+                                          .unsynced = unsynced};
     const struct segment_from from = {.last = item->has_last ? &item->last : NULL, .base_offset = item->base_offset};
     struct segment_writer *writer;
     if (!segment_writer_open(job->io, job->directory, item->stream, &from, &limits, &writer, err))
