@@ -67,5 +67,9 @@ MUST_CHECK bool segment_writer_flush(struct segment_writer *writer, struct error
 /* `end_offset`: up to where the last segment is said to hold all that there is. */
 MUST_CHECK bool segment_writer_finish(struct segment_writer *writer, int64_t end_offset, struct error *err);
 void segment_writer_free(struct segment_writer *writer); /* NULL is allowed */
+/* Takes back what was finished and nobody was told of: new segments are removed, the one it went on behind (`last`;
+ * NULL: none) is cut. Blocking. What can not be removed is so after the next crash. */
+void segment_writer_undo(struct io *io, const char *directory, uint64_t stream, const struct segment *last,
+                         const struct segment *segments, size_t count);
 
 #endif

@@ -89,10 +89,24 @@ static bool write_items(struct spill_job *job, struct error *err)
     return !unsynced || io_fs_sync(job->io, job->directory, err);
 }
 
+void spill_undo(void *ctx)
+{
+    struct spill_job *job = ctx;
+    for (size_t i = 0; i < job->item_count; i++) {
+        struct spill_item *item = &job->items[i];
+        if (item->segment_count > 0 && !item->recorded)
+            segment_writer_undo(job->io, job->directory, item->stream, item->has_last ? &item->last : NULL,
+                                item->segments, item->segment_count);
+        item->segment_count = 0;
+    }
+}
+
 void spill_write(void *ctx)
 {
     struct spill_job *job = ctx;
     job->failed = !write_items(job, &job->err);
+    if (job->failed)
+        spill_undo(job);
 }
 
 static bool write_checkpoint(struct spill_job *job, struct error *err)

@@ -169,7 +169,8 @@ void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int6
         partition->pass = pass->number;
 }
 
-/* Whether retention may have taken all records below. */
+/* Whether retention may have taken all records below. What compaction has taken out of a segment keeps it no younger.
+ */
 static void check_young(struct ledger *ledger, const struct ledger_topic *topic, int partition_index, int64_t start)
 {
     const struct ledger_partition *partition = &topic->partitions[partition_index];
@@ -177,7 +178,8 @@ static void check_young(struct ledger *ledger, const struct ledger_topic *topic,
     for (int64_t offset = partition->delete_asked; offset < start && offset < partition->slot_count; offset++) {
         const struct ledger_slot *slot = &partition->slots[offset];
         if (slot->promise == LEDGER_DURABLE &&
-            ledger_record_of(ledger, slot->producer, slot->number)->made_ms + topic->retention_ms > now_ms) {
+            ledger_record_of(ledger, slot->producer, slot->number)->made_ms + topic->retention_ms > now_ms &&
+            !(topic->compacted && may_be_compacted(ledger, partition, offset))) {
             ledger_fail(ledger, "%s-%d: the log starts at %" PRId64 ", but %" PRId64 " is younger than retention.ms",
                         topic->name, partition_index, start, offset);
             return;
