@@ -43,7 +43,9 @@ static const struct config_entry *known(const struct change *change, struct byte
 {
     const struct config_entry *entry = kafka_config_entry(change->known, change->known_count, name);
     *code = kafka_config_invalid(&change->resource);
-    if (!entry)
+    if (!entry && change->resource.topic)
+        topic_config_refuse(name, err);
+    else if (!entry)
         error_set(err, ERROR_INVALID, "there is no setting \"" BYTES_FORMAT "\"", BYTES_ARGS(name));
     else if (entry->read_only)
         error_set(err, ERROR_INVALID, "%s cannot be changed while evoke runs", entry->info->name);
@@ -67,6 +69,9 @@ static bool finish(struct change *change, bool validate_only, uint64_t *lsn_max,
                    struct error *err)
 {
     uint64_t lsn;
+    *code = kafka_config_invalid(&change->resource);
+    if (change->resource.topic && !topic_config_check_all(change->entries, change->count, err))
+        return false;
     if (validate_only)
         return true;
     if (!kafka_config_replace(&change->resource, change->entries, change->count, &lsn, err)) {

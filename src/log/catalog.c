@@ -219,14 +219,6 @@ static bool check_partition_count(struct log *log, int32_t count, int32_t before
     return true;
 }
 
-static bool check_configs(const struct topic_config_entry *configs, size_t count, struct error *err)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!topic_config_check(configs[i].name, configs[i].value, err))
-            return false;
-    return true;
-}
-
 bool topic_check(struct log *log, const struct topic_spec *spec, struct error *err)
 {
     if (!check_name(spec->name, err))
@@ -236,7 +228,7 @@ bool topic_check(struct log *log, const struct topic_spec *spec, struct error *e
     if (log->topics.count >= LIMIT_TOPICS)
         return error_set(err, ERROR_LIMIT, "there are %d topics, which is the maximum", LIMIT_TOPICS);
     return check_partition_count(log, spec->partition_count, 0, err) &&
-           check_configs(spec->configs, spec->config_count, err);
+           topic_config_check_all(spec->configs, spec->config_count, err);
 }
 
 static struct json *json_of_configs(const struct topic_config_entry *configs, size_t count)
@@ -289,7 +281,7 @@ bool topic_add_partitions(struct log *log, struct topic *topic, int32_t partitio
 bool topic_set_configs(struct log *log, struct topic *topic, const struct topic_config_entry *configs, size_t count,
                        uint64_t *lsn, struct error *err)
 {
-    if (!check_configs(configs, count, err))
+    if (!topic_config_check_all(configs, count, err))
         return false;
     AUTO_JSON *record = new_topic_record("configs", topic);
     json_set(record, "configs", json_of_configs(configs, count));

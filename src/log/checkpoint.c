@@ -313,7 +313,8 @@ static void read_topic(struct log *log, struct reader *reader)
         struct error why;
         struct bytes config = get_string(reader);
         struct bytes value = get_string(reader);
-        if (!topic_config_check(config, value, &why))
+        const struct topic_config_info *info = topic_config_info(config); /* NULL: of an older version */
+        if (info && !topic_config_check_type(info, value, &why))
             reader->bad = true;
         else
             topic_set_config(topic, config, value);

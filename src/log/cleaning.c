@@ -84,7 +84,8 @@ static int64_t spill_in(const struct partition *partition, int64_t now_ms)
     if (partition->journal_bytes >= (uint64_t)topic->segment_bytes)
         return 0;
     int64_t since_ms = partition_batch_at(partition, index_begin(index)).base_timestamp;
-    return least(age_in(since_ms, topic->segment_ms, now_ms), age_in(since_ms, topic->max_compaction_lag_ms, now_ms));
+    return least(age_in(since_ms, partition_segment_ms(partition), now_ms),
+                 age_in(since_ms, topic->max_compaction_lag_ms, now_ms));
 }
 
 /* How many of the segments may be compacted (never beyond the last stable offset), and how much of them no run has
@@ -151,7 +152,9 @@ static struct cleaning_job *job_new(struct partition *partition, size_t count)
         .dirty_offset = partition->cleaned_end,
         .bound = job->segments[count - 1].end_offset,
         .generation = generation + 1,
-        .limits = {.size_max = (uint64_t)topic->segment_bytes, .time_span_ms = INT64_MAX},
+        .limits = {.size_max = (uint64_t)topic->segment_bytes,
+                   .index_size_max = (uint64_t)topic->segment_index_bytes,
+                   .time_span_ms = INT64_MAX},
         .now_ms = io_wall_ms(log->io),
         .delete_retention_ms = topic->delete_retention_ms,
         .aborted = job->facts.aborted,
@@ -328,8 +331,9 @@ void cleaning_appended(struct partition *partition, const struct kafka_batch *ba
     if (partition->journal_bytes >= (uint64_t)topic->segment_bytes || kafka_batch_is_control(batch))
         wake_in(partition, 0);
     else if (!io_timer_active(&partition->cleaning))
-        wake_in(partition, age_in(batch->base_timestamp, least(topic->segment_ms, topic->max_compaction_lag_ms),
-                                  io_wall_ms(partition->log->io)));
+        wake_in(partition,
+                age_in(batch->base_timestamp, least(partition_segment_ms(partition), topic->max_compaction_lag_ms),
+                       io_wall_ms(partition->log->io)));
 }
 
 void cleaning_init(struct partition *partition)

@@ -13,7 +13,8 @@
 static struct partition *make_topic(struct fixture *f, const struct topic_config_entry *entries, size_t count)
 {
     struct topic_config_entry all[8] = {{BYTES_LITERAL("cleanup.policy"), BYTES_LITERAL("compact")}};
-    memcpy(all + 1, entries, count * sizeof *entries);
+    if (count > 0)
+        memcpy(all + 1, entries, count * sizeof *entries);
     const struct topic_spec spec = {
         .name = BYTES_LITERAL("state"), .partition_count = 1, .configs = all, .config_count = count + 1};
     struct topic *topic;
@@ -275,6 +276,33 @@ TEST(what_a_run_has_written_is_removed_when_the_catalog_does_not_take_it)
     CHECK(partition->cleaning_job == NULL);
     CHECK_INT(partition->log->compaction_runs, 0);
     CHECK_INT(count_files(&f, partition), before);
+    fixture_deinit(&f);
+}
+
+TEST(a_spill_that_finds_the_disk_full_leaves_no_files_behind)
+{
+    struct fixture f;
+    fixture_init_simulated(&f, 1);
+    f.options.journal_size_max = 256 << 10;
+    fixture_open(&f);
+    fixture_topic(&f, "little", 1);
+    fixture_topic(&f, "much", 1);
+    struct partition *little = fixture_partition(&f, "little", 0), *much = fixture_partition(&f, "much", 0);
+    fixture_append(&f, little, fixture_batch(&f, "a", 1));
+    while (!little->busy) {
+        fixture_append(&f, much, fixture_batch(&f, "a text of some length, again and again", 20));
+        fixture_sync(&f);
+    }
+    io_simulated_faults(f.world)->disk_size_max =
+        io_simulated_disk_used(f.world) + 4000; /* enough for the little one */
+    fixture_run_ms(&f, 500);
+    CHECK(!little->busy && f.log->journal_files_spilled == 0);
+    CHECK_INT(count_files(&f, little), 0);
+    CHECK_INT(count_files(&f, much), 0);
+    io_simulated_faults(f.world)->disk_size_max = 0;
+    fixture_run_ms(&f, 2000);
+    CHECK_INT(f.log->journal_files_spilled, 1);
+    CHECK_INT(count_files(&f, little), 2);
     fixture_deinit(&f);
 }
 

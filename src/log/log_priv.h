@@ -66,7 +66,7 @@ struct topic {
     /* What decides how long its records stay, and where: */
     bool deletes;                          /* cleanup.policy has "delete" */
     int64_t retention_ms, retention_bytes; /* -1: no limit */
-    int64_t segment_bytes, segment_ms;
+    int64_t segment_bytes, segment_ms, segment_jitter_ms, segment_index_bytes;
     int64_t min_compaction_lag_ms, max_compaction_lag_ms, delete_retention_ms;
     double min_cleanable_dirty_ratio;
     struct list dead_link;
@@ -166,6 +166,8 @@ void partition_note(struct partition *partition, const struct kafka_batch *batch
 void partition_drop_index(struct partition *partition);
 void partition_set_segments(struct partition *partition, struct segment *segments, size_t count); /* takes them over */
 void partition_set_log_start(struct partition *partition, int64_t offset);
+/* segment.ms, less the partition's own part of segment.jitter.ms. */
+int64_t partition_segment_ms(const struct partition *partition);
 void partition_add_epoch(struct partition *partition, int32_t epoch, int64_t start_offset);
 void partition_set_high_watermark(struct partition *partition, int64_t offset);
 void partition_delete(struct partition *partition); /* wakes its waiters */

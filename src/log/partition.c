@@ -130,6 +130,15 @@ void partition_set_log_start(struct partition *partition, int64_t offset)
     partition_drop_index(partition);
 }
 
+/* Spread by the stream's number, so that it is the same whenever it is asked for. */
+int64_t partition_segment_ms(const struct partition *partition)
+{
+    const struct topic *topic = partition->topic;
+    int64_t jitter_ms = topic->segment_jitter_ms < topic->segment_ms ? topic->segment_jitter_ms : topic->segment_ms;
+    uint64_t spread = (partition->stream + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 16; /* 2^64 by the golden ratio */
+    return jitter_ms > 0 ? topic->segment_ms - (int64_t)(spread % (uint64_t)jitter_ms) : topic->segment_ms;
+}
+
 struct topic *partition_topic(const struct partition *partition)
 {
     return partition->topic;

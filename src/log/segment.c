@@ -114,3 +114,20 @@ bool segment_sweep(struct io *io, const char *directory, uint64_t stream, const 
     struct sweep sweep = {.io = io, .path = path, .segments = segments, .count = count, .err = err};
     return io_dir_list(io, path, sweep_one, &sweep, err) && !sweep.failed;
 }
+
+bool segment_cut(struct io *io, const char *directory, uint64_t stream, const struct segment *segment,
+                 struct error *err)
+{
+    char path[SEGMENT_PATH_SIZE];
+    struct io_file *file;
+    uint64_t size;
+    if (!segment_path(path, directory, stream, segment, "log", err))
+        return false;
+    if (!io_path_exists(io, path))
+        return true;
+    if (!io_file_open(io, path, IO_FILE_WRITE, &file, err))
+        return false;
+    bool ok = io_file_size(file, &size, err) && (size <= segment->size || io_file_truncate(file, segment->size, err));
+    io_file_close(file);
+    return ok;
+}

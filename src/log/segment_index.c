@@ -32,7 +32,7 @@ struct segment_index_entry segment_index_decode(const uint8_t in[SEGMENT_INDEX_E
 
 void segment_indexer_add(struct segment_indexer *indexer, const struct kafka_batch *batch, struct buf *out)
 {
-    if (indexer->position >= indexer->next_at) {
+    if (segment_indexer_is_due(indexer)) {
         uint8_t entry[SEGMENT_INDEX_ENTRY_SIZE];
         segment_index_encode(
             &(struct segment_index_entry){batch->base_offset, indexer->position, indexer->max_timestamp}, entry);

@@ -34,6 +34,11 @@ struct segment_indexer {
     uint64_t next_at;  /* the position from which on the next entry is due */
     int64_t max_timestamp;
 };
+/* Whether the next batch gets an entry. */
+static inline bool segment_indexer_is_due(const struct segment_indexer *indexer)
+{
+    return indexer->position >= indexer->next_at;
+}
 void segment_indexer_add(struct segment_indexer *indexer, const struct kafka_batch *batch, struct buf *out);
 
 /* Makes the entries again from the first `size` bytes of a segment. ERROR_CORRUPT says where its batches end to make

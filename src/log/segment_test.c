@@ -198,6 +198,36 @@ TEST(a_segment_ends_when_its_records_span_segment_ms)
     deinit(&world);
 }
 
+static uint64_t index_size(const struct world *world, const struct segment *segment)
+{
+    char path[SEGMENT_PATH_SIZE];
+    struct io_file *file;
+    struct error err;
+    uint64_t size;
+    CHECK_OK(segment_path(path, world->directory, STREAM, segment, "index", &err) &&
+                 io_file_open(world->io, path, 0, &file, &err) && io_file_size(file, &size, &err),
+             &err);
+    io_file_close(file);
+    return size;
+}
+
+TEST(a_segment_ends_when_its_index_is_full)
+{
+    struct world world;
+    init(&world, NULL, test_dir());
+    const struct segment_limits by_index = {
+        .size_max = 1 << 30, .index_size_max = 4 * SEGMENT_INDEX_ENTRY_SIZE + 3, .time_span_ms = INT64_MAX};
+    write_some(&world, 0, 100, &by_index);
+    write_some(&world, 100, BATCHES, &by_index); /* also one that goes on */
+    for (size_t i = 0; i + 1 < world.segments.count; i++)
+        CHECK(world.segments.at[i].size > 4 * SEGMENT_INDEX_INTERVAL);
+    for (size_t i = 0; i < world.segments.count; i++)
+        CHECK(index_size(&world, &world.segments.at[i]) <= by_index.index_size_max);
+    CHECK(world.segments.count > 2);
+    check_all(&world);
+    deinit(&world);
+}
+
 TEST(times_are_found_without_passing_over_a_batch_that_has_them)
 {
     struct world world;

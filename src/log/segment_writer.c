@@ -188,13 +188,20 @@ static bool close_segment(struct segment_writer *writer, struct error *err)
     return ok;
 }
 
+static bool index_is_full(const struct segment_writer *writer)
+{
+    uint64_t size = writer->index_size + writer->entries.size + SEGMENT_INDEX_ENTRY_SIZE;
+    return writer->limits.index_size_max > 0 && size > writer->limits.index_size_max &&
+           segment_indexer_is_due(&writer->indexer);
+}
+
 static bool is_full(struct segment_writer *writer, const struct kafka_batch *batch)
 {
     const struct segment *segment = current(writer);
     int64_t span;
     if (segment->size == 0)
         return false;
-    if (segment->size + batch->bytes.size > writer->limits.size_max)
+    if (segment->size + batch->bytes.size > writer->limits.size_max || index_is_full(writer))
         return true;
     if (batch->base_offset - segment->base_offset > INT32_MAX)
         return true;
@@ -270,11 +277,14 @@ bool segment_writer_finish(struct segment_writer *writer, int64_t end_offset, st
 }
 
 /* Nobody was told of what is new: the next to write, or the next start, would meet it. */
-static void undo(struct segment_writer *writer)
+void segment_writer_undo(struct io *io, const char *directory, uint64_t stream, const struct segment *last,
+                         const struct segment *segments, size_t count)
 {
     struct error err;
-    for (size_t i = writer->from.last ? 1 : 0; i < writer->segments.count; i++)
-        if (!segment_remove(writer->io, writer->directory, writer->stream, &writer->segments.at[i], &err))
+    if (last && !segment_cut(io, directory, stream, last, &err))
+        diag_warn("log", "%s", err.message);
+    for (size_t i = last ? 1 : 0; i < count; i++)
+        if (!segment_remove(io, directory, stream, &segments[i], &err))
             diag_warn("log", "%s", err.message);
 }
 
@@ -285,7 +295,8 @@ void segment_writer_free(struct segment_writer *writer)
     io_file_close(writer->data);
     io_file_close(writer->index);
     if (!writer->finished)
-        undo(writer);
+        segment_writer_undo(writer->io, writer->directory, writer->stream, writer->from.last, writer->segments.at,
+                            writer->segments.count);
     segment_list_deinit(&writer->segments);
     buf_deinit(&writer->entries);
     free_copies(writer);

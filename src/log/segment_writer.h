@@ -20,9 +20,10 @@
 #include "log/segment_index.h"
 
 struct segment_limits {
-    uint64_t size_max;    /* segment.bytes: a batch that would go beyond it begins the next one */
-    int64_t time_span_ms; /* segment.ms: so does one that is so much newer than the first; INT64_MAX: none */
-    bool unsynced;        /* the caller will io_fs_sync(), once for many writers */
+    uint64_t size_max;       /* segment.bytes: a batch that would go beyond it begins the next one */
+    uint64_t index_size_max; /* segment.index.bytes: so does one whose entry would; 0: none */
+    int64_t time_span_ms;    /* segment.ms: so does one that is so much newer than the first; INT64_MAX: none */
+    bool unsynced;           /* the caller will io_fs_sync(), once for many writers */
 };
 
 /* Where it begins. */
@@ -66,5 +67,9 @@ MUST_CHECK bool segment_writer_flush(struct segment_writer *writer, struct error
 /* `end_offset`: up to where the last segment is said to hold all that there is. */
 MUST_CHECK bool segment_writer_finish(struct segment_writer *writer, int64_t end_offset, struct error *err);
 void segment_writer_free(struct segment_writer *writer); /* NULL is allowed */
+/* Takes back what was finished and nobody was told of: new segments are removed, the one it went on behind (`last`;
+ * NULL: none) is cut. Blocking. What can not be removed is so after the next crash. */
+void segment_writer_undo(struct io *io, const char *directory, uint64_t stream, const struct segment *last,
+                         const struct segment *segments, size_t count);
 
 #endif

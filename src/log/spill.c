@@ -218,28 +218,44 @@ static void on_recorded(void *ctx, const struct error *err)
         io_work(job->io, spill_write_checkpoint, on_checkpoint_written, job);
 }
 
+static struct storage_change change_of(const struct spill_item *item)
+{
+    return (struct storage_change){
+        .partition = item->partition,
+        .log_start_offset = -1,
+        .spilled_end = item->end_offset,
+        .from = item->has_last ? item->last.base_offset : item->segments[0].base_offset,
+        .until = item->end_offset,
+        .segments = item->segments,
+        .count = item->segment_count,
+    };
+}
+
 static bool record(struct spill_job *job, struct error *err)
 {
     struct log *log = job->spill->log;
     AUTO_FREE(struct storage_change) changes = memory_new_array(job->item_count + 1, sizeof *changes);
-    size_t count = 0, done;
+    size_t count = 0, done = 0;
     uint64_t lsn;
-    for (size_t i = 0; i < job->item_count; i++) {
-        const struct spill_item *item = &job->items[i];
+    for (size_t i = 0; i < job->item_count; i++)
+        if (job->items[i].partition)
+            changes[count++] = change_of(&job->items[i]);
+    bool ok = storage_append(log, changes, count, &done, &lsn, err);
+    for (size_t i = 0; i < job->item_count && done > 0; i++) {
+        struct spill_item *item = &job->items[i];
         if (!item->partition)
             continue;
-        changes[count++] = (struct storage_change){
-            .partition = item->partition,
-            .log_start_offset = -1,
-            .spilled_end = item->end_offset,
-            .from = item->has_last ? item->last.base_offset : item->segments[0].base_offset,
-            .until = item->end_offset,
-            .segments = item->segments,
-            .count = item->segment_count,
-        };
+        item->recorded = true;
         log->spilled_bytes += item->written;
+        done--;
     }
-    return storage_append(log, changes, count, &done, &lsn, err);
+    return ok;
+}
+
+static void on_undone(void *ctx)
+{
+    struct spill_job *job = ctx;
+    job_fail(job, &job->err);
 }
 
 /* The segments are on disk: from here on they count. */
@@ -247,9 +263,12 @@ static void on_segments_written(void *ctx)
 {
     struct spill_job *job = ctx;
     struct log *log = job->spill->log;
-    struct error err;
-    if (job->failed || !record(job, &err)) {
-        job_fail(job, job->failed ? &job->err : &err);
+    if (job->failed) {
+        job_fail(job, &job->err);
+        return;
+    }
+    if (!record(job, &job->err)) {
+        io_work(job->io, spill_undo, on_undone, job);
         return;
     }
     if (job->file == SPILL_ANY_FILE) {

@@ -76,7 +76,8 @@ void spill_add_item(struct spill_job *job, struct partition *partition)
     *item = (struct spill_item){.partition = partition,
                                 .stream = partition->stream,
                                 .segment_bytes = partition->topic->segment_bytes,
-                                .segment_ms = partition->topic->segment_ms,
+                                .segment_ms = partition_segment_ms(partition),
+                                .index_bytes = partition->topic->segment_index_bytes,
                                 .has_last = goes_on(partition),
                                 .base_offset = index_base_offset(index, index_begin(index)),
                                 .end_offset = partition->end_offset};

@@ -21,7 +21,7 @@ struct spill_compaction {
 struct spill_item {
     struct partition *partition; /* for the core thread alone; NULL: deleted meanwhile */
     uint64_t stream;
-    int64_t segment_bytes, segment_ms;
+    int64_t segment_bytes, segment_ms, index_bytes;
     bool has_last;
     struct segment last; /* to go on behind */
     struct bytes *batches;
@@ -33,6 +33,7 @@ struct spill_item {
     struct segment *segments;
     size_t segment_count;
     uint64_t written; /* bytes of batches */
+    bool recorded;    /* the catalog knows of them */
 };
 
 struct spill_job {
@@ -83,6 +84,8 @@ void spill_add_item(struct spill_job *job, struct partition *partition); /* ther
 
 /* On a helper thread: writes the items' segments and syncs them. */
 void spill_write(void *job);
+/* Removes what was written and not recorded: it takes room, and belongs to nobody. */
+void spill_undo(void *job);
 void spill_write_checkpoint(void *job);
 void spill_remove(void *removal);
 MUST_CHECK bool spill_sync_segments(struct io *io, const char *directory, struct error *err);

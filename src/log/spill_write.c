@@ -62,8 +62,10 @@ static bool append_wanted(struct spill_job *job, struct segment_writer *writer, 
 
 static bool write_item(struct spill_job *job, struct spill_item *item, bool unsynced, struct error *err)
 {
-    const struct segment_limits limits = {
-        .size_max = (uint64_t)item->segment_bytes, .time_span_ms = item->segment_ms, .unsynced = unsynced};
+    const struct segment_limits limits = {.size_max = (uint64_t)item->segment_bytes,
+                                          .index_size_max = (uint64_t)item->index_bytes,
+                                          .time_span_ms = item->segment_ms,
+                                          .unsynced = unsynced};
     const struct segment_from from = {.last = item->has_last ? &item->last : NULL, .base_offset = item->base_offset};
     struct segment_writer *writer;
     if (!segment_writer_open(job->io, job->directory, item->stream, &from, &limits, &writer, err))
@@ -87,10 +89,24 @@ static bool write_items(struct spill_job *job, struct error *err)
     return !unsynced || io_fs_sync(job->io, job->directory, err);
 }
 
+void spill_undo(void *ctx)
+{
+    struct spill_job *job = ctx;
+    for (size_t i = 0; i < job->item_count; i++) {
+        struct spill_item *item = &job->items[i];
+        if (item->segment_count > 0 && !item->recorded)
+            segment_writer_undo(job->io, job->directory, item->stream, item->has_last ? &item->last : NULL,
+                                item->segments, item->segment_count);
+        item->segment_count = 0;
+    }
+}
+
 void spill_write(void *ctx)
 {
     struct spill_job *job = ctx;
     job->failed = !write_items(job, &job->err);
+    if (job->failed)
+        spill_undo(job);
 }
 
 static bool write_checkpoint(struct spill_job *job, struct error *err)

@@ -128,6 +128,8 @@ void topic_configs_changed(struct topic *topic)
     topic->retention_bytes = number_config(topic, "retention.bytes");
     topic->segment_bytes = number_config(topic, "segment.bytes");
     topic->segment_ms = number_config(topic, "segment.ms");
+    topic->segment_jitter_ms = number_config(topic, "segment.jitter.ms");
+    topic->segment_index_bytes = number_config(topic, "segment.index.bytes");
     topic->min_compaction_lag_ms = number_config(topic, "min.compaction.lag.ms");
     topic->max_compaction_lag_ms = number_config(topic, "max.compaction.lag.ms");
     topic->delete_retention_ms = number_config(topic, "delete.retention.ms");

@@ -26,11 +26,8 @@ static const struct topic_config_info infos[] = {
     {"local.retention.ms", TOPIC_CONFIG_LONG, "-2", -2, INT64_MAX, NULL, false},
     {"max.compaction.lag.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 1, INT64_MAX, NULL, true},
     {"max.message.bytes", TOPIC_CONFIG_INT, "1048588", 0, 16 << 20, NULL, true}, /* one fits a connection's queue */
-    {"message.downconversion.enable", TOPIC_CONFIG_BOOLEAN, "true", 0, 0, NULL, false},
-    {"message.format.version", TOPIC_CONFIG_STRING, "3.0-IV1", 0, 0, NULL, false},
     {"message.timestamp.after.max.ms", TOPIC_CONFIG_LONG, "3600000", 0, INT64_MAX, NULL, true},
     {"message.timestamp.before.max.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 0, INT64_MAX, NULL, true},
-    {"message.timestamp.difference.max.ms", TOPIC_CONFIG_LONG, LONG_MAX_TEXT, 0, INT64_MAX, NULL, false},
     {"message.timestamp.type", TOPIC_CONFIG_STRING, "CreateTime", 0, 0, "CreateTime|LogAppendTime", true},
     {"min.cleanable.dirty.ratio", TOPIC_CONFIG_DOUBLE, "0.5", 0, 1, NULL, true},
     {"min.compaction.lag.ms", TOPIC_CONFIG_LONG, "0", 0, INT64_MAX, NULL, true},
@@ -42,8 +39,8 @@ static const struct topic_config_info infos[] = {
     {"retention.bytes", TOPIC_CONFIG_LONG, "-1", -1, INT64_MAX, NULL, true},
     {"retention.ms", TOPIC_CONFIG_LONG, "604800000", -1, INT64_MAX, NULL, true},
     {"segment.bytes", TOPIC_CONFIG_INT, "1073741824", 14, INT32_MAX, NULL, true},
-    {"segment.index.bytes", TOPIC_CONFIG_INT, "10485760", 4, INT32_MAX, NULL, false},
-    {"segment.jitter.ms", TOPIC_CONFIG_LONG, "0", 0, INT64_MAX, NULL, false},
+    {"segment.index.bytes", TOPIC_CONFIG_INT, "10485760", 4, INT32_MAX, NULL, true},
+    {"segment.jitter.ms", TOPIC_CONFIG_LONG, "0", 0, INT64_MAX, NULL, true},
     {"segment.ms", TOPIC_CONFIG_LONG, "604800000", 1, INT64_MAX, NULL, true},
     {"unclean.leader.election.enable", TOPIC_CONFIG_BOOLEAN, "false", 0, 0, NULL, false},
 };
@@ -96,15 +93,7 @@ static bool check_double(const struct topic_config_info *info, struct bytes valu
                      info->min, info->max, text);
 }
 
-bool topic_config_check(struct bytes name, struct bytes value, struct error *err)
-{
-    const struct topic_config_info *info = topic_config_info(name);
-    if (!info)
-        return error_set(err, ERROR_INVALID, "there is no topic setting \"" BYTES_FORMAT "\"", BYTES_ARGS(name));
-    return topic_config_check_value(info, value, err);
-}
-
-bool topic_config_check_value(const struct topic_config_info *info, struct bytes value, struct error *err)
+bool topic_config_check_type(const struct topic_config_info *info, struct bytes value, struct error *err)
 {
     if (value.size > TOPIC_CONFIG_SIZE_MAX)
         return error_set(err, ERROR_LIMIT, "%s: longer than %d bytes", info->name, TOPIC_CONFIG_SIZE_MAX);

@@ -169,3 +169,74 @@ TEST(a_topic_without_a_compression_type_follows_the_node)
     check_stored(&f, 0, KAFKA_CODEC_LZ4);
     fixture_deinit(&f);
 }
+
+/* --- What may be set --- */
+
+static bool refuses(const char *name, const char *value, const char *part_of_message)
+{
+    struct error err;
+    if (topic_config_check(bytes_of_string(name), bytes_of_string(value), &err))
+        return false;
+    CHECK_INT(err.kind, ERROR_INVALID);
+    CHECK(strstr(err.message, part_of_message) != NULL);
+    return true;
+}
+
+static bool takes(const char *name, const char *value)
+{
+    struct error err;
+    return topic_config_check(bytes_of_string(name), bytes_of_string(value), &err);
+}
+
+TEST(a_setting_that_would_promise_what_is_not_done_is_refused)
+{
+    CHECK(takes("remote.storage.enable", "false"));
+    CHECK(refuses("remote.storage.enable", "true", "there is no tiered storage"));
+    CHECK(refuses("message.format.version", "3.0", "since Kafka 4.0"));
+    CHECK(refuses("message.timestamp.difference.max.ms", "1000", "message.timestamp.before.max.ms"));
+    CHECK(refuses("message.downconversion.enable", "true", "since Kafka 4.0"));
+    CHECK(refuses("no.such.setting", "1", "no topic setting"));
+}
+
+TEST(values_follow_kafkas_rules)
+{
+    CHECK(takes("compression.gzip.level", "-1") && takes("compression.gzip.level", "9"));
+    CHECK(refuses("compression.gzip.level", "0", "-1 or 1 to 9"));
+    static const char *const lists[] = {"", "*", "0:0", "0:0,1:0", " 0:0 , 12:3 "};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        CHECK(takes("leader.replication.throttled.replicas", lists[i]));
+    static const char *const others[] = {"0", "0:", ":0", "0:0:0", "a:0", "*,0:0", "0:-1"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        CHECK(refuses("follower.replication.throttled.replicas", others[i], "partition:broker"));
+}
+
+TEST(the_lags_of_compaction_are_checked_together)
+{
+    const struct topic_config_entry both[] = {{BYTES_LITERAL("min.compaction.lag.ms"), BYTES_LITERAL("1000")},
+                                              {BYTES_LITERAL("max.compaction.lag.ms"), BYTES_LITERAL("1000")},
+                                              {BYTES_LITERAL("max.compaction.lag.ms"), BYTES_LITERAL("999")}};
+    struct error err;
+    CHECK_OK(topic_config_check_all(both, 2, &err), &err);
+    CHECK(!topic_config_check_all(both, 3, &err));
+    CHECK(strstr(err.message, "at most max.compaction.lag.ms, which is 999, not 1000") != NULL);
+}
+
+TEST(each_partition_takes_its_own_part_of_the_jitter)
+{
+    struct fixture f;
+    struct error err;
+    uint64_t lsn;
+    fixture_init(&f);
+    fixture_open(&f);
+    struct topic *topic = fixture_topic(&f, "orders", 2);
+    const struct topic_config_entry entries[] = {{BYTES_LITERAL("segment.ms"), BYTES_LITERAL("100000")},
+                                                 {BYTES_LITERAL("segment.jitter.ms"), BYTES_LITERAL("40000")}};
+    CHECK_INT(partition_segment_ms(topic_partition(topic, 0)), topic->segment_ms);
+    CHECK_OK(topic_set_configs(f.log, topic, entries, 2, &lsn, &err), &err);
+    int64_t first_ms = partition_segment_ms(topic_partition(topic, 0));
+    int64_t second_ms = partition_segment_ms(topic_partition(topic, 1));
+    CHECK(first_ms > 60000 && first_ms <= 100000 && second_ms > 60000 && second_ms <= 100000);
+    CHECK(first_ms != second_ms);
+    CHECK_INT(first_ms, partition_segment_ms(topic_partition(topic, 0)));
+    fixture_deinit(&f);
+}

@@ -72,6 +72,23 @@ def test_what_cannot_be_is_refused_with_the_right_error(admin):
     assert "odd" not in admin.list_topics(timeout=10).topics
 
 
+def test_settings_that_would_promise_what_is_not_done_are_refused(admin):
+    create(admin, "honest", config={"max.compaction.lag.ms": "60000"})
+    def alter(name, value, **options):
+        resource = ConfigResource(ResourceType.TOPIC, "honest", incremental_configs=[
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)])
+        admin.incremental_alter_configs([resource], **options)[resource].result(10)
+    for name, value in [("remote.storage.enable", "true"), ("message.format.version", "3.0-IV1"),
+                        ("compression.gzip.level", "0"), ("leader.replication.throttled.replicas", "all")]:
+        refused("INVALID_CONFIG", lambda: create(admin, "dishonest", config={name: value}))
+        refused("INVALID_CONFIG", lambda: alter(name, value))
+    refused("INVALID_CONFIG", lambda: alter("min.compaction.lag.ms", "60001"))
+    refused("INVALID_CONFIG", lambda: alter("min.compaction.lag.ms", "60001", validate_only=True))
+    alter("min.compaction.lag.ms", "60000", validate_only=True)
+    assert configs(admin, "honest")["min.compaction.lag.ms"].value == "0"
+    alter("leader.replication.throttled.replicas", "0:0,1:0")
+
+
 def test_validation_alone_changes_nothing(admin):
     admin.create_topics([NewTopic("dry", 1)], validate_only=True)["dry"].result(10)
     assert "dry" not in admin.list_topics(timeout=10).topics

@@ -173,7 +173,8 @@ void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int6
         partition->pass = pass->number;
 }
 
-/* Whether retention may have taken all records below. */
+/* Whether retention may have taken all records below. What compaction has taken out of a segment keeps it no younger.
+ */
 static void check_young(struct ledger *ledger, const struct ledger_topic *topic, int partition_index, int64_t start)
 {
     const struct ledger_partition *partition = &topic->partitions[partition_index];
