@@ -42,6 +42,7 @@ FILES = [
     ("node", "v1", ["Node"]),
     ("core", "v1", ["Namespace", "ConfigMap", "Secret", "Event", "ServiceAccount"]),
     ("apps", "appsv1", ["Deployment", "ReplicaSet"]),
+    ("endpoints", "v1", ["Endpoints"]),
     ("discovery", "discoveryv1", ["EndpointSlice"]),
     ("runtimeclass", "nodev1", ["RuntimeClass"]),
     ("coordination", "coordinationv1", ["Lease"]),

@@ -136,6 +136,7 @@ func main() {
 		{coordinationv1.SchemeGroupVersion, &coordinationv1.Lease{}},
 		{corev1.SchemeGroupVersion, &corev1.Binding{}},
 		{corev1.SchemeGroupVersion, &corev1.ConfigMap{}},
+		{corev1.SchemeGroupVersion, &corev1.Endpoints{}},
 		{corev1.SchemeGroupVersion, &corev1.Event{}},
 		{corev1.SchemeGroupVersion, &corev1.Namespace{}},
 		{corev1.SchemeGroupVersion, &corev1.Node{}},

@@ -5,25 +5,31 @@
 set -u
 build=$1
 shift
-passed=0 failed=0
+passed=0 failed=0 running=
+# Ctrl-C reaches this shell alone: timeout(1) makes a process group of its own, which it ends when it is told to end.
+trap '[ -z "$running" ] || kill "$running" 2> /dev/null; exit 130' INT TERM
 
 # Runs a command, shows its output when it fails, and adds its closing line "N passed, N failed".
 count() {
     local name=$1 output result
     shift
     output=$(mktemp)
-    "$@" > "$output" 2>&1
+    printf '%-28s ' "$name" # now: some take minutes
+    "$@" > "$output" 2>&1 < /dev/null &
+    running=$!
+    wait "$running"
     local status=$?
+    running=
     result=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$output" | tail -n 1)
     local ok=0 bad=0
     [ -n "$result" ] && { ok=${result%% *}; bad=${result#*, }; bad=${bad%% *}; }
     [ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
     passed=$((passed + ok)) failed=$((failed + bad))
     if [ "$bad" -gt 0 ]; then
-        echo "--- $name failed (exit code $status)"
+        echo "failed (exit code $status)"
         tail -n "${TAIL:-60}" "$output"
     else
-        printf '%-28s %s\n' "$name" "$result"
+        echo "$result"
     fi
     rm -f "$output"
 }

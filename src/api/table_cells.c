@@ -241,6 +241,32 @@ static struct json *slice_endpoints(const struct json *object, int64_t now_s)
     return text_cell(&text, "<unset>");
 }
 
+static void append_endpoint(struct buf *text, const char *ip, const struct json *port)
+{
+    append_separated(text, ",", ip);
+    if (port)
+        buf_printf(text, ":%lld", (long long)json_int_at(port, "port", 0));
+}
+
+/* What kubectl prints: address:port of every pair, the first three. */
+static struct json *endpoints_addresses(const struct json *object, int64_t now_s)
+{
+    (void)now_s;
+    AUTO_BUF text;
+    buf_init(&text, CELL_SIZE_MAX);
+    size_t count = 0;
+    json_array_each (i, subset, json_get(object, "subsets")) {
+        const struct json *ports = json_get(subset, "ports");
+        size_t port_count = json_size(ports);
+        json_array_each (j, address, json_get(subset, "addresses"))
+            for (size_t k = 0; k < (port_count ? port_count : 1); k++)
+                if (count++ < LISTED_MAX)
+                    append_endpoint(&text, json_text_at(address, "ip", ""), json_index(ports, k));
+    }
+    append_more(&text, LISTED_MAX, count);
+    return text_cell(&text, "<none>");
+}
+
 /* --- Events --- */
 
 static const struct json *event_first(const struct json *object)
@@ -382,6 +408,7 @@ const struct table_cell *table_cell_by_name(const char *name)
 {
     static const struct table_cell cells[] = {
         {"data_count", data_count},
+        {"endpoints_addresses", endpoints_addresses},
         {"event_count", event_count},
         {"event_message", event_message},
         {"event_source", event_source},

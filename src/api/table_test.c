@@ -107,6 +107,12 @@ TEST(every_kind_prints_its_columns)
                 "{'metadata': {'name': 's'}, 'addressType': 'IPv4', 'ports': [{'port': 80}],"
                 "'endpoints': [{'addresses': ['1', '2', '3', '4']}]}",
                 "['s', 'IPv4', '80', '1,2,3 + 1 more...', '<unknown>']");
+    check_cells("Endpoints",
+                "{'metadata': {'name': 's'}, 'subsets': [{'addresses': [{'ip': '1'}, {'ip': '2'}],"
+                "'notReadyAddresses': [{'ip': '3'}], 'ports': [{'port': 80}, {'port': 443}]},"
+                "{'addresses': [{'ip': '4'}]}]}",
+                "['s', '1:80,1:443,2:80 + 2 more...', '<unknown>']");
+    check_cells("Endpoints", "{'metadata': {'name': 's'}}", "['s', '<none>', '<unknown>']");
     check_cells("ConfigMap", "{'metadata': {'name': 'c'}, 'data': {'a': '1'}, 'binaryData': {'b': ''}}",
                 "['c', 2, '<unknown>']");
 }

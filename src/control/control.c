@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "control/deployment.h"
 #include "control/endpoint_slice.h"
+#include "control/endpoints.h"
 #include "control/garbage.h"
 #include "control/namespaces.h"
 #include "control/pod_limit.h"
@@ -22,6 +23,7 @@ struct control {
     struct deployments *deployments;
     struct replica_sets *replica_sets;
     struct endpoint_slices *endpoint_slices;
+    struct endpoints *endpoints;
     struct service_ips *service_ips;
     struct namespaces *namespaces;
     struct garbage *garbage;
@@ -67,6 +69,7 @@ struct control *control_open(const struct control_options *options, struct error
     control->deployments = deployments_new(queue, api);
     control->replica_sets = replica_sets_new(queue, api, options->mesh);
     control->endpoint_slices = endpoint_slices_new(queue, api);
+    control->endpoints = endpoints_new(queue, api);
     control->service_ips = service_ips_new(queue, api, range, &options->api_address);
     control->namespaces = namespaces_new(queue, api, options->ca_certificate);
     control->garbage = garbage_new(queue, api);
@@ -82,6 +85,7 @@ void control_close(struct control *control)
     garbage_free(control->garbage);
     namespaces_free(control->namespaces);
     service_ips_free(control->service_ips);
+    endpoints_free(control->endpoints);
     endpoint_slices_free(control->endpoint_slices);
     replica_sets_free(control->replica_sets);
     deployments_free(control->deployments);

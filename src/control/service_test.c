@@ -226,3 +226,82 @@ TEST(endpoints_follow_the_selector_and_go_with_the_service)
     CHECK_INT(fixture_count(&f, "EndpointSlice", "web-"), 0);
     fixture_close(&f);
 }
+
+/* --- Endpoints, the older form --- */
+
+static const struct json *subset(struct fixture *f, const char *service, size_t at)
+{
+    struct object *endpoints = fixture_get(f, "Endpoints", service);
+    return endpoints ? json_index(json_get(endpoints->json, "subsets"), at) : NULL;
+}
+
+TEST(endpoints_in_the_older_form_follow_the_slices_and_go_with_the_service)
+{
+    struct fixture f;
+    fixture_open(&f);
+    apply_service(&f, "web", ", selector: {app: web}");
+    fixture_settle(&f);
+    CHECK(fixture_get(&f, "Endpoints", "web") && !subset(&f, "web", 0)); /* it is there, and says that nobody is */
+    apply_pod(&f, "one", 8080);
+    apply_pod(&f, "two", 8080);
+    apply_pod(&f, "three", 9090);
+    fixture_run_pods(&f);
+    const struct json *first = subset(&f, "web", 0), *second = subset(&f, "web", 1);
+    if (json_size(json_get(first, "addresses")) == 1)
+        second = subset(&f, "web", 0), first = subset(&f, "web", 1);
+    CHECK(!subset(&f, "web", 2));
+    CHECK_INT(json_size(json_get(first, "addresses")), 2);
+    CHECK_INT(json_int_at(first, "ports.0.port", 0), 8080);
+    CHECK_STR(json_text_at(first, "ports.0.name", ""), "http");
+    CHECK_STR(json_text_at(second, "addresses.0.ip", ""),
+              json_text_at(fixture_get(&f, "Pod", "three")->json, "status.podIP", "?"));
+    CHECK_STR(json_text_at(second, "addresses.0.targetRef.name", ""), "three");
+    CHECK_STR(json_text_at(second, "addresses.0.nodeName", ""), "here");
+    CHECK_INT(json_int_at(second, "ports.0.port", 0), 9090);
+    CHECK_STR(json_text_at(fixture_get(&f, "Endpoints", "web")->json, "metadata.labels.team", ""), "red");
+    fixture_delete(&f, "Pod", "three", NULL); /* one that is ending is not shown */
+    fixture_settle(&f);
+    CHECK(!subset(&f, "web", 1));
+    fixture_delete(&f, "Endpoints", "web", NULL);
+    fixture_settle(&f);
+    CHECK_INT(json_size(json_get(subset(&f, "web", 0), "addresses")), 2); /* it is made again */
+    fixture_delete(&f, "Service", "web", NULL);
+    fixture_settle(&f);
+    CHECK(!fixture_get(&f, "Endpoints", "web"));
+    fixture_close(&f);
+}
+
+TEST(a_pod_that_is_not_ready_is_among_the_addresses_that_are_not)
+{
+    struct fixture f;
+    fixture_open(&f);
+    fixture_apply(&f, "{apiVersion: v1, kind: Service, metadata: {name: by-hand}, spec: {ports: [{port: 80}]}}");
+    fixture_apply(&f, "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: by-hand-1, labels:"
+                      " {kubernetes.io/service-name: by-hand}}, addressType: IPv4, ports: [{port: 80}],"
+                      " endpoints: [{addresses: [192.0.2.1], conditions: {ready: false}}, {addresses: [192.0.2.2]}]}");
+    fixture_settle(&f);
+    CHECK_STR(json_text_at(subset(&f, "by-hand", 0), "notReadyAddresses.0.ip", ""), "192.0.2.1");
+    CHECK_STR(json_text_at(subset(&f, "by-hand", 0), "addresses.0.ip", ""), "192.0.2.2");
+    fixture_delete(&f, "EndpointSlice", "by-hand-1", NULL);
+    fixture_settle(&f);
+    CHECK(!fixture_get(&f, "Endpoints", "by-hand"));
+    fixture_close(&f);
+}
+
+TEST(endpoints_of_somebody_else_stay_as_they_are)
+{
+    struct fixture f;
+    fixture_open(&f);
+    fixture_apply(&f,
+                  "{apiVersion: v1, kind: Endpoints, metadata: {name: web}, subsets: [{addresses: [{ip: 192.0.2.9}],"
+                  " ports: [{port: 5432}]}]}");
+    apply_service(&f, "web", ", selector: {app: web}");
+    apply_pod(&f, "one", 8080);
+    fixture_run_pods(&f);
+    CHECK_STR(json_text_at(subset(&f, "web", 0), "addresses.0.ip", ""), "192.0.2.9");
+    CHECK_STR(json_text_at(subset(&f, "web", 0), "ports.0.protocol", ""), "TCP");
+    fixture_delete(&f, "Service", "web", NULL);
+    fixture_settle(&f);
+    CHECK(fixture_get(&f, "Endpoints", "web") != NULL);
+    fixture_close(&f);
+}

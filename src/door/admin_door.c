@@ -85,6 +85,11 @@ struct io_address admin_door_address(const struct admin_door *door)
     return http_server_address(door->server);
 }
 
+void admin_door_metrics(const struct admin_door *door, struct http_server_metrics *out)
+{
+    http_server_metrics(door->server, out);
+}
+
 void admin_door_set_unhealthy(struct admin_door *door, const char *why)
 {
     free(door->unhealthy);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "door/admin_metrics.h"
+#include "http/http_server.h"
 #include "io/address.h"
 #include "io/io.h"
 
@@ -17,6 +18,7 @@ struct admin_door;
 struct admin_door *admin_door_open(struct io *io, const struct io_address *address, struct error *err);
 void admin_door_close(struct admin_door *door); /* NULL is allowed */
 struct io_address admin_door_address(const struct admin_door *door);
+void admin_door_metrics(const struct admin_door *door, struct http_server_metrics *out);
 
 /* NULL: all is well. Otherwise what is missing; the text is copied. At first: "starting". */
 void admin_door_set_unhealthy(struct admin_door *door, const char *why);

@@ -260,8 +260,6 @@ struct io_address events_door_address(const struct events_door *door)
 
 void events_door_metrics(const struct events_door *door, struct events_door_metrics *out)
 {
-    struct http_server_metrics server;
-    http_server_metrics(door->server, &server);
     *out = door->metrics;
-    out->connections = server.connections_open;
+    http_server_metrics(door->server, &out->http);
 }

@@ -16,6 +16,7 @@
 
 #include "api/api.h"
 #include "base/error.h"
+#include "http/http_server.h"
 #include "io/address.h"
 
 struct events_door;
@@ -26,7 +27,8 @@ struct io_address events_door_address(const struct events_door *door);
 
 struct events_door_metrics {
     uint64_t accepted, invalid, not_found, too_large, unsupported, unavailable;
-    uint64_t bytes, connections;
+    uint64_t bytes;
+    struct http_server_metrics http;
 };
 void events_door_metrics(const struct events_door *door, struct events_door_metrics *out);
 

@@ -113,6 +113,12 @@ static void refuse_unstable(struct kafka_request *request, struct bytes group, s
     out->error_code = kafka_refuse(request, KAFKA_UNSTABLE_OFFSET_COMMIT);
 }
 
+/* The answer may wait, and the next commit takes the group's own memory away. */
+static struct bytes keep(struct kafka_request *request, struct bytes bytes)
+{
+    return bytes.size > 0 ? arena_copy(&request->arena, bytes) : BYTES_LITERAL("");
+}
+
 static void fetch_one(struct kafka_request *request, struct bytes group, struct bytes topic, int32_t partition,
                       struct kafka_offset_fetch_response_group_partition *out)
 {
@@ -122,7 +128,7 @@ static void fetch_one(struct kafka_request *request, struct bytes group, struct 
         out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_ID);
     out->committed_offset = committed.offset;
     out->committed_leader_epoch = committed.leader_epoch;
-    out->metadata = committed.metadata.data ? committed.metadata : BYTES_LITERAL("");
+    out->metadata = keep(request, committed.metadata);
     refuse_unstable(request, group, topic, out);
 }
 
@@ -164,15 +170,14 @@ static void fetch_all(struct kafka_request *request, struct kafka_offset_fetch_r
             const struct topic *topic = topic_find(request->log, at.topic);
             if (topic)
                 memcpy(out->topics[out->topics_count].topic_id, topic_id(topic), sizeof out->topics->topic_id);
-            out->topics[out->topics_count].name = at.topic;
+            out->topics[out->topics_count].name = keep(request, at.topic);
             out->topics[out->topics_count++].partitions = partition;
         }
         out->topics[out->topics_count - 1].partitions_count++;
-        *partition = (struct kafka_offset_fetch_response_group_partition){
-            .partition_index = at.partition,
-            .committed_offset = at.offset,
-            .committed_leader_epoch = at.leader_epoch,
-            .metadata = at.metadata.data ? at.metadata : BYTES_LITERAL("")};
+        *partition = (struct kafka_offset_fetch_response_group_partition){.partition_index = at.partition,
+                                                                          .committed_offset = at.offset,
+                                                                          .committed_leader_epoch = at.leader_epoch,
+                                                                          .metadata = keep(request, at.metadata)};
         refuse_unstable(request, out->group_id, at.topic, partition++);
     }
 }
@@ -225,20 +230,32 @@ static void fetch_old(struct kafka_request *request, struct kafka_offset_fetch_r
     }
 }
 
+static void fetch_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_offset_fetch_response *response = ctx;
+    int16_t code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    response->error_code = code;
+    for (size_t t = 0; t < response->topics_count; t++)
+        for (size_t p = 0; p < response->topics[t].partitions_count; p++)
+            response->topics[t].partitions[p].error_code = code;
+    for (size_t i = 0; i < response->groups_count; i++)
+        response->groups[i].error_code = code;
+}
+
 void kafka_handle_offset_fetch(struct kafka_request *request)
 {
     const struct kafka_offset_fetch_request *body = request->body;
     struct kafka_offset_fetch_response *response = KAFKA_NEW(&request->arena, kafka_offset_fetch_response);
     if (request->header.api_version < VERSION_OF_GROUPS) {
         fetch_old(request, response);
-        kafka_answer(request, response);
+        kafka_answer_when(request, response, group_offsets_lsn(request->log), LOG_SYNCED, fetch_failed);
         return;
     }
     response->groups = KAFKA_NEW_ARRAY(&request->arena, kafka_offset_fetch_response_group, body->groups_count);
     response->groups_count = body->groups_count;
     for (size_t i = 0; i < body->groups_count; i++)
         fetch_group(request, &body->groups[i], &response->groups[i]);
-    kafka_answer(request, response);
+    kafka_answer_when(request, response, group_offsets_lsn(request->log), LOG_SYNCED, fetch_failed);
 }
 
 /* --- OffsetDelete --- */
@@ -275,8 +292,10 @@ void kafka_handle_offset_delete(struct kafka_request *request)
     struct coordinator_offset *offsets = gather_deletes(request, &count);
     response->error_code =
         kafka_refuse(request, coordinator_delete_offsets(request->log, body->group_id, offsets, count, &lsn));
+    if (lsn == 0) /* "there is none" is told once it is so on disk */
+        lsn = group_offsets_lsn(request->log);
     if (response->error_code) {
-        kafka_answer(request, response);
+        kafka_answer_when(request, response, lsn, LOG_SYNCED, delete_failed);
         return;
     }
     response->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_delete_response_topic, body->topics_count);

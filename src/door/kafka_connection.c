@@ -17,6 +17,8 @@
 #include "door/kafka_quota.h"
 
 enum { LENGTH_SIZE = 4, FRAME_AHEAD_MAX = 1 << 20 };
+/* Who has had this much of the core thread lets others go first, even if more of its requests are here. */
+enum { TURN_NS = 500000 };
 
 struct kafka_connection {
     struct kafka_door *door;
@@ -31,7 +33,9 @@ struct kafka_connection {
     struct list waiting;           /* in the door's, while `held` of all is too much */
     struct io_deferred proceed;    /* with `rest` */
     struct kafka_request *running; /* whose handler is on the stack */
+    struct kafka_request *alone;   /* no more requests are taken before it goes on */
     struct io_timer unmute;        /* runs while its client is above a quota */
+    struct io_timer turn;          /* runs, without a delay, when its turn is over */
     bool busy;                     /* consume() is on the stack */
     bool ended;                    /* freed when it is no longer busy */
     uint64_t active_ms;
@@ -87,6 +91,8 @@ static void request_free(struct kafka_request *request)
         request->cancel(request);
     if (request->connection->running == request)
         request->connection->running = NULL;
+    if (request->connection->alone == request)
+        request->connection->alone = NULL;
     if (request->pin)
         pin_unref(request->pin);
     list_remove(&request->link);
@@ -116,6 +122,7 @@ static void end(struct kafka_connection *connection, void (*close)(struct io_str
     unhold_arriving(connection, connection->in.size + connection->rest.size);
     io_timer_stop(&connection->idle);
     io_timer_stop(&connection->unmute);
+    io_timer_stop(&connection->turn);
     io_deferred_cancel(&connection->proceed);
     list_remove(&connection->link);
     list_remove(&connection->waiting);
@@ -146,7 +153,8 @@ void kafka_connection_end_all(struct kafka_door *door)
 static bool is_full(const struct kafka_connection *connection)
 {
     const struct kafka_door *door = connection->door;
-    return connection->request_count >= KAFKA_DOOR_REQUESTS_MAX || io_timer_active(&connection->unmute) ||
+    return connection->alone || connection->request_count >= KAFKA_DOOR_REQUESTS_MAX ||
+           io_timer_active(&connection->unmute) || io_timer_active(&connection->turn) ||
            connection->held - connection->in.size - connection->rest.size >= KAFKA_CONNECTION_HELD_MAX ||
            io_stream_queued(connection->stream) >= IO_STREAM_QUEUE_HIGH ||
            (connection->in.size == 0 && door_is_full(door));
@@ -170,6 +178,17 @@ static void update_pause(struct kafka_connection *connection)
     door->metrics.paused += pause;
 }
 
+void kafka_hold_others(struct kafka_request *request)
+{
+    request->connection->alone = request;
+}
+
+void kafka_take_others(struct kafka_request *request)
+{
+    request->connection->alone = NULL;
+    update_pause(request->connection);
+}
+
 void kafka_connection_resume_waiting(void *ctx)
 {
     struct kafka_door *door = ctx;
@@ -183,7 +202,8 @@ void kafka_connection_resume_waiting(void *ctx)
     }
 }
 
-static void unmute(void *ctx)
+/* What it had to wait for is over. */
+static void go_on(void *ctx)
 {
     update_pause(ctx);
 }
@@ -193,7 +213,7 @@ static void note_answer(struct kafka_door *door, const struct kafka_request *req
     struct kafka_api_metrics *metrics = &door->metrics.apis[request->header.api_key];
     door->metrics.bytes_out += size;
     metrics->bytes_out += size;
-    histogram_add(&metrics->seconds, histogram_seconds, (double)(io_now_ns(door->io) - request->arrived_ns) / 1e9);
+    histogram_add(&metrics->seconds, histogram_seconds, (double)(io_clock_ns(door->io) - request->arrived_ns) / 1e9);
 }
 
 /* Pinned until they have left. */
@@ -277,7 +297,7 @@ static uint32_t charge(struct kafka_request *request)
     struct quotas *quotas = request->door->quotas;
     struct bytes client_id = request->header.client_id;
     if (connection->running == request)
-        request->work_ns = io_now_ns(request->door->io) - request->work_ns;
+        request->work_ns = io_clock_ns(request->door->io) - request->work_ns;
     uint32_t throttle_ms = quotas_charge(quotas, client_id, QUOTA_REQUEST, request->work_ns);
     enum quota_kind kind = request->header.api_key == KAFKA_PRODUCE ? QUOTA_PRODUCE : QUOTA_FETCH;
     uint32_t of_bytes_ms = quotas_charge(quotas, client_id, kind, request->charged_bytes);
@@ -290,6 +310,17 @@ static uint32_t charge(struct kafka_request *request)
     return throttle_ms;
 }
 
+/* What this costs is told with the client's next answer. */
+static bool encode(struct kafka_request *request, const void *response, struct error *err)
+{
+    uint64_t start_ns = io_clock_ns(request->door->io);
+    bool ok = kafka_encode_response(request->header.api, request->answer_version, request->header.correlation_id,
+                                    response, &request->arena, &request->out, &request->holes, err);
+    (void)quotas_charge(request->door->quotas, request->header.client_id, QUOTA_REQUEST,
+                        io_clock_ns(request->door->io) - start_ns);
+    return ok;
+}
+
 void kafka_answer(struct kafka_request *request, const void *response)
 {
     struct error err;
@@ -297,8 +328,7 @@ void kafka_answer(struct kafka_request *request, const void *response)
     if (throttle_ms > 0) /* all responses are in memory of the request */
         set_throttle_time(request->header.api, (void *)(uintptr_t)response, throttle_ms);
     buf_init(&request->out, KAFKA_ANSWER_SIZE_MAX);
-    if (kafka_encode_response(request->header.api, request->answer_version, request->header.correlation_id, response,
-                              &request->arena, &request->out, &request->holes, &err))
+    if (encode(request, response, &err))
         answered(request);
     else
         kafka_drop(request, err.message);
@@ -373,12 +403,12 @@ static void answer_unsupported(struct kafka_request *request)
 static void run_handler(struct kafka_connection *connection, struct kafka_request *request,
                         const struct kafka_handler *handler)
 {
-    uint64_t start_ns = io_now_ns(connection->door->io);
+    uint64_t start_ns = io_clock_ns(connection->door->io);
     request->work_ns = start_ns;
     connection->running = request;
     handler->run(request);
     if (connection->running && !request->answered)
-        request->work_ns = io_now_ns(connection->door->io) - start_ns;
+        request->work_ns = io_clock_ns(connection->door->io) - start_ns;
     connection->running = NULL;
 }
 
@@ -415,7 +445,7 @@ static void take_frame(struct kafka_connection *connection, struct bytes frame)
                                       .door = connection->door,
                                       .log = connection->door->log,
                                       .frame = frame,
-                                      .arrived_ns = io_now_ns(connection->door->io),
+                                      .arrived_ns = io_clock_ns(connection->door->io),
                                       .held = frame.size};
     connection->door->arriving -= frame.size; /* it has arrived */
     arena_init(&request->arena, 0);
@@ -483,9 +513,13 @@ static void take_some(struct kafka_connection *connection, struct bytes *data)
 /* Takes what may be taken; keeps the rest for later. */
 static void consume(struct kafka_connection *connection, struct bytes data)
 {
+    uint64_t start_ns = io_clock_ns(connection->door->io);
     connection->busy = true;
-    while (data.size > 0 && !connection->ended && !is_full(connection))
+    while (data.size > 0 && !connection->ended && !is_full(connection)) {
         take_some(connection, &data);
+        if (data.size > 0 && !connection->ended && io_clock_ns(connection->door->io) - start_ns > TURN_NS)
+            io_timer_start(&connection->turn, 0);
+    }
     connection->busy = false;
     if (connection->ended) {
         connection_free(connection);
@@ -557,7 +591,8 @@ void kafka_connection_open(struct kafka_door *door, struct io_stream *stream)
     buf_init(&connection->in, (size_t)LIMIT_KAFKA_FRAME_SIZE + LENGTH_SIZE);
     buf_init(&connection->rest, SIZE_MAX); /* as much as a stream gives at once, once or twice */
     io_deferred_init(door->io, &connection->proceed, proceed, connection);
-    io_timer_init(door->io, &connection->unmute, unmute, connection);
+    io_timer_init(door->io, &connection->unmute, go_on, connection);
+    io_timer_init(door->io, &connection->turn, go_on, connection);
     io_timer_init(door->io, &connection->idle, idle, connection);
     io_timer_start(&connection->idle, KAFKA_IDLE_MS);
     door->metrics.connections++;

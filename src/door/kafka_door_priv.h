@@ -104,6 +104,11 @@ void kafka_answer_when(struct kafka_request *request, void *response, uint64_t l
 void kafka_no_answer(struct kafka_request *request);
 void kafka_drop(struct kafka_request *request, const char *why);
 
+/* Nothing that comes behind the request on its connection is taken before kafka_take_others(): for a handler that goes
+ * on later with what has an order. */
+void kafka_hold_others(struct kafka_request *request);
+void kafka_take_others(struct kafka_request *request);
+
 /* Counts it, unless it is NONE, and returns it. */
 int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code);
 /* The table from error kinds to Kafka's codes; also counts. */

@@ -146,6 +146,57 @@ TEST(offsets_are_committed_and_fetched_in_every_version)
     kafka_fixture_deinit(&f);
 }
 
+static int16_t fetch_offset(struct kafka_fixture *f, int64_t *offset)
+{
+    int32_t index = 1;
+    struct kafka_offset_fetch_request_topic topic = {
+        .name = BYTES_LITERAL("orders"), .partition_indexes = &index, .partition_indexes_count = 1};
+    struct kafka_offset_fetch_request request = {.group_id = BYTES_LITERAL("g"), .topics = &topic, .topics_count = 1};
+    struct kafka_offset_fetch_response *response = kafka_fixture_call(f, KAFKA_OFFSET_FETCH, 7, &request);
+    *offset = response->topics->partitions->committed_offset;
+    return response->error_code;
+}
+
+static int16_t delete_group(struct kafka_fixture *f)
+{
+    struct bytes id = BYTES_LITERAL("g");
+    struct kafka_delete_groups_request request = {.group_ids = &id, .group_ids_count = 1};
+    struct kafka_delete_groups_response *response = kafka_fixture_call(f, KAFKA_DELETE_GROUPS, 2, &request);
+    return response->results->error_code;
+}
+
+static int16_t delete_offset(struct kafka_fixture *f)
+{
+    struct kafka_offset_delete_request_partition partition = {.partition_index = 1};
+    struct kafka_offset_delete_request_topic topic = {
+        .name = BYTES_LITERAL("orders"), .partitions = &partition, .partitions_count = 1};
+    struct kafka_offset_delete_request request = {.group_id = BYTES_LITERAL("g"), .topics = &topic, .topics_count = 1};
+    struct kafka_offset_delete_response *response = kafka_fixture_call(f, KAFKA_OFFSET_DELETE, 0, &request);
+    return response->error_code;
+}
+
+TEST(a_disk_that_fails_tells_no_commit_and_no_deletion_also_for_who_asks_again)
+{
+    for (int what = 0; what < 3; what++) {
+        struct kafka_fixture f;
+        int64_t offset;
+        kafka_fixture_init(&f);
+        kafka_fixture_topic(&f, "orders", 2);
+        CHECK_INT(commit(&f, 8, "orders", 5), 0);
+        CHECK_INT(fetch_offset(&f, &offset), 0);
+        CHECK_INT(offset, 5);
+        io_simulated_faults(f.daemon)->sync_error_ppm = 1000000;
+        for (int i = 0; i < 2; i++)
+            CHECK_INT(what == 0   ? commit(&f, 8, "orders", 7)
+                      : what == 1 ? delete_group(&f)
+                                  : delete_offset(&f),
+                      KAFKA_COORDINATOR_NOT_AVAILABLE);
+        CHECK_INT(fetch_offset(&f, &offset), KAFKA_COORDINATOR_NOT_AVAILABLE);
+        io_simulated_faults(f.daemon)->sync_error_ppm = 0;
+        kafka_fixture_deinit(&f);
+    }
+}
+
 TEST(groups_are_described_listed_and_deleted)
 {
     struct kafka_fixture f;

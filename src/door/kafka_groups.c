@@ -254,7 +254,7 @@ void kafka_handle_delete_groups(struct kafka_request *request)
 {
     const struct kafka_delete_groups_request *body = request->body;
     struct kafka_delete_groups_response *response = KAFKA_NEW(&request->arena, kafka_delete_groups_response);
-    uint64_t lsn_max = 0;
+    uint64_t lsn_max = group_offsets_lsn(request->log); /* also for "there is none" */
     response->results = KAFKA_NEW_ARRAY(&request->arena, kafka_delete_groups_response_result, body->group_ids_count);
     response->results_count = body->group_ids_count;
     for (size_t i = 0; i < body->group_ids_count; i++) {

@@ -7,8 +7,7 @@
 #include <errno.h>
 
 #include "base/memory.h"
-#include "door/kafka_door_priv.h"
-#include "wire/kafka_batch.h"
+#include "door/kafka_produce_convert.h"
 
 enum {
     ACKS_ALL = -1,
@@ -113,12 +112,15 @@ static void note_batch(struct kafka_door_metrics *metrics, const struct kafka_ba
     histogram_add(&metrics->produce_bytes, histogram_bytes, (double)batch->bytes.size);
 }
 
+/* `converted`: the batch in the topic's codec; null: as it came. */
 static void append(struct kafka_request *request, struct partition *partition, struct bytes records,
-                   struct kafka_produce_response_partition *out, struct promise *promise)
+                   struct bytes converted, struct kafka_produce_response_partition *out, struct promise *promise)
 {
     bool to_disk = topic_durability(partition_topic(partition)) == LOG_SYNCED;
     const struct kafka_produce_request *body = request->body;
-    struct append append = {.partition = partition, .batch = records, .lingers = !to_disk || body->acks != ACKS_ALL};
+    struct append append = {.partition = partition,
+                            .batch = converted.data ? converted : records,
+                            .lingers = !to_disk || body->acks != ACKS_ALL};
     struct kafka_batch batch;
     struct error err;
     uint64_t lsn;
@@ -143,7 +145,7 @@ static void append(struct kafka_request *request, struct partition *partition, s
 }
 
 static void produce_partition(struct kafka_request *request, struct topic *topic,
-                              const struct kafka_produce_request_partition *in,
+                              const struct kafka_produce_request_partition *in, struct bytes converted,
                               struct kafka_produce_response_partition *out, struct promise *promise)
 {
     const struct kafka_produce_request *body = request->body;
@@ -158,7 +160,7 @@ static void produce_partition(struct kafka_request *request, struct topic *topic
     else if (!partition)
         refuse(request, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "no such topic or partition");
     else
-        append(request, partition, records_of(&in->records), out, promise);
+        append(request, partition, records_of(&in->records), converted, out, promise);
 }
 
 /* The disk failed between append and sync: nobody knows what is on it. */
@@ -180,7 +182,13 @@ static bool any_refused(const struct kafka_produce_response *response)
     return false;
 }
 
-void kafka_handle_produce(struct kafka_request *request)
+struct topic *kafka_produced_topic(struct kafka_request *request, const struct kafka_produce_request_topic *in)
+{
+    return request->header.api_version >= VERSION_OF_TOPIC_IDS ? kafka_find_topic_by_id(request, in->topic_id)
+                                                               : kafka_find_topic(request, in->name);
+}
+
+static void produce(struct kafka_request *request, struct kafka_conversions *conversions)
 {
     const struct kafka_produce_request *body = request->body;
     struct arena *arena = &request->arena;
@@ -193,15 +201,14 @@ void kafka_handle_produce(struct kafka_request *request)
     for (size_t i = 0; i < body->topics_count; i++) {
         const struct kafka_produce_request_topic *in = &body->topics[i];
         struct kafka_produce_response_topic *out = &response->topics[i];
-        struct topic *topic = request->header.api_version >= VERSION_OF_TOPIC_IDS
-                                  ? kafka_find_topic_by_id(request, in->topic_id)
-                                  : kafka_find_topic(request, in->name);
+        struct topic *topic = kafka_produced_topic(request, in);
         out->name = in->name;
         memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
         out->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_response_partition, in->partitions_count);
         out->partitions_count = in->partitions_count;
         for (size_t p = 0; p < in->partitions_count; p++)
-            produce_partition(request, topic, &in->partitions[p], &out->partitions[p], &promise);
+            produce_partition(request, topic, &in->partitions[p], kafka_converted(conversions, &in->partitions[p]),
+                              &out->partitions[p], &promise);
     }
     if (body->acks != 0)
         kafka_answer_when(request, response, promise.lsn, body->acks == 1 ? LOG_WRITTEN : promise.durability,
@@ -210,4 +217,10 @@ void kafka_handle_produce(struct kafka_request *request)
         kafka_drop(request, "a batch that was sent with acks=0 could not be appended");
     else
         kafka_no_answer(request);
+}
+
+void kafka_handle_produce(struct kafka_request *request)
+{
+    if (!kafka_convert_batches(request, produce))
+        produce(request, NULL);
 }

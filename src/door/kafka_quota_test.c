@@ -83,6 +83,31 @@ TEST(a_consumer_above_its_quota_gets_smaller_answers_and_waits)
     kafka_fixture_deinit(&f);
 }
 
+static int32_t ask_for_metadata(struct kafka_fixture *f)
+{
+    struct kafka_metadata_request request = {0};
+    struct kafka_metadata_response *response = kafka_fixture_call(f, KAFKA_METADATA, 8, &request);
+    return response->throttle_time_ms;
+}
+
+TEST(a_client_whose_requests_take_too_much_time_is_told_and_waits)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    CHECK_INT(set_quota(&f, test_client, "request_percentage", 1), 0); /* a tenth of a second in ten */
+    CHECK_INT(ask_for_metadata(&f), 0);
+    io_simulated_set_pace(f.daemon, 30 * 1000000);
+    uint64_t start_ms = io_now_ms(f.machine);
+    int32_t told_ms = 0;
+    for (int i = 0; i < 10 && told_ms == 0; i++)
+        told_ms = ask_for_metadata(&f);
+    CHECK(told_ms > 0);
+    ask_for_metadata(&f);
+    CHECK(io_now_ms(f.machine) - start_ms >= (uint64_t)told_ms);
+    CHECK(kafka_fixture_metrics(&f).throttled > 0);
+    kafka_fixture_deinit(&f);
+}
+
 static size_t count_quotas(struct kafka_fixture *f, const char *type, int8_t match_type, const char *match, bool strict)
 {
     struct kafka_describe_client_quotas_request_component component = {bytes_of_string(type), match_type,
@@ -183,6 +208,32 @@ TEST(thousands_of_requests_of_a_client_that_does_not_read_hold_little)
         arena_reset(&f.arena);
     }
     CHECK_INT(kafka_door_held(f.door), 0);
+    kafka_fixture_deinit(&f);
+}
+
+static uint64_t metadata_served(const struct kafka_fixture *f)
+{
+    return kafka_fixture_metrics(f).apis[KAFKA_METADATA].requests;
+}
+
+TEST(of_many_requests_that_take_long_one_turn_serves_few)
+{
+    enum { COUNT = 50 };
+    struct kafka_fixture f;
+    struct kafka_metadata_request request = {0};
+    int32_t first = 0;
+    kafka_fixture_init(&f);
+    io_simulated_set_pace(f.daemon, 1000000);
+    for (int i = 0; i < COUNT; i++) {
+        int32_t sent = kafka_fixture_send(&f, KAFKA_METADATA, 8, &request);
+        first = first ? first : sent;
+    }
+    for (uint64_t served = 0; served < COUNT; served = metadata_served(&f)) {
+        CHECK(io_simulated_step(f.machine));
+        CHECK(metadata_served(&f) < served + COUNT / 2);
+    }
+    for (int i = 0; i < COUNT; i++)
+        kafka_fixture_receive(&f, KAFKA_METADATA, 8, first + i);
     kafka_fixture_deinit(&f);
 }
 

@@ -22,6 +22,7 @@
 
 #include "api/api.h"
 #include "api/kind.h"
+#include "api/retry.h"
 #include "api/schema.h"
 #include "api/table.h"
 #include "api/watcher.h"
@@ -35,10 +36,12 @@ struct kube_door {
     struct http_server *server;
     struct io_tls *tls;
     struct kube_pki pki;
-    struct kube_pod_logs logs; /* open == NULL: not set */
-    struct list waiting;       /* struct kube_call: answered when the disk has it */
-    struct list streams;       /* struct stream of kube_watch.c */
-    struct list log_streams;   /* struct log_stream */
+    char *directory, *host_name; /* where they are, whom they name; the latter may be NULL */
+    struct retry renewal;        /* of certificates, every day */
+    struct kube_pod_logs logs;   /* open == NULL: not set */
+    struct list waiting;         /* struct kube_call: answered when the disk has it */
+    struct list streams;         /* struct stream of kube_watch.c */
+    struct list log_streams;     /* struct log_stream */
     struct io_timer bookmarks;
     size_t watch_count;
     uint64_t request_count, error_count;

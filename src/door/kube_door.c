@@ -2,6 +2,7 @@
 /* See kube_door.h: listening, who may ask, and which file answers. */
 #include "door/kube_door.h"
 
+#include "base/diag.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "door/kube_call.h"
@@ -191,6 +192,53 @@ static void on_request(void *ctx, struct http_request *request)
 
 /* --- The door --- */
 
+static struct io_tls *tls_of(struct io *io, const struct kube_pki *pki, struct error *err)
+{
+    return io_tls_server_new(io, bytes_of_string(pki->server.certificate_pem), bytes_of_string(pki->server.key_pem),
+                             bytes_of_string(pki->ca.certificate_pem), err);
+}
+
+static bool write_kubeconfig(struct kube_door *door, const struct kube_pki *pki, struct error *err)
+{
+    struct io_address address = http_server_address(door->server);
+    return kube_pki_write_kubeconfig(door->io, door->directory, pki, &address, err) || error_wrap(err, "kubeconfig");
+}
+
+/* Takes `pki` over. */
+static bool take_renewed(struct kube_door *door, struct kube_pki *pki, struct error *err)
+{
+    bool same = strcmp(pki->server.certificate_pem, door->pki.server.certificate_pem) == 0;
+    struct io_tls *tls = same ? NULL : tls_of(door->io, pki, err);
+    if ((!same && !tls) || !write_kubeconfig(door, pki, err)) {
+        io_tls_free(tls);
+        kube_pki_deinit(pki);
+        return false;
+    }
+    if (tls)
+        io_tls_exchange(door->tls, tls);
+    kube_pki_exchange(&door->pki, pki);
+    return true;
+}
+
+enum { RENEWAL_INTERVAL_MS = 24 * 3600 * 1000 };
+
+/* What nears its end is made anew as at a start. Connections go on; clients that have a copy of the admin's old
+ * certificate have as long as it lives to take the new one. */
+static bool renew(void *ctx, struct error *err)
+{
+    struct kube_door *door = ctx;
+    struct kube_pki pki;
+    if (!kube_pki_load(door->io, door->directory, door->host_name, &pki, err))
+        return false;
+    retry_within(&door->renewal, RENEWAL_INTERVAL_MS);
+    if (strcmp(pki.ca.certificate_pem, door->pki.ca.certificate_pem) != 0) {
+        diag_warn("door", "%s/pki holds another CA: it is used from the next start on", door->directory);
+        kube_pki_deinit(&pki);
+        return true;
+    }
+    return take_renewed(door, &pki, err);
+}
+
 static bool listen_on(struct kube_door *door, const struct kube_door_options *options, struct error *err)
 {
     struct http_server_options server = {.address = options->address,
@@ -200,11 +248,7 @@ static bool listen_on(struct kube_door *door, const struct kube_door_options *op
                                          .on_request = on_request,
                                          .ctx = door};
     door->server = http_server_open(door->io, &server, err);
-    if (!door->server)
-        return false;
-    struct io_address address = http_server_address(door->server);
-    return kube_pki_write_kubeconfig(door->io, options->directory, &door->pki, &address, err) ||
-           error_wrap(err, "kubeconfig");
+    return door->server && write_kubeconfig(door, &door->pki, err);
 }
 
 struct kube_door *kube_door_open(struct api *api, const struct kube_door_options *options, struct error *err)
@@ -216,17 +260,15 @@ struct kube_door *kube_door_open(struct api *api, const struct kube_door_options
     list_init(&door->streams);
     list_init(&door->log_streams);
     io_timer_init(door->io, &door->bookmarks, kube_watch_bookmarks, door);
-    if (!kube_pki_load(door->io, options->directory, options->host_name, &door->pki, err)) {
+    door->directory = memory_string(bytes_of_string(options->directory));
+    door->host_name = options->host_name ? memory_string(bytes_of_string(options->host_name)) : NULL;
+    retry_init(door->io, &door->renewal, "door", renew, door);
+    if (!kube_pki_load(door->io, door->directory, door->host_name, &door->pki, err) ||
+        !(door->tls = tls_of(door->io, &door->pki, err)) || !listen_on(door, options, err)) {
         kube_door_close(door);
         return NULL;
     }
-    door->tls = io_tls_server_new(door->io, bytes_of_string(door->pki.server.certificate_pem),
-                                  bytes_of_string(door->pki.server.key_pem),
-                                  bytes_of_string(door->pki.ca.certificate_pem), err);
-    if (!door->tls || !listen_on(door, options, err)) {
-        kube_door_close(door);
-        return NULL;
-    }
+    retry_within(&door->renewal, RENEWAL_INTERVAL_MS);
     return door;
 }
 
@@ -250,9 +292,12 @@ void kube_door_close(struct kube_door *door)
     kube_watch_close_all(door);
     kube_logs_close_all(door);
     io_timer_stop(&door->bookmarks);
+    retry_stop(&door->renewal);
     http_server_close(door->server);
     io_tls_free(door->tls);
     kube_pki_deinit(&door->pki);
+    free(door->directory);
+    free(door->host_name);
     free(door);
 }
 
@@ -275,10 +320,7 @@ const char *kube_door_ca(const struct kube_door *door)
 
 void kube_door_metrics(const struct kube_door *door, struct kube_door_metrics *out)
 {
-    struct http_server_metrics http;
-    http_server_metrics(door->server, &http);
-    *out = (struct kube_door_metrics){.requests = door->request_count,
-                                      .errors = door->error_count,
-                                      .watches = door->watch_count,
-                                      .connections = http.connections_open};
+    *out = (struct kube_door_metrics){
+        .requests = door->request_count, .errors = door->error_count, .watches = door->watch_count};
+    http_server_metrics(door->server, &out->http);
 }

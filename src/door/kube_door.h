@@ -13,6 +13,7 @@
 
 #include "api/api.h"
 #include "base/error.h"
+#include "http/http_server.h"
 #include "io/address.h"
 
 struct kube_door;
@@ -58,7 +59,7 @@ const char *kube_door_ca(const struct kube_door *door);
 struct kube_door_metrics {
     uint64_t requests, errors; /* errors: answers of 500 and above */
     uint64_t watches;          /* now */
-    uint64_t connections;      /* now */
+    struct http_server_metrics http;
 };
 void kube_door_metrics(const struct kube_door *door, struct kube_door_metrics *out);
 

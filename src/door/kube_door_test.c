@@ -6,10 +6,14 @@
 #include "api/store_priv.h"
 #include "base/limits.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "door/kube_call.h"
 #include "http/http_client.h"
 #include "io/file.h"
+#include "io/simulated.h"
 #include "test.h"
+
+#define DAY_MS (UINT64_C(24) * 3600 * 1000)
 
 struct fixture {
     struct io *io;
@@ -205,6 +209,65 @@ TEST(a_certificate_that_is_damaged_is_made_anew_by_the_same_ca)
     CHECK(strcmp(again.server.certificate_pem, f.door->pki.server.certificate_pem) != 0);
     CHECK(io_certificate_is_good(f.io, &again.ca, &again.server, 365));
     kube_pki_deinit(&again);
+    fixture_close(&f);
+}
+
+static void simulated_open(struct fixture *f)
+{
+    struct error err;
+    struct log_options options = {.directory = "/data", .journal_file_size = 4 << 20};
+    *f = (struct fixture){.io = io_simulated_new(1)};
+    buf_init(&f->body, 1 << 24);
+    buf_init(&f->warning, 1 << 16);
+    buf_init(&f->type, 1 << 16);
+    f->log = log_open(f->io, &options, &err);
+    CHECK_OK(f->log, &err);
+    f->api = api_open(f->io, f->log, &err);
+    CHECK_OK(f->api, &err);
+    const struct kube_door_options door = {.address = {.family = IO_ADDRESS_IPV4, .ip = {127, 0, 0, 1}, .port = 6443},
+                                           .directory = "/data"};
+    f->door = kube_door_open(f->api, &door, &err);
+    CHECK_OK(f->door, &err);
+    f->client = http_client_new(f->io);
+}
+
+/* With the certificates as they are now. */
+static int ask_anew(struct fixture *f, const char *target)
+{
+    struct error err;
+    struct io_address address = kube_door_address(f->door);
+    http_client_forget(f->client, &address);
+    io_tls_free(f->tls);
+    f->tls = io_tls_client_new(f->io, bytes_of_string(kube_door_ca(f->door)),
+                               bytes_of_string(f->door->pki.admin.certificate_pem),
+                               bytes_of_string(f->door->pki.admin.key_pem), &err);
+    CHECK_OK(f->tls, &err);
+    return ask(f, "GET", target, NULL);
+}
+
+TEST(certificates_are_renewed_while_evoke_runs)
+{
+    struct fixture f;
+    AUTO_BUF kubeconfig;
+    struct error err;
+    simulated_open(&f);
+    buf_init(&kubeconfig, 1 << 20);
+    CHECK_INT(ask_anew(&f, "/api"), 200);
+    AUTO_FREE(char) admin = memory_string(bytes_of_string(f.door->pki.admin.certificate_pem));
+    AUTO_FREE(char) server = memory_string(bytes_of_string(f.door->pki.server.certificate_pem));
+    io_simulated_run_for(f.io, 360 * DAY_MS);
+    CHECK_STR(f.door->pki.admin.certificate_pem, admin);
+    for (int years = 0; years < 4; years++) { /* the first ones would have ended long ago */
+        io_simulated_run_for(f.io, 365 * DAY_MS);
+        CHECK_INT(ask_anew(&f, "/api"), 200);
+    }
+    CHECK(strcmp(f.door->pki.admin.certificate_pem, admin) != 0);
+    CHECK(strcmp(f.door->pki.server.certificate_pem, server) != 0);
+    CHECK_OK(io_path_read(f.io, "/data/kubeconfig", &kubeconfig, &err), &err);
+    AUTO_BUF expected;
+    buf_init(&expected, 1 << 20);
+    text_append_base64(&expected, bytes_of_string(f.door->pki.admin.certificate_pem));
+    CHECK(strstr(buf_string(&kubeconfig), buf_string(&expected)) != NULL);
     fixture_close(&f);
 }
 

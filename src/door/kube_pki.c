@@ -13,7 +13,7 @@
 enum {
     CA_DAYS = 3650,
     LEAF_DAYS = 730,
-    RENEW_DAYS = 365, /* before the end, at a start: so evoke may run for a year without one */
+    RENEW_DAYS = 365, /* before the end: so a copy of the kubeconfig is good for a year at least */
     PEM_SIZE_MAX = 1 << 20,
 };
 
@@ -125,6 +125,16 @@ bool kube_pki_load(struct io *io, const char *directory, const char *host_name, 
     }
     kube_pki_deinit(&pki);
     return error_wrap(err, "certificates");
+}
+
+void kube_pki_exchange(struct kube_pki *pki, struct kube_pki *with)
+{
+    io_certificate_deinit(&pki->server);
+    io_certificate_deinit(&pki->admin);
+    pki->server = with->server;
+    pki->admin = with->admin;
+    with->server = with->admin = (struct io_certificate){0};
+    kube_pki_deinit(with);
 }
 
 void kube_pki_deinit(struct kube_pki *pki)

@@ -2,7 +2,8 @@
 /*
  * The certificates of the API door: a CA of evoke's own, which lives as long as the data directory, and what it signs:
  * the server's certificate and the admin's. They are files in DIR/pki (0600), made when they are missing and made anew
- * when they are damaged or come near their end. DIR/kubeconfig holds the address, the CA and the admin's certificate.
+ * when they are damaged or come near their end, also while the door is open. DIR/kubeconfig holds the address, the CA
+ * and the admin's certificate.
  */
 #ifndef DOOR_KUBE_PKI_H
 #define DOOR_KUBE_PKI_H
@@ -20,6 +21,8 @@ struct kube_pki {
 MUST_CHECK bool kube_pki_load(struct io *io, const char *directory, const char *host_name, struct kube_pki *out,
                               struct error *err);
 void kube_pki_deinit(struct kube_pki *pki);
+/* `pki` holds what `with` held, but for the CA, which is the same; the rest is freed. */
+void kube_pki_exchange(struct kube_pki *pki, struct kube_pki *with);
 /* Written only if it is not what is there: a user's file watcher stays calm. */
 MUST_CHECK bool kube_pki_write_kubeconfig(struct io *io, const char *directory, const struct kube_pki *pki,
                                           const struct io_address *address, struct error *err);

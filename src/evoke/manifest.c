@@ -40,14 +40,16 @@ static int line_of(const struct manifest *manifest, const char *field)
     return yaml_line(manifest->document, path);
 }
 
-/* The schema's messages quote the path of the field they are about. */
+/* Where schema_decode_json() found the error: `... field "PATH"` of what is unknown or twice there,
+ * `... cannot be handled as a KIND: PATH: ...` of what is of the wrong type. */
 static bool wrap_decode_error(const struct manifest *manifest, struct error *err)
 {
     char field[512] = "";
-    sscanf(err->message, "%*[^\"]\"%511[^\"]\"", field);
-    const char *marker = strstr(err->message, "field \"");
-    if (marker)
-        sscanf(marker, "field \"%511[^\"]\"", field);
+    const char *quoted = strstr(err->message, "field \""), *kind = strstr(err->message, "cannot be handled as a ");
+    if (quoted)
+        sscanf(quoted, "field \"%511[^\"]\"", field);
+    else if (kind)
+        sscanf(kind, "cannot be handled as a %*[^:]: %511[^: ]", field);
     return error_wrap(err, "%s:%d", manifest->file, line_of(manifest, field));
 }
 
@@ -156,6 +158,12 @@ static bool apply_object(struct manifest *manifest, const struct json *value, st
 {
     struct bytes api_version = json_bytes(json_get(value, "apiVersion")), name = json_bytes(json_get(value, "kind"));
     const struct kind *kind = kind_by_gvk(api_version, name);
+    if (api_version.size == 0 || name.size == 0) {
+        error_set(err, ERROR_INVALID,
+                  "%s is missing: a manifest begins with, for example, `apiVersion: v1` and `kind: Pod`",
+                  api_version.size == 0 ? "apiVersion" : "kind");
+        return error_wrap(err, "%s:%d", manifest->file, line_of(manifest, ""));
+    }
     if (!kind) {
         error_set(err, ERROR_INVALID, "no such kind: \"" BYTES_FORMAT "\" in \"" BYTES_FORMAT "\"", BYTES_ARGS(name),
                   BYTES_ARGS(api_version));

@@ -51,7 +51,7 @@ static void collect_log(void *ctx, struct metrics *out)
     metrics_gauge(out, "evoke_log_segment_bytes", "Bytes of the segments.", log.segment_bytes);
     metrics_counter(out, "evoke_log_journal_files_spilled_total", "Files of the journal moved to segments.",
                     log.journal_files_spilled);
-    metrics_counter(out, "evoke_log_spilled_bytes_total", "Bytes moved from the journal to segments.",
+    metrics_counter(out, "evoke_log_spilled_bytes_total", "Bytes that were written from the journal to segments.",
                     log.spilled_bytes);
     metrics_counter(out, "evoke_log_retention_runs_total", "Times that retention dropped records.", log.retention_runs);
     metrics_counter(out, "evoke_log_compaction_runs_total", "Runs of compaction over a partition.",
@@ -86,7 +86,7 @@ static void collect_api(void *ctx, struct metrics *out)
     metrics_counter(out, "evoke_kube_requests_total", "Requests to the API door.", kube.requests);
     metrics_counter(out, "evoke_kube_errors_total", "Answers of 500 and above.", kube.errors);
     metrics_gauge(out, "evoke_kube_watches", "Watches that are open.", kube.watches);
-    metrics_gauge(out, "evoke_kube_connections", "Connections to the API door.", kube.connections);
+    metrics_gauge(out, "evoke_kube_connections", "Connections to the API door.", kube.http.connections_open);
 }
 
 static void collect_events(void *ctx, struct metrics *out)
@@ -104,7 +104,59 @@ static void collect_events(void *ctx, struct metrics *out)
     metrics_sample(out, (double)events.unsupported, "result", "unsupported", NULL);
     metrics_sample(out, (double)events.unavailable, "result", "unavailable", NULL);
     metrics_counter(out, "evoke_events_received_bytes_total", "Bytes of accepted events.", events.bytes);
-    metrics_gauge(out, "evoke_events_connections", "Connections to the events door.", events.connections);
+    metrics_gauge(out, "evoke_events_connections", "Connections to the events door.", events.http.connections_open);
+}
+
+struct http_door {
+    const char *name;
+    struct http_server_metrics metrics;
+};
+
+static size_t http_doors(const struct parts *parts, struct http_door doors[3])
+{
+    size_t count = 0;
+    if (parts->kube) {
+        struct kube_door_metrics kube;
+        kube_door_metrics(parts->kube, &kube);
+        doors[count++] = (struct http_door){"api", kube.http};
+    }
+    if (parts->events) {
+        struct events_door_metrics events;
+        events_door_metrics(parts->events, &events);
+        doors[count++] = (struct http_door){"events", events.http};
+    }
+    doors[count].name = "admin";
+    admin_door_metrics(parts->admin, &doors[count++].metrics);
+    return count;
+}
+
+/* A counter of each door; `offset` of it within the metrics of a server. */
+static void http_family(struct metrics *out, const char *name, const char *help, const struct http_door *doors,
+                        size_t count, size_t offset)
+{
+    metrics_family(out, name, METRICS_COUNTER, help);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t *value = (const void *)((const char *)&doors[i].metrics + offset);
+        metrics_sample(out, (double)*value, "door", doors[i].name, NULL);
+    }
+}
+
+static void collect_http(void *ctx, struct metrics *out)
+{
+    static const char *codes[] = {"", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    struct http_door doors[3];
+    size_t count = http_doors(ctx, doors);
+    metrics_family(out, "evoke_http_responses_total", METRICS_COUNTER, "Answers by HTTP, by door and class of status.");
+    for (size_t i = 0; i < count; i++)
+        for (size_t digit = 2; digit < ARRAY_SIZE(codes); digit++)
+            metrics_sample(out, (double)doors[i].metrics.responses[digit], "door", doors[i].name, "code", codes[digit],
+                           NULL);
+    http_family(out, "evoke_http_malformed_total", "Requests by HTTP that could not be parsed.", doors, count,
+                offsetof(struct http_server_metrics, bad_requests));
+    http_family(out, "evoke_http_timeouts_total", "Requests by HTTP that did not arrive in time.", doors, count,
+                offsetof(struct http_server_metrics, timeouts));
+    http_family(out, "evoke_http_connections_refused_total", "Connections by HTTP refused: too many were open.", doors,
+                count, offsetof(struct http_server_metrics, connections_refused));
 }
 
 static void collect_mesh(void *ctx, struct metrics *out)
@@ -207,12 +259,14 @@ static void collect_control(void *ctx, struct metrics *out)
 
 void metrics_register(struct parts *parts, struct admin_door *door)
 {
+    parts->admin = door;
     admin_door_add_collector(door, collect_process, parts);
     admin_door_add_collector(door, collect_log, parts);
     admin_door_add_collector(door, metrics_collect_kafka, parts);
     admin_door_add_collector(door, metrics_collect_partitions, parts);
     admin_door_add_collector(door, collect_api, parts);
     admin_door_add_collector(door, collect_events, parts);
+    admin_door_add_collector(door, collect_http, parts);
     admin_door_add_collector(door, collect_mesh, parts);
     admin_door_add_collector(door, collect_names, parts);
     admin_door_add_collector(door, collect_dispatch, parts);

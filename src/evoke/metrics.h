@@ -27,6 +27,7 @@ struct parts {
     struct kafka_door *kafka;
     struct events_door *events;
     struct kube_door *kube;
+    struct admin_door *admin; /* set by metrics_register() */
 };
 
 /* `parts` outlives the door and may be filled later. */

@@ -113,8 +113,8 @@ void metrics_collect_kafka(void *ctx, struct metrics *out)
     metrics_gauge(out, "evoke_kafka_fetches_waiting", "Fetches that wait for records.", kafka->fetches_waiting);
     metrics_gauge(out, "evoke_kafka_requests_bytes", "Bytes of requests that are served or arriving.",
                   kafka_door_held(parts->kafka));
-    metrics_counter(out, "evoke_kafka_paused_total", "Times a connection was not read: unanswered requests, a quota.",
-                    kafka->paused);
+    metrics_counter(out, "evoke_kafka_paused_total",
+                    "Times a connection was not read: unanswered requests, a quota, much work at once.", kafka->paused);
     metrics_counter(out, "evoke_kafka_throttled_total", "Answers to clients above a quota.", kafka->throttled);
     metrics_one(out, "evoke_kafka_throttle_seconds_total", METRICS_COUNTER,
                 "For how long those clients were told to wait.", (double)kafka->throttled_ms / 1e3);

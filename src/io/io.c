@@ -49,6 +49,11 @@ int64_t io_wall_ns(struct io *io)
     return io->engine->wall_ns(io);
 }
 
+uint64_t io_clock_ns(struct io *io)
+{
+    return io->engine->clock_ns(io);
+}
+
 void io_random(struct io *io, void *out, size_t size)
 {
     io->engine->random(io, out, size);

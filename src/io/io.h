@@ -30,6 +30,9 @@ void io_stop(struct io *io);
  * turn of the loop, so they stand still within a callback. */
 uint64_t io_now_ns(struct io *io);
 int64_t io_wall_ns(struct io *io); /* since 1970 */
+/* The monotonic clock as it is, for how long work takes: it goes on within a callback, and is not behind io_now_ns().
+ */
+uint64_t io_clock_ns(struct io *io);
 static inline uint64_t io_now_ms(struct io *io)
 {
     return io_now_ns(io) / 1000000;

@@ -90,6 +90,7 @@ struct io_engine {
     void (*run)(struct io *io);
     uint64_t (*now_ns)(struct io *io);
     int64_t (*wall_ns)(struct io *io);
+    uint64_t (*clock_ns)(struct io *io);
     void (*random)(struct io *io, void *out, size_t size);
     void (*work)(struct io *io, void (*work)(void *ctx), void (*done)(void *ctx), void *ctx);
     void (*on_signal)(struct io *io, void (*run)(void *ctx, int signal), void *ctx);

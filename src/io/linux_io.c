@@ -30,6 +30,12 @@ static uint64_t linux_now_ns(struct io *io)
     return linux_io_of(io)->now_ns;
 }
 
+static uint64_t linux_clock_ns(struct io *io)
+{
+    (void)io;
+    return uv_hrtime();
+}
+
 static int64_t linux_wall_ns(struct io *io)
 {
     read_clocks(linux_io_of(io));
@@ -181,6 +187,7 @@ static const struct io_engine linux_engine = {
     .run = linux_run,
     .now_ns = linux_now_ns,
     .wall_ns = linux_wall_ns,
+    .clock_ns = linux_clock_ns,
     .random = linux_random,
     .work = linux_work,
     .on_signal = linux_on_signal,

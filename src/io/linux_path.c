@@ -23,7 +23,7 @@ bool linux_dir_make(struct io *io, const char *path, struct error *err)
     int sys = errno;
     if (sys == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
         return true;
-    return error_sys(err, sys, "make directory %s", path);
+    return error_sys(err, sys == EEXIST ? ENOTDIR : sys, "make directory %s", path);
 }
 
 bool linux_dir_list(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,

@@ -96,6 +96,7 @@ int node_resize(struct node *node, uint64_t size)
         return ENOSPC;
     if (size < node->size) { /* what comes back later is zeros, in both */
         zero(node->cache, size, node->size);
+        flip_overwritten(node, size, node->size);
         mark_dirty(node, size, node->size);
     }
     disk->used = disk->used - node->size + size;
@@ -112,6 +113,7 @@ int node_write(struct node *node, uint64_t offset, struct bytes data)
     if (sys || data.size == 0)
         return sys;
     memcpy(node->cache + offset, data.data, data.size);
+    flip_overwritten(node, offset, end);
     mark_dirty(node, offset, end);
     return 0;
 }
@@ -132,8 +134,10 @@ static void each_dirty(struct node *node, void (*each)(struct node *node, uint64
 
 static void keep_sector(struct node *node, uint64_t sector, void *ctx)
 {
+    uint64_t at = sector * DISK_SECTOR_SIZE;
     (void)ctx;
-    memcpy(node->durable + sector * DISK_SECTOR_SIZE, node->cache + sector * DISK_SECTOR_SIZE, DISK_SECTOR_SIZE);
+    memcpy(node->durable + at, node->cache + at, DISK_SECTOR_SIZE);
+    flip_copied(node, at, at + DISK_SECTOR_SIZE, true);
 }
 
 /* A wrong bit, but only where something new was to be written: what was synced is not touched. */
@@ -148,10 +152,13 @@ static void keep_or_lose_sector(struct node *node, uint64_t sector, void *ctx)
 {
     if (rng_chance(ctx, node->disk->garble_ppm))
         garble_sector(node, sector, ctx);
-    if (rng_below(ctx, 2) == 0)
+    if (rng_below(ctx, 2) == 0) {
         keep_sector(node, sector, NULL);
-    else
-        memcpy(node->cache + sector * DISK_SECTOR_SIZE, node->durable + sector * DISK_SECTOR_SIZE, DISK_SECTOR_SIZE);
+        return;
+    }
+    uint64_t at = sector * DISK_SECTOR_SIZE;
+    memcpy(node->cache + at, node->durable + at, DISK_SECTOR_SIZE);
+    flip_copied(node, at, at + DISK_SECTOR_SIZE, false);
 }
 
 void node_sync(struct node *node)
@@ -177,6 +184,9 @@ static void node_lose_power(struct node *node, struct rng *rng)
     zero(node->cache, size, longest);
     if (node->given_up)
         memcpy(node->cache, node->durable, size);
+    flip_overwritten(node, size, longest);
+    flip_copied(node, size, longest, true);
+    flip_copied(node, 0, node->given_up ? size : 0, false);
     node->given_up = false;
     node->disk->used = node->disk->used - node->size + size;
     node->size = node->durable_size = size;

@@ -16,15 +16,18 @@
 enum { DISK_SECTOR_SIZE = 512, DISK_FILE_SIZE_MAX = 256 << 20 };
 
 struct disk {
-    struct map names;     /* path -> struct node: as programs see it */
-    struct map durable;   /* as it would be found after a power loss */
-    struct list changes;  /* struct change, of names, not yet durable */
-    uint64_t used;        /* bytes of all files */
-    uint64_t size_max;    /* 0: no limit */
-    uint32_t garble_ppm;  /* of a sector that was not synced, when the power fails */
-    struct node *flipped; /* by disk_flip(), at: */
-    uint64_t flipped_at;
-    uint8_t flipped_bit;
+    struct map names;    /* path -> struct node: as programs see it */
+    struct map durable;  /* as it would be found after a power loss */
+    struct list changes; /* struct change, of names, not yet durable */
+    uint64_t used;       /* bytes of all files */
+    uint64_t size_max;   /* 0: no limit */
+    uint32_t garble_ppm; /* of a sector that was not synced, when the power fails */
+    struct disk_flip {
+        struct node *node; /* NULL: none */
+        uint64_t at;
+        uint8_t bit;
+        bool in_cache, in_durable; /* where it is still wrong: what was written over is not */
+    } flip;
 };
 
 struct node {
@@ -45,6 +48,7 @@ void disk_lose_power(struct disk *disk, struct rng *rng);
 /* One bit, in what programs see and on the disk; of a file with `within` in its path, below the last byte that is not
  * zero. False: there is none. The next one, and disk_flip_back(), forget it. */
 bool disk_flip(struct disk *disk, const char *within, struct rng *rng);
+/* Where nobody has written over it. */
 void disk_flip_back(struct disk *disk);
 
 /* Paths are normal here: from "/", single slashes, none at the end but for the root. False: too long. */
@@ -67,6 +71,9 @@ void node_unref(struct node *node);
 int node_resize(struct node *node, uint64_t size);
 int node_write(struct node *node, uint64_t offset, struct bytes data);
 void node_sync(struct node *node);
+/* For the disk's own parts: what the cache holds in from..to is new; the one is a copy of the other there. */
+void flip_overwritten(struct node *node, uint64_t from, uint64_t to);
+void flip_copied(struct node *node, uint64_t from, uint64_t to, bool to_durable);
 /* What a failed fdatasync leaves: clean pages that are not on the disk. */
 void node_give_up_dirty(struct node *node);
 

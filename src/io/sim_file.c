@@ -341,7 +341,7 @@ static bool sim_dir_make(struct io *io, const char *path, struct error *err)
         return false;
     struct node *node = disk_find(disk_of(io), normal);
     if (node)
-        return node->is_dir || error_sys(err, EEXIST, "make directory %s", path);
+        return node->is_dir || error_sys(err, ENOTDIR, "make directory %s", path);
     return change_or_fail(io, err) && disk_make(disk_of(io), normal, true, &node, err);
 }
 

@@ -31,35 +31,56 @@ static struct node *choose(const struct disk *disk, const char *within, struct r
     return chosen;
 }
 
-static void turn_bit(struct disk *disk)
+static void turn_bit(struct disk_flip *flip)
 {
-    struct node *node = disk->flipped;
-    if (disk->flipped_at < node->size) {
-        node->cache[disk->flipped_at] ^= disk->flipped_bit;
-        node->durable[disk->flipped_at] ^= disk->flipped_bit;
-    }
+    if (flip->in_cache)
+        flip->node->cache[flip->at] ^= flip->bit;
+    if (flip->in_durable)
+        flip->node->durable[flip->at] ^= flip->bit;
+}
+
+static struct disk_flip *flip_within(struct node *node, uint64_t from, uint64_t to)
+{
+    struct disk_flip *flip = &node->disk->flip;
+    return flip->node == node && flip->at >= from && flip->at < to ? flip : NULL;
+}
+
+void flip_overwritten(struct node *node, uint64_t from, uint64_t to)
+{
+    struct disk_flip *flip = flip_within(node, from, to);
+    if (flip)
+        flip->in_cache = false;
+}
+
+void flip_copied(struct node *node, uint64_t from, uint64_t to, bool to_durable)
+{
+    struct disk_flip *flip = flip_within(node, from, to);
+    if (flip && to_durable)
+        flip->in_durable = flip->in_cache;
+    else if (flip)
+        flip->in_cache = flip->in_durable;
 }
 
 bool disk_flip(struct disk *disk, const char *within, struct rng *rng)
 {
     struct node *node = choose(disk, within, rng);
-    node_unref(disk->flipped);
-    disk->flipped = node;
+    node_unref(disk->flip.node);
+    disk->flip = (struct disk_flip){.node = node, .in_cache = true, .in_durable = true};
     if (!node)
         return false;
     node_ref(node);
-    disk->flipped_at = rng_below(rng, content_end(node));
-    disk->flipped_bit = (uint8_t)(1 << rng_below(rng, 8));
-    turn_bit(disk);
+    disk->flip.at = rng_below(rng, content_end(node));
+    disk->flip.bit = (uint8_t)(1 << rng_below(rng, 8));
+    turn_bit(&disk->flip);
     return true;
 }
 
 void disk_flip_back(struct disk *disk)
 {
-    if (disk->flipped)
-        turn_bit(disk);
-    node_unref(disk->flipped);
-    disk->flipped = NULL;
+    if (disk->flip.node)
+        turn_bit(&disk->flip);
+    node_unref(disk->flip.node);
+    disk->flip = (struct disk_flip){0};
 }
 
 bool io_simulated_flip(struct io *io, const char *within)

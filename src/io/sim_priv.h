@@ -53,6 +53,7 @@ struct sim_io {
     bool dead;
     bool of_process; /* belongs to a simulated_process, ends with the world */
     struct rng rng;  /* of io_random() */
+    uint64_t clock_ns, pace_ns;
     struct list streams, listeners, datagrams, files, processes; /* what it holds open */
     void (*on_signal)(void *ctx, int signal);
     void *signal_ctx;

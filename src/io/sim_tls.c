@@ -16,7 +16,7 @@
 #include "io/sim_priv.h"
 #include "io/tls_priv.h"
 
-enum { PEM_SIZE_MAX = 64 << 10, NAMES_MAX = 64, SERIAL_SIZE = 16 };
+enum { PEM_SIZE_MAX = 64 << 10, NAMES_MAX = 64, SERIAL_SIZE = 16, DAY_S = 24 * 3600 };
 
 static const struct bytes magic = {(const uint8_t *)"simulated TLS 1\n", 16};
 
@@ -24,6 +24,7 @@ static const struct bytes magic = {(const uint8_t *)"simulated TLS 1\n", 16};
 struct certificate {
     struct buf text;
     struct bytes serial, issuer, common_name;
+    int64_t until_s; /* wall time */
     struct bytes organizations[NAMES_MAX], names[NAMES_MAX];
     size_t organization_count, name_count;
     bool is_ca;
@@ -77,20 +78,24 @@ static char *wrap(const struct buf *content, const char *label)
     return memory_string(bytes_of_string(buf_string(&pem)));
 }
 
-static void take_field(struct certificate *certificate, struct bytes key, struct bytes value)
+static bool take_field(struct certificate *certificate, struct bytes key, struct bytes value)
 {
+    bool good = true;
     if (bytes_equal_string(key, "serial"))
         certificate->serial = value;
     else if (bytes_equal_string(key, "issuer"))
         certificate->issuer = value;
     else if (bytes_equal_string(key, "cn"))
         certificate->common_name = value;
+    else if (bytes_equal_string(key, "until"))
+        good = bytes_to_i64(value, &certificate->until_s);
     else if (bytes_equal_string(key, "ca"))
         certificate->is_ca = true;
     else if (bytes_equal_string(key, "o") && certificate->organization_count < NAMES_MAX)
         certificate->organizations[certificate->organization_count++] = value;
     else if (bytes_equal_string(key, "name") && certificate->name_count < NAMES_MAX)
         certificate->names[certificate->name_count++] = value;
+    return good;
 }
 
 static bool certificate_parse(struct certificate *certificate, struct bytes pem)
@@ -100,10 +105,11 @@ static bool certificate_parse(struct certificate *certificate, struct bytes pem)
     if (!unwrap(pem, "CERTIFICATE", &certificate->text))
         return false;
     struct bytes rest = buf_bytes(&certificate->text), line, key;
-    while (bytes_split(&rest, '\n', &line))
+    bool good = true;
+    while (good && bytes_split(&rest, '\n', &line))
         if (bytes_split(&line, '=', &key))
-            take_field(certificate, key, line);
-    return certificate->serial.size > 0 && certificate->issuer.size > 0;
+            good = take_field(certificate, key, line);
+    return good && certificate->serial.size > 0 && certificate->issuer.size > 0;
 }
 
 static bool key_fits(const struct certificate *certificate, struct bytes key)
@@ -113,6 +119,11 @@ static bool key_fits(const struct certificate *certificate, struct bytes key)
     return unwrap(key, "PRIVATE KEY", &serial) && bytes_equal(buf_bytes(&serial), certificate->serial);
 }
 
+static int64_t now_s(struct io *io)
+{
+    return io_wall_ms(io) / 1000;
+}
+
 static void append_field(struct buf *text, const char *key, const char *value, bool *good)
 {
     *good = *good && !strchr(value, '\n');
@@ -120,8 +131,8 @@ static void append_field(struct buf *text, const char *key, const char *value, b
 }
 
 static bool make(struct io *io, struct bytes issuer, const char *common_name, const char *const *organizations,
-                 size_t organization_count, const char *const *names, size_t name_count, struct io_certificate *out,
-                 struct error *err)
+                 size_t organization_count, const char *const *names, size_t name_count, int days,
+                 struct io_certificate *out, struct error *err)
 {
     uint8_t random[SERIAL_SIZE];
     io_random(io, random, sizeof random);
@@ -130,6 +141,7 @@ static bool make(struct io *io, struct bytes issuer, const char *common_name, co
     buf_init(&text, PEM_SIZE_MAX / 2);
     text_append_hex(&serial, bytes_of(random, sizeof random));
     buf_printf(&text, "serial=" BYTES_FORMAT "\n", BYTES_ARGS(buf_bytes(&serial)));
+    buf_printf(&text, "until=%lld\n", (long long)(now_s(io) + (int64_t)days * DAY_S));
     if (!issuer.data)
         buf_append_string(&text, "ca=1\n");
     buf_printf(&text, "issuer=" BYTES_FORMAT "\n", BYTES_ARGS(issuer.data ? issuer : buf_bytes(&serial)));
@@ -148,19 +160,18 @@ static bool make(struct io *io, struct bytes issuer, const char *common_name, co
 
 static bool sim_make_ca(struct io *io, const char *common_name, int days, struct io_certificate *out, struct error *err)
 {
-    (void)days; /* nothing expires here */
-    return make(io, BYTES_NULL, common_name, NULL, 0, NULL, 0, out, err);
+    return make(io, BYTES_NULL, common_name, NULL, 0, NULL, 0, days, out, err);
 }
 
 static bool sim_make(struct io *io, const struct io_certificate *ca, const char *common_name,
                      const char *const *organizations, size_t organization_count, const char *const *names,
                      size_t name_count, int days, struct io_certificate *out, struct error *err)
 {
-    (void)days;
     struct certificate issuer;
     bool good = certificate_parse(&issuer, bytes_of_string(ca->certificate_pem)) && issuer.is_ca &&
                 key_fits(&issuer, bytes_of_string(ca->key_pem));
-    good = good ? make(io, issuer.serial, common_name, organizations, organization_count, names, name_count, out, err)
+    good = good ? make(io, issuer.serial, common_name, organizations, organization_count, names, name_count, days, out,
+                       err)
                 : error_set(err, ERROR_INVALID, "the CA's certificate and key");
     certificate_deinit(&issuer);
     return good;
@@ -169,16 +180,19 @@ static bool sim_make(struct io *io, const struct io_certificate *ca, const char 
 static bool sim_is_good(struct io *io, const struct io_certificate *ca, const struct io_certificate *certificate,
                         int days)
 {
-    (void)io;
-    (void)days;
     struct certificate issuer, own;
     bool good = certificate_parse(&issuer, bytes_of_string(ca->certificate_pem)), whole;
     whole = certificate_parse(&own, bytes_of_string(certificate->certificate_pem));
-    good = good && whole && bytes_equal(own.issuer, issuer.serial) &&
+    good = good && whole && own.until_s > now_s(io) + (int64_t)days * DAY_S && bytes_equal(own.issuer, issuer.serial) &&
            key_fits(&own, bytes_of_string(certificate->key_pem));
     certificate_deinit(&issuer);
     certificate_deinit(&own);
     return good;
+}
+
+static bool has_expired(const struct sim_tls *tls, const struct certificate *certificate)
+{
+    return certificate->until_s <= now_s(tls->base.io);
 }
 
 /* --- Contexts --- */
@@ -220,6 +234,14 @@ static struct io_tls *sim_client_new(struct io *io, struct bytes ca, struct byte
                                      struct error *err)
 {
     return tls_new(io, false, certificate, key, ca, err);
+}
+
+/* A handshake that is under way goes on with the new one. */
+static void sim_exchange(struct io_tls *tls, struct io_tls *with)
+{
+    struct sim_tls *a = (struct sim_tls *)tls, *b = (struct sim_tls *)with, kept = *a;
+    *a = *b;
+    *b = kept;
 }
 
 static struct io_tls *sim_client_new_unverified(struct io *io)
@@ -326,6 +348,8 @@ static enum tls_result greet_server(struct sim_session *session, struct queue *o
         result = good && any ? TLS_OK : refuse(err, "it cannot be read");
     else if (!good || !any || !signed_by(session->tls, &certificate))
         result = refuse(err, "unable to get local issuer certificate");
+    else if (has_expired(session->tls, &certificate))
+        result = refuse(err, "certificate has expired");
     else if (!is_for(&certificate, session->server_name))
         result = refuse(err, "hostname mismatch");
     else
@@ -367,6 +391,8 @@ static enum tls_result greet_client(struct sim_session *session, struct queue *o
     if (any && session->tls->trusts) {
         if (!good || !signed_by(session->tls, &certificate))
             result = refuse(err, "unable to get local issuer certificate");
+        else if (has_expired(session->tls, &certificate))
+            result = refuse(err, "certificate has expired");
         else
             take_subject(session, &certificate);
     }
@@ -412,6 +438,7 @@ const struct tls_engine sim_tls_engine = {
     .server_new = sim_server_new,
     .client_new = sim_client_new,
     .client_new_unverified = sim_client_new_unverified,
+    .exchange = sim_exchange,
     .free = sim_tls_free,
     .make_ca = sim_make_ca,
     .is_good = sim_is_good,

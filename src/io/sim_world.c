@@ -230,6 +230,20 @@ static int64_t sim_wall_ns(struct io *io)
     return start_wall_ns + (int64_t)(sim_io_of(io)->world->now_ns - start_ns);
 }
 
+static uint64_t sim_clock_ns(struct io *base)
+{
+    struct sim_io *io = sim_io_of(base);
+    if (io->clock_ns < io->world->now_ns)
+        io->clock_ns = io->world->now_ns;
+    io->clock_ns += io->pace_ns;
+    return io->clock_ns;
+}
+
+void io_simulated_set_pace(struct io *io, uint64_t ns)
+{
+    sim_io_of(io)->pace_ns = ns;
+}
+
 static void sim_random(struct io *io, void *out, size_t size)
 {
     uint8_t *to = out;
@@ -321,6 +335,7 @@ static const struct io_engine sim_engine = {
     .run = sim_run,
     .now_ns = sim_now_ns,
     .wall_ns = sim_wall_ns,
+    .clock_ns = sim_clock_ns,
     .random = sim_random,
     .work = sim_work,
     .on_signal = sim_on_signal,

@@ -42,6 +42,8 @@ bool io_simulated_step(struct io *io);
 bool io_simulated_stopped(const struct io *io);
 /* A signal for the program: what io_on_signal() has set is called. */
 void io_simulated_signal(struct io *io, int signal);
+/* Work takes time: each call of io_clock_ns() finds that so much more has passed. None, unless it is set. */
+void io_simulated_set_pace(struct io *io, uint64_t ns);
 
 /* --- The end of a program --- */
 /* As kill -9. The kernel keeps what was written to files; connections end; processes it has started go on. From now on

@@ -587,6 +587,25 @@ TEST(a_flipped_bit_survives_a_power_loss_and_can_be_flipped_back)
     io_free(io);
 }
 
+TEST(a_flipped_bit_that_was_written_over_is_not_flipped_back)
+{
+    struct error err;
+    struct io *io = io_simulated_new(3);
+    write_sectors(io, "/f", 'a', true);
+    CHECK_OK(io_dir_sync(io, "/", &err), &err);
+    CHECK(io_simulated_flip(io, "f"));
+    write_sectors(io, "/f", 'a', true);
+    io_simulated_flip_back(io);
+    CHECK_INT(count_others(io, 0, 8 * 512, 'a', 'a'), 0);
+    CHECK(io_simulated_flip(io, "f"));
+    write_sectors(io, "/f", 'a', false); /* in the page cache only */
+    io_simulated_flip_back(io);
+    io_simulated_power_loss(io);
+    io = restart(io);
+    CHECK_INT(count_others(io, 0, 8 * 512, 'a', 'a'), 0);
+    io_free(io);
+}
+
 TEST(a_write_error_is_told)
 {
     struct error err;

@@ -6,6 +6,7 @@
  */
 #include "io/tls.h"
 
+#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -43,6 +44,13 @@ struct io_tls *io_tls_client_new(struct io *io, struct bytes ca, struct bytes ce
 struct io_tls *io_tls_client_new_unverified(struct io *io)
 {
     return io->engine->tls->client_new_unverified(io);
+}
+
+void io_tls_exchange(struct io_tls *tls, struct io_tls *with)
+{
+    assert(tls->io == with->io && tls->server && with->server);
+    tls->io->engine->tls->exchange(tls, with);
+    io_tls_free(with);
 }
 
 void io_tls_free(struct io_tls *tls)
@@ -156,6 +164,15 @@ static struct io_tls *openssl_client_new(struct io *io, struct bytes ca, struct 
         return &tls->base;
     openssl_free(&tls->base);
     return NULL;
+}
+
+/* OpenSSL's sessions hold the context that they were made of. */
+static void openssl_exchange(struct io_tls *tls, struct io_tls *with)
+{
+    struct openssl_tls *a = (struct openssl_tls *)tls, *b = (struct openssl_tls *)with;
+    SSL_CTX *context = a->context;
+    a->context = b->context;
+    b->context = context;
 }
 
 static struct io_tls *openssl_client_new_unverified(struct io *io)
@@ -329,6 +346,7 @@ const struct tls_engine tls_openssl = {
     .server_new = openssl_server_new,
     .client_new = openssl_client_new,
     .client_new_unverified = openssl_client_new_unverified,
+    .exchange = openssl_exchange,
     .free = openssl_free,
     .make_ca = openssl_make_ca,
     .is_good = openssl_is_good,

@@ -18,6 +18,9 @@ struct io_tls *io_tls_client_new(struct io *io, struct bytes ca, struct bytes ce
                                  struct error *err);
 /* A client that takes any certificate, so it does not know whom it talks to: for asking whether somebody is there. */
 struct io_tls *io_tls_client_new_unverified(struct io *io);
+/* Sessions that begin from now on are made as `with` says, which is taken over; those that are open go on. Both are
+ * servers: so the certificate of a door is renewed while it is open. */
+void io_tls_exchange(struct io_tls *tls, struct io_tls *with);
 /* After the listeners and connects that use it are gone; streams may go on. NULL is allowed. */
 void io_tls_free(struct io_tls *tls);
 

@@ -33,6 +33,7 @@ struct tls_engine {
     struct io_tls *(*client_new)(struct io *io, struct bytes ca, struct bytes certificate, struct bytes key,
                                  struct error *err);
     struct io_tls *(*client_new_unverified)(struct io *io);
+    void (*exchange)(struct io_tls *tls, struct io_tls *with); /* what they hold; `with` is freed afterwards */
     void (*free)(struct io_tls *tls);
     bool (*make_ca)(struct io *io, const char *common_name, int days, struct io_certificate *out, struct error *err);
     bool (*make)(struct io *io, const struct io_certificate *ca, const char *common_name,

@@ -14,6 +14,9 @@
 #include "log/log_priv.h"
 #include "log/transaction_priv.h"
 
+/* Packing asks for room for the worst case; what comes of it is compared with max.message.bytes. */
+enum { CONVERTED_SIZE_MAX = 2 * KAFKA_RECORDS_SIZE_MAX };
+
 static bool fail(struct error *err, enum error_kind kind, int sys, const char *message)
 {
     error_set(err, kind, "%s", message);
@@ -74,6 +77,30 @@ static bool check_single(const struct log *log, const struct append *appends, si
     return true;
 }
 
+/* What its sender packed in another way than the topic has it. */
+static bool convert(const struct topic *topic, struct append_plan *plan, struct error *err)
+{
+    if (!topic_converts(topic, &plan->batch))
+        return true;
+    buf_init(&plan->converted, CONVERTED_SIZE_MAX);
+    const struct topic_compression *compression = &topic->compression;
+    if (!kafka_batch_convert(&plan->batch, compression->codec, compression->level, &plan->converted, &plan->batch, err))
+        return false;
+    return plan->batch.bytes.size <= (size_t)topic->batch_size_max ||
+           fail(err, ERROR_LIMIT, EMSGSIZE,
+                "the batch is larger than the topic's max.message.bytes once its compression.type is applied");
+}
+
+static bool check_sequence(struct log *log, struct append *appends, size_t at, struct error *err)
+{
+    struct append *append = &appends[at];
+    struct append_plan *plan = &log->plans[at];
+    if (append->internal || plan->batch.producer_id < 0)
+        return true; /* what evoke itself writes has no sequence */
+    return check_single(log, appends, at, err) &&
+           producer_check(&append->partition->producers, &plan->batch, &append->duplicate, &append->base_offset, err);
+}
+
 static bool check(struct log *log, struct append *appends, size_t at, struct error *err)
 {
     struct append *append = &appends[at];
@@ -89,19 +116,25 @@ static bool check(struct log *log, struct append *appends, size_t at, struct err
     plan->max_timestamp = plan->batch.max_timestamp;
     if (!append->internal && !check_foreign(append, plan, err))
         return false;
-    if (append->internal || plan->batch.producer_id < 0)
-        return true; /* what evoke itself writes has no sequence */
-    return check_single(log, appends, at, err) &&
-           producer_check(&append->partition->producers, &plan->batch, &append->duplicate, &append->base_offset, err);
+    return check_sequence(log, appends, at, err) &&
+           (append->internal || append->duplicate || convert(append->partition->topic, plan, err));
 }
 
-static void grow_plans(struct log *log, size_t count)
+static void begin_plans(struct log *log, size_t count)
 {
-    if (count <= log->plan_capacity)
-        return;
-    log->plans = memory_resize_array(log->plans, count, sizeof *log->plans);
-    log->slots = memory_resize_array(log->slots, count, sizeof *log->slots);
-    log->plan_capacity = count;
+    if (count > log->plan_capacity) {
+        log->plans = memory_resize_array(log->plans, count, sizeof *log->plans);
+        log->slots = memory_resize_array(log->slots, count, sizeof *log->slots);
+        log->plan_capacity = count;
+    }
+    for (size_t i = 0; i < count; i++)
+        log->plans[i] = (struct append_plan){0};
+}
+
+static void end_plans(struct log *log, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        buf_deinit(&log->plans[i].converted);
 }
 
 /* Copies the batch to where it is written from, and makes it ours: offset, epoch, time. */
@@ -109,8 +142,8 @@ static void place(struct log *log, struct append *append, struct append_plan *pl
 {
     const struct topic *topic = append->partition->topic;
     uint8_t *data = plan->slot->data;
-    size_t size = append->batch.size;
-    memcpy(data, append->batch.data, size);
+    size_t size = plan->batch.bytes.size;
+    memcpy(data, plan->batch.bytes.data, size);
     kafka_batch_set_base_offset(data, append->base_offset);
     kafka_batch_set_leader_epoch(data, log->leader_epoch);
     if (topic && topic->log_append_time) {
@@ -136,7 +169,7 @@ static bool reserve(struct log *log, const struct append *appends, size_t count,
             continue;
         log->plans[i].slot = &log->slots[used];
         log->slots[used++] =
-            (struct journal_slot){.stream = appends[i].partition->stream, .size = appends[i].batch.size};
+            (struct journal_slot){.stream = appends[i].partition->stream, .size = log->plans[i].batch.bytes.size};
     }
     *slot_count = used;
     return used == 0 || journal_reserve(log->journal, log->slots, used, err);
@@ -144,9 +177,6 @@ static bool reserve(struct log *log, const struct append *appends, size_t count,
 
 static bool check_all(struct log *log, struct append *appends, size_t count, size_t *slot_count, struct error *err)
 {
-    if (count == 0 || count > FRAME_COUNT_MAX)
-        return fail(err, ERROR_LIMIT, EMSGSIZE, "a frame holds 1 to 4096 batches");
-    grow_plans(log, count);
     for (size_t i = 0; i < count; i++)
         if (!check(log, appends, i, err))
             return false;
@@ -187,13 +217,11 @@ static bool is_awaited(struct log *log, const struct append *appends, size_t cou
     return false;
 }
 
-bool log_append(struct log *log, struct append *appends, size_t count, uint64_t *lsn, struct error *err)
+static bool append_all(struct log *log, struct append *appends, size_t count, uint64_t *lsn, struct error *err)
 {
     size_t slot_count;
-    if (!check_all(log, appends, count, &slot_count, err)) {
-        log->appends_refused++;
+    if (!check_all(log, appends, count, &slot_count, err))
         return false;
-    }
     if (slot_count == 0) {
         *lsn = journal_lsn(log->journal);
         return true;
@@ -212,6 +240,19 @@ bool log_append(struct log *log, struct append *appends, size_t count, uint64_t 
             log_push_pending_end(log, *lsn, appends[i].partition, appends[i].partition->end_offset);
     apply(log, appends, count);
     return true;
+}
+
+bool log_append(struct log *log, struct append *appends, size_t count, uint64_t *lsn, struct error *err)
+{
+    bool ok =
+        (count > 0 && count <= FRAME_COUNT_MAX) || fail(err, ERROR_LIMIT, EMSGSIZE, "a frame holds 1 to 4096 batches");
+    if (ok) {
+        begin_plans(log, count);
+        ok = append_all(log, appends, count, lsn, err);
+        end_plans(log, count);
+    }
+    log->appends_refused += !ok;
+    return ok;
 }
 
 bool log_append_internal(struct log *log, struct partition *partition, struct bytes batch, uint64_t *lsn,

@@ -5,18 +5,16 @@
 #include "base/memory.h"
 #include "log/segment_scan.h"
 
-enum { MEMORY_MAX = 128 << 20, COPIES_MAX = 512, COPIES_SIZE_MAX = 4 << 20 };
+enum { MEMORY_MAX = 128 << 20 };
 
 struct cleaner {
     const struct cleaner_options *options;
     struct compaction compaction;
     struct cleaner_result *result;
-    uint64_t position;               /* of the batch that is looked at */
-    const struct segment *segment;   /* in which it is */
-    struct segment_writer *writer;   /* NULL: nothing has changed so far in the group that is filtered */
-    struct buf memory;               /* of one batch that was filtered */
-    struct bytes copies[COPIES_MAX]; /* batches that the writer has not written yet */
-    size_t copy_count, copies_size;
+    uint64_t position;             /* of the batch that is looked at */
+    const struct segment *segment; /* in which it is */
+    struct segment_writer *writer; /* NULL: nothing has changed so far in the group that is filtered */
+    struct buf memory;             /* of one batch that was filtered */
 };
 
 /* --- Each batch of the segments --- */
@@ -118,30 +116,6 @@ static bool open_writer(struct cleaner *cleaner, const struct segment *first, ui
                                &cleaner->writer, err);
 }
 
-static void free_copies(struct cleaner *cleaner)
-{
-    for (size_t i = 0; i < cleaner->copy_count; i++)
-        free((void *)(uintptr_t)cleaner->copies[i].data);
-    cleaner->copy_count = cleaner->copies_size = 0;
-}
-
-static bool flush(struct cleaner *cleaner, struct error *err)
-{
-    bool ok = segment_writer_flush(cleaner->writer, err);
-    free_copies(cleaner);
-    return ok;
-}
-
-/* A copy that stays until it is written: what the scan and the filter gave is theirs. */
-static bool write_copy(struct cleaner *cleaner, struct kafka_batch batch, struct error *err)
-{
-    batch.bytes = cleaner->copies[cleaner->copy_count++] = memory_copy(batch.bytes);
-    cleaner->copies_size += batch.bytes.size;
-    if (!segment_writer_append(cleaner->writer, &batch, err))
-        return false;
-    return (cleaner->copy_count < COPIES_MAX && cleaner->copies_size < COPIES_SIZE_MAX) || flush(cleaner, err);
-}
-
 /* --- Filtering --- */
 
 /* Neighbours that become one segment, or one that stays if nothing in it changes. */
@@ -160,7 +134,7 @@ static uint32_t flags_of(const struct cleaner *cleaner, const struct segment *la
 static bool copy(struct cleaner *cleaner, const struct kafka_batch *batch, bool *stop, struct error *err)
 {
     (void)stop;
-    return write_copy(cleaner, *batch, err);
+    return segment_writer_append_copy(cleaner->writer, batch, err);
 }
 
 /* From here on the segment differs: what came before is written as it was. */
@@ -185,7 +159,7 @@ static bool filter(struct cleaner *cleaner, const struct kafka_batch *batch, boo
         return true;
     if (!cleaner->writer && !begin_writing(cleaner, err))
         return false;
-    return kept.bytes.size == 0 || write_copy(cleaner, kept, err);
+    return kept.bytes.size == 0 || segment_writer_append_copy(cleaner->writer, &kept, err);
 }
 
 /* Without gaps: what is empty now belongs to the one before. */
@@ -221,7 +195,7 @@ static bool filter_group(struct cleaner *cleaner, const struct group *group, str
         result->bytes_after += same.size;
         return true;
     }
-    if (!flush(cleaner, err) || !segment_writer_finish(cleaner->writer, last->end_offset, err))
+    if (!segment_writer_finish(cleaner->writer, last->end_offset, err))
         return false;
     take_segments(cleaner, last->end_offset);
     return true;
@@ -280,7 +254,6 @@ static void cleaner_init(struct cleaner *cleaner, const struct cleaner_options *
 static void cleaner_deinit(struct cleaner *cleaner)
 {
     segment_writer_free(cleaner->writer);
-    free_copies(cleaner);
     compaction_deinit(&cleaner->compaction);
     buf_deinit(&cleaner->memory);
 }

@@ -57,7 +57,8 @@ static void pack(struct buf *plain, int64_t offset, enum kafka_codec codec, stru
 {
     struct error err;
     buf_append(out, bytes_slice(buf_bytes(plain), 0, KAFKA_BATCH_HEADER_SIZE));
-    CHECK_OK(kafka_codec_pack(codec, bytes_slice(buf_bytes(plain), KAFKA_BATCH_HEADER_SIZE, SIZE_MAX), out, &err),
+    CHECK_OK(kafka_codec_pack(codec, kafka_codec_default_level(codec),
+                              bytes_slice(buf_bytes(plain), KAFKA_BATCH_HEADER_SIZE, SIZE_MAX), out, &err),
              &err);
     size_t length = out->size - 12;
     for (int i = 0; i < 4; i++)

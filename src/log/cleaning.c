@@ -6,6 +6,7 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "log/cleaner.h"
+#include "log/compaction_facts.h"
 #include "log/partition_transactions.h"
 #include "log/retention.h"
 #include "log/spill.h"
@@ -28,8 +29,7 @@ struct cleaning_job {
     struct partition *partition; /* NULL: deleted meanwhile */
     struct cleaner_options options;
     struct segment *segments; /* copies */
-    int64_t *last_batches;
-    struct compaction_aborted *aborted;
+    struct compaction_facts facts;
     struct cleaner_result result;
     bool failed;
     struct error err;
@@ -40,8 +40,7 @@ static void job_free(struct cleaning_job *job)
     list_remove(&job->link);
     segment_list_deinit(&job->result.segments);
     free(job->segments);
-    free(job->last_batches);
-    free(job->aborted);
+    compaction_facts_deinit(&job->facts);
     free(job);
 }
 
@@ -129,50 +128,6 @@ static int64_t clean_in(const struct partition *partition, int64_t now_ms, size_
 
 /* --- A run --- */
 
-static int compare_offsets(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void gather_last_batches(struct cleaning_job *job, const struct partition *partition)
-{
-    size_t count = 0;
-    job->last_batches = memory_new_array(partition->producers.count + 1, sizeof *job->last_batches);
-    map_each (entry, &partition->producers) {
-        const struct producer *producer = entry->value;
-        if (producer->batch_count > 0)
-            job->last_batches[count++] = producer->batches[producer->newest].base_offset;
-    }
-    qsort(job->last_batches, count, sizeof *job->last_batches, compare_offsets);
-    job->options.last_batches = job->last_batches;
-    job->options.last_batch_count = count;
-}
-
-static int compare_aborted(const void *a, const void *b)
-{
-    const struct compaction_aborted *x = a, *y = b;
-    if (x->producer_id != y->producer_id)
-        return x->producer_id < y->producer_id ? -1 : 1;
-    return (x->first_offset > y->first_offset) - (x->first_offset < y->first_offset);
-}
-
-static void gather_aborted(struct cleaning_job *job, const struct partition *partition)
-{
-    int64_t end = job->segments[job->options.count - 1].end_offset;
-    size_t count = 0;
-    const struct aborted_transaction *aborted = NULL;
-    while ((aborted = partition_next_aborted(partition, job->segments[0].base_offset, end, aborted))) {
-        job->aborted = memory_resize_array(job->aborted, count + 1, sizeof *job->aborted);
-        job->aborted[count++] =
-            (struct compaction_aborted){aborted->producer_id, aborted->first_offset, aborted->last_offset};
-    }
-    if (count > 0)
-        qsort(job->aborted, count, sizeof *job->aborted, compare_aborted);
-    job->options.aborted = job->aborted;
-    job->options.aborted_count = count;
-}
-
 static struct cleaning_job *job_new(struct partition *partition, size_t count)
 {
     struct log *log = partition->log;
@@ -185,6 +140,7 @@ static struct cleaning_job *job_new(struct partition *partition, size_t count)
     uint32_t generation = 0;
     for (size_t i = 0; i < count; i++)
         generation = job->segments[i].generation > generation ? job->segments[i].generation : generation;
+    compaction_facts_take(&job->facts, partition, job->segments[0].base_offset, job->segments[count - 1].end_offset);
     job->options = (struct cleaner_options){
         .io = log->io,
         .directory = log->options.directory,
@@ -198,12 +154,14 @@ static struct cleaning_job *job_new(struct partition *partition, size_t count)
         .limits = {.size_max = (uint64_t)topic->segment_bytes, .time_span_ms = INT64_MAX},
         .now_ms = io_wall_ms(log->io),
         .delete_retention_ms = topic->delete_retention_ms,
+        .aborted = job->facts.aborted,
+        .aborted_count = job->facts.aborted_count,
+        .last_batches = job->facts.last_batches,
+        .last_batch_count = job->facts.last_batch_count,
         .last_offset = partition->end_offset - 1,
         .map_size_max = CLEANING_MAP_SIZE_MAX,
     };
     io_random(log->io, job->options.secret, sizeof job->options.secret);
-    gather_last_batches(job, partition);
-    gather_aborted(job, partition);
     partition->cleaning_job = job;
     return job;
 }
@@ -262,30 +220,59 @@ static bool swap(struct cleaning_job *job, struct error *err)
 
 static void start_next(struct cleanings *cleanings);
 
-static void on_done(void *ctx)
+static void complain(struct cleanings *cleanings, const struct partition *partition, const struct error *err)
 {
-    struct cleaning_job *job = ctx;
+    if (!cleanings->failing)
+        diag_warn("log", "topic " BYTES_FORMAT " [%" PRId32 "] can not be compacted yet: %s",
+                  BYTES_ARGS(partition->topic->name), partition->index, err->message);
+}
+
+/* The partition is free for others again. */
+static void job_end(struct cleaning_job *job)
+{
     struct cleanings *cleanings = job->cleanings;
     struct partition *partition = job->partition;
-    struct error err;
-    bool ok = !partition || (!job->failed && swap(job, &err));
-    if (!ok && !cleanings->failing)
-        diag_warn("log", "topic " BYTES_FORMAT " [%" PRId32 "] can not be compacted yet: %s",
-                  BYTES_ARGS(partition->topic->name), partition->index, job->failed ? job->err.message : err.message);
-    cleanings->failing = !ok;
+    cleanings->failing = partition && job->failed;
     cleanings->job = NULL;
     if (partition) {
         partition->cleaning_job = NULL;
         retention_reconsider(partition);
-        if (ok)
-            cleaning_reconsider(partition);
-        else
+        if (job->failed)
             wake_in(partition, CLEANING_RETRY_MS);
+        else
+            cleaning_reconsider(partition);
     } else {
         spill_remove_stream(cleanings->log, job->options.stream);
     }
     job_free(job);
     start_next(cleanings);
+}
+
+static void undo(void *ctx)
+{
+    struct cleaning_job *job = ctx;
+    cleaner_undo(&job->options, &job->result);
+}
+
+static void on_undone(void *ctx)
+{
+    job_end(ctx);
+}
+
+static void on_worked(void *ctx)
+{
+    struct cleaning_job *job = ctx;
+    struct cleanings *cleanings = job->cleanings;
+    struct error err;
+    if (job->partition && job->failed) {
+        complain(cleanings, job->partition, &job->err);
+    } else if (job->partition && !swap(job, &err)) {
+        complain(cleanings, job->partition, &err);
+        job->failed = true;
+        io_work(cleanings->log->io, undo, on_undone, job); /* the catalog was not told of what is new */
+        return;
+    }
+    job_end(job);
 }
 
 static void start_next(struct cleanings *cleanings)
@@ -298,7 +285,7 @@ static void start_next(struct cleanings *cleanings)
     }
     cleanings->job = LIST_TAKE_FIRST(&cleanings->waiting, struct cleaning_job, link);
     if (cleanings->job)
-        io_work(cleanings->log->io, work, on_done, cleanings->job);
+        io_work(cleanings->log->io, work, on_worked, cleanings->job);
 }
 
 static void run(void *ctx)

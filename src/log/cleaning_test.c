@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When compacted topics are compacted, in simulated time. */
+/* When compacted topics are compacted, in simulated time; and what of them a spill does not write. */
 #include "log/cleaning.h"
 
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "io/simulated.h"
 #include "log/fixture.h"
+#include "log/spill.h"
 
 static struct partition *make_topic(struct fixture *f, const struct topic_config_entry *entries, size_t count)
 {
@@ -220,5 +221,178 @@ TEST(readers_are_not_told_of_a_transaction_that_compaction_has_dropped)
     CHECK(partition_next_aborted(partition, 0, 4, NULL) == NULL);
     restart(&f);
     CHECK(partition_next_aborted(fixture_partition(&f, "state", 0), 0, 4, NULL) == NULL);
+    fixture_deinit(&f);
+}
+
+/* --- A run that counts for nothing --- */
+
+static void count_name(void *ctx, const char *name)
+{
+    (void)name;
+    ++*(int *)ctx;
+}
+
+static int count_files(struct fixture *f, struct partition *partition)
+{
+    char path[100];
+    struct error err;
+    int count = 0;
+    snprintf(path, sizeof path, "/data/segments/%d", (int)partition->stream);
+    CHECK_OK(io_dir_list(f->io, path, count_name, &count, &err), &err);
+    return count;
+}
+
+static void spill(struct fixture *f, struct partition *partition)
+{
+    spill_early(partition);
+    for (int i = 0; i < 100000 && partition->busy; i++)
+        io_simulated_step(f->world);
+    fixture_sync(f);
+    CHECK(index_empty(&partition->batches));
+    CHECK_INT(partition->log->compaction_runs, 0);
+}
+
+TEST(what_a_run_has_written_is_removed_when_the_catalog_does_not_take_it)
+{
+    WITH_WORLD;
+    struct partition *partition = make_topic(&f, NULL, 0);
+    put(&f, partition, "a", "1");
+    fixture_sync(&f);
+    spill(&f, partition);
+    put(&f, partition, "a", "2");
+    fixture_sync(&f);
+    spill(&f, partition);
+    int before = count_files(&f, partition);
+    io_simulated_faults(f.world)->sync_error_ppm = 1000000;
+    put(&f, partition, "a", "3");
+    fixture_run_ms(&f, 50);
+    CHECK(journal_failure(f.log->journal) != NULL);
+    io_simulated_faults(f.world)->sync_error_ppm = 0;
+    for (int i = 0; i < 100000 && !partition->cleaning_job; i++)
+        io_simulated_step(f.world);
+    CHECK(partition->cleaning_job != NULL);
+    fixture_run_ms(&f, 1000);
+    CHECK(partition->cleaning_job == NULL);
+    CHECK_INT(partition->log->compaction_runs, 0);
+    CHECK_INT(count_files(&f, partition), before);
+    fixture_deinit(&f);
+}
+
+/* --- At spill --- */
+
+TEST(what_is_superseded_in_the_journal_is_never_written_to_a_segment)
+{
+    WITH_WORLD;
+    struct partition *partition = make_topic(&f, NULL, 0);
+    put(&f, partition, "a", "1");
+    put(&f, partition, "b", "1");
+    put(&f, partition, "a", NULL);
+    put(&f, partition, "c", "1");
+    put(&f, partition, "b", "2");
+    fixture_sync(&f);
+    uint64_t journal_bytes = partition->journal_bytes;
+    spill(&f, partition);
+    CHECK_STR(show(partition, &text), "2:a= 3:c=1 4:b=2 ");
+    CHECK(partition->segment_bytes < journal_bytes * 2 / 3);
+    CHECK_INT(partition->log->spilled_bytes, partition->segment_bytes);
+    CHECK_INT(partition->spilled_end, 5);
+    restart(&f);
+    CHECK_STR(show(fixture_partition(&f, "state", 0), &text), "2:a= 3:c=1 4:b=2 ");
+    fixture_deinit(&f);
+}
+
+/* One key, again and again, until three files of the journal have moved. */
+static void fill_again(struct fixture *f, struct partition *partition)
+{
+    AUTO_FREE(char) value = memory_new(1001);
+    memset(value, 'x', 1000);
+    value[1000] = '\0';
+    while (partition->log->journal_files_spilled < 3) {
+        put(f, partition, "again", value);
+        fixture_sync(f);
+    }
+    CHECK_INT(partition->log->compaction_runs, 0);
+}
+
+static void init_small(struct fixture *f)
+{
+    fixture_init_simulated(f, 1);
+    f->options.journal_size_max = 256 << 10;
+    fixture_open(f);
+}
+
+TEST(a_file_of_the_journal_leaves_behind_what_a_later_file_supersedes)
+{
+    struct fixture f;
+    AUTO_BUF text;
+    buf_init(&text, 1 << 20);
+    init_small(&f);
+    struct partition *partition = make_topic(&f, NULL, 0);
+    put(&f, partition, "once", "1");
+    fill_again(&f, partition);
+    CHECK(partition->segment_bytes < 1000); /* of three files, 64 KiB each */
+    CHECK_INT(partition->segments.count, 1);
+    CHECK(strncmp(show(partition, &text), "0:once=1 ", 9) == 0);
+    fixture_deinit(&f);
+}
+
+TEST(a_segment_may_begin_with_a_batch_that_has_lost_all_its_records)
+{
+    struct fixture f;
+    AUTO_BUF text;
+    buf_init(&text, 1 << 20);
+    init_small(&f);
+    struct partition *partition = make_topic(&f, NULL, 0);
+    fill_again(&f, partition);
+    CHECK_INT(partition->segment_bytes, KAFKA_BATCH_HEADER_SIZE);
+    CHECK_INT(partition->segments.count, 1);
+    CHECK_INT(partition->segments.at[0].end_offset, partition->spilled_end);
+    CHECK(strstr(show(partition, &text), ":again=") != NULL);
+    restart(&f);
+    CHECK_INT(fixture_partition(&f, "state", 0)->segment_bytes, KAFKA_BATCH_HEADER_SIZE);
+    fixture_deinit(&f);
+}
+
+TEST(a_spill_keeps_what_is_younger_than_the_lag)
+{
+    const struct topic_config_entry entries[] = {{BYTES_LITERAL("min.compaction.lag.ms"), BYTES_LITERAL("60000")}};
+    WITH_WORLD;
+    struct partition *partition = make_topic(&f, entries, 1);
+    put(&f, partition, "a", "1");
+    put(&f, partition, "a", "2");
+    fixture_run_ms(&f, 60000);
+    put(&f, partition, "a", "3");
+    fixture_sync(&f);
+    spill(&f, partition);
+    CHECK_STR(show(partition, &text), "1:a=2 2:a=3 ");
+    fixture_deinit(&f);
+}
+
+TEST(what_is_not_synced_supersedes_nothing)
+{
+    WITH_WORLD;
+    struct partition *partition = make_topic(&f, NULL, 0);
+    put(&f, partition, "a", "1");
+    fixture_sync(&f);
+    put(&f, partition, "a", "2");
+    spill_early(partition); /* at once: takes what is synced */
+    fixture_run_ms(&f, 500);
+    CHECK_INT(partition->spilled_end, 1);
+    CHECK_STR(show(partition, &text), "0:a=1 1:a=2 ");
+    fixture_deinit(&f);
+}
+
+TEST(what_was_aborted_goes_at_spill_and_supersedes_nothing_and_its_marker_stays)
+{
+    WITH_WORLD;
+    struct partition *partition = make_topic(&f, NULL, 0);
+    put(&f, partition, "a", "1");
+    put_transaction(&f, partition, "a", false);
+    put(&f, partition, "b", "1");
+    fixture_sync(&f);
+    spill(&f, partition);
+    CHECK(strstr(show(partition, &text), "0:a=1 2:") != NULL);
+    CHECK(strstr(show(partition, &text), " 3:b=1 ") != NULL);
+    CHECK(partition_next_aborted(partition, 0, 4, NULL) != NULL);
     fixture_deinit(&f);
 }

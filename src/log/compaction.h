@@ -19,7 +19,7 @@
  *     all (its offset is: who reads up to the end must get there); then it stays, empty.
  *   - Nothing at or above `bound` is learnt or changed.
  *
- * At spill: learn all that is in the journal below the bound, filter what moves, with delete_retention_ms -1.
+ * At spill (spill_filter.c): learn what moves and what is behind it, filter what moves, with delete_retention_ms -1.
  */
 #ifndef LOG_COMPACTION_H
 #define LOG_COMPACTION_H

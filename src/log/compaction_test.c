@@ -294,7 +294,9 @@ TEST(an_empty_batch_is_not_said_to_be_packed_or_to_wait)
     compaction.last_offset = 0;
     learn(&compaction, batch_at(8, "a=9", 0, -1));
     buf_append(&packed, bytes_slice(batch.bytes, 0, KAFKA_BATCH_HEADER_SIZE));
-    CHECK_OK(kafka_codec_pack(KAFKA_CODEC_ZSTD, batch.records, &packed, &err), &err);
+    CHECK_OK(
+        kafka_codec_pack(KAFKA_CODEC_ZSTD, kafka_codec_default_level(KAFKA_CODEC_ZSTD), batch.records, &packed, &err),
+        &err);
     packed.data[11] = (uint8_t)(packed.size - 12);
     packed.data[22] = KAFKA_CODEC_ZSTD | KAFKA_BATCH_DELETE_HORIZON;
     kafka_batch_set_max_timestamp(packed.data, packed.size, 1000); /* the CRC */

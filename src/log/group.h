@@ -24,6 +24,10 @@ struct committed_offset {
 };
 struct committed_offset group_committed(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition);
 
+/* What to wait for before a client is told what a group has committed, or that it is not there: a power cut must not
+ * take it back. 0: all of it is on disk. */
+uint64_t group_offsets_lsn(const struct log *log);
+
 /* A transaction that is under way has committed an offset for it (OffsetFetch's require_stable, KIP-447). */
 bool group_offset_is_unstable(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition);
 

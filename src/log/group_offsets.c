@@ -89,6 +89,12 @@ bool group_apply_offset(struct groups *groups, const struct group_record_key *ke
     return true;
 }
 
+uint64_t group_offsets_lsn(const struct log *log)
+{
+    const struct partition *partition = topic_partition(log->offsets_topic, 0);
+    return partition_high_watermark(partition) == partition_end_offset(partition) ? 0 : log_lsn(log);
+}
+
 struct committed_offset group_committed(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition)
 {
     struct group *group = group_find(log, group_id);

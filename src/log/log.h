@@ -27,8 +27,8 @@
 #include "base/list.h"
 #include "io/file.h"
 #include "io/io.h"
+#include "wire/kafka_batch.h"
 
-struct kafka_batch;
 struct log;
 struct topic;
 struct partition;
@@ -147,6 +147,17 @@ enum log_durability {
     LOG_SYNCED,
 };
 
+/* compression.type and the level that belongs to it (wire/kafka_codec.h). */
+struct topic_compression {
+    bool as_sent; /* "producer": batches are stored as they come */
+    enum kafka_codec codec;
+    int level;
+};
+const struct topic_compression *topic_compression(const struct topic *topic);
+/* Whether log_append() will store a client's batch in another codec than it has. It does so itself; who has had it done
+ * elsewhere (kafka_batch_convert()) spares the core thread that. Not what evoke itself appends: small as it is. */
+bool topic_converts(const struct topic *topic, const struct kafka_batch *batch);
+
 /* What is readable of a topic, and what acks=all waits for: synced, unless its evoke.flush is "os". */
 enum log_durability topic_durability(const struct topic *topic);
 /*
@@ -258,7 +269,7 @@ struct log_metrics {
     uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, appends_refused;
     struct histogram sync_seconds; /* a group's write and sync, in histogram_seconds */
     uint64_t topics, partitions;
-    uint64_t journal_files_spilled, spilled_bytes; /* moved from the journal to segments */
+    uint64_t journal_files_spilled, spilled_bytes; /* bytes that were written from it to segments */
     uint64_t segments, segment_bytes;              /* that there are now */
     uint64_t retention_runs;                       /* that dropped something */
     uint64_t compaction_runs, compaction_bytes_before, compaction_bytes_after;

@@ -61,6 +61,7 @@ struct topic {
     bool log_append_time, compacted;
     enum log_durability durability; /* what is readable, and what acks=all waits for */
     int32_t batch_size_max;
+    struct topic_compression compression;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
     /* What decides how long its records stay, and where: */
     bool deletes;                          /* cleanup.policy has "delete" */
@@ -87,6 +88,7 @@ struct pending_ends { /* a ring */
 struct append_plan {
     struct kafka_batch batch;
     int64_t max_timestamp; /* of the records */
+    struct buf converted;  /* `batch` in the topic's codec, if it came in another */
     struct journal_slot *slot;
 };
 

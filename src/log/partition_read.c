@@ -81,13 +81,46 @@ static void give_range(const struct segment_range *range, struct log_slice *out)
                               .pinned = kept};
 }
 
-static bool copy_range(struct segment_range *range, struct log_slice *out, struct error *err)
+static bool check_batch(const struct segment *segment, int64_t next, const struct kafka_batch *batch, struct error *err)
+{
+    int64_t last = kafka_batch_last_offset(batch);
+    return kafka_batch_verify(batch, err) &&
+           ((batch->base_offset >= next && last < segment->end_offset) ||
+            error_set(err, ERROR_CORRUPT, "offsets %" PRId64 " to %" PRId64 " are not among %" PRId64 " to %" PRId64,
+                      batch->base_offset, last, next, segment->end_offset - 1));
+}
+
+/* Who reads records within evoke takes them as they are, so they are looked at here; a client looks for itself. */
+static bool check_copy(const struct partition *partition, const struct segment *segment, uint64_t at,
+                       struct bytes batches, struct error *err)
+{
+    const char *directory = partition->log->options.directory;
+    int64_t next = segment->base_offset;
+    while (batches.size > 0) {
+        struct kafka_batch batch;
+        char path[SEGMENT_PATH_SIZE];
+        if (!kafka_batch_parse(&batches, &batch, err) || !check_batch(segment, next, &batch, err)) {
+            err->kind = ERROR_CORRUPT; /* also where it looks like an older format */
+            struct error ignored;
+            if (!segment_path(path, directory, partition->stream, segment, "log", &ignored))
+                return false;
+            return error_wrap(err, "%s: position %" PRIu64, path, at);
+        }
+        next = kafka_batch_last_offset(&batch) + 1;
+        at += batch.bytes.size;
+    }
+    return true;
+}
+
+static bool copy_range(const struct partition *partition, const struct segment *segment, struct segment_range *range,
+                       struct log_slice *out, struct error *err)
 {
     uint8_t *memory = memory_resize(NULL, range->size);
     size_t got;
     bool ok = io_file_read(range->file, range->at, memory, range->size, &got, err);
     if (ok && got < range->size)
         ok = error_set(err, ERROR_CORRUPT, "a segment ends within its batches");
+    ok = ok && check_copy(partition, segment, range->at, bytes_of(memory, range->size), err);
     segment_range_release(range);
     if (!ok) {
         free(memory);
@@ -113,12 +146,13 @@ static bool read_segments(struct partition *partition, int64_t offset, int64_t e
                           err))
             return error_wrap(err, BYTES_FORMAT "-%" PRId32, BYTES_ARGS(partition->topic->name), partition->index);
         *found = range.size > 0;
-        if (*found && as_range)
+        if (!*found)
+            continue;
+        if (as_range)
             give_range(&range, out);
-        else if (*found)
-            return copy_range(&range, out, err);
-        if (*found)
-            return true;
+        else if (!copy_range(partition, &list->at[at], &range, out, err))
+            return error_wrap(err, BYTES_FORMAT "-%" PRId32, BYTES_ARGS(partition->topic->name), partition->index);
+        return true;
     }
     *found = false;
     return true;
@@ -138,9 +172,10 @@ static bool read_any(struct partition *partition, int64_t offset, int64_t end, s
     if (offset >= end)
         return true;
     bool found = false;
-    if (offset < partition->spilled_end &&
-        (!read_segments(partition, offset, end, size_max, as_range, &found, out, err) || found))
-        return found;
+    if (offset < partition->spilled_end && !read_segments(partition, offset, end, size_max, as_range, &found, out, err))
+        return false;
+    if (found)
+        return true;
     if (offset < partition->spilled_end)
         offset = out->next_offset = partition->spilled_end < end ? partition->spilled_end : end;
     if (offset < end)

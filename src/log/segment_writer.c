@@ -132,7 +132,8 @@ bool segment_writer_open(struct io *io, const char *directory, uint64_t stream, 
                                       .stream = stream,
                                       .limits = *limits,
                                       .from = *from,
-                                      .parts = memory_new_array(PARTS_MAX, sizeof(struct bytes))};
+                                      .parts = memory_new_array(PARTS_MAX, sizeof(struct bytes)),
+                                      .copies = memory_new_array(PARTS_MAX, sizeof(void *))};
     buf_init(&writer->entries, INDEX_SIZE_MAX);
     writer->first_timestamp = INT64_MIN;
     if (from->last) {
@@ -146,11 +147,19 @@ bool segment_writer_open(struct io *io, const char *directory, uint64_t stream, 
     return true;
 }
 
+static void free_copies(struct segment_writer *writer)
+{
+    for (size_t i = 0; i < writer->copy_count; i++)
+        free(writer->copies[i]);
+    writer->copy_count = 0;
+}
+
 static bool flush_parts(struct segment_writer *writer, struct error *err)
 {
     if (writer->part_count == 0)
         return true;
     bool ok = io_file_write_parts_now(writer->data, writer->part_at, writer->parts, writer->part_count, err);
+    free_copies(writer);
     writer->part_count = 0;
     writer->part_size = 0;
     return ok;
@@ -227,6 +236,16 @@ bool segment_writer_append(struct segment_writer *writer, const struct kafka_bat
     return true;
 }
 
+bool segment_writer_append_copy(struct segment_writer *writer, const struct kafka_batch *batch, struct error *err)
+{
+    if (!segment_writer_append(writer, batch, err))
+        return false;
+    struct bytes *part = &writer->parts[writer->part_count - 1];
+    *part = memory_copy(*part);
+    writer->copies[writer->copy_count++] = (void *)(uintptr_t)part->data;
+    return true;
+}
+
 /* The names on the way to the files. */
 static bool sync_names(struct segment_writer *writer, struct error *err)
 {
@@ -269,6 +288,8 @@ void segment_writer_free(struct segment_writer *writer)
         undo(writer);
     segment_list_deinit(&writer->segments);
     buf_deinit(&writer->entries);
+    free_copies(writer);
+    free(writer->copies);
     free(writer->parts);
     free(writer);
 }

@@ -46,6 +46,8 @@ struct segment_writer {
     struct buf entries;  /* not written yet */
     struct bytes *parts; /* not written yet: */
     size_t part_count;
+    void **copies; /* those of them that are the writer's own */
+    size_t copy_count;
     uint64_t part_at; /* in the segment */
     size_t part_size;
     bool finished;
@@ -57,6 +59,9 @@ MUST_CHECK bool segment_writer_open(struct io *io, const char *directory, uint64
 /* The batch's bytes are not copied: they stay until segment_writer_flush() or segment_writer_finish(). */
 MUST_CHECK bool segment_writer_append(struct segment_writer *writer, const struct kafka_batch *batch,
                                       struct error *err);
+/* The same, for bytes that do not stay: the writer takes a copy. */
+MUST_CHECK bool segment_writer_append_copy(struct segment_writer *writer, const struct kafka_batch *batch,
+                                           struct error *err);
 MUST_CHECK bool segment_writer_flush(struct segment_writer *writer, struct error *err);
 /* `end_offset`: up to where the last segment is said to hold all that there is. */
 MUST_CHECK bool segment_writer_finish(struct segment_writer *writer, int64_t end_offset, struct error *err);

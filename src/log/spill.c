@@ -88,52 +88,6 @@ void spill_track(struct partition *partition)
 
 /* --- A job --- */
 
-/* Batches of one file of the journal; or, before their time, all that are synced. */
-static const uint32_t ANY_FILE = UINT32_MAX;
-
-static bool is_taken(const struct partition *partition, struct index_cursor cursor, uint32_t file)
-{
-    if (file != ANY_FILE)
-        return index_place(&partition->batches, cursor).file == file;
-    return index_base_offset(&partition->batches, cursor) < partition->high_watermark;
-}
-
-/* What was compacted stays as it is, and what is being compacted does not grow. */
-static bool goes_on(const struct partition *partition)
-{
-    const struct segment_list *list = &partition->segments;
-    return list->count > 0 && !(list->at[list->count - 1].flags & SEGMENT_CLEANED) && !partition->cleaning_job;
-}
-
-static void fill_item(struct spill_item *item, struct partition *partition, uint32_t file)
-{
-    const struct index *index = &partition->batches;
-    struct journal *journal = partition->log->journal;
-    *item = (struct spill_item){.partition = partition,
-                                .stream = partition->stream,
-                                .segment_bytes = partition->topic->segment_bytes,
-                                .segment_ms = partition->topic->segment_ms,
-                                .has_last = goes_on(partition),
-                                .base_offset = index_base_offset(index, index_begin(index)),
-                                .end_offset = partition->end_offset};
-    if (item->has_last)
-        item->last = partition->segments.at[partition->segments.count - 1];
-    size_t capacity = 0;
-    for (struct index_cursor cursor = index_begin(index); !index_at_end(index, cursor); index_next(index, &cursor)) {
-        if (!is_taken(partition, cursor, file)) {
-            item->end_offset = index_base_offset(index, cursor);
-            break;
-        }
-        if (item->batch_count == capacity) {
-            capacity = capacity ? capacity * 2 : 4;
-            item->batches = memory_resize_array(item->batches, capacity, sizeof *item->batches);
-        }
-        item->batches[item->batch_count++] =
-            bytes_slice(journal_at(journal, index_place(index, cursor)), 0, index_size(index, cursor));
-    }
-    partition->busy = item;
-}
-
 static struct spill_job *job_new(struct spill *spill, uint32_t file)
 {
     struct log *log = spill->log;
@@ -142,9 +96,15 @@ static struct spill_job *job_new(struct spill *spill, uint32_t file)
     job->io = log->io;
     job->directory = log->options.directory;
     job->file = file;
-    job->pin = journal_pin(log->journal, journal_first_file(log->journal), 0); /* spill_write.c counts */
     buf_init(&job->checkpoint, CHECKPOINT_SIZE_MAX);
     return job;
+}
+
+/* What moves is counted by spill_write.c. */
+static void pin(struct spill_job *job)
+{
+    struct journal *journal = job->spill->log->journal;
+    job->pin = journal_pin(journal, journal_first_file(journal), job->learn_size);
 }
 
 /* Of all that the oldest file holds. */
@@ -157,8 +117,9 @@ static struct spill_job *file_job(struct spill *spill)
         count++;
     job->items = memory_new_array(count + 1, sizeof *job->items);
     list_each (struct partition, partition, partitions, file_link) {
-        fill_item(&job->items[job->item_count++], partition, job->file);
+        spill_add_item(job, partition);
     }
+    pin(job);
     return job;
 }
 
@@ -169,10 +130,10 @@ static struct spill_job *early_job(struct spill *spill)
     const struct index *index = partition ? &partition->batches : NULL;
     if (!partition || index_empty(index) || index_base_offset(index, index_begin(index)) >= partition->high_watermark)
         return NULL;
-    struct spill_job *job = job_new(spill, ANY_FILE);
+    struct spill_job *job = job_new(spill, SPILL_ANY_FILE);
     job->items = memory_new_array(1, sizeof *job->items);
-    job->item_count = 1;
-    fill_item(job->items, partition, ANY_FILE);
+    spill_add_item(job, partition);
+    pin(job);
     return job;
 }
 
@@ -180,6 +141,7 @@ static void job_free(struct spill_job *job)
 {
     for (size_t i = 0; i < job->item_count; i++) {
         free(job->items[i].batches);
+        compaction_facts_deinit(&job->items[i].compaction.facts);
         free(job->items[i].segments);
     }
     free(job->items);
@@ -275,8 +237,7 @@ static bool record(struct spill_job *job, struct error *err)
             .segments = item->segments,
             .count = item->segment_count,
         };
-        for (size_t k = 0; k < item->batch_count; k++)
-            log->spilled_bytes += item->batches[k].size;
+        log->spilled_bytes += item->written;
     }
     return storage_append(log, changes, count, &done, &lsn, err);
 }
@@ -291,7 +252,7 @@ static void on_segments_written(void *ctx)
         job_fail(job, job->failed ? &job->err : &err);
         return;
     }
-    if (job->file == ANY_FILE) {
+    if (job->file == SPILL_ANY_FILE) {
         job_end(job);
         return;
     }

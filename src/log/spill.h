@@ -7,7 +7,8 @@
  *
  * Which partitions have something in the oldest file is known without looking: each partition stands in the list of the
  * file that holds the first batch of its index, and moves on as its front does. So a file costs what is in it. What
- * retention, DeleteRecords or the end of its topic has dropped meanwhile is in no index, and is not written.
+ * retention, DeleteRecords or the end of its topic has dropped meanwhile is in no index, and is not written; nor is
+ * what compaction would drop at once (spill_filter.c).
  *
  * A crash at any point leaves what the records say: files that were being written are not in them and are removed at
  * the next start (spill_sweep()); what they say is moved is synced; the journal's file goes after all else.

@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The spill's body: spill.c decides on the core thread, spill_write.c moves bytes on a helper thread. */
+/* The spill's body: spill.c decides on the core thread, spill_write.c and spill_filter.c move bytes on a helper. */
 #ifndef LOG_SPILL_PRIV_H
 #define LOG_SPILL_PRIV_H
 
+#include "log/compaction_facts.h"
 #include "log/segment.h"
 #include "log/spill.h"
+
+/* What compaction says of an item, if the topic is compacted. */
+struct spill_compaction {
+    bool wanted;
+    int64_t bound;       /* the last stable offset: what is not synced supersedes nothing, for it may be lost */
+    int64_t last_offset; /* whose batch stays, at least without records */
+    int64_t now_ms, min_lag_ms;
+    uint8_t secret[16];
+    struct compaction_facts facts;
+};
 
 /* What a helper thread does with one partition. The job owns all of it. */
 struct spill_item {
@@ -14,11 +25,14 @@ struct spill_item {
     bool has_last;
     struct segment last; /* to go on behind */
     struct bytes *batches;
-    size_t batch_count;
+    size_t batch_count; /* to be moved */
+    size_t learn_count; /* with those behind them that stay, but whose keys count */
+    struct spill_compaction compaction;
     int64_t base_offset, end_offset; /* of the first, behind the last of them */
     /* out: stand in the place of `last`, if there is one */
     struct segment *segments;
     size_t segment_count;
+    uint64_t written; /* bytes of batches */
 };
 
 struct spill_job {
@@ -27,7 +41,8 @@ struct spill_job {
     const char *directory; /* DIR */
     uint32_t file;         /* of the journal */
     struct journal_file *pin;
-    size_t read; /* of its pages, since they were given back */
+    size_t read;       /* of its pages, since they were given back */
+    size_t learn_size; /* of what is learnt from beyond what moves */
     struct spill_item *items;
     size_t item_count;
     struct buf checkpoint;
@@ -61,11 +76,27 @@ struct spill_sweep {
     size_t count;
 };
 
+/* --- spill_item.c --- */
+/* In place of a file's number: all of a partition that is synced, before its time. */
+static const uint32_t SPILL_ANY_FILE = UINT32_MAX;
+void spill_add_item(struct spill_job *job, struct partition *partition); /* there is room for it */
+
 /* On a helper thread: writes the items' segments and syncs them. */
 void spill_write(void *job);
 void spill_write_checkpoint(void *job);
 void spill_remove(void *removal);
 MUST_CHECK bool spill_sync_segments(struct io *io, const char *directory, struct error *err);
+void spill_note_read(struct spill_job *job, size_t size); /* of the file that moves */
+
+/* --- spill_filter.c: on a helper thread --- */
+struct spill_filter {
+    struct compaction compaction;
+    struct buf memory; /* of the batch that was filtered last */
+};
+void spill_filter_init(struct spill_filter *filter, struct spill_job *job, const struct spill_item *item);
+void spill_filter_deinit(struct spill_filter *filter);
+/* What is left of it: the batch itself, or one that is good until the next; bytes.size 0: nothing. */
+struct kafka_batch spill_filter_pass(struct spill_filter *filter, const struct kafka_batch *batch);
 
 /* --- spill_sweep.c --- */
 struct spill_sweep *spill_sweep_new(struct spill *spill, struct log *log);

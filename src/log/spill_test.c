@@ -197,6 +197,42 @@ TEST(damage_in_a_segment_is_named_with_file_position_topic_and_offsets)
     fixture_deinit(&f);
 }
 
+TEST(records_of_a_damaged_segment_are_refused_and_not_read)
+{
+    struct fixture f;
+    struct error err;
+    struct log_slice slice;
+    struct kafka_batch batch;
+    char path[400];
+    open_small(&f);
+    struct topic *topic = fixture_topic(&f, "orders", 1);
+    fill(&f, "orders", 2);
+    snprintf(path, sizeof path, "%s/segments/%d/%020d-0.log", f.directory, (int)topic_partition(topic, 0)->stream, 0);
+    fixture_close(&f);
+    AUTO_BUF content;
+    buf_init(&content, 64 << 20);
+    fixture_read_file(path, &content);
+    struct bytes rest = buf_bytes(&content);
+    CHECK_OK(kafka_batch_parse(&rest, &batch, &err), &err);
+    const size_t places[] = {batch.bytes.size - 5, batch.bytes.size + 6,
+                             batch.bytes.size + 16}; /* value, offset, format */
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        flip(path, places[i]);
+        fixture_open(&f);
+        struct partition *partition = fixture_partition(&f, "orders", 0);
+        CHECK(!partition_read(partition, 0, 1 << 20, &slice, &err));
+        CHECK_INT(err.kind, ERROR_CORRUPT);
+        CHECK(strstr(err.message, path) != NULL);
+        CHECK(strstr(err.message, "orders-0") != NULL);
+        fixture_close(&f);
+        flip(path, places[i]);
+    }
+    fixture_open(&f);
+    CHECK_OK(partition_read(fixture_partition(&f, "orders", 0), 0, 1 << 20, &slice, &err), &err);
+    log_slice_release(&slice);
+    fixture_deinit(&f);
+}
+
 static int64_t count_records(struct partition *partition, int64_t *lost)
 {
     struct error err;

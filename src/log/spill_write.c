@@ -15,7 +15,7 @@ enum { FEW_PARTITIONS = 16 };
 /* Bytes of the journal that may be in our memory beside the page cache. */
 enum { READ_BETWEEN_FORGETTING = 8 << 20 };
 
-static void note_read(struct spill_job *job, size_t size)
+void spill_note_read(struct spill_job *job, size_t size)
 {
     job->read += size;
     if (job->read < READ_BETWEEN_FORGETTING)
@@ -24,17 +24,40 @@ static void note_read(struct spill_job *job, size_t size)
     io_file_map_forget(job->pin->file, job->pin->map);
 }
 
-static bool append_all(struct spill_job *job, struct segment_writer *writer, const struct spill_item *item,
-                       struct error *err)
+static bool append(struct spill_item *item, struct segment_writer *writer, struct spill_filter *filter,
+                   const struct kafka_batch *batch, struct error *err)
+{
+    struct kafka_batch kept = filter ? spill_filter_pass(filter, batch) : *batch;
+    item->written += kept.bytes.size;
+    if (kept.bytes.size == 0)
+        return true;
+    return kept.bytes.data == batch->bytes.data ? segment_writer_append(writer, batch, err)
+                                                : segment_writer_append_copy(writer, &kept, err);
+}
+
+static bool append_all(struct spill_job *job, struct segment_writer *writer, struct spill_item *item,
+                       struct spill_filter *filter, struct error *err)
 {
     for (size_t i = 0; i < item->batch_count; i++) {
-        note_read(job, item->batches[i].size);
+        spill_note_read(job, item->batches[i].size);
         struct bytes rest = item->batches[i];
         struct kafka_batch batch;
-        if (!kafka_batch_parse(&rest, &batch, err) || !segment_writer_append(writer, &batch, err))
+        if (!kafka_batch_parse(&rest, &batch, err) || !append(item, writer, filter, &batch, err))
             return false;
     }
     return segment_writer_finish(writer, item->end_offset, err);
+}
+
+static bool append_wanted(struct spill_job *job, struct segment_writer *writer, struct spill_item *item,
+                          struct error *err)
+{
+    struct spill_filter filter;
+    if (!item->compaction.wanted)
+        return append_all(job, writer, item, NULL, err);
+    spill_filter_init(&filter, job, item);
+    bool ok = append_all(job, writer, item, &filter, err);
+    spill_filter_deinit(&filter);
+    return ok;
 }
 
 static bool write_item(struct spill_job *job, struct spill_item *item, bool unsynced, struct error *err)
@@ -45,7 +68,7 @@ static bool write_item(struct spill_job *job, struct spill_item *item, bool unsy
     struct segment_writer *writer;
     if (!segment_writer_open(job->io, job->directory, item->stream, &from, &limits, &writer, err))
         return false;
-    bool ok = append_all(job, writer, item, err);
+    bool ok = append_wanted(job, writer, item, err);
     if (ok) {
         item->segments = TAKE(writer->segments.at);
         item->segment_count = writer->segments.count;

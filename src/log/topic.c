@@ -2,6 +2,7 @@
 /* Topics: what callers see of them, and their life in memory. They are made and removed by catalog.c alone. */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -13,6 +14,7 @@
 #include "log/retention.h"
 #include "log/settings.h"
 #include "log/topic_config.h"
+#include "wire/kafka_codec.h"
 
 /* --- Life --- */
 
@@ -90,6 +92,21 @@ static double fraction_config(const struct topic *topic, const char *name)
     return strtod(text, NULL);
 }
 
+static void set_compression(struct topic *topic)
+{
+    static const char level_setting[] = "compression.%s.level";
+    struct bytes type = topic_config_in_force(topic, BYTES_LITERAL("compression.type"));
+    struct topic_compression *compression = &topic->compression;
+    *compression = (struct topic_compression){.as_sent = bytes_equal_string(type, "producer")};
+    for (enum kafka_codec codec = KAFKA_CODEC_GZIP; codec <= KAFKA_CODEC_ZSTD; codec++)
+        if (bytes_equal_string(type, kafka_codec_name(codec)))
+            compression->codec = codec;
+    char name[sizeof level_setting + 10];
+    snprintf(name, sizeof name, level_setting, kafka_codec_name(compression->codec));
+    if (topic_config_info(bytes_of_string(name)))
+        compression->level = (int)number_config(topic, name);
+}
+
 void topic_configs_changed(struct topic *topic)
 {
     topic->log_append_time =
@@ -103,6 +120,7 @@ void topic_configs_changed(struct topic *topic)
         topic->compacted |= bytes_equal_string(bytes_trim(element), "compact");
         topic->deletes |= bytes_equal_string(bytes_trim(element), "delete");
     }
+    set_compression(topic);
     topic->batch_size_max = (int32_t)number_config(topic, "max.message.bytes");
     topic->timestamp_before_max_ms = number_config(topic, "message.timestamp.before.max.ms");
     topic->timestamp_after_max_ms = number_config(topic, "message.timestamp.after.max.ms");
@@ -234,6 +252,18 @@ int32_t topic_partition_count(const struct topic *topic)
 struct partition *topic_partition(struct topic *topic, int32_t index)
 {
     return index >= 0 && index < topic->partition_count ? topic->partitions[index] : NULL;
+}
+
+const struct topic_compression *topic_compression(const struct topic *topic)
+{
+    return &topic->compression;
+}
+
+/* One that is too large before it is converted is refused as it is, as with Kafka. */
+bool topic_converts(const struct topic *topic, const struct kafka_batch *batch)
+{
+    return !topic->compression.as_sent && kafka_batch_codec(batch) != topic->compression.codec &&
+           batch->bytes.size <= (size_t)topic->batch_size_max;
 }
 
 enum log_durability topic_durability(const struct topic *topic)

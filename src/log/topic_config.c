@@ -10,10 +10,10 @@
 
 static const struct topic_config_info infos[] = {
     {"cleanup.policy", TOPIC_CONFIG_LIST, "delete", 0, 0, "delete|compact", true},
-    {"compression.gzip.level", TOPIC_CONFIG_INT, "-1", -1, 9, NULL, false},
-    {"compression.lz4.level", TOPIC_CONFIG_INT, "9", 1, 17, NULL, false},
-    {"compression.type", TOPIC_CONFIG_STRING, "producer", 0, 0, "producer|uncompressed|gzip|snappy|lz4|zstd", false},
-    {"compression.zstd.level", TOPIC_CONFIG_INT, "3", -131072, 22, NULL, false},
+    {"compression.gzip.level", TOPIC_CONFIG_INT, "-1", -1, 9, NULL, true},
+    {"compression.lz4.level", TOPIC_CONFIG_INT, "9", 1, 17, NULL, true},
+    {"compression.type", TOPIC_CONFIG_STRING, "producer", 0, 0, "producer|uncompressed|gzip|snappy|lz4|zstd", true},
+    {"compression.zstd.level", TOPIC_CONFIG_INT, "3", -131072, 22, NULL, true},
     {"delete.retention.ms", TOPIC_CONFIG_LONG, "86400000", 0, INT64_MAX, NULL, true},
     {"evoke.flush", TOPIC_CONFIG_STRING, "sync", 0, 0, "sync|os", true},
     {"file.delete.delay.ms", TOPIC_CONFIG_LONG, "60000", 0, INT64_MAX, NULL, false},

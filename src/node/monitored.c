@@ -184,6 +184,8 @@ static void on_connected(void *ctx, struct io_stream *stream, const struct error
     }
     monitored->stream = stream;
     io_stream_start(stream, &callbacks, monitored);
+    if (monitored->state == MONITORED_REMOVING)
+        monitored_tell_end(monitored);
 }
 
 /* Unix socket paths are short (108 bytes); /proc/self/fd makes any directory short. */
@@ -425,7 +427,8 @@ void monitored_hello(struct monitored *monitored, int pid)
 {
     struct monitored_engine *engine = monitored_engine(monitored);
     struct error err;
-    if (monitored->state != MONITORED_CONNECTING)
+    bool removing = monitored->state == MONITORED_REMOVING && monitored->adopted; /* when it has ended is good to know */
+    if (monitored->state != MONITORED_CONNECTING && !removing)
         return;
     monitored->pid = pid;
     if (monitored->adopted && !io_process_watch(engine->io, pid, monitor_ended, monitored, &monitored->process, &err)) {

@@ -125,22 +125,29 @@ void monitored_clean_up(void *ctx)
     io_work(engine->io, remove_directory, directory_removed, removal);
 }
 
+void monitored_tell_end(struct monitored *monitored)
+{
+    AUTO_BUF buf;
+    buf_init(&buf, 64);
+    protocol_put_numbers(&buf, PROTOCOL_END, NULL, 0);
+    monitored_send(monitored, &buf);
+}
+
 void monitored_remove(struct sandbox *sandbox)
 {
     struct monitored *monitored = (struct monitored *)(void *)sandbox;
     if (monitored->state == MONITORED_REMOVING)
         return;
     monitored->state = MONITORED_REMOVING;
+    if (monitored->connecting && monitored->adopted)
+        return; /* only by its socket can it be told to end: when there is an answer */
     if (monitored->connecting) {
         io_connect_cancel(TAKE(monitored->connecting));
         close(monitored->directory_fd);
         monitored->directory_fd = -1;
     }
     if (monitored->stream) {
-        AUTO_BUF buf;
-        buf_init(&buf, 64);
-        protocol_put_numbers(&buf, PROTOCOL_END, NULL, 0);
-        monitored_send(monitored, &buf);
+        monitored_tell_end(monitored);
     } else if (monitored->process) {
         io_process_signal(monitored->process, SIGKILL);
     } else {

@@ -15,6 +15,7 @@ void monitored_drop_failed_starts(struct monitored *monitored);
 
 /* --- monitored_end.c --- */
 void monitored_clean_up(void *monitored); /* its monitor is gone */
+void monitored_tell_end(struct monitored *monitored);
 void monitored_remove(struct sandbox *sandbox);
 void monitored_release(struct sandbox *sandbox);
 

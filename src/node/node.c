@@ -272,20 +272,23 @@ static void found(void *ctx, const char *uid)
     map_put(&finding->node->found, bytes_of_string(uid), finding->runtime);
 }
 
-/* Before pods are listened to: what is on the disk either belongs to a pod of ours, which adopts it when it is told of
- * it, or to nobody. */
-static void find_sandboxes(struct node *node)
+/* uids of all pods that are bound to this node */
+static void list_wanted(struct node *node, struct map *wanted)
 {
-    struct runtime *const runtimes[] = {node->processes, node->containers};
-    for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
-        if (runtimes[i])
-            runtimes[i]->ops->find(runtimes[i], found, &(struct finding){node, runtimes[i]});
-    struct map wanted = {0};
     struct api_iterator iterator;
     api_iterate(node->api, kind_by_name("Pod"), BYTES_NULL, &iterator);
     for (const struct object *pod; (pod = api_iterator_next(&iterator));)
         if (strcmp(json_text_at(pod->json, "spec.nodeName", ""), node->name) == 0)
-            map_put(&wanted, bytes_of_string(pod->uid), node);
+            map_put(wanted, bytes_of_string(pod->uid), node);
+}
+
+/* What is on the disk either belongs to a pod of ours, which adopts it when it is told of it, or to nobody. A pod may
+ * go before that, and then nobody is told: so this looks again until all are told of. */
+static void sweep(void *ctx)
+{
+    struct node *node = ctx;
+    struct map wanted = {0};
+    list_wanted(node, &wanted);
     map_each (entry, &node->found) {
         char uid[37];
         snprintf(uid, sizeof uid, BYTES_FORMAT, BYTES_ARGS(map_key(entry)));
@@ -295,6 +298,17 @@ static void find_sandboxes(struct node *node)
         map_remove(&node->found, bytes_of_string(uid));
     }
     map_deinit(&wanted, NULL);
+    if (node->found.count > 0)
+        io_defer(&node->sweep);
+}
+
+static void find_sandboxes(struct node *node)
+{
+    struct runtime *const runtimes[] = {node->processes, node->containers};
+    for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
+        if (runtimes[i])
+            runtimes[i]->ops->find(runtimes[i], found, &(struct finding){node, runtimes[i]});
+    sweep(node);
 }
 
 /* --- Open and close --- */
@@ -323,6 +337,7 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
     snprintf(node->facts.ip, sizeof node->facts.ip, "%s", node->machine.ip);
     list_init(&node->gone);
     io_deferred_init(io, &node->free_gone, free_gone, node);
+    io_deferred_init(io, &node->sweep, sweep, node);
     retry_init(io, &node->settle, "node", settle_all, node);
     if (!node_object_register(node, err)) {
         free(node->name);
@@ -355,6 +370,7 @@ void node_close(struct node *node)
     map_deinit(&node->pods, NULL);
     free_gone(node);
     io_deferred_cancel(&node->free_gone);
+    io_deferred_cancel(&node->sweep);
     map_deinit(&node->found, NULL);
     http_client_free(node->http);
     io_tls_free(node->probe_tls);

@@ -25,7 +25,8 @@ struct node {
     struct retry settle; /* the log would not take what was to be done with a pod that is in no map */
     struct node_counts counts;
     struct api_listener pod_listener, node_listener, config_listener, secret_listener;
-    struct map found; /* uids of sandboxes on the disk: struct runtime */
+    struct map found; /* uids of sandboxes on the disk, until their pods are told of: struct runtime */
+    struct io_deferred sweep;
 };
 
 /* node_object.c: makes the Node object, and brings it up to date where it differs. */

@@ -45,6 +45,11 @@ struct container *pod_container(struct pod *pod, const char *name)
     return NULL;
 }
 
+uint64_t pod_grace_ms(const struct pod *pod)
+{
+    return (uint64_t)json_int_at(pod->manifest->json, "spec.terminationGracePeriodSeconds", 30) * 1000;
+}
+
 void pod_touch(struct pod *pod, bool now)
 {
     io_defer(&pod->reconcile);
@@ -339,6 +344,14 @@ static bool check_finished(struct pod *pod)
     return true;
 }
 
+/* False: the next waits until the postStart hook of this one has ended, as below a kubelet; some sidecars rely on it.
+ */
+static bool take_on_and_go_on(struct container *container)
+{
+    take_on(container);
+    return container->state != CONTAINER_STARTING || !json_at(container->spec, "lifecycle.postStart");
+}
+
 static void go_on(struct pod *pod)
 {
     if (pod->finished || check_finished(pod) || !take_on_init(pod))
@@ -347,7 +360,8 @@ static void go_on(struct pod *pod)
         if (pod->containers[i].sidecar)
             take_on(&pod->containers[i]);
     for (size_t i = pod->init_count; i < pod->container_count; i++)
-        take_on(&pod->containers[i]);
+        if (!take_on_and_go_on(&pod->containers[i]))
+            return;
 }
 
 /* --- The end --- */

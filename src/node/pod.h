@@ -27,6 +27,7 @@ enum {
     POD_STATUS_DELAY_MS = 20,       /* how long a change that nobody waits for may wait to be written with the next */
 };
 
+/* STARTING: until it runs and its postStart hook has ended. */
 enum container_state { CONTAINER_WAITING, CONTAINER_STARTING, CONTAINER_RUNNING, CONTAINER_ENDED };
 
 struct pod;
@@ -52,11 +53,11 @@ struct container {
     struct io_timer restart;
     struct probe *probes[3]; /* by enum probe_kind */
     bool startup_done, ready;
-    struct probe_action *pre_stop;
-    struct io_timer stop; /* SIGKILL when the grace period is over */
-    bool stopping;        /* it was told to end */
-    bool blocked;         /* waits for a ConfigMap or Secret that it refers to */
-    bool following;       /* someone follows its output */
+    struct probe_action *hook; /* postStart while it starts, preStop while it is stopped */
+    struct io_timer stop;      /* SIGKILL when the grace period is over */
+    bool stopping;             /* it was told to end */
+    bool blocked;              /* waits for a ConfigMap or Secret that it refers to */
+    bool following;            /* someone follows its output */
 };
 
 enum pod_stage {
@@ -109,6 +110,7 @@ void pod_config_changed(struct pod *pod); /* a ConfigMap or Secret that it refer
 void pod_touch(struct pod *pod, bool now);
 void pod_event(const struct pod *pod, const char *type, const char *reason, const char *format, ...) PRINTF_LIKE(4, 5);
 struct environment_source pod_source(const struct pod *pod);
+uint64_t pod_grace_ms(const struct pod *pod); /* what its manifest gives a container to end */
 struct container *pod_container(struct pod *pod, const char *name);
 /* Whether its policy lets it run again after the way in which it ended. */
 bool pod_restarts(const struct container *container);
@@ -120,9 +122,9 @@ void container_start(struct container *container);
 void container_started(struct container *container, unsigned attempt, const struct runtime_started *started,
                        const struct error *err);
 void container_ended(struct container *container, unsigned attempt, const struct runtime_exit *exit);
-/* preStop, then SIGTERM; SIGKILL when `grace_ms` have passed. */
-void container_stop(struct container *container, uint64_t grace_ms);
-void container_kill(struct container *container);
+/* It has started, and its postStart hook has ended: it counts as running, and is probed. */
+void container_runs(struct container *container);
+void container_stop_probes(struct container *container);
 /* What to wait before it runs again, in ms; counts as one more failure. */
 uint64_t container_back_off(struct container *container);
 uint64_t pod_next_back_off(uint64_t delay_ms); /* after one of delay_ms */
@@ -131,6 +133,13 @@ void container_lost(struct container *container);
 /* Takes over what the object's status says of it: an earlier evoke wrote that. */
 void container_restore(struct container *container, const struct json *status);
 void container_wait(struct container *container, const char *reason, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* --- pod_hooks.c --- */
+/* preStop, then SIGTERM; SIGKILL when `grace_ms` have passed. */
+void container_stop(struct container *container, uint64_t grace_ms);
+void container_kill(struct container *container);
+/* False: there is no postStart hook to wait for. A hook that fails stops the container. */
+bool container_post_start(struct container *container);
 
 /* --- pod_status.c --- */
 /* pod->status runs it. */

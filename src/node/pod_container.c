@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One container of a pod: started, probed, stopped, and what its end means. */
-#include <signal.h>
+/* One container of a pod: started, probed, and what its end means. How it is stopped: pod_hooks.c. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +8,6 @@
 #include "base/text.h"
 #include "node/pod.h"
 #include "node/pod_volumes.h"
-
-enum { PRE_STOP_TIMEOUT_MS = 600000 };
 
 static void on_restart(void *ctx)
 {
@@ -32,7 +29,7 @@ void container_init(struct container *container, struct pod *pod, const struct j
     io_timer_init(node_io(pod->node), &container->stop, on_stop, container);
 }
 
-static void stop_probes(struct container *container)
+void container_stop_probes(struct container *container)
 {
     for (size_t i = 0; i < ARRAY_SIZE(container->probes); i++)
         probe_free(TAKE(container->probes[i]));
@@ -40,8 +37,8 @@ static void stop_probes(struct container *container)
 
 void container_deinit(struct container *container)
 {
-    stop_probes(container);
-    probe_action_free(TAKE(container->pre_stop));
+    container_stop_probes(container);
+    probe_action_free(TAKE(container->hook));
     io_timer_stop(&container->restart);
     io_timer_stop(&container->stop);
     free(container->image_id);
@@ -182,8 +179,7 @@ static void on_probe_change(void *ctx, enum probe_kind kind, bool good, const ch
         (void)message;
         pod_event(pod, "Normal", "Killing", "Container %s failed %s probe, will be restarted", container->name,
                   kind == PROBE_LIVENESS ? "liveness" : "startup");
-        container_stop(container,
-                       (uint64_t)json_int_at(pod->manifest->json, "spec.terminationGracePeriodSeconds", 30) * 1000);
+        container_stop(container, pod_grace_ms(pod));
     }
 }
 
@@ -303,6 +299,27 @@ static void end_failed_start(struct container *container, const struct error *er
     io_timer_start(&container->restart, container->back_off_ms);
 }
 
+static void tell_start(struct container *container, const struct runtime_started *started)
+{
+    struct pod *pod = container->pod;
+    node_counters(pod->node)->containers_started++;
+    if (container->attempt == 0 && started->image_id[0]) {
+        pod_event(pod, "Normal", "Pulled", "Container image \"%s\" already present on machine",
+                  json_text_at(container->spec, "image", ""));
+        pod_event(pod, "Normal", "Created", "Created container %s", container->name);
+    }
+    pod_event(pod, "Normal", "Started", "Started container %s", container->name);
+}
+
+void container_runs(struct container *container)
+{
+    container->state = CONTAINER_RUNNING;
+    if (!container->pod->ending)
+        start_probes(container);
+    /* Ready at once, when there is no probe to wait for: someone may be waiting for that. */
+    pod_touch(container->pod, container->ready);
+}
+
 void container_started(struct container *container, unsigned attempt, const struct runtime_started *started,
                        const struct error *err)
 {
@@ -324,24 +341,14 @@ void container_started(struct container *container, unsigned attempt, const stru
     }
     free(container->image_id);
     container->image_id = memory_string(bytes_of_string(started->image_id));
-    container->state = CONTAINER_RUNNING;
     container->has_run = true;
     container->startup_done = container->ready = false;
     container->started_ns = started->started_ns;
     container->reason[0] = container->message[0] = 0;
-    if (!adopted) {
-        node_counters(pod->node)->containers_started++;
-        if (attempt == 0 && started->image_id[0]) {
-            pod_event(pod, "Normal", "Pulled", "Container image \"%s\" already present on machine",
-                      json_text_at(container->spec, "image", ""));
-            pod_event(pod, "Normal", "Created", "Created container %s", container->name);
-        }
-        pod_event(pod, "Normal", "Started", "Started container %s", container->name);
-    }
-    if (!pod->ending)
-        start_probes(container);
-    /* Ready at once, when there is no probe to wait for: someone may be waiting for that. */
-    pod_touch(pod, container->ready);
+    if (!adopted)
+        tell_start(container, started);
+    if (adopted || pod->ending || !container_post_start(container))
+        container_runs(container);
 }
 
 void container_ended(struct container *container, unsigned attempt, const struct runtime_exit *exit)
@@ -349,8 +356,8 @@ void container_ended(struct container *container, unsigned attempt, const struct
     struct pod *pod = container->pod;
     if (attempt != container->attempt || container->state == CONTAINER_ENDED)
         return;
-    stop_probes(container);
-    probe_action_free(TAKE(container->pre_stop));
+    container_stop_probes(container);
+    probe_action_free(TAKE(container->hook));
     io_timer_stop(&container->stop);
     container->ready = false;
     container->state = CONTAINER_ENDED;
@@ -400,60 +407,4 @@ void container_restore(struct container *container, const struct json *status)
         container->has_last =
             read_end(json_at(status, "lastState.terminated"), &container->last, container->last_reason);
     }
-}
-
-/* --- Stopping --- */
-
-void container_kill(struct container *container)
-{
-    if (container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING)
-        container->pod->runtime->ops->signal(container->pod->sandbox, container->name, SIGKILL);
-}
-
-static void terminate(struct container *container)
-{
-    container->pod->runtime->ops->signal(container->pod->sandbox, container->name, SIGTERM);
-}
-
-static void pre_stopped(void *ctx, bool ok, const char *message)
-{
-    struct container *container = ctx;
-    probe_action_free(TAKE(container->pre_stop));
-    if (!ok)
-        pod_event(container->pod, "Warning", "FailedPreStopHook", "PreStopHook failed: %s", message);
-    terminate(container);
-}
-
-void container_stop(struct container *container, uint64_t grace_ms)
-{
-    struct pod *pod = container->pod;
-    const struct json *hook = json_at(container->spec, "lifecycle.preStop");
-    if (container->state != CONTAINER_RUNNING && container->state != CONTAINER_STARTING)
-        return;
-    if (grace_ms == 0) {
-        container_kill(container);
-        return;
-    }
-    if (io_timer_active(&container->stop) &&
-        container->stop.due_ns <= io_now_ns(node_io(pod->node)) + grace_ms * 1000000)
-        return;
-    io_timer_start(&container->stop, grace_ms);
-    if (container->stopping)
-        return;
-    container->stopping = true;
-    stop_probes(container);
-    if (!hook) {
-        terminate(container);
-        return;
-    }
-    const struct probe_target target = {
-        .io = node_io(pod->node),
-        .http = node_http(pod->node),
-        .tls = node_probe_tls(pod->node),
-        .sandbox = pod->sandbox,
-        .container = container->name,
-        .ip = pod->ip,
-        .ports = json_get(container->spec, "ports"),
-    };
-    container->pre_stop = probe_action_start(hook, &target, PRE_STOP_TIMEOUT_MS, pre_stopped, container);
 }

@@ -233,7 +233,7 @@ static void answer_ready(void *ctx, struct http_request *request)
     http_respond_text(request, *ready && asked ? 200 : 503, "\n");
 }
 
-static struct http_server *open_https(struct world *world, bool *ready)
+static struct http_server *open_https(struct world *world, bool *ready, struct io_tls **tls)
 {
     static const char *const names[] = {"somebody-else.test"};
     struct io_certificate ca, certificate;
@@ -244,6 +244,7 @@ static struct http_server *open_https(struct world *world, bool *ready)
     options.tls = io_tls_server_new(world->io, bytes_of_string(certificate.certificate_pem),
                                     bytes_of_string(certificate.key_pem), BYTES_NULL, &err);
     CHECK_OK(options.tls != NULL, &err);
+    *tls = options.tls;
     CHECK_OK(io_address_parse("127.0.0.1:0", &options.address, &err), &err);
     io_certificate_deinit(&ca);
     io_certificate_deinit(&certificate);
@@ -257,8 +258,9 @@ TEST(a_probe_by_https_takes_any_certificate)
     struct world world = {0};
     char pod[1000];
     bool ready = true;
+    struct io_tls *tls;
     world_open(&world);
-    struct http_server *server = open_https(&world, &ready);
+    struct http_server *server = open_https(&world, &ready, &tls);
     snprintf(pod, sizeof pod,
              POD("probe",
                  "'containers':[" SHELL(
@@ -274,6 +276,7 @@ TEST(a_probe_by_https_takes_any_certificate)
     world_delete(&world, "probe", 0);
     world_until_no_pod(&world, "probe");
     http_server_close(server);
+    io_tls_free(tls);
     world_end(&world);
 }
 
@@ -380,6 +383,19 @@ static void kill_monitor(void)
              "head -1)",
              test_dir());
     CHECK(system(command) == 0);
+}
+
+TEST(a_pod_that_is_deleted_before_its_monitor_was_found_again_ends_with_it)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("stay", "'containers':[" SHELL("main", "exec sleep 600") "}]"));
+    world_until_ready(&world, "stay", true);
+    world_close(&world);
+    world_open(&world);
+    world_delete(&world, "stay", 0);
+    world_until_no_pod(&world, "stay");
+    world_end(&world);
 }
 
 TEST(a_pod_whose_monitor_is_killed_is_started_anew)
@@ -642,6 +658,62 @@ TEST(a_pre_stop_hook_runs_before_sigterm)
     world_until_no_pod(&world, "hook");
     snprintf(json, sizeof json, "test \"$(tr '\\n' ' ' < %s)\" = 'hook term '", path);
     CHECK(system(json) == 0);
+    world_end(&world);
+}
+
+static bool has_started(struct world *world, const void *ctx)
+{
+    return world_has_event(world, ctx, "Started");
+}
+
+TEST(a_post_start_hook_runs_before_the_container_counts_as_running_and_the_next_is_started)
+{
+    struct world world = {0};
+    char path[4200], json[10000];
+    world_open(&world);
+    snprintf(path, sizeof path, "%s/order", test_dir());
+    snprintf(json, sizeof json,
+             POD("hook", "'containers':[{'name':'first','image':'none','command':['sleep','600'],"
+                         "'lifecycle':{'postStart':{'exec':{'command':['sh','-c','sleep 0.2; echo hook >> %s']}}}},"
+                         "{'name':'second','image':'none','command':['sh','-c','echo second >> %s; exec sleep 600']}]"),
+             path, path);
+    world_create(&world, json);
+    world_until_ready(&world, "hook", true);
+    snprintf(json, sizeof json, "until test \"$(tr '\\n' ' ' < %s)\" = 'hook second '; do sleep 0.01; done", path);
+    CHECK(system(json) == 0);
+    world_delete(&world, "hook", 0);
+    world_until_no_pod(&world, "hook");
+    world_end(&world);
+}
+
+TEST(a_container_whose_post_start_hook_fails_is_stopped_and_started_again)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("hook", "'terminationGracePeriodSeconds':1,'containers':[" SHELL(
+                                         "main", "exec sleep 600") ",'lifecycle':{'postStart':{'exec':{'command':"
+                                                                   "['sh','-c','echo no; exit 3']}}}}]"));
+    world_until_text(&world, "hook", "status.containerStatuses.0.lastState.terminated.reason", "Error");
+    CHECK(world_has_event(&world, "hook", "FailedPostStartHook"));
+    CHECK(strcmp(json_text_at(world_pod(&world, "hook"), "status.phase", ""), "Failed") != 0);
+    world_delete(&world, "hook", 0);
+    world_until_no_pod(&world, "hook");
+    world_end(&world);
+}
+
+TEST(a_pod_that_is_deleted_amid_its_post_start_hook_ends)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world,
+                 POD("hook", "'containers':[" SHELL(
+                                 "main", "exec sleep 600") ",'lifecycle':{'postStart':"
+                                                           "{'exec':{'command':['sh','-c','exec sleep 600']}}}}]"));
+    world_until(&world, has_started, "hook", "its container is started");
+    CHECK_STR(json_text_at(world_pod(&world, "hook"), "status.phase", ""), "Pending");
+    world_delete(&world, "hook", 30);
+    world_until_no_pod(&world, "hook");
+    CHECK(!world_has_event(&world, "hook", "FailedPostStartHook"));
     world_end(&world);
 }
 

@@ -148,6 +148,11 @@ struct kafka_batch_filter {
 MUST_CHECK bool kafka_batch_rewrite(const struct kafka_batch *batch, const struct kafka_batch_filter *filter,
                                     struct buf *out, struct kafka_batch *rewritten, struct error *err);
 
+/* The batch in another codec, appended to `out`: its records byte for byte, and all of the header but the codec and the
+ * CRC. Levels are those of kafka_codec.h. Errors as kafka_records_open(); ERROR_LIMIT also when `out` overflows. */
+MUST_CHECK bool kafka_batch_convert(const struct kafka_batch *batch, enum kafka_codec codec, int level, struct buf *out,
+                                    struct kafka_batch *converted, struct error *err);
+
 enum kafka_control_type { KAFKA_CONTROL_ABORT = 0, KAFKA_CONTROL_COMMIT = 1, KAFKA_CONTROL_OTHER = 2 };
 /* Of the one record of a control batch. */
 enum kafka_control_type kafka_record_control_type(const struct kafka_record *record);

@@ -27,6 +27,18 @@ static void read_records(const struct kafka_batch *batch)
     }
 }
 
+/* Whatever unpacks can be packed again. */
+static void convert(const struct kafka_batch *batch)
+{
+    AUTO_BUF out;
+    struct kafka_batch converted;
+    struct error err;
+    buf_init(&out, 1 << 20);
+    if (kafka_batch_convert(batch, KAFKA_CODEC_LZ4, 9, &out, &converted, &err) &&
+        (!kafka_batch_verify(&converted, &err) || converted.record_count != batch->record_count))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes rest = bytes_of(data, size);
@@ -37,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (kafka_batch_parse(&rest, &batch, &err)) {
         valid = kafka_batch_verify(&batch, &err) && kafka_batch_check_produced(&batch, &err);
         read_records(&batch);
+        convert(&batch);
         valid = kafka_batch_check_records(&batch, &timestamp, &err) && valid;
         if (!kafka_batch_find_time(&batch, batch.max_timestamp / 2, &found, &offset, &timestamp, &err) && valid)
             abort();

@@ -473,7 +473,7 @@ TEST(a_batch_of_any_codec_can_lose_records_and_keeps_offsets_and_codec)
         struct bytes rest = bytes;
         CHECK_OK(kafka_batch_parse(&rest, &plain, &err), &err);
         buf_append(&out, bytes_slice(bytes, 0, KAFKA_BATCH_HEADER_SIZE));
-        CHECK_OK(kafka_codec_pack(codec, plain.records, &out, &err), &err);
+        CHECK_OK(kafka_codec_pack(codec, kafka_codec_default_level(codec), plain.records, &out, &err), &err);
         kafka_batch_write_header(out.data, out.size, &plain);
         rest = buf_bytes(&out);
         CHECK_OK(kafka_batch_parse(&rest, &packed, &err), &err);
@@ -504,6 +504,98 @@ TEST(lz4_is_packed_in_blocks_that_do_not_depend_on_each_other)
     buf_init(&packed, 1 << 20);
     for (int i = 0; i < 20000; i++) /* several blocks of 64 KiB */
         buf_printf(&plain, "record %d ", i);
-    CHECK_OK(kafka_codec_pack(KAFKA_CODEC_LZ4, buf_bytes(&plain), &packed, &err), &err);
+    CHECK_OK(
+        kafka_codec_pack(KAFKA_CODEC_LZ4, kafka_codec_default_level(KAFKA_CODEC_LZ4), buf_bytes(&plain), &packed, &err),
+        &err);
     CHECK(packed.data[4] & 0x20); /* the frame's flags: Java refuses it otherwise */
+}
+
+/* Of 500 records from offset 40 on, times from 9000 on, of producer 7. */
+static struct kafka_batch batch_of_codec(struct buf *out, enum kafka_codec codec)
+{
+    struct kafka_batch_builder builder;
+    struct kafka_batch plain, packed;
+    struct bytes bytes;
+    struct error err;
+    AUTO_BUF built;
+    buf_init(&built, 1 << 20);
+    kafka_batch_begin(&builder, &built, KAFKA_BATCH_TRANSACTIONAL);
+    builder.producer_id = 7;
+    builder.producer_epoch = 3;
+    builder.base_sequence = 100;
+    for (int i = 0; i < 500; i++)
+        kafka_batch_add(&builder, 9000 + i, BYTES_LITERAL("key"), BYTES_LITERAL("a value that packs well"), NULL, 0);
+    CHECK_OK(kafka_batch_end(&builder, &bytes, &err), &err);
+    kafka_batch_set_base_offset(built.data, 40);
+    kafka_batch_set_leader_epoch(built.data, 5);
+    CHECK_OK(kafka_batch_parse(&bytes, &plain, &err), &err);
+    CHECK_OK(kafka_batch_convert(&plain, codec, kafka_codec_default_level(codec), out, &packed, &err), &err);
+    return packed;
+}
+
+TEST(a_batch_of_any_codec_becomes_one_of_any_other_and_nothing_but_codec_and_crc_changes)
+{
+    for (enum kafka_codec from = KAFKA_CODEC_NONE; from <= KAFKA_CODEC_ZSTD; from++)
+        for (enum kafka_codec to = KAFKA_CODEC_NONE; to <= KAFKA_CODEC_ZSTD; to++) {
+            AUTO_BUF before;
+            AUTO_BUF after;
+            AUTO_BUF plain;
+            struct kafka_batch converted;
+            struct error err;
+            buf_init(&before, 1 << 20);
+            buf_init(&after, 1 << 20);
+            buf_init(&plain, 1 << 20);
+            const struct kafka_batch batch = batch_of_codec(&before, from);
+            CHECK_OK(kafka_batch_convert(&batch, to, kafka_codec_default_level(to), &after, &converted, &err), &err);
+            CHECK_OK(kafka_batch_verify(&converted, &err), &err);
+            CHECK_INT(kafka_batch_codec(&converted), to);
+            CHECK_INT(converted.attributes & ~KAFKA_BATCH_CODEC, KAFKA_BATCH_TRANSACTIONAL);
+            CHECK(memcmp(converted.bytes.data, batch.bytes.data, 8) == 0);           /* base offset */
+            CHECK(memcmp(converted.bytes.data + 12, batch.bytes.data + 12, 5) == 0); /* epoch, magic */
+            CHECK(memcmp(converted.bytes.data + 23, batch.bytes.data + 23, KAFKA_BATCH_HEADER_SIZE - 23) == 0);
+            CHECK_OK(kafka_codec_unpack(to, converted.records, &plain, &err), &err);
+            AUTO_BUF wanted;
+            buf_init(&wanted, 1 << 20);
+            CHECK_OK(kafka_codec_unpack(from, batch.records, &wanted, &err), &err);
+            CHECK(bytes_equal(buf_bytes(&plain), buf_bytes(&wanted)));
+        }
+}
+
+TEST(a_batch_is_packed_at_the_level_that_is_asked_for)
+{
+    static const struct {
+        enum kafka_codec codec;
+        int fast, small;
+    } levels[] = {
+        {KAFKA_CODEC_GZIP, 1, 9}, {KAFKA_CODEC_LZ4, KAFKA_LZ4_LEVEL_DEFAULT, 17}, {KAFKA_CODEC_ZSTD, -50, 19}};
+    AUTO_BUF plain;
+    struct error err;
+    buf_init(&plain, 1 << 20);
+    for (int i = 0; i < 20000; i++)
+        buf_printf(&plain, "%x record %d ", (unsigned)i * 2654435u, i % 777);
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        AUTO_BUF fast;
+        AUTO_BUF small;
+        buf_init(&fast, 1 << 20);
+        buf_init(&small, 1 << 20);
+        CHECK_OK(kafka_codec_pack(levels[i].codec, levels[i].fast, buf_bytes(&plain), &fast, &err), &err);
+        CHECK_OK(kafka_codec_pack(levels[i].codec, levels[i].small, buf_bytes(&plain), &small, &err), &err);
+        CHECK(small.size < fast.size);
+    }
+}
+
+TEST(a_batch_that_does_not_unpack_or_becomes_too_large_is_not_converted)
+{
+    AUTO_BUF before;
+    AUTO_BUF after;
+    struct kafka_batch converted;
+    struct error err;
+    buf_init(&before, 1 << 20);
+    buf_init(&after, 1000);
+    struct kafka_batch batch = batch_of_codec(&before, KAFKA_CODEC_ZSTD);
+    CHECK(!kafka_batch_convert(&batch, KAFKA_CODEC_NONE, 0, &after, &converted, &err));
+    CHECK_INT(err.kind, ERROR_LIMIT);
+    before.data[KAFKA_BATCH_HEADER_SIZE] ^= 1;
+    CHECK(!kafka_batch_convert(&batch, KAFKA_CODEC_GZIP, 6, &after, &converted, &err));
+    CHECK_INT(err.kind, ERROR_CORRUPT);
 }

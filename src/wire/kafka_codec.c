@@ -183,10 +183,10 @@ bool kafka_codec_unpack(enum kafka_codec codec, struct bytes packed, struct buf 
 
 /* --- Packing --- */
 
-static bool pack_gzip(struct bytes plain, struct buf *out)
+static bool pack_gzip(int level, struct bytes plain, struct buf *out)
 {
     z_stream z = {.next_in = (Bytef *)(uintptr_t)plain.data, .avail_in = (unsigned)plain.size};
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return false;
     size_t room = deflateBound(&z, plain.size);
     uint8_t *to = buf_reserve(out, room);
@@ -221,10 +221,11 @@ static bool pack_snappy(struct bytes plain, struct buf *out)
 }
 
 /* Kafka's Java client reads no blocks that depend on each other. */
-static bool pack_lz4(struct bytes plain, struct buf *out)
+static bool pack_lz4(int level, struct bytes plain, struct buf *out)
 {
-    static const LZ4F_preferences_t preferences = {
-        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent}};
+    const LZ4F_preferences_t preferences = {
+        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+        .compressionLevel = level == KAFKA_LZ4_LEVEL_DEFAULT ? 0 : level};
     size_t room = LZ4F_compressFrameBound(plain.size, &preferences);
     uint8_t *to = buf_reserve(out, room);
     size_t size = to ? LZ4F_compressFrame(to, room, plain.data, plain.size, &preferences) : 0;
@@ -234,18 +235,32 @@ static bool pack_lz4(struct bytes plain, struct buf *out)
     return true;
 }
 
-static bool pack_zstd(struct bytes plain, struct buf *out)
+static bool pack_zstd(int level, struct bytes plain, struct buf *out)
 {
     size_t room = ZSTD_compressBound(plain.size);
     uint8_t *to = buf_reserve(out, room);
-    size_t size = to ? ZSTD_compress(to, room, plain.data, plain.size, ZSTD_CLEVEL_DEFAULT) : 0;
+    size_t size = to ? ZSTD_compress(to, room, plain.data, plain.size, level) : 0;
     if (!to || ZSTD_isError(size))
         return false;
     buf_commit(out, size);
     return true;
 }
 
-bool kafka_codec_pack(enum kafka_codec codec, struct bytes plain, struct buf *out, struct error *err)
+int kafka_codec_default_level(enum kafka_codec codec)
+{
+    switch (codec) {
+    case KAFKA_CODEC_GZIP:
+        return KAFKA_GZIP_LEVEL_DEFAULT;
+    case KAFKA_CODEC_LZ4:
+        return KAFKA_LZ4_LEVEL_DEFAULT;
+    case KAFKA_CODEC_ZSTD:
+        return KAFKA_ZSTD_LEVEL_DEFAULT;
+    default:
+        return 0;
+    }
+}
+
+bool kafka_codec_pack(enum kafka_codec codec, int level, struct bytes plain, struct buf *out, struct error *err)
 {
     bool ok = true;
     switch (codec) {
@@ -253,16 +268,16 @@ bool kafka_codec_pack(enum kafka_codec codec, struct bytes plain, struct buf *ou
         buf_append(out, plain);
         break;
     case KAFKA_CODEC_GZIP:
-        ok = pack_gzip(plain, out);
+        ok = pack_gzip(level, plain, out);
         break;
     case KAFKA_CODEC_SNAPPY:
         ok = pack_snappy(plain, out);
         break;
     case KAFKA_CODEC_LZ4:
-        ok = pack_lz4(plain, out);
+        ok = pack_lz4(level, plain, out);
         break;
     case KAFKA_CODEC_ZSTD:
-        ok = pack_zstd(plain, out);
+        ok = pack_zstd(level, plain, out);
         break;
     default:
         return error_set(err, ERROR_INVALID, "an unknown codec");

@@ -46,13 +46,14 @@ static bool gather(const struct kafka_batch *batch, const struct kafka_batch_fil
 static bool write_batch(struct rewrite *rewrite, struct buf *out, struct error *err)
 {
     static const uint8_t room[KAFKA_BATCH_HEADER_SIZE];
+    enum kafka_codec codec = kafka_batch_codec(&rewrite->header);
     size_t at = out->size;
     buf_append(out, bytes_of(room, sizeof room));
     if (rewrite->plain.overflowed)
         return error_set(err, ERROR_LIMIT, "records do not fit when they are written again");
     if (rewrite->header.record_count == 0) /* nothing that a reader would have to unpack, or that waits */
         rewrite->header.attributes &= (uint16_t) ~(KAFKA_BATCH_CODEC | KAFKA_BATCH_DELETE_HORIZON);
-    else if (!kafka_codec_pack(kafka_batch_codec(&rewrite->header), buf_bytes(&rewrite->plain), out, err))
+    else if (!kafka_codec_pack(codec, kafka_codec_default_level(codec), buf_bytes(&rewrite->plain), out, err))
         return false;
     if (out->overflowed)
         return error_set(err, ERROR_LIMIT, "records do not fit when they are written again");

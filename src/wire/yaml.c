@@ -12,6 +12,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "wire/yaml_feed.h"
 
 enum { PATH_SIZE_MAX = 16 << 10 };
 
@@ -492,6 +493,13 @@ static void builder_deinit(struct builder *builder)
 
 /* --- libfyaml --- */
 
+static void settle(struct yaml_feed *feed, const struct fy_event *event)
+{
+    struct fy_token *token = token_of(event);
+    const struct fy_mark *end = token ? fy_token_end_mark(token) : NULL;
+    yaml_feed_settle(feed, end ? end->input_pos : feed->settled);
+}
+
 static bool fail_as_parser(struct fy_diag *diag, struct error *err)
 {
     void *at = NULL;
@@ -501,12 +509,18 @@ static bool fail_as_parser(struct fy_diag *diag, struct error *err)
     return fail(err, ERROR_INVALID, first->line > 0 ? first->line : 1, first->msg);
 }
 
-static bool build(struct builder *builder, struct fy_parser *parser, struct fy_diag *diag, struct error *err)
+static bool build(struct builder *builder, struct fy_parser *parser, struct yaml_feed *feed, struct fy_diag *diag,
+                  struct error *err)
 {
     for (;;) {
         struct fy_event *event = fy_parser_parse(parser);
+        if (feed->too_far) {
+            fy_parser_event_free(parser, event);
+            return fail(err, ERROR_LIMIT, builder->line, "a list or mapping in brackets that is too large to be read");
+        }
         if (!event)
             return fy_parser_get_stream_error(parser) ? fail_as_parser(diag, err) : true;
+        settle(feed, event);
         bool ok = on_event(builder, event, err);
         fy_parser_event_free(parser, event);
         if (!ok)
@@ -552,9 +566,10 @@ bool yaml_parse(struct bytes text, const char *name, struct yaml *out, struct er
     if (!parser)
         abort(); /* no memory */
     /* An empty text is no document, but libfyaml takes its null for "to the NUL". */
+    struct yaml_feed feed = {.text = text};
     bool ok = text.size == 0 ||
-              (check_characters(text, err) && fy_parser_set_string(parser, (const char *)text.data, text.size) == 0 &&
-               build(builder, parser, diag, err));
+              (check_characters(text, err) && fy_parser_set_input_callback(parser, &feed, yaml_feed_give) == 0 &&
+               build(builder, parser, &feed, diag, err));
     fy_parser_destroy(parser);
     fy_diag_destroy(diag);
     builder_deinit(builder);

@@ -8,7 +8,8 @@
  * "yes" and "on" are strings. Merge keys ("<<") work. Refused: duplicate keys, keys that are not scalars, .inf and
  * .nan, tags other than the core schema's.
  *
- * Bounded: the depth (LIMIT_JSON_DEPTH), and the number of values that a text may expand to by its aliases.
+ * Bounded: the depth (LIMIT_JSON_DEPTH), the number of values that a text may expand to by its aliases, and how much in
+ * brackets may have to be read before it is known what it is (yaml_feed.h).
  */
 #ifndef WIRE_YAML_H
 #define WIRE_YAML_H

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "test.h"
+#include "wire/yaml_feed.h"
 
 static void check_json(const char *text, const char *want)
 {
@@ -131,6 +132,37 @@ TEST(yaml_aliases_cannot_grow_without_bound)
                                "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i, i - 1, i - 1,
                                i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
     check_error(text, ERROR_LIMIT, "a.yaml:6: too many values, counting what aliases stand for");
+}
+
+/* A text of `count` times `piece` between `begin` and `end`; false: refused, with ERROR_LIMIT for brackets. */
+static bool parses(const char *begin, const char *piece, size_t count, const char *end)
+{
+    AUTO_BUF text;
+    buf_init(&text, YAML_SIZE_MAX);
+    buf_append_string(&text, begin);
+    for (size_t i = 0; i < count; i++)
+        buf_append_string(&text, piece);
+    buf_append_string(&text, end);
+    struct error err = {0};
+    AUTO_YAML yaml = {0};
+    bool ok = yaml_parse(buf_bytes(&text), "a", &yaml, &err);
+    CHECK(ok || (err.kind == ERROR_LIMIT && strstr(err.message, "in brackets that is too large")));
+    return ok;
+}
+
+TEST(yaml_brackets_are_not_read_ahead_without_bound)
+{
+    enum { MANY = YAML_INDICATORS_AHEAD_MAX + 5000 };
+    CHECK(!parses("a: ", "[", MANY, ""));
+    CHECK(!parses("", "[a,", MANY, ""));
+    CHECK(!parses("&b !!seq # c\n", "[", MANY, ""));
+    CHECK(!parses("- |\n  text\n- ", "[", MANY, ""));
+    CHECK(!parses("'a': ", "[", MANY, ""));
+    CHECK(parses("[", "'a: b',", 100000, "]"));
+    CHECK(parses("a: |\n", "  [[[[\n", MANY, ""));
+    CHECK(parses("a: &b !!str # c\n  >\n", "  {}{}\n", MANY, ""));
+    CHECK(parses("a: \"", "[[", MANY, "\""));
+    CHECK(parses("a: '", ",:", MANY, "'"));
 }
 
 TEST(yaml_depth_is_bounded_also_through_aliases)

@@ -206,6 +206,18 @@ TEST(time_stands_still_within_a_turn)
     io_free(io);
 }
 
+TEST(the_clock_is_never_behind_the_time_of_the_turn)
+{
+    struct io *io = world_new();
+    uint64_t before_ns = io_now_ns(io);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t clock_ns = io_clock_ns(io);
+        CHECK(clock_ns >= before_ns);
+        before_ns = clock_ns;
+    }
+    io_free(io);
+}
+
 TEST(random_numbers_stay_below_their_limit)
 {
     struct io *io = world_new();

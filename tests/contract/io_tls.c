@@ -218,6 +218,45 @@ TEST(a_client_that_does_not_verify_reaches_any_server_and_knows_no_name_of_it)
     call_deinit(&call);
 }
 
+/* The first client stays while the certificate is exchanged: its connection goes on. */
+TEST(a_server_shows_its_new_certificate_to_who_comes_then)
+{
+    struct call call = {.message = "hello", .client.want = 5};
+    struct call later = {.message = "again", .client.want = 5};
+    struct io_certificate renewed;
+    struct error err;
+    static const char *const names[] = {"renewed.test"};
+    call_init(&call);
+    call_listen(&call, false);
+    call_connect(&call, &call.ca, NULL, "evoke.test");
+    CHECK(!call.failed);
+    struct io_stream *first = TAKE(call.server.stream);
+    CHECK_OK(io_certificate_make(call.io, &call.ca, "server", NULL, 0, names, 1, 365, &renewed, &err), &err);
+    struct io_tls *with = io_tls_server_new(call.io, bytes_of_string(renewed.certificate_pem),
+                                            bytes_of_string(renewed.key_pem), BYTES_NULL, &err);
+    CHECK_OK(with, &err);
+    io_tls_exchange(call.server_tls, with);
+    later.io = call.io;
+    later.client.call = later.server.call = &later;
+    later.listener = call.listener;
+    buf_init(&later.client.got, 1 << 20);
+    call_connect(&later, &call.ca, NULL, "renewed.test");
+    CHECK(!later.failed);
+    CHECK_BYTES(buf_bytes(&later.client.got), BYTES_LITERAL("again"));
+    struct io_stream *second = call.server.stream;
+    call.server.stream = first;
+    call.client.want = 10;
+    io_stream_write(call.client.stream, BYTES_LITERAL("world"));
+    io_run(call.io);
+    CHECK_BYTES(buf_bytes(&call.client.got), BYTES_LITERAL("helloworld"));
+    io_stream_close(second);
+    io_stream_close(later.client.stream);
+    io_tls_free(later.client_tls);
+    buf_deinit(&later.client.got);
+    io_certificate_deinit(&renewed);
+    call_deinit(&call);
+}
+
 TEST(a_server_of_another_name_is_refused)
 {
     struct call call = {.message = "hello", .client.want = 5};

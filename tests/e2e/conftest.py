@@ -138,8 +138,10 @@ class Evoke:
         path = {"current": "kubectl-current/kubectl", "debian": "kubectl-debian/usr/bin/kubectl"}[version]
         home = self.build / "e2e" / "home" / version
         home.mkdir(parents=True, exist_ok=True)
+        # A session of its own: edit changes the terminal's modes, and whoever does that in the background is stopped
         done = subprocess.run([str(self.build / "e2e" / path), "--kubeconfig", str(self.kubeconfig), *map(str, arguments)],
-                              capture_output=True, text=True, input=stdin, timeout=timeout, env={**os.environ, "HOME": str(home)})
+                              capture_output=True, text=True, input=stdin, timeout=timeout, start_new_session=True,
+                              env={**os.environ, "HOME": str(home)})
         if check and done.returncode != 0:
             raise AssertionError(f"kubectl {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n"
                                  f"--- evoke:\n{self.output()[-3000:]}")

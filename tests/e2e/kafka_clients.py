@@ -11,6 +11,7 @@
                                                records of FILLED below offset 2; deletes TOPIC and GROUP; prints what it sees
                                                meanwhile, as in ADMINISTERED
     node BOOTSTRAP TOPIC                       what there is to know and to set of a cluster of one node (Java)
+    quota BOOTSTRAP CLIENT_ID NAME VALUE       sets one (Java)
 
 Of transactions:
     transact BOOTSTRAP TOPIC ID              "first 0".."first 9" committed, "aborted .." aborted, "second .." committed, "open" left open
@@ -69,7 +70,7 @@ CLIENTS = {  # "@" is the folder that setup.sh has filled
     "rskafka": Client(binary("@/rust_client"), groups=False, compiled=True,
                       missing=("nodes", "policy", "retention", "groups", "committed")),
 }
-KIND = {"admin": "admin", "node": "admin", **dict.fromkeys((*ALL, "hanging"), "txn")}  # the rest is "client"
+KIND = {**dict.fromkeys(("admin", "node", "quota"), "admin"), **dict.fromkeys((*ALL, "hanging"), "txn")}  # the rest is "client"
 
 
 def missing(clients, name):

@@ -505,15 +505,27 @@ def test_pods_that_were_to_be_kept_are_ended_by_down(new_evoke, app):
     assert evoke.run("down", "--data", evoke.data / "no").returncode == NOT_FOUND
 
 
-def test_up_names_file_and_line_of_what_is_wrong(new_evoke, tmp_path):
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers:\n  - name: x\n    ports:\n    - containerPort: %s\n"
+
+
+@pytest.mark.parametrize("manifest, line, words", [
+    ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec:\n  replica: 1\n", 5, 'unknown field "spec.replica"'),
+    (POD % "many", 8, "spec.containers[0].ports[0].containerPort: must be an integer"),
+    (POD % 99999, 8, "spec.containers[0].ports[0].containerPort: Invalid value: 99999"),
+    ("metadata: {name: x}\n---\n" + POD % 80, 1, "apiVersion is missing"),
+    ("apiVersion: v1\nmetadata: {name: x}\n", 1, "kind is missing"),
+    ("apiVersion: v1\nkind: Pot\n", 2, 'no such kind: "Pot" in "v1"'),
+    ("apiVersion: v1\nkind: [\n", 3, ""),
+])
+def test_up_names_file_and_line_of_what_is_wrong(new_evoke, tmp_path, manifest, line, words):
     evoke = new_evoke()
     path = tmp_path / "wrong.yaml"
-    path.write_text("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec:\n  replica: 1\n")
+    path.write_text(manifest)
     command = evoke.command()
     command[1:2] = ["up", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    assert done.returncode == FAILED and f"{path}:5: " in done.stderr
-    assert 'unknown field "spec.replica"' in done.stderr
+    assert done.returncode == FAILED and f"{path}:{line}: " in done.stderr, done.stderr
+    assert words in done.stderr
 
 
 # --- The rest ---

@@ -45,6 +45,13 @@ def test_an_unwritable_data_directory_is_refused(evoke):
     assert done.returncode == 3 and "--data" in done.stderr and "/proc/evoke" in done.stderr  # there can be no such directory
 
 
+def test_a_file_in_place_of_the_data_directory_is_named(evoke, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    done = try_serve(evoke, "--data", str(path))
+    assert done.returncode == 1 and f"--data: make directory {path}: Not a directory" in done.stderr
+
+
 @pytest.mark.parametrize("arguments,words", [
     (["--nonsense"], ["unknown flag", "--nonsense"]),
     (["--listen-kafka", "nowhere"], ["--listen-kafka", "nowhere"]),

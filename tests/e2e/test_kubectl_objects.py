@@ -198,7 +198,7 @@ def test_explain_and_discovery_know_the_kinds(kubectl):
     assert "replicas" in kubectl("explain", "deployment.spec").stdout
     assert "image" in kubectl("explain", "pod.spec.containers").stdout
     resources = kubectl("api-resources").stdout
-    for name in ("pods", "deployments", "scaledobjects", "triggers", "brokers", "leases", "endpointslices"):
+    for name in ("pods", "deployments", "scaledobjects", "triggers", "brokers", "leases", "endpoints", "endpointslices"):
         assert name in resources
     versions = kubectl("api-versions").stdout.split()
     assert "apps/v1" in versions and "keda.sh/v1alpha1" in versions and "v1" in versions

@@ -116,6 +116,9 @@ bool fetched_each(const struct kafka_fetch_response_partition *fetched, int64_t 
             if (batch.base_offset <= last)
                 return error_set(err, ERROR_CORRUPT, "a batch at %" PRId64 " behind %" PRId64, batch.base_offset, last);
             last = kafka_batch_last_offset(&batch);
+            if (last >= fetched->high_watermark)
+                return error_set(err, ERROR_CORRUPT, "a batch up to %" PRId64 ", though the log ends at %" PRId64, last,
+                                 fetched->high_watermark);
             if (!read_batch(&reading, &batch, err))
                 return false;
             if (last >= *next)

@@ -112,8 +112,8 @@ struct ledger {
     struct ledger_producer producers[LEDGER_PRODUCERS_MAX];
     uint32_t group_deletions[LEDGER_GROUPS]; /* asked for and answered: odd while one is under way */
     struct ledger_worker workers[LEDGER_WORKERS_MAX];
-    bool damaged;         /* a bit is wrong in a segment: reads of it are refused */
-    uint64_t refused;     /* reads so far, for damage */
+    bool damaged;         /* a bit is wrong in a segment: its reads are refused, or do not verify ... */
+    uint32_t damages;     /* how often that changed */
     struct error failure; /* the first thing that does not hold */
     bool failed;
 };
@@ -168,7 +168,8 @@ struct ledger_pass {
     int topic, partition;
     uint32_t incarnation;
     uint64_t number;
-    int life;           /* of evoke, when it began */
+    int life; /* of evoke, when it began */
+    uint32_t damages;
     int64_t start, end; /* `start`: where the log started then */
     bool committed_only;
 };
@@ -177,6 +178,9 @@ void ledger_pass_begin(struct ledger *ledger, struct ledger_pass *pass, int64_t 
 void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int64_t start);
 /* The pass, or (pass->number 0) any reader, met this. */
 void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *record);
+/* A wrong bit is on the disk, or right again. Meanwhile a record that is read must be one that was sent there; where it
+ * is says its batch's first field, for which no sum answers in Kafka's format, so that is not looked at. */
+void ledger_damaged(struct ledger *ledger, bool damaged);
 /* What was read does not make sense: a failure, unless the disk is damaged. */
 void ledger_unreadable(struct ledger *ledger, int topic, int partition, const struct error *err);
 /* Behind the last record that must be there: a high watermark that is asked for now is not below. */

@@ -33,7 +33,7 @@ void ledger_committed(struct ledger *ledger, int group, int topic, int partition
 void ledger_committed_is(struct ledger *ledger, int group, int topic, int partition, int64_t offset, int64_t floor,
                          uint32_t deletions)
 {
-    const struct ledger_partition *self = ledger_partition_of(ledger, topic, partition);
+    struct ledger_partition *self = ledger_partition_of(ledger, topic, partition);
     int64_t at = offset < 0 ? 0 : offset;
     if (was_deleted(ledger, group, deletions))
         floor = 0;
@@ -42,6 +42,7 @@ void ledger_committed_is(struct ledger *ledger, int group, int topic, int partit
         ledger_fail(ledger,
                     "%s-%d: group %d has committed %" PRId64 "; %" PRId64 " was acknowledged, %" PRId64 " asked for",
                     ledger->topics[topic].name, partition, group, offset, floor, self->commit_asked[group]);
+    ledger_committed(ledger, group, topic, partition, at, deletions); /* what was told is not taken back */
 }
 
 void ledger_group_deleting(struct ledger *ledger, int group)

@@ -13,6 +13,7 @@ void ledger_pass_begin(struct ledger *ledger, struct ledger_pass *pass, int64_t 
     pass->number = ++ledger->passes;
     pass->incarnation = ledger->topics[pass->topic].incarnation;
     pass->life = ledger->life;
+    pass->damages = ledger->damages;
     pass->start = start;
     pass->end = end;
     io_simulated_say(ledger->io, "pass %" PRIu64 " over %s-%d from %" PRId64 " to %" PRId64 "%s", pass->number,
@@ -80,6 +81,8 @@ void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const st
                     pass->partition, seen->offset, BYTES_ARGS(id));
         return;
     }
+    if (ledger->damaged)
+        return;
     if (topic->flush_os) { /* the next power loss may take it back, and may have already */
         look_at_lossy(ledger, pass, producer, number, seen->offset);
         return;
@@ -159,8 +162,9 @@ void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int6
     struct ledger_partition *partition = ledger_partition_of(ledger, pass->topic, pass->partition);
     if (pass->incarnation != ledger->topics[pass->topic].incarnation)
         return;
+    bool met_damage = ledger->damaged || pass->damages != ledger->damages;
     int64_t from = start > pass->start ? start : pass->start; /* a death may have brought the start back */
-    for (int64_t offset = from; offset < pass->end && offset < partition->slot_count; offset++)
+    for (int64_t offset = from; !met_damage && offset < pass->end && offset < partition->slot_count; offset++)
         if (partition->slots[offset].promise != LEDGER_UNKNOWN)
             check_met(ledger, pass, offset);
     if (pass->committed_only)
@@ -202,6 +206,12 @@ void ledger_start_is(struct ledger *ledger, int topic_index, int partition_index
                     topic->name, partition_index, start, partition->delete_asked);
     else
         check_young(ledger, topic, partition_index, start);
+}
+
+void ledger_damaged(struct ledger *ledger, bool damaged)
+{
+    ledger->damaged = damaged;
+    ledger->damages++;
 }
 
 void ledger_unreadable(struct ledger *ledger, int topic, int partition, const struct error *err)

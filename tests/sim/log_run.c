@@ -97,15 +97,16 @@ static void die(struct run *run)
 /* What a start reads has a witness for all of itself when it was closed: whatever bit turns, it is refused or it was of
  * no account. What lies in segments is met later: whoever reads there is refused, all others go on; and when the bit is
  * right again, everything is there. */
-static void live_damaged(struct run *run)
+static bool live_damaged(struct run *run, struct error *err)
 {
-    run->ledger.damaged = true;
+    ledger_damaged(&run->ledger, true);
     io_simulated_run_for(run->host.client, below(run, DAMAGED_MS));
-    io_simulated_kill(run->host.io);
-    run->host.daemon = NULL;
+    if (!host_close(&run->host, err))
+        return false;
     ledger_evoke_died(&run->ledger, false);
     io_simulated_run_for(run->host.client, 1 + below(run, 500)); /* what was on its way arrives */
-    run->ledger.damaged = false;
+    ledger_damaged(&run->ledger, false);
+    return true;
 }
 
 /* *running: a bit that a start reads was of no account, and evoke runs with it: what is there will be looked at. */
@@ -120,8 +121,8 @@ static bool start_damaged(struct run *run, const char *within, bool *running, st
     run->refused += !started;
     *running = started && strcmp(within, SEGMENTS) != 0;
     if (started && !*running)
-        live_damaged(run);
-    else if (!started)
+        return live_damaged(run, err);
+    if (!started)
         io_simulated_kill(run->host.io);
     return true;
 }

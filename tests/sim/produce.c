@@ -65,7 +65,7 @@ static void pack(struct produce_batch *batch, enum kafka_codec codec)
     buf_reset(&batch->packed);
     bool ok = kafka_batch_parse(&rest, &plain, &err);
     buf_append(&batch->packed, bytes_slice(batch->bytes, 0, KAFKA_BATCH_HEADER_SIZE));
-    ok = ok && kafka_codec_pack(codec, plain.records, &batch->packed, &err);
+    ok = ok && kafka_codec_pack(codec, kafka_codec_default_level(codec), plain.records, &batch->packed, &err);
     assert(ok);
     uint32_t length = htobe32((uint32_t)batch->packed.size - LENGTH_AT - sizeof length);
     uint16_t attributes = htobe16(plain.attributes | (uint16_t)codec);

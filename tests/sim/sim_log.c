@@ -3,8 +3,17 @@
 #include "log_run.h"
 #include "seeds.h"
 
+/* What OffsetFetch and DeleteGroups told was not on disk; damage in a segment, and what the simulation made of it. */
+static const uint64_t found[] = {1795936672102, 1795936710180, 1795936710252, 1795936710043,
+                                 1795936710088, 1795937631593, 1795937823102};
+
 int main(int argc, char **argv)
 {
-    const struct seeds seeds = {.program = "sim_log", .fixed = 150, .chosen = 50, .run = log_run_seed};
+    const struct seeds seeds = {.program = "sim_log",
+                                .fixed = 150,
+                                .chosen = 50,
+                                .found = found,
+                                .found_count = sizeof found / sizeof *found,
+                                .run = log_run_seed};
     return seeds_main(&seeds, argc, argv);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Java's admin client behind the verbs `admin` and `node` of kafka_clients.py. See there.
+// Java's admin client behind the verbs `admin`, `node` and `quota` of kafka_clients.py. See there.
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -93,10 +93,18 @@ public class Administrator {
         }
     }
 
+    static void quota(String bootstrap, String client, String name, double value) throws Exception {
+        try (var admin = connect(bootstrap)) {
+            var entity = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, client));
+            admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op(name, value))))).all().get();
+        }
+    }
+
     public static void main(String[] args) throws Exception {
         switch (args[0]) {
             case "admin" -> admin(args[1], args[2], args[3], args[4]);
             case "node" -> node(args[1], args[2]);
+            case "quota" -> quota(args[1], args[2], args[3], Double.parseDouble(args[4]));
         }
         System.exit(0);
     }

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong from outside, at the doors of HTTP, in handlers, in pods: the error is the protocol's and counted, the rest goes on."""
+import json
+import re
+import socket
+import ssl
+import sys
+import textwrap
+
+import pytest
+import requests
+import urllib3
+
+import manifests
+from conftest import wait_until
+
+urllib3.disable_warnings()
+
+
+def metric(evoke, name, **labels):
+    """The sum of a metric's samples that have these labels."""
+    lines = requests.get(f"http://{evoke.admin}/metrics", timeout=5).text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}[{{ ]", line)
+               and all(f'{key}="{value}"' in line for key, value in labels.items()))
+
+
+def resident(evoke):
+    return int(open(f"/proc/{evoke.process.pid}/statm").read().split()[1]) * 4096
+
+
+def address(text):
+    host, port = text.split(":")
+    return host, int(port)
+
+
+# --- The API door ---
+
+
+@pytest.fixture(scope="module")
+def credentials(evoke, tmp_path_factory):
+    """The admin's certificate and key as files, out of the kubeconfig."""
+    import base64
+    import yaml
+    directory = tmp_path_factory.mktemp("pki")
+    user = yaml.safe_load(evoke.kubeconfig.read_text())["users"][0]["user"]
+    paths = []
+    for name in ("client-certificate-data", "client-key-data"):
+        paths.append(directory / name)
+        paths[-1].write_bytes(base64.b64decode(user[name]))
+    return tuple(map(str, paths))
+
+
+def pieces(size):
+    for _ in range(size >> 16):
+        yield b"x" * (1 << 16)
+
+
+DEEP = 100000
+
+
+@pytest.mark.parametrize("method, type, body, code, words", [
+    ("POST", "application/json", lambda: '{"a":' * DEEP + "1" + "}" * DEEP, 400, "128 containers within each other"),
+    ("POST", "application/json", lambda: '{"metadata":{"annotations":' + "[" * DEEP, 400, "128 containers within each other"),
+    ("POST", "application/yaml", lambda: "a: " + "[" * 10000 + "]" * 10000, 400, "too many containers within each other"),
+    ("PATCH", "application/merge-patch+json", lambda: '{"a":' * DEEP + "1" + "}" * DEEP, 400, "128 containers within each other"),
+    ("PATCH", "application/json-patch+json", lambda: "[" * DEEP + "]" * DEEP, 400, "128 containers within each other"),
+    ("POST", "application/json", lambda: b'{"data": "' + b"x" * (3 << 20), 413, "larger than 3145728 bytes"),
+    ("POST", "application/json", lambda: pieces(4 << 20), 413, "larger than 3145728 bytes"),
+    ("POST", "application/json", lambda: '{"metadata": {"name": "x",}', 400, "line 1, column 27"),
+    ("POST", "application/json", lambda: b"\xff\xfe\x00", 400, "JSON"),
+    ("POST", "application/vnd.kubernetes.protobuf", lambda: b"k8s\0" + b"\xff" * 50, 400, "protobuf"),
+])
+def test_a_body_that_cannot_be_is_refused_with_a_status_and_counted(evoke, credentials, method, type, body, code, words):
+    path = "/api/v1/namespaces/default/configmaps" + ("/kube-root-ca.crt" if method == "PATCH" else "")
+    before, memory = metric(evoke, "evoke_http_responses_total", door="api", code="4xx"), resident(evoke)
+    answer = requests.request(method, f"https://{evoke.api}{path}", data=body(), headers={"Content-Type": type}, cert=credentials,
+                              verify=False, timeout=20)
+    assert answer.status_code == code, answer.text
+    status = answer.json()
+    assert status["kind"] == "Status" and status["code"] == code and words in status["message"]
+    assert metric(evoke, "evoke_http_responses_total", door="api", code="4xx") == before + 1
+    assert resident(evoke) - memory < 32 << 20
+    assert evoke.kubectl("get", "configmap", "kube-root-ca.crt", "-o", "name").stdout == "configmap/kube-root-ca.crt\n"
+
+
+def test_slow_clients_are_given_up_and_counted_while_others_are_served(evoke, credentials):
+    context = ssl._create_unverified_context()
+    context.load_cert_chain(*credentials)
+    head = b"POST /default/none HTTP/1.1\r\nHost: x\r\nContent-Le"
+    slow, before = [], metric(evoke, "evoke_http_timeouts_total")
+    for _ in range(50):
+        for door in (evoke.http, evoke.admin, evoke.api):
+            sock = socket.create_connection(address(door), timeout=30)
+            if door == evoke.api:
+                sock = context.wrap_socket(sock)
+            sock.sendall(head)
+            slow.append(sock)
+        silent = socket.create_connection(address(evoke.api), timeout=30)  # never a handshake
+        silent.sendall(b"\x16\x03\x01")
+        slow.append(silent)
+    assert requests.post(f"http://{evoke.http}/default/none", timeout=5).status_code == 404
+    assert evoke.kubectl("get", "namespace", "default", "-o", "name").stdout == "namespace/default\n"
+    assert evoke.healthy()
+    for sock in slow:
+        assert sock.recv(12) in (b"HTTP/1.1 408", b""), "ended by the server"
+        sock.close()
+    assert metric(evoke, "evoke_http_timeouts_total") == before + 150
+
+
+# --- Handlers ---
+
+HANDLER = textwrap.dedent("""
+    import os, socket, sys, time
+    mode, server = sys.argv[1], socket.create_server((os.environ["POD_IP"], int(os.environ["PORT"])))
+    def answer(text, body=b""):
+        return b"HTTP/1.1 " + text + b"\\r\\n" + (b"" if b"\\r\\n" in text else b"Content-Length: %d\\r\\n" % len(body)) + b"\\r\\n" + body
+    while True:
+        peer, _ = server.accept()
+        asked = peer.recv(65536)
+        if asked.startswith(b"GET"):
+            peer.sendall(answer(b"200 OK"))
+        elif mode == "refuses":
+            peer.sendall(answer(b"400 Bad Request", b"no"))
+        elif mode == "fails":
+            peer.sendall(answer(b"503 Service Unavailable"))
+        elif mode == "hangs":
+            time.sleep(1000)
+        elif mode == "dies":
+            os._exit(3)
+        elif mode == "garbage":
+            peer.sendall(os.urandom(1000))
+        elif mode == "cut":
+            peer.sendall(answer(b"200 OK\\r\\nContent-Length: 1000\\r\\nce-specversion: 1.0", b"x"))
+        elif mode == "noevent":
+            peer.sendall(answer(b"200 OK\\r\\nContent-Length: 2\\r\\nce-specversion: 1.0", b"{}"))
+        elif mode == "deep":
+            body = b'{"specversion":"1.0","id":"1","source":"s","type":"t","data":' + b"[" * 100000
+            peer.sendall(answer(b"200 OK\\r\\nContent-Type: application/cloudevents+json\\r\\nContent-Length: %d" % len(body), body))
+        elif mode == "endless":
+            try:
+                peer.sendall(b"HTTP/1.1 200 OK\\r\\nce-specversion: 1.0\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n")
+                while True:
+                    peer.sendall(b"10000\\r\\n" + b"x" * 65536 + b"\\r\\n")
+            except OSError:
+                pass
+        peer.close()
+""")
+
+
+@pytest.fixture(scope="module")
+def handlers(evoke, tmp_path_factory):
+    """Makes a Trigger whose subscriber behaves in a certain way, and whose dead letters go to the Broker "dead"."""
+    script = tmp_path_factory.mktemp("handlers") / "handler.py"
+    script.write_text(HANDLER)
+    evoke.kubectl("apply", "-f", "-", stdin=manifests.text(manifests.broker(), manifests.broker(name="dead")))
+
+    def make(mode):
+        deployment, service = manifests.service(mode, sys.executable)
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        container["command"] = [sys.executable, "-S", str(script), mode]
+        container["readinessProbe"] = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 100}
+        evoke.kubectl("apply", "-f", "-", stdin=manifests.text(deployment, service, manifests.trigger(mode, mode, f"for.{mode}", delivery={
+            "retry": 1, "backoffPolicy": "linear", "backoffDelay": "PT0.05S", "timeout": "PT1S",
+            "deadLetterSink": {"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "dead"}}})))
+        evoke.kubectl("wait", "--for=condition=Ready", f"trigger/{mode}", "--timeout=20s")
+        evoke.kubectl("rollout", "status", f"deployment/{mode}", "--timeout=20s")
+
+    return make
+
+
+@pytest.mark.parametrize("mode, code, attempts", [
+    ("refuses", "400", 1), ("fails", "503", 2), ("hangs", "504", 2), ("dies", None, 2), ("garbage", None, 2), ("cut", None, 2),
+    ("noevent", None, 2), ("deep", None, 2), ("endless", None, 2)])
+def test_an_event_whose_handler_misbehaves_is_a_dead_letter_and_counted(evoke, handlers, mode, code, attempts):
+    handlers(mode)
+    before = {name: metric(evoke, f"evoke_dispatch_{name}_total") for name in ("deliveries", "retries", "dead_letters", "replies")}
+    memory = resident(evoke)
+    answer = requests.post(f"http://{evoke.http}/default/default", data=b"{}", timeout=5, headers={
+        "ce-specversion": "1.0", "ce-id": f"id-{mode}", "ce-source": "test", "ce-type": f"for.{mode}", "content-type": "application/json"})
+    assert answer.status_code == 202
+
+    def letter():
+        done = evoke.run("consume", "-b", evoke.kafka, "-o", "json", "default.dead")
+        found = [event["headers"] for event in map(json.loads, done.stdout.splitlines()) if event["headers"].get("ce_id") == f"id-{mode}"]
+        return found[0] if found else None
+    headers = wait_until(letter, what="a dead letter")
+    assert headers["ce_knativeerrordest"].endswith(f"{mode}.default.svc.cluster.local")
+    assert code is None or headers["ce_knativeerrorcode"] == code, headers
+    wait_until(lambda: metric(evoke, "evoke_dispatch_dead_letters_total") == before["dead_letters"] + 1, what="counted")
+    assert metric(evoke, "evoke_dispatch_retries_total") == before["retries"] + attempts - 1
+    assert metric(evoke, "evoke_dispatch_replies_total") == before["replies"], "nothing of what it said is an event"
+    assert resident(evoke) - memory < 32 << 20
+    evoke.kubectl("delete", "deployment,service,trigger", mode, "--wait=false")
+
+
+# --- Pods ---
+
+
+def test_a_command_that_is_not_there_is_told_and_counted(evoke):
+    before = metric(evoke, "evoke_node_containers_failed_total")
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nothing"},
+           "spec": {"runtimeClassName": "process", "containers": [{"name": "main", "image": "none", "command": ["/no/such/command"]}]}}
+    evoke.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    events = lambda: evoke.kubectl("get", "events", "--field-selector", "involvedObject.name=nothing").stdout
+    wait_until(lambda: "/no/such/command" in events() and "No such file or directory" in events(), what="an Event with the reason")
+    assert metric(evoke, "evoke_node_containers_failed_total") > before
+    assert "RunContainerError" in wait_until(lambda: evoke.kubectl("get", "pod", "nothing", "--no-headers").stdout, what="listed")
+    evoke.kubectl("delete", "pod", "nothing", "--grace-period=1")
