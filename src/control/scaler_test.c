@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "control/fixture.h"
 #include "control/objects.h"
+#include "log/consumer_group.h"
+#include "log/coordinator.h"
 
 static void apply_target(struct fixture *f, int replicas)
 {
@@ -315,6 +317,65 @@ TEST(a_consumer_group_of_its_own_gets_no_more_replicas_than_partitions)
     fixture_publish(&f, "shop.default", 95);
     fixture_settle(&f);
     CHECK_INT(replicas(&f), 1);
+    fixture_close(&f);
+}
+
+/* A member of the group "billing" of the new protocol, alone; its epoch. */
+static int32_t join_as_consumer(struct fixture *f)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    const struct bytes topic = BYTES_LITERAL("shop.default");
+    const struct partition_set nothing = {0};
+    const struct consumer_heartbeat request = {
+        .group_id = BYTES_LITERAL("billing"),
+        .member_id = BYTES_LITERAL("m"),
+        .member_epoch = CONSUMER_EPOCH_JOIN,
+        .rebalance_timeout_ms = 60000,
+        .topic_names = &topic,
+        .topic_name_count = 1,
+        .owned = &nothing,
+    };
+    struct consumer_heartbeat_result result;
+    consumer_group_heartbeat(f->log, &request, &arena, &result);
+    CHECK_INT(result.error, KAFKA_NONE);
+    CHECK_INT(result.assignment.count, 1);
+    return result.member_epoch;
+}
+
+static enum kafka_error commit_as_consumer(struct fixture *f, int32_t epoch, int64_t offset)
+{
+    struct coordinator_offset commit = {
+        .topic = BYTES_LITERAL("shop.default"), .offset = offset, .leader_epoch = -1, .metadata = BYTES_LITERAL("")};
+    uint64_t lsn;
+    return coordinator_commit(f->log, BYTES_LITERAL("billing"), BYTES_LITERAL("m"), BYTES_NULL, epoch, &commit, 1,
+                              &lsn);
+}
+
+TEST(a_group_of_the_new_protocol_scales_its_target_by_what_its_members_commit)
+{
+    struct fixture f;
+    open_at_zero(&f, "cooldownPeriod: 1");
+    AUTO_JSON *triggers = json_clone(json_at(scaled(&f), "spec.triggers"));
+    struct json *settings = json_get(json_index(triggers, 0), "metadata");
+    json_set(settings, "consumerGroup", json_new_text("billing"));
+    json_set(settings, "activationLagThreshold", json_new_text("5"));
+    fixture_set(&f, "ScaledObject", "billing", "spec.triggers", TAKE(triggers));
+    int32_t epoch = join_as_consumer(&f);
+    CHECK_INT(commit_as_consumer(&f, epoch, 0), KAFKA_NONE);
+    fixture_publish(&f, "shop.default", 5);
+    fixture_settle(&f);
+    CHECK_INT(replicas(&f), 0);
+    fixture_publish(&f, "shop.default", 1);
+    fixture_settle(&f);
+    CHECK_INT(replicas(&f), 1);
+    CHECK_INT(commit_as_consumer(&f, epoch - 1, 6), KAFKA_STALE_MEMBER_EPOCH);
+    CHECK_INT(group_lag(f.log, BYTES_LITERAL("billing"), BYTES_LITERAL("shop.default"), false), 6);
+    CHECK_INT(commit_as_consumer(&f, epoch, 6), KAFKA_NONE);
+    for (int rounds = 0; replicas(&f) > 0; rounds++) {
+        CHECK(rounds < 100);
+        fixture_wait_ms(&f, 50);
+    }
     fixture_close(&f);
 }
 

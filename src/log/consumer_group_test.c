@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/limits.h"
 #include "base/memory.h"
 #include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
@@ -694,6 +695,70 @@ TEST(what_a_client_can_make_a_group_hold_is_limited)
     CHECK_INT(expressions, CONSUMER_GROUP_REGEX_MAX + 1);
     end(&one);
     end(&two);
+    fixture_deinit(&f);
+}
+
+/* As ten thousand joins would: each of those would have its target computed. */
+static void add_members(struct fixture *f, size_t count)
+{
+    struct consumer_group *in = the_group(f)->consumer;
+    const struct bytes topic = BYTES_LITERAL("a");
+    struct error err;
+    const struct consumer_metadata metadata = {
+        .client_id = BYTES_LITERAL("app"),
+        .client_host = BYTES_LITERAL("/127.0.0.1"),
+        .rebalance_timeout_ms = REBALANCE_TIMEOUT_MS,
+        .subscription = consumer_subscription_intern(in, &topic, 1, BYTES_NULL, &err),
+    };
+    char id[20];
+    for (size_t made = 0; made < count;) {
+        AUTO_GROUP_BATCH batch;
+        group_batch_begin(&batch, f->log);
+        for (size_t i = 0; i < 1000 && made < count; i++) {
+            snprintf(id, sizeof id, "m%zu", made++);
+            consumer_put_metadata(&batch, in, bytes_of_string(id), &metadata);
+        }
+        CHECK(consumer_append(in, &batch, &err));
+    }
+}
+
+TEST(a_full_group_takes_a_new_member_only_when_one_has_left)
+{
+    struct fixture f;
+    open_world(&f);
+    struct consumer one = new_consumer(&f, "one", "a"), late = new_consumer(&f, "late", "a");
+    CHECK_INT(join(&one), KAFKA_NONE);
+    add_members(&f, LIMIT_GROUP_MEMBERS - 2);
+    CHECK_INT(join(&late), KAFKA_NONE);
+    CHECK_INT(leave(&late, CONSUMER_EPOCH_LEAVE), KAFKA_NONE);
+    add_members(&f, LIMIT_GROUP_MEMBERS - 1); /* one more than there are */
+    CHECK_INT(join(&late), KAFKA_GROUP_MAX_SIZE_REACHED);
+    CHECK_STR(late.message, "the group has 10000 members, which is the maximum");
+    CHECK_INT(join(&one), KAFKA_NONE); /* it is one of them */
+    CHECK_INT(leave(&one, CONSUMER_EPOCH_LEAVE), KAFKA_NONE);
+    CHECK_INT(join(&late), KAFKA_NONE);
+    end(&one);
+    end(&late);
+    fixture_deinit(&f);
+}
+
+TEST(all_groups_together_are_assigned_a_limited_number_of_partitions)
+{
+    struct fixture f;
+    open_world(&f);
+    struct consumer one = new_consumer(&f, "one", "a");
+    size_t of_others = CONSUMER_PARTITIONS_MAX - 3;
+    f.log->groups->target_count += of_others;
+    CHECK_INT(join(&one), KAFKA_COORDINATOR_NOT_AVAILABLE);
+    CHECK_STR(one.message, "all groups together may be assigned 4000000 partitions");
+    CHECK_STR(owned_text(&one), "");
+    f.log->groups->target_count--; /* exactly as many as there are may be had */
+    CHECK_INT(join(&one), KAFKA_NONE);
+    CHECK_STR(owned_text(&one), "a0 a1 a2 a3");
+    CHECK_INT(f.log->groups->target_count, CONSUMER_PARTITIONS_MAX);
+    CHECK_INT(leave(&one, CONSUMER_EPOCH_LEAVE), KAFKA_NONE);
+    CHECK_INT(f.log->groups->target_count, of_others - 1); /* what it had is given back */
+    end(&one);
     fixture_deinit(&f);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/limits.h"
 #include "base/memory.h"
 #include "log/fixture.h"
 
@@ -745,6 +746,33 @@ TEST(a_deleted_topic_takes_its_offsets_along)
 static void count(void *ctx)
 {
     ++*(int *)ctx;
+}
+
+TEST(a_full_group_takes_those_who_have_their_id_and_nobody_else)
+{
+    struct fixture f;
+    open_world(&f);
+    AUTO_FREE(struct consumer) all = memory_new_array(LIMIT_GROUP_MEMBERS + 1, sizeof *all);
+    for (size_t i = 0; i <= LIMIT_GROUP_MEMBERS; i++) {
+        all[i] = new_consumer(&f);
+        join(&all[i], true);
+    }
+    settle(&f);
+    for (size_t i = 0; i < LIMIT_GROUP_MEMBERS; i++)
+        CHECK_INT(all[i].error, KAFKA_MEMBER_ID_REQUIRED);
+    CHECK_INT(all[LIMIT_GROUP_MEMBERS].error, KAFKA_GROUP_MAX_SIZE_REACHED);
+    join(&all[0], true);
+    settle(&f);
+    CHECK_INT(all[0].joins, 1);            /* it is not refused: it waits for the others */
+    join(&all[LIMIT_GROUP_MEMBERS], true); /* a member counts as it did before it was one */
+    settle(&f);
+    CHECK_INT(all[LIMIT_GROUP_MEMBERS].error, KAFKA_GROUP_MAX_SIZE_REACHED);
+    CHECK_INT(coordinator_leave(f.log, BYTES_LITERAL("g"), bytes_of_string(all[1].id), BYTES_NULL), KAFKA_NONE);
+    join(&all[LIMIT_GROUP_MEMBERS], true);
+    settle(&f);
+    CHECK_INT(all[LIMIT_GROUP_MEMBERS].error, KAFKA_MEMBER_ID_REQUIRED);
+    coordinator_join_cancel(&all[0].join);
+    fixture_deinit(&f);
 }
 
 TEST(who_listens_to_a_groups_lag_is_told_of_appends_and_commits_and_of_nothing_else)
