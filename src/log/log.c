@@ -21,14 +21,20 @@ static int64_t needed_from(const struct partition *partition)
     return partition->log_start_offset > partition->spilled_end ? partition->log_start_offset : partition->spilled_end;
 }
 
-/* A batch begins where the one before it in the journal ended. What the first one of the journal's part follows may be
- * gone, as far as it is not needed. */
+int64_t log_expected_offset(const struct partition *partition, bool covered, bool *may_begin_below)
+{
+    *may_begin_below = covered && partition->high_watermark < 0;
+    if (!covered)
+        return partition->end_offset;
+    return *may_begin_below ? needed_from(partition) : partition->high_watermark;
+}
+
 static bool check_order(const struct partition *partition, const struct kafka_batch *batch, bool covered,
                         struct error *err)
 {
-    bool first = covered && partition->high_watermark < 0;
-    int64_t want = !covered ? partition->end_offset : first ? needed_from(partition) : partition->high_watermark;
-    return batch->base_offset == want || (first && batch->base_offset < want) ||
+    bool may_begin_below;
+    int64_t want = log_expected_offset(partition, covered, &may_begin_below);
+    return batch->base_offset == want || (may_begin_below && batch->base_offset < want) ||
            error_set(err, ERROR_CORRUPT, "stream %" PRIu64 " has offset %" PRId64 " where %" PRId64 " should be",
                      partition->stream, batch->base_offset, want);
 }

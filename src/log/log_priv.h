@@ -152,6 +152,9 @@ struct log {
 /* Ready to take in what is recovered, without a journal. */
 struct log *log_new(struct io *io, const struct log_options *options);
 void log_free(struct log *log); /* the journal is closed */
+/* During recovery: where the partition's next batch in the journal begins; `covered`: the checkpoint covers it. What
+ * the first one of the journal's part follows may be gone as far as it is not needed: it may begin below. */
+int64_t log_expected_offset(const struct partition *partition, bool covered, bool *may_begin_below);
 
 /* --- partition.c --- */
 struct partition *partition_new(struct log *log, struct topic *topic, int32_t index, uint64_t stream);
