@@ -22,6 +22,7 @@
 #ifndef LOG_JOURNAL_H
 #define LOG_JOURNAL_H
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/histogram.h"
@@ -64,6 +65,9 @@ struct journal_callbacks {
     void (*written)(void *ctx, uint64_t lsn);
     void (*synced)(void *ctx, uint64_t lsn);
     void (*failed)(void *ctx, const struct error *err); /* once */
+    /* During journal_open(), which is about to fail: in words, what a frame that does not verify seems to hold. NULL is
+     * allowed. */
+    void (*describe)(void *ctx, const struct frame *damaged, struct buf *out);
 };
 
 /* What journal_open() found. */

@@ -114,10 +114,30 @@ static void on_failed(void *ctx, const struct error *err)
     log_fail_waiters(ctx);
 }
 
+static void describe_damaged(void *ctx, const struct frame *frame, struct buf *out)
+{
+    const struct log *log = ctx;
+    size_t at;
+    for (size_t i = 0; i < frame->count; i++) {
+        struct frame_entry entry = frame_entry(frame, i, &at);
+        const struct partition *partition = entry.stream < log->stream_count ? log->streams[entry.stream] : NULL;
+        struct kafka_batch batch;
+        struct error err;
+        if (partition && kafka_batch_parse(&entry.batch, &batch, &err))
+            buf_printf(out, "%s" BYTES_FORMAT " [%" PRId32 "] offsets %" PRId64 " to %" PRId64,
+                       out->size > 0 ? ", " : "",
+                       BYTES_ARGS(partition->topic ? partition->topic->name : BYTES_LITERAL("(catalog)")),
+                       partition->index, batch.base_offset, kafka_batch_last_offset(&batch));
+    }
+}
+
 enum { FOLD_READ_SIZE = 1 << 20 };
 
-static const struct journal_callbacks callbacks = {
-    .recovered = on_recovered, .written = on_written, .synced = on_synced, .failed = on_failed};
+static const struct journal_callbacks callbacks = {.recovered = on_recovered,
+                                                   .written = on_written,
+                                                   .synced = on_synced,
+                                                   .failed = on_failed,
+                                                   .describe = describe_damaged};
 
 static void set_options(struct log *log, const struct log_options *options)
 {

@@ -21,6 +21,7 @@ struct sample {
     int64_t ends[PARTITIONS];
     struct buf text; /* of the last check */
     struct log_check_result result;
+    char refusal[500]; /* why it could not be opened */
 };
 
 static void gather(void *ctx, const char *line)
@@ -96,6 +97,7 @@ static void mend(struct sample *sample)
     struct error err = {0};
     CHECK(!fixture_try_open(&sample->f, &err));
     CHECK_INT(err.kind, ERROR_CORRUPT);
+    snprintf(sample->refusal, sizeof sample->refusal, "%s", err.message);
     check(sample, false);
     CHECK(sample->result.damages > 0);
     CHECK_INT(sample->result.mended, 0);
@@ -246,6 +248,9 @@ TEST(what_is_lost_is_named_by_file_position_topic_and_offsets_and_kept_aside)
     flip(&sample, file, at, 4);
     mend(&sample);
     CHECK_INT(sample.result.damages, 1);
+    CHECK(strstr(sample.refusal, path) != NULL);
+    CHECK(strstr(sample.refusal, "position ") != NULL);
+    CHECK(strstr(sample.refusal, "; it seems to hold orders [1] offsets 33 to 35 (evoke check ") != NULL);
     CHECK(says(&sample, path));
     CHECK(says(&sample, ": DAMAGED: frame "));
     CHECK(says(&sample, "  missing: orders [1] offsets 33 to 35\n"));
