@@ -516,6 +516,22 @@ struct bytes journal_at(const struct journal *journal, struct journal_place plac
     return bytes_slice(journal_file_of(journal, place.file)->map, (size_t)place.at8 * FRAME_ALIGNMENT, SIZE_MAX);
 }
 
+bool journal_read(const struct journal *journal, struct journal_place place, size_t size, struct bytes *out,
+                  struct error *err)
+{
+    struct journal_file *file = journal_file_of(journal, place.file);
+    size_t bad_at;
+    *out = bytes_slice(journal_at(journal, place), 0, size);
+    if (io_map_check(journal->io, *out, &bad_at))
+        return true;
+    file->unreadable = true;
+    AUTO_FREE(char) path = journal_file_path(journal, file->header.first_lsn);
+    error_set(err, ERROR_CORRUPT, "%s: position %" PRIu64 ": the disk does not give what it has taken", path,
+              (uint64_t)place.at8 * FRAME_ALIGNMENT + bad_at);
+    err->sys = EIO;
+    return false;
+}
+
 /* --- Pins and the past --- */
 
 /* A file that is gone stays as it is while somebody holds it, or one that is older. */
@@ -625,7 +641,7 @@ bool journal_remove_first(struct journal *journal, struct error *err)
     struct journal_file *first = journal->files[0];
     assert(journal->file_count > 1);
     bool read = first->pins > 0 || !list_empty(&journal->removed);
-    bool spare = !read && !journal->spare && first->size == journal->file_size;
+    bool spare = !read && !journal->spare && first->size == journal->file_size && !first->unreadable;
     uint64_t size = first->size;
     if (spare ? !make_spare(journal, first, err) : !remove_file(journal, first, err))
         return false;
