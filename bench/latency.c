@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Latency as a C client sees it, for the benchmark; nothing lingers.
- *     latency BROKERS produce TOPIC COUNT SIZE ACKS RATE     at RATE records a second: from produce() to its
- * acknowledgement latency BROKERS one TOPIC COUNT SIZE                   one at a time, acks=all: from produce() until
- * it was consumed Both print "mean N p50 N p99 N p99.9 N us".
+ *     latency BROKERS produce TOPIC COUNT SIZE ACKS RATE    at RATE a second: from produce() to the acknowledgement
+ *     latency BROKERS one TOPIC COUNT SIZE ACKS             one at a time: from produce() to the acknowledgement
+ *     latency BROKERS through TOPIC COUNT SIZE              one at a time, acks=all: until it was consumed, too
+ * All print "mean N p50 N p99 N p99.9 N us".
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -133,22 +134,29 @@ static void on_ignored_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *mes
         failed++;
 }
 
-/* As Kafka's EndToEndLatency does it: the next record is sent when this one was acknowledged and consumed. */
-static int one_at_a_time(const char *brokers, const char *topic, uint64_t count, size_t size)
+static rd_kafka_t *consumer_at_end(const char *brokers, const char *topic)
 {
-    rd_kafka_t *kafka = client_producer(brokers, "all", "0", on_ignored_delivery);
-    client_know(kafka, topic);
     rd_kafka_t *consumer = client_consumer(brokers, topic, RD_KAFKA_OFFSET_END);
     rd_kafka_message_t *none = rd_kafka_consumer_poll(consumer, 1000); /* it has found the end meanwhile */
     if (none)
         rd_kafka_message_destroy(none);
+    return consumer;
+}
+
+/* The next record is sent when this one was acknowledged and, as in Kafka's EndToEndLatency, consumed. */
+static int one_at_a_time(const char *brokers, const char *topic, uint64_t count, size_t size, const char *acks,
+                         bool through)
+{
+    rd_kafka_t *kafka = client_producer(brokers, acks, "0", on_ignored_delivery);
+    client_know(kafka, topic);
+    rd_kafka_t *consumer = through ? consumer_at_end(brokers, topic) : NULL;
     char *value = calloc(1, size);
     for (uint64_t i = 0; i < count && failed == 0; i++) {
         uint64_t start = now_ns();
         send_record(kafka, topic, value, size);
         while (delivered <= i)
             rd_kafka_poll(kafka, 100);
-        if (!consume_one(consumer))
+        if (consumer && !consume_one(consumer))
             failed++;
         latencies[latency_count++] = now_ns() - start;
     }
@@ -166,13 +174,15 @@ int main(int argc, char **argv)
     size_t size = argc > 5 ? strtoul(argv[5], NULL, 10) : 0;
     prctl(PR_SET_TIMERSLACK, 1);
     if (count == 0 || size < sizeof(uint64_t) || !(latencies = calloc(count, sizeof *latencies))) {
-        fprintf(stderr, "usage: latency BROKERS produce|one TOPIC COUNT SIZE ...\n");
+        fprintf(stderr, "usage: latency BROKERS produce|one|through TOPIC COUNT SIZE ...\n");
         return 2;
     }
     if (strcmp(what, "produce") == 0 && argc == 8)
         return produce(argv[1], argv[3], count, size, argv[6], strtoull(argv[7], NULL, 10));
-    if (strcmp(what, "one") == 0 && argc == 6)
-        return one_at_a_time(argv[1], argv[3], count, size);
-    fprintf(stderr, "usage: latency BROKERS produce|one TOPIC COUNT SIZE ...\n");
+    if (strcmp(what, "one") == 0 && argc == 7)
+        return one_at_a_time(argv[1], argv[3], count, size, argv[6], false);
+    if (strcmp(what, "through") == 0 && argc == 6)
+        return one_at_a_time(argv[1], argv[3], count, size, "all", true);
+    fprintf(stderr, "usage: latency BROKERS produce|one|through TOPIC COUNT SIZE ...\n");
     return 2;
 }

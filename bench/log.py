@@ -2,7 +2,7 @@
 """The log beside Apache Kafka and NATS JetStream: one table from one run on one machine.
 
 The load is Kafka's own (ProducerPerformance, ConsumerPerformance, EndToEndLatency) and, where that client is the limit,
-bench_load (librdkafka). An acknowledgement does not mean the same everywhere:
+bench_load and bench_latency (librdkafka). An acknowledgement does not mean the same everywhere:
     evoke   acks=all: on disk (fdatasync). acks=1: written, not synced
     Kafka   written to the page cache, whatever acks says; synced where the row says flush.messages=1
     NATS    written; synced every two minutes
@@ -118,7 +118,7 @@ class Bench:
             got.append(self.produce(server, topic, count, size, acks, **properties))
         (rate, _, cpu), (kafka_rate, _, kafka_cpu) = got
         return Row(f"produce {what}", f"{rate:,.0f}/s, {cpu:.1f} s", f"{kafka_rate:,.0f}/s, {kafka_cpu:.1f} s", "",
-                   f"{target}: {rate / kafka_rate:.1f}x, CPU 1/{kafka_cpu / max(cpu, 0.01):.0f}", "Java client; broker's CPU per GB")
+                   f"{target}: {rate / kafka_rate:.1f}x, CPU 1/{kafka_cpu / max(cpu, 0.01):.1f}", "Java client; broker's CPU per GB")
 
     def throughput_c(self, size, count, acks, target, nats_rate=""):
         topic = f"c-{size}-{acks}"
@@ -129,7 +129,7 @@ class Bench:
             got.append(self.produce_c(server, topic, count, size, acks))
         (rate, cpu), (kafka_rate, kafka_cpu) = got
         return Row(f"produce {size} B, acks={acks}", f"{rate:,.0f}/s, {cpu:.1f} s", f"{kafka_rate:,.0f}/s, {kafka_cpu:.1f} s", nats_rate,
-                   f"{target}: {rate / kafka_rate:.1f}x", "C client; broker's CPU per GB")
+                   f"{target}: {rate / kafka_rate:.1f}x, CPU 1/{kafka_cpu / max(cpu, 0.01):.1f}", "C client; broker's CPU per GB")
 
     def nats_publish(self, kind, count, size):
         stream = f"{kind}{size}"
@@ -198,13 +198,24 @@ class Bench:
             got.append(self.latency_c(server, "produce", topic, self.count(200000), 100, "all", 10000))
         return self.latency_row(f"10,000/s of 100 B, acks=all, Kafka {what}", got, "1/4 each", note)
 
-    def end_to_end_c(self):
+    def end_to_end_c(self, what, configs, note):
         got = []
         for server in self.brokers():
-            self.create(server, "e2e-c")
-            self.latency_c(server, "one", "e2e-c", self.count(5000), 100)
-            got.append(self.latency_c(server, "one", "e2e-c", self.count(20000), 100))
-        return self.latency_row("end to end, one at a time, 100 B", got, "1/2 .. 1/5", "evoke synced, Kafka not")
+            topic = "through-" + re.sub(r"\W+", "-", what)
+            self.create(server, topic, **(configs if server is self.kafka else {}))
+            self.latency_c(server, "through", topic, self.count(5000), 100)
+            got.append(self.latency_c(server, "through", topic, self.count(20000), 100))
+        return self.latency_row(f"end to end, one at a time, 100 B, Kafka {what}", got, "1/2, p99 1/5", note)
+
+    def one_at_a_time(self, acks, note):
+        topic = f"one-{acks}"
+        got = []
+        for server in self.brokers():
+            self.create(server, topic)
+            self.latency_c(server, "one", topic, self.count(5000), 100, acks)
+            got.append(1e6 / self.latency_c(server, "one", topic, self.count(20000), 100, acks)[0])
+        nats = self.nats_publish("sync", self.count(20000), 100)
+        return Row(f"one at a time, 100 B, acks={acks}", *(f"{rate:,.0f}/s" for rate in got), nats, "NATS", f"C client; {note}")
 
     def many_topics(self):
         got = []
@@ -263,6 +274,7 @@ class Bench:
         yield self.throughput("1 KB, batches of 128 KB, acks=1", "3x, CPU 1/3", self.count(1000000), 1024, "1", batch_size=131072, linger_ms=10)
         yield self.throughput("1 KB, synced, acks=all", "5x", self.count(300000), 1024, "all", configs={"flush_messages": 1})
         yield self.throughput_c(100, self.count(3000000), "all", "2x", self.nats_publish("async", self.count(500000), 100))
+        yield self.throughput_c(1024, self.count(1000000), "1", "2x, CPU 1/3")
         yield self.throughput_c(1024, self.count(1000000), "all", "2x", self.nats_publish("async", self.count(200000), 1024))
         yield from self.consume()
         yield self.latency("default", {}, "1/4 each")
@@ -270,7 +282,10 @@ class Bench:
         yield self.paced_c("default", {}, "evoke synced, Kafka not")
         yield self.paced_c("flush.messages=1", {"flush_messages": 1}, "both synced")
         yield self.end_to_end()
-        yield self.end_to_end_c()
+        yield self.end_to_end_c("default", {}, "evoke synced, Kafka not")
+        yield self.end_to_end_c("flush.messages=1", {"flush_messages": 1}, "both synced")
+        yield self.one_at_a_time("all", "evoke synced, the others not")
+        yield self.one_at_a_time("1", "none synced")
         yield self.many_topics()
         yield self.memory_under_load()
         yield self.restart_full()

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "api/retry.h"
 #include "base/diag.h"
 #include "base/memory.h"
 
@@ -120,14 +121,6 @@ void reconciler_enqueue_after(struct reconciler *reconciler, const struct key *k
 
 /* --- Running --- */
 
-static uint64_t backoff_ms(unsigned failures)
-{
-    uint64_t ms = RECONCILER_BACKOFF_MIN_MS;
-    for (unsigned i = 1; i < failures && ms < RECONCILER_BACKOFF_MAX_MS; i++)
-        ms *= 2;
-    return ms < RECONCILER_BACKOFF_MAX_MS ? ms : RECONCILER_BACKOFF_MAX_MS;
-}
-
 static void run_item(struct work_queue *queue, struct item *item)
 {
     struct reconciler *reconciler = item->reconciler;
@@ -146,7 +139,7 @@ static void run_item(struct work_queue *queue, struct item *item)
     item->failures++;
     diag_warn("control", "%s " BYTES_FORMAT "/" BYTES_FORMAT ": %s", reconciler->options->name,
               BYTES_ARGS(item->namespace), BYTES_ARGS(item->name), err.message);
-    reconciler_enqueue_after(reconciler, &key, backoff_ms(item->failures));
+    reconciler_enqueue_after(reconciler, &key, retry_pause_ms(item->failures));
 }
 
 static void run_queue(void *ctx)

@@ -40,11 +40,11 @@ struct reconciler_watch {
     void (*changed)(void *ctx, enum api_event_type type, struct object *object, struct object *before);
 };
 
-enum { RECONCILER_WATCHES_MAX = 6, RECONCILER_BACKOFF_MIN_MS = 5, RECONCILER_BACKOFF_MAX_MS = 60000 };
+enum { RECONCILER_WATCHES_MAX = 6 };
 
 struct reconciler_options {
     const char *name; /* for messages: "deployment" */
-    /* false: retried with back-off (doubling, between the two bounds above), and said to the operator. */
+    /* false: tried again with back-off (api/retry.h), and said to the operator. */
     bool (*reconcile)(void *ctx, const struct key *key, struct error *err);
     const struct reconciler_watch *watches;
     size_t watch_count;

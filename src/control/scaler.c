@@ -207,14 +207,49 @@ static bool sync(struct scaled *scaled, struct object *object, struct error *err
     return true;
 }
 
+/* --- Its end --- */
+
+static bool wants_restore(const struct object *object)
+{
+    return json_bool_at(object->json, "spec.advanced.restoreToOriginalReplicaCount", false) &&
+           json_at(object->json, "status.originalReplicaCount");
+}
+
+/* advanced.restoreToOriginalReplicaCount: the target gets back what it had before it was scaled. */
+static bool restore(struct scaler *scaler, const struct object *object, struct error *err)
+{
+    const struct json *original = json_at(object->json, "status.originalReplicaCount");
+    struct object *target = api_get(scaler->api, scaler->target_kind, object->namespace,
+                                    json_bytes(json_at(object->json, "spec.scaleTargetRef.name")));
+    if (!target)
+        return true;
+    AUTO_JSON *next = json_clone(target->json);
+    json_set_at(next, "spec.replicas", json_ref(original));
+    if (api_update(scaler->api, target->kind, target->namespace, target->name, next, 0, NULL, err) ||
+        err->kind == ERROR_NOT_FOUND)
+        return true;
+    api_record_event(scaler->api, target, "Warning", "KEDAScaleTargetActivationFailed", "keda-operator", "%s",
+                     err->message);
+    return error_wrap(err, "restore deployment " BYTES_FORMAT, BYTES_ARGS(target->name));
+}
+
+static bool end(struct scaler *scaler, const struct key *key, struct error *err)
+{
+    const struct scaled *scaled = scaled_find(scaler, key->namespace, key->name);
+    if (scaled && scaled->ended && !restore(scaler, scaled->ended, err))
+        return false;
+    scaled_remove(scaler, key->namespace, key->name);
+    return true;
+}
+
+/* --- Reconciling --- */
+
 static bool reconcile(void *ctx, const struct key *key, struct error *err)
 {
     struct scaler *scaler = ctx;
     AUTO_OBJECT *object = object_ref(api_get(scaler->api, key->kind, key->namespace, key->name));
-    if (!object || object->deleting) {
-        scaled_remove(scaler, key->namespace, key->name);
-        return true;
-    }
+    if (!object || object->deleting)
+        return end(scaler, key, err);
     struct scaled *scaled = scaled_find_or_add(scaler, object);
     scaled_read(scaled, object);
     return sync(scaled, object, err);
@@ -222,30 +257,14 @@ static bool reconcile(void *ctx, const struct key *key, struct error *err)
 
 /* --- Watching --- */
 
-/* advanced.restoreToOriginalReplicaCount: the target gets back what it had before it was scaled. */
-static void restore(struct scaler *scaler, const struct object *object)
-{
-    struct error err;
-    const struct json *original = json_at(object->json, "status.originalReplicaCount");
-    struct object *target = api_get(scaler->api, scaler->target_kind, object->namespace,
-                                    json_bytes(json_at(object->json, "spec.scaleTargetRef.name")));
-    if (!target || !original || !json_bool_at(object->json, "spec.advanced.restoreToOriginalReplicaCount", false))
-        return;
-    AUTO_JSON *next = json_clone(target->json);
-    json_set_at(next, "spec.replicas", json_ref(original));
-    if (!api_update(scaler->api, target->kind, target->namespace, target->name, next, 0, NULL, &err))
-        api_record_event(scaler->api, target, "Warning", "KEDAScaleTargetActivationFailed", "keda-operator", "%s",
-                         err.message);
-}
-
 static void scaled_object_changed(void *ctx, enum api_event_type type, struct object *object, struct object *before)
 {
     struct scaler *scaler = ctx;
     (void)before;
-    if (type == API_DELETED)
-        restore(scaler, object);
     if (type != API_MODIFIED) /* another one of the same name has nothing to do with it */
         scaled_remove(scaler, object->namespace, object->name);
+    if (type == API_DELETED && wants_restore(object))
+        scaled_find_or_add(scaler, object)->ended = object_ref(object);
     reconciler_enqueue_object(&scaler->reconciler, object);
 }
 

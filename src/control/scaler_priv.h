@@ -48,7 +48,8 @@ struct scaled {
         bool active, paused, has_target;
         int64_t paused_at;
     } said;
-    const char *cause; /* metric or Service that made it active; borrowed from the above */
+    struct object *ended; /* the ScaledObject, when it is gone and its target has not got back what it had */
+    const char *cause;    /* metric or Service that made it active; borrowed from the above */
 };
 
 struct scaler {

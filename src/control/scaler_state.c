@@ -93,6 +93,7 @@ void scaled_free(void *value)
 {
     struct scaled *scaled = value;
     forget_spec(scaled);
+    object_unref(scaled->ended);
     free((void *)(uintptr_t)scaled->namespace.data);
     free((void *)(uintptr_t)scaled->name.data);
     free(scaled);

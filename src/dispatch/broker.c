@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "api/kind.h"
-#include "base/diag.h"
 #include "base/memory.h"
 #include "dispatch/dispatch_priv.h"
 #include "log/event.h"
@@ -53,11 +52,10 @@ static bool ensure_topic(const struct broker *broker, struct error *err)
     return topic_create(broker->dispatch->log, &spec, &topic, &lsn, err);
 }
 
-static void write_status(const struct broker *broker, const struct error *failure)
+static bool write_status(const struct broker *broker, const struct error *failure, struct error *err)
 {
     struct dispatch *dispatch = broker->dispatch;
     const struct object *object = broker->object;
-    struct error err;
     AUTO_JSON *json = json_clone(object->json);
     const char *topic = failure ? "False" : "True", *address = dispatch->events_url ? "True" : "False";
     const char *reason = failure ? "TopicFailed" : dispatch->events_url ? "" : "EventsDoorOff";
@@ -72,9 +70,8 @@ static void write_status(const struct broker *broker, const struct error *failur
         json_set_at(json, "status.address.url",
                     json_new_format("%s/" BYTES_FORMAT "/" BYTES_FORMAT, dispatch->events_url,
                                     BYTES_ARGS(object->namespace), BYTES_ARGS(object->name)));
-    if (!api_update(dispatch->api, object->kind, object->namespace, object->name, json, API_STATUS, NULL, &err) &&
-        err.kind != ERROR_NOT_FOUND && err.kind != ERROR_CONFLICT)
-        diag_warn("dispatch", "status of the broker " BYTES_FORMAT ": %s", BYTES_ARGS(object->name), err.message);
+    return api_update(dispatch->api, object->kind, object->namespace, object->name, json, API_STATUS, NULL, err) ||
+           err->kind == ERROR_NOT_FOUND || err->kind == ERROR_CONFLICT || error_wrap(err, "status");
 }
 
 /* --- The end of it --- */
@@ -82,10 +79,7 @@ static void write_status(const struct broker *broker, const struct error *failur
 static bool delete_topic(const struct broker *broker, struct error *err)
 {
     AUTO_BUF name;
-    uint64_t lsn;
-    struct topic *topic = make_name(broker->object, &name) ? topic_find(broker->dispatch->log, buf_bytes(&name)) : NULL;
-    return !topic || topic_delete(broker->dispatch->log, topic, &lsn, err) ||
-           error_wrap(err, "topic " BYTES_FORMAT, BYTES_ARGS(buf_bytes(&name)));
+    return !make_name(broker->object, &name) || dispatch_delete_topic(broker->dispatch, buf_bytes(&name), err);
 }
 
 static bool has_finalizer(const struct object *object)
@@ -111,40 +105,46 @@ static bool set_finalizer(const struct broker *broker, bool wanted, struct error
            err->kind == ERROR_NOT_FOUND || err->kind == ERROR_CONFLICT; /* then its news is on the way */
 }
 
-static void finish(const struct broker *broker)
+static bool finish(const struct broker *broker, struct error *err)
 {
-    struct error err;
-    if (has_finalizer(broker->object) && (!delete_topic(broker, &err) || !set_finalizer(broker, false, &err)))
-        api_record_event(broker->dispatch->api, broker->object, "Warning", "FailedDelete", "dispatch", "%s",
-                         err.message);
+    if (!has_finalizer(broker->object) || (delete_topic(broker, err) && set_finalizer(broker, false, err)))
+        return true;
+    api_record_event(broker->dispatch->api, broker->object, "Warning", "FailedDelete", "dispatch", "%s", err->message);
+    return false;
 }
 
-static void refresh(void *ctx)
+static bool bring_about(struct broker *broker, struct error *err)
 {
-    struct broker *broker = ctx;
-    struct error err;
-    if (broker->object->deleting) {
-        finish(broker);
-        return;
-    }
-    if (!has_finalizer(broker->object)) {
-        if (!set_finalizer(broker, true, &err))
-            diag_warn("dispatch", "the broker " BYTES_FORMAT ": %s", BYTES_ARGS(broker->object->name), err.message);
-        return; /* on with the news of it */
-    }
-    bool ok = ensure_topic(broker, &err);
+    struct error failure;
+    if (broker->object->deleting)
+        return finish(broker, err);
+    if (!has_finalizer(broker->object))
+        return set_finalizer(broker, true, err); /* on with the news of it */
+    bool ok = ensure_topic(broker, &failure);
     map_each (entry, &broker->dispatch->triggers) {
         struct trigger *trigger = entry->value;
         if (trigger_takes_from(trigger, broker->object->namespace, broker->object->name))
             trigger_refresh_later(trigger);
     }
     AUTO_OBJECT *held = object_ref(broker->object);
-    write_status(broker, ok ? NULL : &err);
+    if (!write_status(broker, ok ? NULL : &failure, err))
+        return false;
+    if (!ok)
+        *err = failure;
+    return ok;
+}
+
+static bool refresh(void *ctx, struct error *err)
+{
+    struct broker *broker = ctx;
+    return bring_about(broker, err) ||
+           error_wrap(err, "broker " BYTES_FORMAT "/" BYTES_FORMAT, BYTES_ARGS(broker->object->namespace),
+                      BYTES_ARGS(broker->object->name));
 }
 
 void broker_refresh_later(struct broker *broker)
 {
-    io_defer(&broker->refresh);
+    retry_soon(&broker->refresh);
 }
 
 struct broker *broker_new(struct dispatch *dispatch, struct object *object)
@@ -152,8 +152,8 @@ struct broker *broker_new(struct dispatch *dispatch, struct object *object)
     struct broker *broker = NEW(struct broker);
     broker->dispatch = dispatch;
     broker->object = object_ref(object);
-    io_deferred_init(dispatch->context.io, &broker->refresh, refresh, broker);
-    io_defer(&broker->refresh);
+    retry_init(dispatch->context.io, &broker->refresh, "dispatch", refresh, broker);
+    retry_soon(&broker->refresh);
     return broker;
 }
 
@@ -161,15 +161,15 @@ void broker_update(struct broker *broker, struct object *object)
 {
     object_unref(broker->object);
     broker->object = object_ref(object);
-    io_defer(&broker->refresh);
+    retry_soon(&broker->refresh);
 }
 
 void broker_free(struct broker *broker, bool deleted)
 {
-    io_deferred_cancel(&broker->refresh);
-    struct error err;
-    if (deleted && !delete_topic(broker, &err)) /* somebody took the finalizer away */
-        diag_warn("dispatch", "%s", err.message);
+    retry_stop(&broker->refresh);
+    AUTO_BUF name;
+    if (make_name(broker->object, &name) && deleted) /* somebody may have taken the finalizer away */
+        leftover_remove(broker->dispatch, LEFTOVER_TOPIC, broker->object, buf_bytes(&name));
     object_unref(broker->object);
     free(broker);
 }

@@ -7,7 +7,7 @@
 #include "dispatch/dispatch_priv.h"
 #include "io/tls.h"
 
-static struct bytes key_of(const struct object *object, struct buf *key)
+struct bytes dispatch_key(const struct object *object, struct buf *key)
 {
     buf_init(key, 1024);
     buf_append(key, object->namespace);
@@ -21,7 +21,7 @@ static void on_broker(void *ctx, enum api_event_type type, struct object *object
     (void)before;
     struct dispatch *dispatch = ctx;
     AUTO_BUF key;
-    struct broker *broker = map_get(&dispatch->brokers, key_of(object, &key));
+    struct broker *broker = map_get(&dispatch->brokers, dispatch_key(object, &key));
     if (type == API_DELETED && broker) {
         map_remove(&dispatch->brokers, buf_bytes(&key));
         broker_free(broker, true);
@@ -39,7 +39,7 @@ static void on_trigger(void *ctx, enum api_event_type type, struct object *objec
     (void)before;
     struct dispatch *dispatch = ctx;
     AUTO_BUF key;
-    struct trigger *trigger = map_get(&dispatch->triggers, key_of(object, &key));
+    struct trigger *trigger = map_get(&dispatch->triggers, dispatch_key(object, &key));
     if (type == API_DELETED && trigger) {
         map_remove(&dispatch->triggers, buf_bytes(&key));
         trigger_free(trigger, true);
@@ -104,6 +104,7 @@ struct dispatch *dispatch_open(const struct dispatch_options *options)
     dispatch->context.patience_ms = options->patience_ms ? options->patience_ms : OUTLET_PATIENCE_MS;
     dispatch->context.http = http_client_new(api_io(api));
     list_init(&dispatch->recordings);
+    list_init(&dispatch->leftovers);
     dispatch->on_broker = (struct api_listener){.run = on_broker, .ctx = dispatch, .kind = kind_by_name("Broker")};
     dispatch->on_trigger = (struct api_listener){.run = on_trigger, .ctx = dispatch, .kind = kind_by_name("Trigger")};
     dispatch->on_service = (struct api_listener){.run = on_service, .ctx = dispatch, .kind = kind_by_name("Service")};
@@ -130,6 +131,7 @@ void dispatch_close(struct dispatch *dispatch)
     map_each (entry, &dispatch->brokers)
         broker_free(entry->value, false);
     map_deinit(&dispatch->brokers, NULL);
+    leftovers_free(dispatch);
     recordings_end_all(dispatch);
     http_client_free(dispatch->context.http);
     io_tls_free(dispatch->context.tls);

@@ -16,6 +16,7 @@
 #ifndef DISPATCH_DISPATCH_PRIV_H
 #define DISPATCH_DISPATCH_PRIV_H
 
+#include "api/retry.h"
 #include "base/map.h"
 #include "dispatch/delivery_options.h"
 #include "dispatch/dispatch.h"
@@ -39,6 +40,7 @@ struct dispatch {
     struct map brokers;     /* "namespace/name": struct broker */
     struct map triggers;    /* "namespace/name": struct trigger */
     struct list recordings; /* frames that are not durable yet */
+    struct list leftovers;  /* of objects that are gone */
     struct api_listener on_broker, on_trigger, on_service;
     struct topic_listener on_topic;
     struct dispatch_metrics metrics;
@@ -50,8 +52,10 @@ struct dispatch {
 struct broker {
     struct dispatch *dispatch;
     struct object *object;
-    struct io_deferred refresh;
+    struct retry refresh;
 };
+/* "namespace/name", the key of both maps. */
+struct bytes dispatch_key(const struct object *object, struct buf *key);
 struct broker *broker_new(struct dispatch *dispatch, struct object *object);
 void broker_free(struct broker *broker, bool deleted); /* deleted: the object is, and its topic goes with it */
 void broker_update(struct broker *broker, struct object *object);
@@ -77,10 +81,10 @@ struct trigger {
     int32_t feed_count;
     int32_t next_feed; /* who reads first: by turns */
     size_t open_count, open_size;
-    char stall[500];            /* why events wait for the subscriber; "": they do not */
-    uint64_t last_event_ms;     /* when the last Kubernetes Event was recorded */
-    struct io_deferred refresh; /* look at the objects again */
-    struct io_deferred pump;    /* read on */
+    char stall[500];         /* why events wait for the subscriber; "": they do not */
+    uint64_t last_event_ms;  /* when the last Kubernetes Event was recorded */
+    struct retry refresh;    /* look at the objects again */
+    struct io_deferred pump; /* read on */
 };
 struct trigger *trigger_new(struct dispatch *dispatch, struct object *object);
 void trigger_free(struct trigger *trigger, bool deleted); /* deleted: the object is, and its group goes with it */
@@ -95,6 +99,15 @@ void trigger_event(struct trigger *trigger, const char *type, const char *reason
 /* --- stall.c --- */
 /* What keeps a Service without a ready endpoint, in words for its owner. */
 void stall_explain(struct api *api, const struct destination *destination, char out[500]);
+
+/* --- leftover.c --- */
+enum leftover_kind { LEFTOVER_TOPIC, LEFTOVER_GROUP };
+/* The object is gone (and out of its map): what it has in the log goes too, now or when the log takes that, unless
+ * there is an object of its name again, which then owns it. */
+void leftover_remove(struct dispatch *dispatch, enum leftover_kind kind, const struct object *object,
+                     struct bytes name);
+void leftovers_free(struct dispatch *dispatch);
+bool dispatch_delete_topic(struct dispatch *dispatch, struct bytes name, struct error *err); /* true: there is none */
 
 /* --- feed.c --- */
 struct feed {

@@ -8,11 +8,9 @@
 #include <stdio.h>
 
 #include "api/kind.h"
-#include "base/diag.h"
 #include "base/memory.h"
 #include "dispatch/dispatch_priv.h"
 #include "dispatch/filter.h"
-#include "log/coordinator.h"
 #include "log/event.h"
 
 enum {
@@ -91,7 +89,7 @@ void trigger_pump_later(struct trigger *trigger)
 void trigger_topic_gone(struct trigger *trigger)
 {
     close_feeds(trigger);
-    io_defer(&trigger->refresh);
+    retry_soon(&trigger->refresh);
 }
 
 /* --- Settings --- */
@@ -174,7 +172,7 @@ static void on_stall(void *ctx, bool stalled)
         trigger->last_event_ms = 0; /* this one is not to be left out */
         trigger_event(trigger, "Warning", "SubscriberNotReady", "events wait: %s", trigger->stall);
     }
-    io_defer(&trigger->refresh);
+    retry_soon(&trigger->refresh);
 }
 
 static void take_settings(struct trigger *trigger, struct resolution *now)
@@ -235,11 +233,10 @@ static void set_ready(struct trigger *trigger, struct json *json, const struct r
     set_condition(trigger, json, "Ready", trigger->ready, reason, message);
 }
 
-static void write_status(struct trigger *trigger, const struct resolution *now)
+static bool write_status(struct trigger *trigger, const struct resolution *now, struct error *err)
 {
     struct dispatch *dispatch = trigger->dispatch;
     const struct object *object = trigger->object;
-    struct error err;
     AUTO_JSON *json = json_clone(object->json);
     json_set_at(json, "status.observedGeneration", json_new_int(object->generation));
     set_condition(trigger, json, "BrokerReady", now->topic != NULL,
@@ -255,20 +252,21 @@ static void write_status(struct trigger *trigger, const struct resolution *now)
     set_ready(trigger, json, now);
     set_uri(json, "subscriberUri", now->subscriber_ok ? now->subscriber.url : NULL);
     set_uri(json, "deadLetterSinkUri", now->dead_letter.url);
-    if (!api_update(dispatch->api, object->kind, object->namespace, object->name, json, API_STATUS, NULL, &err) &&
-        err.kind != ERROR_NOT_FOUND && err.kind != ERROR_CONFLICT)
-        diag_warn("dispatch", "status of the trigger " BYTES_FORMAT ": %s", BYTES_ARGS(object->name), err.message);
+    return api_update(dispatch->api, object->kind, object->namespace, object->name, json, API_STATUS, NULL, err) ||
+           err->kind == ERROR_NOT_FOUND || err->kind == ERROR_CONFLICT ||
+           error_wrap(err, "trigger " BYTES_FORMAT "/" BYTES_FORMAT ": status", BYTES_ARGS(object->namespace),
+                      BYTES_ARGS(object->name));
 }
 
-static void refresh(void *ctx)
+static bool refresh(void *ctx, struct error *err)
 {
     struct trigger *trigger = ctx;
     struct resolution now;
     if (trigger->object->deleting)
-        return;
+        return true;
     AUTO_OBJECT *held = object_ref(trigger->object);
     resolve(trigger, &now);
-    write_status(trigger, &now);
+    bool said = write_status(trigger, &now, err);
     if (settings_changed(trigger, &now))
         take_settings(trigger, &now);
     resolution_deinit(&now);
@@ -277,11 +275,12 @@ static void refresh(void *ctx)
     outlet_wake(trigger->subscriber);
     outlet_wake(trigger->dead_letter);
     io_defer(&trigger->pump);
+    return said;
 }
 
 void trigger_refresh_later(struct trigger *trigger)
 {
-    io_defer(&trigger->refresh);
+    retry_soon(&trigger->refresh);
 }
 
 /* --- The Trigger --- */
@@ -298,9 +297,9 @@ struct trigger *trigger_new(struct dispatch *dispatch, struct object *object)
     trigger->group_id = memory_string(buf_bytes(&group_id));
     trigger->occupant.name = "dispatch";
     group_hold(trigger->dispatch->log, buf_bytes(&group_id)); /* it may wait for its next event for weeks */
-    io_deferred_init(dispatch->context.io, &trigger->refresh, refresh, trigger);
+    retry_init(dispatch->context.io, &trigger->refresh, "dispatch", refresh, trigger);
     io_deferred_init(dispatch->context.io, &trigger->pump, pump, trigger);
-    io_defer(&trigger->refresh);
+    retry_soon(&trigger->refresh);
     return trigger;
 }
 
@@ -308,18 +307,17 @@ void trigger_update(struct trigger *trigger, struct object *object)
 {
     object_unref(trigger->object);
     trigger->object = object_ref(object);
-    io_defer(&trigger->refresh);
+    retry_soon(&trigger->refresh);
 }
 
 void trigger_free(struct trigger *trigger, bool deleted)
 {
-    uint64_t lsn;
     drop_settings(trigger);
-    io_deferred_cancel(&trigger->refresh);
+    retry_stop(&trigger->refresh);
     io_deferred_cancel(&trigger->pump);
     group_release(trigger->dispatch->log, bytes_of_string(trigger->group_id));
     if (deleted)
-        coordinator_delete_group(trigger->dispatch->log, bytes_of_string(trigger->group_id), &lsn);
+        leftover_remove(trigger->dispatch, LEFTOVER_GROUP, trigger->object, bytes_of_string(trigger->group_id));
     object_unref(trigger->object);
     free(trigger->group_id);
     free(trigger->feeds);

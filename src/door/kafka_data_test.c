@@ -193,9 +193,20 @@ static int16_t delete_topic(struct kafka_fixture *f, const char *name)
     return response->results->error_code;
 }
 
-TEST(a_disk_that_fails_makes_and_deletes_no_topic_also_for_who_asks_again)
+static int16_t add_partition(struct kafka_fixture *f, const char *name)
 {
-    for (int what = 0; what < 2; what++) {
+    struct kafka_create_partitions_request *request = KAFKA_NEW(&f->arena, kafka_create_partitions_request);
+    request->topics = KAFKA_NEW_ARRAY(&f->arena, kafka_create_partitions_request_topic, 1);
+    request->topics_count = 1;
+    request->topics->name = bytes_of_string(name);
+    request->topics->count = 2;
+    struct kafka_create_partitions_response *response = kafka_fixture_call(f, KAFKA_CREATE_PARTITIONS, 2, request);
+    return response->results->error_code;
+}
+
+TEST(a_disk_that_fails_makes_and_deletes_no_topic_or_partition_also_for_who_asks_again)
+{
+    for (int what = 0; what < 3; what++) {
         struct kafka_fixture f;
         kafka_fixture_init(&f);
         CHECK_INT(create_topic(&f, "orders"), KAFKA_NONE);
@@ -203,7 +214,10 @@ TEST(a_disk_that_fails_makes_and_deletes_no_topic_also_for_who_asks_again)
         CHECK_INT(delete_topic(&f, "none"), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
         io_simulated_faults(f.daemon)->sync_error_ppm = 1000000;
         for (int i = 0; i < 2; i++)
-            CHECK_INT(what == 0 ? create_topic(&f, "more") : delete_topic(&f, "orders"), KAFKA_KAFKA_STORAGE_ERROR);
+            CHECK_INT(what == 0   ? create_topic(&f, "more")
+                      : what == 1 ? delete_topic(&f, "orders")
+                                  : add_partition(&f, "orders"),
+                      KAFKA_KAFKA_STORAGE_ERROR);
         io_simulated_faults(f.daemon)->sync_error_ppm = 0;
         kafka_fixture_deinit(&f);
     }

@@ -116,7 +116,9 @@ static void note_batch(struct kafka_door_metrics *metrics, const struct kafka_ba
 static void append(struct kafka_request *request, struct partition *partition, struct bytes records,
                    struct kafka_produce_response_partition *out, struct promise *promise)
 {
-    struct append append = {.partition = partition, .batch = records};
+    bool to_disk = topic_durability(partition_topic(partition)) == LOG_SYNCED;
+    const struct kafka_produce_request *body = request->body;
+    struct append append = {.partition = partition, .batch = records, .lingers = !to_disk || body->acks != ACKS_ALL};
     struct kafka_batch batch;
     struct error err;
     uint64_t lsn;
@@ -134,7 +136,7 @@ static void append(struct kafka_request *request, struct partition *partition, s
     out->base_offset = append.base_offset;
     out->log_start_offset = partition_log_start_offset(partition);
     promise->lsn = lsn > promise->lsn ? lsn : promise->lsn;
-    if (topic_durability(partition_topic(partition)) == LOG_SYNCED)
+    if (to_disk)
         promise->durability = LOG_SYNCED;
     if (!append.duplicate)
         note_batch(&request->door->metrics, &batch);

@@ -260,6 +260,7 @@ static void add_partitions(struct kafka_request *request, const struct kafka_cre
         out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
         out->error_message = BYTES_LITERAL("the topic is in the request twice");
     } else if (!check_growth(topic, in, &code, &err)) {
+        note_state(request, lsn_max);
         out->error_code = kafka_refuse(request, code);
         out->error_message = message_of(request, &err);
     } else if (body->validate_only) {

@@ -65,12 +65,26 @@ static bool resolve_number(struct consume *consume, struct position *position, i
     return true;
 }
 
-static bool resolve_time(struct consume *consume, struct position *position, int64_t time_ns, struct error *err)
+static bool resolve_time(struct consume *consume, struct position *position, int64_t time_ms, struct error *err)
 {
-    if (!list_offset(consume, position, time_ns / 1000000, &position->offset, err))
+    if (!list_offset(consume, position, time_ms, &position->offset, err))
         return false;
     if (position->offset < 0)
         position->offset = position->end;
+    return true;
+}
+
+/* "@2026-11-21T09:00:00Z", or "@1795251600000": milliseconds since 1970. */
+static bool parse_moment(const char *text, int64_t *out_ms)
+{
+    int64_t ns;
+    if (text[0] != '@')
+        return false;
+    if (bytes_to_i64(bytes_of_string(text + 1), out_ms))
+        return *out_ms >= 0;
+    if (!text_parse_time_ns(bytes_of_string(text + 1), &ns))
+        return false;
+    *out_ms = ns / 1000000;
     return true;
 }
 
@@ -82,7 +96,7 @@ static bool resolve_offset(struct consume *consume, struct position *position, s
         return false;
     if (strcmp(text, "beginning") == 0)
         return list_offset(consume, position, KAFKA_CLIENT_EARLIEST, &position->offset, err);
-    if (text[0] == '@' && text_parse_time_ns(bytes_of_string(text + 1), &value))
+    if (parse_moment(text, &value))
         return resolve_time(consume, position, value, err);
     if (bytes_to_i64(bytes_of_string(text), &value))
         return resolve_number(consume, position, value, err);
@@ -95,10 +109,12 @@ static bool check_offset(const char *text, struct error *err)
 {
     int64_t value;
     return !text || strcmp(text, "beginning") == 0 || strcmp(text, "end") == 0 ||
-           bytes_to_i64(bytes_of_string(text), &value) ||
-           (text[0] == '@' && text_parse_time_ns(bytes_of_string(text + 1), &value)) ||
-           error_set(err, ERROR_INVALID,
-                     "--offset: beginning, end, a number, or a time such as @2026-11-21T09:00:00Z, not \"%s\"", text);
+           bytes_to_i64(bytes_of_string(text), &value) || parse_moment(text, &value) ||
+           error_set(
+               err, ERROR_INVALID,
+               "--offset: beginning, end, a number, or a time such as @2026-11-21T09:00:00Z or @1795251600000 (ms), "
+               "not \"%s\"",
+               text);
 }
 
 /* Where the group is, or, where it has committed nothing, where --offset says. */
@@ -387,12 +403,12 @@ static int run(const struct command *self, int argc, char **argv)
 #define AT(member) offsetof(struct options, member)
 static const struct flag flags[] = {
     {"offset", "WHERE",
-     "beginning (default), end, a number (below zero: from the end), or a time: @2026-11-21T09:00:00Z", AT(offset), 0,
-     FLAG_TEXT},
-    {"partition", "N", "only this partition", AT(partition), 'p', FLAG_NUMBER},
+     "beginning (default), end, a number (below zero: from the end), or a time: @2026-11-21T09:00:00Z or @MS",
+     AT(offset), 0, FLAG_TEXT},
+    {"partition", "N", "only this partition", AT(partition), 'p', FLAG_INDEX},
     {"group", "GROUP", "as a member of this group: shares the partitions, goes on where it was, commits", AT(group),
      'g', FLAG_TEXT},
-    {"count", "N", "end after so many records", AT(count_max), 'n', FLAG_NUMBER},
+    {"count", "N", "end after so many records", AT(count_max), 'n', FLAG_COUNT},
     {"follow", NULL, "wait for more at the end", AT(follow), 'f', FLAG_SWITCH},
     {"output", CONSUME_OUTPUTS, "how records are printed (default text)", AT(output), 'o', FLAG_CHOICE},
     {"isolation", "read_uncommitted|read_committed", "read_committed: without aborted transactions", AT(isolation), 0,

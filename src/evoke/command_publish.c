@@ -11,7 +11,7 @@
 #include "evoke/record_json.h"
 #include "io/file.h"
 
-enum { VALUE_SIZE_MAX = 8 << 20, DEFAULT_RATE_MAX = 10000000 };
+enum { VALUE_SIZE_MAX = 8 << 20 };
 
 struct options {
     struct kafka_client_options client;
@@ -28,7 +28,7 @@ struct publish {
     struct kafka_record_header headers[FLAG_LIST_MAX];
     size_t header_count;
     int64_t started_us;
-    uint64_t added;
+    uint64_t added, lines;
 };
 
 static int64_t clock_us(clockid_t clock)
@@ -73,25 +73,37 @@ static bool publish_value(struct publish *publish, struct bytes value, struct er
 
 /* --- Where records come from --- */
 
+/* The lines before the one that is wrong are published. */
+static bool refuse_line(struct publish *publish, const struct error *wrong, struct error *err)
+{
+    return producer_flush(publish->producer, err) &&
+           error_set(err, wrong->kind, "line %llu: %s", (unsigned long long)publish->lines, wrong->message);
+}
+
 static bool publish_json(struct publish *publish, struct bytes line, struct error *err)
 {
     AUTO_RECORD_JSON record = {0};
-    return record_json_parse(line, &record, err) &&
-           publish_record(publish, record.key, record.value, record.headers, record.header_count, err);
+    struct error wrong;
+    if (!record_json_parse(line, &record, &wrong))
+        return refuse_line(publish, &wrong, err);
+    return publish_record(publish, record.key, record.value, record.headers, record.header_count, err);
 }
 
 static bool publish_line(void *ctx, struct bytes line, struct error *err)
 {
     struct publish *publish = ctx;
     const char *separator = publish->options->key_separator;
+    struct error wrong;
+    publish->lines++;
     if (publish->options->input && strcmp(publish->options->input, "json") == 0)
         return publish_json(publish, line, err);
     if (!separator)
         return publish_value(publish, line, err);
     const uint8_t *at = line.size > 0 ? memmem(line.data, line.size, separator, strlen(separator)) : NULL;
-    if (!at)
-        return error_set(err, ERROR_INVALID, "line %llu has no \"%s\" after a key",
-                         (unsigned long long)publish->added + 1, separator);
+    if (!at) {
+        error_set(&wrong, ERROR_INVALID, "no \"%s\" after a key", separator);
+        return refuse_line(publish, &wrong, err);
+    }
     size_t key_size = (size_t)(at - line.data);
     return publish_record(publish, bytes_slice(line, 0, key_size),
                           bytes_slice(line, key_size + strlen(separator), SIZE_MAX), publish->headers,
@@ -148,8 +160,6 @@ static bool check(struct publish *publish, const struct arguments *arguments, st
         return error_set(err, ERROR_INVALID, "--key-separator and --input are for the lines of standard input");
     if (options->key_separator && (options->key || !options->key_separator[0]))
         return error_set(err, ERROR_INVALID, "--key-separator must be a text, and takes the place of --key");
-    if (options->rate < 0 || options->rate > DEFAULT_RATE_MAX)
-        return error_set(err, ERROR_INVALID, "--rate: 1 to %d records a second", DEFAULT_RATE_MAX);
     for (size_t i = 0; i < options->headers.count; i++) {
         struct kafka_record_header *header = &publish->headers[publish->header_count++];
         if (!flags_split_pair("header", options->headers.items[i], &header->name, &header->value, err))
@@ -195,12 +205,12 @@ static int run(const struct command *self, int argc, char **argv)
 static const struct flag flags[] = {
     {"key", "KEY", "key of the records", AT(key), 'k', FLAG_TEXT},
     {"header", "NAME=VALUE", "a header of the records", AT(headers), 'H', FLAG_LIST},
-    {"partition", "N", "partition (default: by the key's hash, or any)", AT(partition), 'p', FLAG_NUMBER},
+    {"partition", "N", "partition (default: by the key's hash, or any)", AT(partition), 'p', FLAG_INDEX},
     {"file", "FILE", "a record whose value is the whole file; - is standard input", AT(files), 'f', FLAG_LIST},
     {"tombstone", NULL, "a record without a value: compaction removes its key", AT(tombstone), 0, FLAG_SWITCH},
     {"key-separator", "TEXT", "of each line, what stands before TEXT is the key", AT(key_separator), 'K', FLAG_TEXT},
     {"input", "lines|json", "json: lines as \"evoke consume -o json\" prints them", AT(input), 'i', FLAG_CHOICE},
-    {"rate", "N", "at most N records a second", AT(rate), 'r', FLAG_NUMBER},
+    {"rate", "N", "at most N records a second", AT(rate), 'r', FLAG_COUNT},
     {"quiet", NULL, "print nothing", AT(quiet), 'q', FLAG_SWITCH},
     {0},
 };

@@ -87,7 +87,7 @@ static int create(const struct command *self, int argc, char **argv)
 
 static const struct flag create_flags[] = {
     {"partitions", "N", "how many partitions (default: the server's, 1)", offsetof(struct options, partitions), 'p',
-     FLAG_NUMBER},
+     FLAG_COUNT},
     {"config", "NAME=VALUE", "a topic setting of Kafka", offsetof(struct options, configs), 'c', FLAG_LIST},
     {"if-not-exists", NULL, "fine if it is there", offsetof(struct options, lenient), 0, FLAG_SWITCH},
     {0},
@@ -258,7 +258,7 @@ static const struct flag alter_flags[] = {
     {"config", "NAME=VALUE", "set a topic setting", offsetof(struct options, configs), 'c', FLAG_LIST},
     {"delete-config", "NAME", "back to its default", offsetof(struct options, deleted_configs), 0, FLAG_LIST},
     {"partitions", "N", "as many as this from now on; never fewer", offsetof(struct options, partitions), 'p',
-     FLAG_NUMBER},
+     FLAG_COUNT},
     {0},
 };
 

@@ -346,6 +346,11 @@ struct api *daemon_api(struct daemon *daemon)
     return daemon->parts.api;
 }
 
+struct log *daemon_log(struct daemon *daemon)
+{
+    return daemon->parts.log;
+}
+
 void daemon_each_door(struct daemon *daemon, void (*each)(void *ctx, const char *name, const char *url), void *ctx)
 {
     char text[IO_ADDRESS_TEXT_SIZE], url[2 * IO_ADDRESS_TEXT_SIZE];

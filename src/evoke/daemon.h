@@ -35,6 +35,7 @@ void daemon_stop_pods(struct daemon *daemon, void (*done)(void *ctx), void *ctx)
 size_t daemon_pod_count(struct daemon *daemon);
 
 struct api *daemon_api(struct daemon *daemon);
+struct log *daemon_log(struct daemon *daemon);
 /* Where the doors listen: "kafka 127.0.0.1:9092" ... one call each, in a fixed order. */
 void daemon_each_door(struct daemon *daemon, void (*each)(void *ctx, const char *name, const char *url), void *ctx);
 

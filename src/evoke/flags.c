@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evoke/flags.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* --- The tables --- */
@@ -71,6 +72,18 @@ static bool set_switch(const struct flag *flag, bool *out, const char *value, st
     return true;
 }
 
+static bool set_number(const struct flag *flag, int64_t *out, const char *value, struct error *err)
+{
+    int64_t min = flag->type == FLAG_COUNT ? 1 : flag->type == FLAG_INDEX ? 0 : INT64_MIN;
+    int64_t max = flag->type == FLAG_NUMBER ? INT64_MAX : INT32_MAX, number;
+    if (!bytes_to_i64(bytes_of_string(value), &number))
+        return error_set(err, ERROR_INVALID, "--%s: \"%s\" is not a number", flag->name, value);
+    if (number < min || number > max)
+        return error_set(err, ERROR_INVALID, "--%s: %" PRId64 " to %" PRId64 ", not %s", flag->name, min, max, value);
+    *out = number;
+    return true;
+}
+
 static bool set(const struct flag *flag, void *options, const char *value, struct error *err)
 {
     void *out = (char *)options + flag->at;
@@ -84,8 +97,9 @@ static bool set(const struct flag *flag, void *options, const char *value, struc
         *(const char **)out = value;
         return true;
     case FLAG_NUMBER:
-        return bytes_to_i64(bytes_of_string(value), out) ||
-               error_set(err, ERROR_INVALID, "--%s: \"%s\" is not a number", flag->name, value);
+    case FLAG_COUNT:
+    case FLAG_INDEX:
+        return set_number(flag, out, value, err);
     case FLAG_LIST:
         return add(flag, out, value, err);
     case FLAG_SWITCH:
@@ -175,6 +189,8 @@ bool flags_split_pair(const char *flag, const char *text, struct bytes *name, st
 
 /* --- Help --- */
 
+enum { HELP_COLUMN = 34 };
+
 void flags_print_help(const struct flags *flags, FILE *out)
 {
     fprintf(out, "\nFlags:\n");
@@ -183,7 +199,11 @@ void flags_print_help(const struct flags *flags, FILE *out)
         char left[64];
         snprintf(left, sizeof left, "%c%c%s --%s%s%s", flag->letter ? '-' : ' ', flag->letter ? flag->letter : ' ',
                  flag->letter ? "," : " ", flag->name, flag->value ? " " : "", flag->value ? flag->value : "");
-        fprintf(out, "  %-34s %s%s\n", left, flag->help, flag->type == FLAG_LIST ? "; may be given again" : "");
+        if (strlen(left) > HELP_COLUMN) /* the text goes below */
+            fprintf(out, "  %s\n%*s", left, HELP_COLUMN + 3, "");
+        else
+            fprintf(out, "  %-*s ", HELP_COLUMN, left);
+        fprintf(out, "%s%s\n", flag->help, flag->type == FLAG_LIST ? "; may be given again" : "");
     }
-    fprintf(out, "  %-34s %s\n", "-h, --help", "this text");
+    fprintf(out, "  %-*s %s\n", HELP_COLUMN, "-h, --help", "this text");
 }

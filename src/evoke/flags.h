@@ -18,6 +18,8 @@ enum flag_type {
     FLAG_TEXT,   /* const char * */
     FLAG_CHOICE, /* const char *; `value` lists what may be: "text|json" */
     FLAG_NUMBER, /* int64_t */
+    FLAG_COUNT,  /* int64_t, 1 to 2147483647 */
+    FLAG_INDEX,  /* int64_t, 0 to 2147483647 */
     FLAG_SWITCH, /* bool */
     FLAG_LIST,   /* struct flag_list: the flag may be given again */
 };

@@ -5,7 +5,7 @@
 
 struct options {
     const char *text, *choice;
-    int64_t number;
+    int64_t number, count, index;
     bool yes;
     struct flag_list list;
 };
@@ -20,6 +20,8 @@ struct parsed {
 static const struct flag table[] = {
     {"text", "TEXT", "", AT(text), 't', FLAG_TEXT},
     {"number", "N", "", AT(number), 0, FLAG_NUMBER},
+    {"count", "N", "", AT(count), 0, FLAG_COUNT},
+    {"index", "N", "", AT(index), 0, FLAG_INDEX},
     {0},
 };
 static const struct flag empty_table[] = {{0}};
@@ -57,6 +59,18 @@ TEST(flags_come_in_both_forms_and_between_arguments)
     CHECK_STR(parsed.arguments.items[1], "two");
 }
 
+TEST(counts_begin_at_one_and_indexes_at_zero)
+{
+    struct parsed parsed;
+    CHECK_INT(PARSE(&parsed, "a", "--count", "1", "--index", "0"), FLAGS_OK);
+    CHECK_INT(PARSE(&parsed, "a", "--count", "2147483647"), FLAGS_OK);
+    CHECK_INT(parsed.options.count, 2147483647);
+    CHECK_INT(PARSE(&parsed, "a", "--count", "0"), FLAGS_WRONG);
+    CHECK_STR(parsed.err.message, "--count: 1 to 2147483647, not 0");
+    CHECK_INT(PARSE(&parsed, "a", "--index", "-1"), FLAGS_WRONG);
+    CHECK_INT(PARSE(&parsed, "a", "--index", "2147483648"), FLAGS_WRONG);
+}
+
 TEST(flags_that_are_wrong_are_named)
 {
     struct parsed parsed;
@@ -88,10 +102,10 @@ TEST(flags_of_all_tables_are_known_and_walked)
     const char *names[8] = {0};
     size_t count = 0;
     flags_each(flag, &flags) names[count++] = flag->name;
-    CHECK_INT(count, 5);
+    CHECK_INT(count, 7);
     CHECK_STR(names[0], "text");
-    CHECK_STR(names[2], "yes");
-    CHECK_STR(names[4], "choice");
+    CHECK_STR(names[4], "yes");
+    CHECK_STR(names[6], "choice");
     CHECK(!flags_first(&(struct flags){.tables = {empty_table}}));
 }
 

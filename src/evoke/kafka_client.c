@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evoke/kafka_client.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "evoke/broker.h"
 #include "io/stream.h"
 #include "wire/kafka_error.h"
 #include "wire/kafka_message.h"
@@ -83,36 +81,13 @@ static void on_timeout(void *ctx)
 }
 
 const struct flag kafka_client_flags[] = {
-    {"brokers", "ADDR:PORT", "the Kafka server (default $EVOKE_BROKERS or " KAFKA_CLIENT_DEFAULT ")",
+    {"brokers", "HOST[:PORT],...",
+     "the Kafka server: the first that answers (default $EVOKE_BROKERS or " KAFKA_CLIENT_DEFAULT ")",
      offsetof(struct kafka_client_options, brokers), 'b', FLAG_TEXT},
     {0},
 };
 
-/* "localhost:9092": the first address of the host, an IPv4 one if it has any: that is where evoke listens. */
-static bool resolve(const char *text, struct io_address *out, struct error *err)
-{
-    char host[256];
-    const char *colon = strrchr(text, ':');
-    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found;
-    if (!colon || colon == text || (size_t)(colon - text) >= sizeof host)
-        return error_set(err, ERROR_INVALID, "--brokers: ADDR:PORT or HOST:PORT, not \"%s\"", text);
-    memcpy(host, text, (size_t)(colon - text));
-    host[colon - text] = 0;
-    int failure = getaddrinfo(host, colon + 1, &hints, &found);
-    hints.ai_family = AF_UNSPEC;
-    if (failure)
-        failure = getaddrinfo(host, colon + 1, &hints, &found);
-    if (failure)
-        return error_set(err, ERROR_INVALID, "--brokers: %s: %s", text, gai_strerror(failure));
-    char ip[INET6_ADDRSTRLEN], number[8], whole[sizeof ip + sizeof number + 4];
-    getnameinfo(found->ai_addr, found->ai_addrlen, ip, sizeof ip, number, sizeof number,
-                NI_NUMERICHOST | NI_NUMERICSERV);
-    snprintf(whole, sizeof whole, found->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", ip, number);
-    freeaddrinfo(found);
-    return io_address_parse(whole, out, err) || error_wrap(err, "--brokers");
-}
-
-static const char *address_of(const struct kafka_client_options *options)
+static const char *brokers_of(const struct kafka_client_options *options)
 {
     const char *environment = getenv("EVOKE_BROKERS");
     if (options->brokers)
@@ -120,14 +95,26 @@ static const char *address_of(const struct kafka_client_options *options)
     return environment && environment[0] ? environment : KAFKA_CLIENT_DEFAULT;
 }
 
-struct kafka_client *kafka_client_open(const struct kafka_client_options *options, struct error *err)
+/* If not, client->err says why. */
+static bool connect_to(struct kafka_client *client, struct bytes broker)
 {
     static const struct io_stream_callbacks callbacks = {.on_data = on_data, .on_end = on_end};
-    const char *address = address_of(options);
-    struct io_address parsed;
-    struct error ignored;
-    if (!io_address_parse(address, &parsed, &ignored) && !resolve(address, &parsed, err))
-        return NULL;
+    struct io_address address;
+    client->failed = !broker_resolve(broker, &address, &client->err);
+    if (client->failed)
+        return false;
+    io_connect(client->io, &address, NULL, NULL, CLIENT_TIMEOUT_MS, on_connected, client);
+    io_run(client->io);
+    if (client->failed)
+        return false;
+    io_stream_start(client->stream, &callbacks, client);
+    return true;
+}
+
+struct kafka_client *kafka_client_open(const struct kafka_client_options *options, struct error *err)
+{
+    const char *brokers = brokers_of(options);
+    struct bytes rest = bytes_of_string(brokers), broker;
     struct io *io = io_linux_new(err);
     if (!io)
         return NULL;
@@ -135,17 +122,17 @@ struct kafka_client *kafka_client_open(const struct kafka_client_options *option
     client->io = io;
     buf_init(&client->received, LIMIT_KAFKA_FRAME_SIZE + 4);
     io_timer_init(io, &client->timeout, on_timeout, client);
-    io_connect(io, &parsed, NULL, NULL, CLIENT_TIMEOUT_MS, on_connected, client);
-    io_run(io);
-    if (client->failed) {
+    while (bytes_split(&rest, ',', &broker))
+        if (connect_to(client, broker))
+            return client;
+    if (client->err.kind == ERROR_INVALID)
+        *err = client->err;
+    else
         error_set(err, ERROR_UNAVAILABLE,
-                  "nobody answers at %s (%s); start \"evoke serve\", or say where it listens with --brokers", address,
+                  "nobody answers at %s (%s); start \"evoke serve\", or say where it listens with --brokers", brokers,
                   client->err.message);
-        kafka_client_close(client);
-        return NULL;
-    }
-    io_stream_start(client->stream, &callbacks, client);
-    return client;
+    kafka_client_close(client);
+    return NULL;
 }
 
 void kafka_client_close(struct kafka_client *client)

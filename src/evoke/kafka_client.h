@@ -22,7 +22,7 @@ struct kafka_client_options {
 };
 extern const struct flag kafka_client_flags[];
 
-/* An address or a host name with a port. ERROR_UNAVAILABLE says how to start evoke. */
+/* The first of the brokers that answers. ERROR_UNAVAILABLE says how to start evoke. */
 struct kafka_client *kafka_client_open(const struct kafka_client_options *options, struct error *err);
 void kafka_client_close(struct kafka_client *client); /* NULL is allowed */
 

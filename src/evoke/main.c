@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,9 +30,20 @@ const struct command command_root = {
                 "  evoke publish orders --key 17 '{\"item\": 1}'    # talk to it\n",
 };
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--version") == 0)
         return command_run(&command_version, 0, NULL);
     return command_run(&command_root, argc - 1, argv + 1);
+}
+
+/* What could not be written is not done. */
+int main(int argc, char **argv)
+{
+    int code = run(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    if (code == EXIT_DONE)
+        fprintf(stderr, "evoke: write standard output: %s\n", strerror(errno));
+    return code == EXIT_DONE ? EXIT_FAILED : code;
 }

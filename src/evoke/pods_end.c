@@ -4,13 +4,14 @@
 #include <stdlib.h>
 
 #include "api/kind.h"
-#include "base/diag.h"
+#include "api/retry.h"
 #include "base/memory.h"
 
 struct pods_end {
     struct api *api;
     struct api_listener pods;
     struct io_deferred check;
+    struct retry deletion;
     void (*done)(void *ctx);
     void *ctx;
 };
@@ -34,15 +35,20 @@ static void on_pod(void *ctx, enum api_event_type type, struct object *pod, stru
         io_defer(&end->check);
 }
 
-static void delete_all(struct pods_end *end)
+static bool delete_all(void *ctx, struct error *err)
 {
+    struct pods_end *end = ctx;
     static const struct api_delete_options options = {.grace_period_s = -1};
     struct api_iterator iterator;
-    struct error err;
+    struct error one;
+    bool ok = true;
     api_iterate(end->api, kind_by_name("Pod"), BYTES_NULL, &iterator);
     for (struct object *pod; (pod = api_iterator_next(&iterator));)
-        if (!pod->deleting && !api_delete(end->api, pod->kind, pod->namespace, pod->name, &options, NULL, &err))
-            diag_warn("evoke", "pod " BYTES_FORMAT ": %s", BYTES_ARGS(pod->name), err.message);
+        if (!pod->deleting && !api_delete(end->api, pod->kind, pod->namespace, pod->name, &options, NULL, &one)) {
+            *err = one;
+            ok = error_wrap(err, "pod " BYTES_FORMAT, BYTES_ARGS(pod->name));
+        }
+    return ok;
 }
 
 struct pods_end *pods_end_open(struct api *api, void (*done)(void *ctx), void *ctx)
@@ -51,8 +57,9 @@ struct pods_end *pods_end_open(struct api *api, void (*done)(void *ctx), void *c
     *end = (struct pods_end){.api = api, .done = done, .ctx = ctx};
     end->pods = (struct api_listener){.run = on_pod, .ctx = end, .kind = kind_by_name("Pod")};
     io_deferred_init(api_io(api), &end->check, check, end);
+    retry_init(api_io(api), &end->deletion, "evoke", delete_all, end);
     api_listen(api, &end->pods);
-    delete_all(end);
+    retry_now(&end->deletion);
     io_defer(&end->check);
     return end;
 }
@@ -63,5 +70,6 @@ void pods_end_close(struct pods_end *end)
         return;
     api_unlisten(&end->pods);
     io_deferred_cancel(&end->check);
+    retry_stop(&end->deletion);
     free(end);
 }

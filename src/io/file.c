@@ -79,7 +79,13 @@ bool io_map_check(struct io *io, struct bytes part, size_t *bad_at)
 void io_file_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,
                    void *ctx)
 {
-    file->io->engine->file->write(file, offset, parts, count, done, ctx);
+    file->io->engine->file->write(file, offset, parts, count, false, done, ctx);
+}
+
+void io_file_write_quietly(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                           io_file_done *done, void *ctx)
+{
+    file->io->engine->file->write(file, offset, parts, count, true, done, ctx);
 }
 
 void io_file_sync(struct io_file *file, io_file_done *done, void *ctx)

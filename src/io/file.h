@@ -60,6 +60,10 @@ typedef void io_file_done(void *ctx, const struct error *err); /* err == NULL: s
 /* Writes all parts, in order, from `offset` on. What the parts point to stays until `done`; the array need not. */
 void io_file_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,
                    void *ctx);
+/* The same, but `done` may run as late as that of the next operation on the file: for who waits for the sync behind it
+ * alone. The loop is not woken in between. */
+void io_file_write_quietly(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+                           io_file_done *done, void *ctx);
 /* fdatasync: every write asked for before this call, if it succeeded, is on disk when its `done` runs without error.
  * After a failed sync nothing written since the last good one can be trusted: the owner stops writing. */
 void io_file_sync(struct io_file *file, io_file_done *done, void *ctx);

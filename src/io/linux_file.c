@@ -222,10 +222,10 @@ static struct flusher *flusher_of(struct io_file *file)
     return io->flusher;
 }
 
-static void linux_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+static void linux_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, bool quiet,
                         io_file_done *done, void *ctx)
 {
-    flusher_write(flusher_of(file), fd_of(file), offset, parts, count, done, ctx);
+    flusher_write(flusher_of(file), fd_of(file), offset, parts, count, quiet, done, ctx);
 }
 
 static void linux_sync(struct io_file *file, io_file_done *done, void *ctx)

@@ -21,7 +21,7 @@ enum { PARTS_PER_CALL = 512 };
 struct flush_op {
     struct list link;
     int fd;
-    bool sync;
+    bool sync, quiet;
     uint64_t offset;
     io_file_done *done;
     void *ctx;
@@ -93,7 +93,8 @@ static void *thread_run(void *ctx)
         list_append(&flusher->done, &op->link);
         if (--flusher->running == 0)
             pthread_cond_broadcast(&flusher->finished);
-        uv_async_send(flusher->wake);
+        if (!op->quiet)
+            uv_async_send(flusher->wake);
     }
     pthread_mutex_unlock(&flusher->mutex);
     return NULL;
@@ -165,10 +166,10 @@ static void submit(struct flusher *flusher, struct flush_op *op)
 }
 
 void flusher_write(struct flusher *flusher, int fd, uint64_t offset, const struct bytes *parts, size_t count,
-                   io_file_done *done, void *ctx)
+                   bool quiet, io_file_done *done, void *ctx)
 {
     struct flush_op *op = memory_new(sizeof *op + count * sizeof op->parts[0]);
-    *op = (struct flush_op){.fd = fd, .offset = offset, .done = done, .ctx = ctx, .count = count};
+    *op = (struct flush_op){.fd = fd, .quiet = quiet, .offset = offset, .done = done, .ctx = ctx, .count = count};
     for (size_t i = 0; i < count; i++)
         op->parts[i] = (struct iovec){(void *)(uintptr_t)parts[i].data, parts[i].size};
     submit(flusher, op);
@@ -187,4 +188,5 @@ void flusher_wait(struct flusher *flusher)
     while (flusher->running > 0)
         pthread_cond_wait(&flusher->finished, &flusher->mutex);
     pthread_mutex_unlock(&flusher->mutex);
+    uv_async_send(flusher->wake); /* what was quiet is told now */
 }

@@ -80,7 +80,7 @@ struct flusher *flusher_new(uv_async_t *wake);
 void flusher_free(struct flusher *flusher);    /* finishes what was asked for */
 void flusher_deliver(struct flusher *flusher); /* calls `done` of what is finished */
 void flusher_write(struct flusher *flusher, int fd, uint64_t offset, const struct bytes *parts, size_t count,
-                   io_file_done *done, void *ctx);
+                   bool quiet, io_file_done *done, void *ctx);
 void flusher_sync(struct flusher *flusher, int fd, io_file_done *done, void *ctx);
 /* --- linux_warm.c: parts of files that the page cache does not have --- */
 struct warming;

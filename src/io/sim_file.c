@@ -173,9 +173,10 @@ static void submit(struct io_file *base, struct operation *operation)
     start_next(file);
 }
 
-static void sim_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
+static void sim_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, bool quiet,
                       io_file_done *done, void *ctx)
 {
+    (void)quiet;
     struct operation *operation = NEW(struct operation);
     *operation = (struct operation){.offset = offset, .count = count, .done = done, .ctx = ctx};
     struct bytes *copy = memory_new_array(count, sizeof *parts);

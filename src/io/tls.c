@@ -40,6 +40,11 @@ struct io_tls *io_tls_client_new(struct io *io, struct bytes ca, struct bytes ce
     return io->engine->tls->client_new(io, ca, certificate, key, err);
 }
 
+struct io_tls *io_tls_client_new_unverified(struct io *io)
+{
+    return io->engine->tls->client_new_unverified(io);
+}
+
 void io_tls_free(struct io_tls *tls)
 {
     if (tls)
@@ -153,6 +158,14 @@ static struct io_tls *openssl_client_new(struct io *io, struct bytes ca, struct 
     return NULL;
 }
 
+static struct io_tls *openssl_client_new_unverified(struct io *io)
+{
+    struct openssl_tls *tls = tls_new(io, false);
+    tls->base.unverified = true;
+    SSL_CTX_set_verify(tls->context, SSL_VERIFY_NONE, NULL);
+    return &tls->base;
+}
+
 /* --- Sessions --- */
 
 static struct tls_session *openssl_session_new(struct io_tls *tls, const char *server_name)
@@ -197,10 +210,15 @@ static void collect(struct openssl_session *session, struct queue *out)
     queue_commit(out, got > 0 ? (size_t)got : 0);
 }
 
+static bool verifies(const struct openssl_session *session)
+{
+    return SSL_get_verify_mode(session->ssl) != SSL_VERIFY_NONE;
+}
+
 static enum tls_result failure(struct openssl_session *session, struct error *err)
 {
     long verified = SSL_get_verify_result(session->ssl);
-    if (verified != X509_V_OK) {
+    if (verified != X509_V_OK && verifies(session)) {
         ERR_clear_error();
         error_set(err, ERROR_DENIED, "TLS: the peer's certificate: %s", X509_verify_cert_error_string(verified));
     } else {
@@ -236,7 +254,7 @@ static char *text_of(const X509_NAME_ENTRY *entry)
 static void take_subject(struct openssl_session *session)
 {
     X509 *certificate = SSL_get0_peer_certificate(session->ssl);
-    if (!certificate)
+    if (!certificate || !verifies(session))
         return;
     const X509_NAME *subject = X509_get_subject_name(certificate);
     int count = X509_NAME_entry_count(subject);
@@ -310,6 +328,7 @@ static void openssl_shutdown(struct tls_session *base, struct queue *out)
 const struct tls_engine tls_openssl = {
     .server_new = openssl_server_new,
     .client_new = openssl_client_new,
+    .client_new_unverified = openssl_client_new_unverified,
     .free = openssl_free,
     .make_ca = openssl_make_ca,
     .is_good = openssl_is_good,

@@ -16,6 +16,8 @@ struct io_tls *io_tls_server_new(struct io *io, struct bytes certificate, struct
 /* A client: trusts `ca` (null bytes: the system's store), shows certificate and key unless they are null. */
 struct io_tls *io_tls_client_new(struct io *io, struct bytes ca, struct bytes certificate, struct bytes key,
                                  struct error *err);
+/* A client that takes any certificate, so it does not know whom it talks to: for asking whether somebody is there. */
+struct io_tls *io_tls_client_new_unverified(struct io *io);
 /* After the listeners and connects that use it are gone; streams may go on. NULL is allowed. */
 void io_tls_free(struct io_tls *tls);
 

@@ -14,6 +14,7 @@
 struct io_tls {
     struct io *io;
     bool server;
+    bool unverified; /* a client that takes any certificate */
 };
 
 struct tls_session {
@@ -31,6 +32,7 @@ struct tls_engine {
                                  struct error *err);
     struct io_tls *(*client_new)(struct io *io, struct bytes ca, struct bytes certificate, struct bytes key,
                                  struct error *err);
+    struct io_tls *(*client_new_unverified)(struct io *io);
     void (*free)(struct io_tls *tls);
     bool (*make_ca)(struct io *io, const char *common_name, int days, struct io_certificate *out, struct error *err);
     bool (*make)(struct io *io, const struct io_certificate *ca, const char *common_name,

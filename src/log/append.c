@@ -176,6 +176,17 @@ static void apply(struct log *log, const struct append *appends, size_t count)
     }
 }
 
+/* Somebody is told when it is synced, or waits to read it, or scales by what is there to read. */
+static bool is_awaited(struct log *log, const struct append *appends, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct partition *partition = appends[i].partition;
+        if (!appends[i].lingers || !list_empty(&partition->waiters) || groups_listen_to_topic(log, partition->topic))
+            return true;
+    }
+    return false;
+}
+
 bool log_append(struct log *log, struct append *appends, size_t count, uint64_t *lsn, struct error *err)
 {
     size_t slot_count;
@@ -194,6 +205,8 @@ bool log_append(struct log *log, struct append *appends, size_t count, uint64_t 
         place(log, &appends[i], &log->plans[i]);
     }
     *lsn = journal_commit(log->journal);
+    if (is_awaited(log, appends, count))
+        journal_hurry(log->journal);
     for (size_t i = 0; i < count; i++)
         if (!appends[i].duplicate)
             log_push_pending_end(log, *lsn, appends[i].partition, appends[i].partition->end_offset);

@@ -12,7 +12,7 @@
  *     14  flags u16       FRAME_CLOSED
  *     16  lsn u64
  *     24  group_lsn u64   the first LSN of the group that this frame was written in: before any byte of the group
- *                         reached the disk, every frame with a lower LSN was synced (see recovery.h)
+ *                         reached the disk, every frame with a lower LSN was synced (see journal_scan.h)
  *     32  count entries of 16 bytes: stream u64, size u32 (of the batch), zero u32
  *         then the batches, each padded with zeros to a multiple of 8
  */

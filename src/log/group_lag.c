@@ -34,16 +34,27 @@ static void mark(struct groups *groups, struct lag_key *key)
     io_defer(&groups->run_lag_listeners);
 }
 
-void groups_topic_moved(struct log *log, const struct topic *topic)
+/* The next one of the topic behind `entry` (NULL: the first). */
+static struct map_entry *next_of_topic(struct log *log, const struct topic *topic, struct map_entry *entry)
 {
     struct groups *groups = log->groups;
     if (groups->lag_listeners.count == 0)
-        return;
+        return NULL;
     uint8_t memory[LAG_KEY_SIZE_MAX];
     struct bytes prefix = lag_key_bytes(memory, topic->name, BYTES_NULL);
-    for (struct map_entry *entry = map_at_or_after(&groups->lag_listeners, prefix);
-         entry && bytes_starts_with(map_key(entry), prefix); entry = map_next(entry))
-        mark(groups, entry->value);
+    entry = entry ? map_next(entry) : map_at_or_after(&groups->lag_listeners, prefix);
+    return entry && bytes_starts_with(map_key(entry), prefix) ? entry : NULL;
+}
+
+bool groups_listen_to_topic(struct log *log, const struct topic *topic)
+{
+    return next_of_topic(log, topic, NULL) != NULL;
+}
+
+void groups_topic_moved(struct log *log, const struct topic *topic)
+{
+    for (struct map_entry *entry = NULL; (entry = next_of_topic(log, topic, entry));)
+        mark(log->groups, entry->value);
 }
 
 void groups_offset_moved(struct groups *groups, struct bytes group_id, struct bytes topic)

@@ -129,6 +129,7 @@ struct group_member_description group_occupant_describe(const struct group_occup
 /* --- group_lag.c --- */
 /* A partition of the topic has a new high watermark; an offset of the group on the topic has changed. */
 void groups_topic_moved(struct log *log, const struct topic *topic);
+bool groups_listen_to_topic(struct log *log, const struct topic *topic);
 void groups_offset_moved(struct groups *groups, struct bytes group_id, struct bytes topic);
 void groups_run_lag_listeners(void *groups);
 

@@ -10,7 +10,9 @@
  *     journal_commit(journal)                             cannot fail
  *
  * Group commit: one write and its sync are in flight; what is reserved meanwhile gathers in the next group, which
- * starts when the sync is back. No timer: a lone frame is written at the end of the turn it came in.
+ * starts when the sync is back. A lone frame is written at the end of the turn it came in. Its sync follows at once if
+ * somebody is to hear of it (journal_hurry()); else it lingers, up to 5 ms or 4 MiB, and what is written meanwhile
+ * shares it: who asked for acks=1 does not wait for the disk, and should not keep it busy either.
  *
  * Failures: the disk is full (a new file cannot be made) or the journal is at its maximum: ERROR_LIMIT with ENOSPC, and
  * asked again no more than once a second. A write or sync that fails ends the journal for good: what the kernel then
@@ -105,8 +107,12 @@ struct journal_slot {
 /* ERROR_LIMIT: the frame is too large (EMSGSIZE), journal or disk full (ENOSPC); ERROR_UNAVAILABLE: too much waits for
  * the disk (EAGAIN), the next file cannot be made, failed, or closing. */
 MUST_CHECK bool journal_reserve(struct journal *journal, struct journal_slot *slots, size_t count, struct error *err);
-/* The frame that was reserved last; returns its LSN. */
+/* The frame that was reserved last; returns its LSN. It is written soon, and synced within a moment, or at once if: */
 uint64_t journal_commit(struct journal *journal);
+/* Somebody waits until all that was committed so far is synced. `journal` is a struct journal. */
+void journal_hurry(void *journal);
+/* Somebody waits until all that was committed so far is written: callbacks.written may come as late as .synced else. */
+void journal_ask_written(struct journal *journal);
 
 static inline struct journal_place journal_place(uint32_t file, uint64_t at)
 {

@@ -16,12 +16,12 @@ struct journal_block {
     _Alignas(8) uint8_t data[];
 };
 
-/* Frames that are written and synced together. Never in two files. */
+/* Frames that are written together. Never in two files. */
 struct journal_group {
     struct list link;
     uint32_t file;
-    uint64_t at; /* in the file */
-    uint64_t first_lsn, last_lsn;
+    uint64_t at;                  /* in the file */
+    uint64_t group_lsn, last_lsn; /* all below group_lsn is synced before a byte of this is written */
     size_t size, block_count;
     struct list blocks;
 };
@@ -56,7 +56,16 @@ struct journal {
     uint64_t lsn, written_lsn, synced_lsn;
     struct list groups; /* first the one in flight, last the one that gathers */
     struct journal_group *in_flight;
-    bool telling; /* callbacks.synced runs: what they append belongs together in the next group */
+    /* What is written and lingers: its sync has not been asked for. It lies in one file. */
+    struct {
+        uint64_t size; /* 0: nothing */
+        uint64_t first_lsn;
+        uint32_t file;
+        struct io_timer timer;
+    } lingering;
+    bool hurry;       /* journal_hurry() was called since the last sync was asked for */
+    bool ask_written; /* journal_ask_written() since the last write */
+    bool telling;     /* callbacks.synced runs: what they append belongs together in the next group */
     uint64_t in_flight_since_ns;
     size_t pending_size;
     uint8_t *reserved; /* frame between reserve and commit */
@@ -85,12 +94,28 @@ struct journal {
     struct histogram sync_seconds;
 };
 
+/* --- journal.c --- */
+struct journal_file *journal_current_file(struct journal *journal);
+void journal_lay_out(struct journal *journal, struct journal_slot *slots, size_t count, size_t size, uint16_t flags);
+uint64_t journal_commit_frame(struct journal *journal); /* and does not start to write it */
+void journal_group_free(struct journal *journal, struct journal_group *group);
+
+/* --- journal_files.c --- */
 bool journal_add_file(struct journal *journal, struct error *err);
+/* The current file has no room: the next one. */
+bool journal_roll(struct journal *journal, struct error *err);
 struct journal_file *journal_file_of(const struct journal *journal, uint32_t number);
 void journal_file_free(struct journal_file *file); /* closes it */
 char *journal_file_path(const struct journal *journal, uint64_t first_lsn);
 void journal_drop_spare(struct journal *journal); /* also one that an earlier run has left */
-void journal_kick(void *ctx);
+
+/* --- journal_write.c --- */
+void journal_kick(void *journal);           /* starts what can be started */
 void journal_free(struct journal *journal); /* closes the files */
+
+static inline bool journal_lingers_in(const struct journal *journal, uint32_t file)
+{
+    return journal->lingering.size > 0 && journal->lingering.file == file;
+}
 
 #endif

@@ -257,6 +257,7 @@ struct journal *journal_open(struct io *io, const struct journal_options *option
     list_init(&journal->groups);
     list_init(&journal->removed);
     io_deferred_init(io, &journal->kick, journal_kick, journal);
+    io_timer_init(io, &journal->lingering.timer, journal_hurry, journal);
     size_t size = strlen(options->directory) + sizeof "/journal";
     journal->path = memory_new(size);
     snprintf(journal->path, size, "%s/journal", options->directory);

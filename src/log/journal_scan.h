@@ -3,12 +3,13 @@
  * Reads a journal's files from the first frame to the last and tells a torn tail from damage. Used by journal_open(),
  * which cuts the one and refuses the other, and by log_check(), which reports both.
  *
- * The argument. The journal has one write in flight: a group of frames that gathered while the group before was being
- * written and synced. A group's write begins only after the sync of the group before has succeeded. So when power
- * fails, the bytes in doubt are those of one group, in one file; and they are in doubt sector by sector, in any order:
- * a later frame of the group may be whole on disk while an earlier one is torn.
+ * The argument. The journal has one write in flight: frames that gathered while those before were being written. A
+ * group is what one sync covers, of one write or of several that lingered (see journal.h). A group's first write begins
+ * only after the sync of the group before has succeeded. So when power fails, the bytes in doubt are those of one group,
+ * in one file; and they are in doubt sector by sector, in any order: a later frame of the group may be whole on disk
+ * while an earlier one is torn.
  *
- * Each frame carries group_lsn, the first LSN of its group. A frame that verifies is therefore a witness: every frame
+ * Each frame carries group_lsn, the first LSN of its group, or a lower one. A frame that verifies is therefore a witness: every frame
  * below its group_lsn had been synced before the frame's own first byte was written. When the frame with LSN L does not
  * verify where it should be, we look at everything behind it, in this file and the later ones:
  *

@@ -29,6 +29,7 @@ struct sample {
     size_t frame_count;
     int group;
     uint64_t recovered; /* frames seen by journal_open() */
+    bool until_written; /* the loop stops then, and not when all is synced */
     struct buf files[8];
     size_t file_count;
 };
@@ -43,7 +44,9 @@ static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, ui
 
 static void on_written(void *ctx, uint64_t lsn)
 {
-    (void)ctx, (void)lsn;
+    struct sample *sample = ctx;
+    if (sample->until_written && lsn == journal_lsn(sample->journal))
+        io_stop(sample->io);
 }
 
 static void on_synced(void *ctx, uint64_t lsn)
@@ -104,6 +107,24 @@ static void sync_group(struct sample *sample)
     io_run(sample->io);
     CHECK_INT(journal_synced_lsn(sample->journal), sample->frame_count);
     sample->group++;
+}
+
+/* Nobody waits for the sync. */
+static void append_and_linger(struct sample *sample, size_t value_size)
+{
+    append(sample, value_size);
+    journal_ask_written(sample->journal);
+    sample->until_written = true;
+    io_run(sample->io);
+    sample->until_written = false;
+    CHECK_INT(journal_written_lsn(sample->journal), sample->frame_count);
+}
+
+static uint64_t sync_count(const struct sample *sample)
+{
+    struct journal_metrics metrics;
+    journal_metrics(sample->journal, &metrics);
+    return metrics.syncs;
 }
 
 static void load_files(struct sample *sample)
@@ -513,6 +534,68 @@ TEST(the_oldest_files_go_and_the_rest_opens_where_the_checkpoint_says)
     CHECK_INT(again.recovered, sample.frame_count + 1); /* and the one that closed */
     journal_abandon(again.journal);
     io_free(io);
+    free_sample(&sample);
+}
+
+/* Of the frame with this LSN, as it stands in files[file]. */
+static uint64_t group_lsn_of(const struct sample *sample, uint64_t lsn, size_t file)
+{
+    struct frame frame;
+    struct bytes start = bytes_slice(buf_bytes(&sample->files[file]), (size_t)sample->frames[lsn - 1].at, SIZE_MAX);
+    uint32_t mark;
+    memcpy(&mark, start.data + FRAME_MARK_AT, sizeof mark);
+    CHECK(frame_verify(bytes_slice(start, 0, frame_peek(start, mark)), mark, &frame));
+    CHECK_INT(frame.lsn, lsn);
+    return frame.group_lsn;
+}
+
+TEST(what_nobody_waits_for_lingers_and_shares_the_next_sync)
+{
+    struct sample sample;
+    open_sample(&sample, "sample");
+    for (int i = 0; i < 3; i++)
+        append_and_linger(&sample, 100);
+    CHECK_INT(journal_synced_lsn(sample.journal), 0);
+    append(&sample, 100);
+    journal_hurry(sample.journal);
+    sync_group(&sample);
+    CHECK_INT(sync_count(&sample), 1);
+    append(&sample, 100);
+    journal_hurry(sample.journal);
+    sync_group(&sample);
+    load_files(&sample);
+    for (uint64_t lsn = 1; lsn <= 4; lsn++)
+        CHECK_INT(group_lsn_of(&sample, lsn, 0), 1); /* no one of them says that another was synced before it */
+    CHECK_INT(group_lsn_of(&sample, 5, 0), 5);
+    close_sample(&sample);
+    free_sample(&sample);
+}
+
+TEST(what_lingers_is_synced_soon_and_when_the_journal_closes)
+{
+    struct sample sample, again;
+    open_sample(&sample, "sample");
+    append_and_linger(&sample, 100);
+    sync_group(&sample); /* runs until that is so */
+    append_and_linger(&sample, 100);
+    CHECK_INT(journal_synced_lsn(sample.journal), 1);
+    close_sample(&sample);
+    open_sample(&again, "sample");
+    CHECK_INT(again.recovered, 3); /* and the one that closes */
+    close_sample(&again);
+}
+
+TEST(nothing_lingers_in_two_files)
+{
+    struct sample sample;
+    open_sample(&sample, "sample");
+    do
+        append_and_linger(&sample, 9000);
+    while (sample.frames[sample.frame_count - 1].file == 0);
+    load_files(&sample);
+    CHECK_INT(group_lsn_of(&sample, sample.frame_count, 1), sample.frame_count);
+    CHECK(journal_synced_lsn(sample.journal) + 1 >= sample.frame_count); /* all that is in the first file */
+    close_sample(&sample);
     free_sample(&sample);
 }
 

@@ -122,6 +122,7 @@ struct append {
     struct partition *partition;
     struct bytes batch; /* one record batch v2, verified by the log (size, CRC, counts); not kept after the call */
     bool internal;      /* made by evoke itself: the CRC need not be verified again */
+    bool lingers; /* nobody is told when it is synced: that may come a moment later, unless a reader waits for it */
     /* out */
     int64_t base_offset;
     bool duplicate; /* idempotent producer sent it again: base_offset is the first one's, nothing was written */

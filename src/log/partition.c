@@ -177,6 +177,14 @@ int32_t partition_epoch_of(const struct partition *partition, int64_t offset)
 
 /* --- Waiting --- */
 
+/* What it waits for may be there, and linger. */
+static void await(struct partition *partition, struct partition_waiter *waiter)
+{
+    list_append(&partition->waiters, &waiter->link);
+    if (partition->end_offset > partition->high_watermark)
+        journal_hurry(partition->log->journal);
+}
+
 void partition_wait(struct partition *partition, struct partition_waiter *waiter, int64_t offset)
 {
     assert(!list_linked(&waiter->link));
@@ -184,7 +192,7 @@ void partition_wait(struct partition *partition, struct partition_waiter *waiter
     if (partition->high_watermark > offset || partition->deleted)
         log_ready_partition_waiter(partition->log, waiter);
     else
-        list_append(&partition->waiters, &waiter->link);
+        await(partition, waiter);
 }
 
 void partition_wait_cancel(struct partition_waiter *waiter)

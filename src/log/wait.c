@@ -35,6 +35,14 @@ void log_wait_deinit(struct log *log)
         free(log->pending_ends[i].at);
 }
 
+static void ask(struct log *log, enum log_durability durability)
+{
+    if (durability == LOG_SYNCED)
+        journal_hurry(log->journal);
+    else
+        journal_ask_written(log->journal);
+}
+
 void log_wait(struct log *log, struct log_waiter *waiter, uint64_t lsn, enum log_durability durability)
 {
     assert(!list_linked(&waiter->link));
@@ -44,6 +52,7 @@ void log_wait(struct log *log, struct log_waiter *waiter, uint64_t lsn, enum log
         io_defer(&log->run_ready);
         return;
     }
+    ask(log, durability);
     struct list *head = &log->waiting[durability], *behind = head; /* nearly always the newest LSN: at the end */
     while (behind->prev != head && CONTAINER_OF(behind->prev, struct log_waiter, link)->lsn > lsn)
         behind = behind->prev;
@@ -93,6 +102,8 @@ void log_push_pending_end(struct log *log, uint64_t lsn, struct partition *parti
 {
     enum log_durability durability = partition->topic ? partition->topic->durability : LOG_SYNCED;
     struct pending_ends *ends = &log->pending_ends[durability];
+    if (durability == LOG_WRITTEN)
+        journal_ask_written(log->journal);
     if (ends->count == ends->capacity) {
         size_t capacity = ends->capacity ? ends->capacity * 2 : 64;
         struct pending_end *at = memory_new_array(capacity, sizeof *at);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static bool write_one(const char *directory, const char *file)
@@ -39,7 +40,6 @@ static bool kill_listed(const char *path)
     return none;
 }
 
-/* A container may make cgroups in its own, some levels deep; deeper than this is nothing that anyone does. */
 static bool kill_tree(const char *directory, int depth)
 {
     char path[4096];
@@ -62,7 +62,7 @@ static bool kill_tree(const char *directory, int depth)
 bool kill_cgroup(const char *directory)
 {
     write_one(directory, "cgroup.kill"); /* v2, Linux 5.14; elsewhere there is no such file */
-    return kill_tree(directory, 8);
+    return kill_tree(directory, KILL_CGROUP_DEPTH_MAX);
 }
 
 /* Calls each() for every process of the system with its parent and session. */
@@ -119,4 +119,47 @@ bool kill_session(pid_t session)
 bool kill_children(void)
 {
     return each_process(kill_if_child, getpid());
+}
+
+/* --- By environment --- */
+
+static bool has_variable(pid_t pid, const char *variable, char *space)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    size_t size = 0, length = strlen(variable) + 1;
+    for (ssize_t got = 1; got > 0 && size<KILL_ENVIRONMENT_MAX; size += got> 0 ? (size_t)got : 0)
+        got = read(fd, space + size, KILL_ENVIRONMENT_MAX - size);
+    close(fd);
+    for (size_t at = 0; at + length <= size; at += strnlen(space + at, size - at) + 1)
+        if (memcmp(space + at, variable, length) == 0) /* with its NUL */
+            return true;
+    return false;
+}
+
+bool kill_marked(const char *variable)
+{
+    DIR *proc = opendir("/proc");
+    char *space = malloc(KILL_ENVIRONMENT_MAX);
+    bool none = true;
+    for (struct dirent *entry; proc && space && (entry = readdir(proc));) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid <= 1 || pid == getpid())
+            continue;
+        /* Held first, then looked at: the number cannot become another's in between. */
+        int held = (int)syscall(SYS_pidfd_open, pid, 0);
+        if (held >= 0 && has_variable(pid, variable, space)) {
+            syscall(SYS_pidfd_send_signal, held, SIGKILL, NULL, 0);
+            none = false;
+        }
+        if (held >= 0)
+            close(held);
+    }
+    free(space);
+    if (proc)
+        closedir(proc);
+    return none;
 }

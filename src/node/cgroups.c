@@ -5,94 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/diag.h"
 #include "base/memory.h"
 #include "monitor/kill.h"
+#include "node/cgroups_priv.h"
 
-enum hierarchy_use { USE_CPU, USE_MEMORY, USE_PIDS, USE_V2, USES };
-
-enum { PATH_SIZE = PATH_MAX };
-
-struct cgroups {
-    char *roots[USES]; /* directory that holds the pods' groups, ".../evoke"; NULL: no such hierarchy */
-    char *runc_parent; /* v2 alone: the path of roots[USE_V2] below the mount point */
-    bool unified;      /* v2 does everything */
-};
-
-/* --- What is there --- */
-
-/* mountinfo: "36 35 0:31 ROOT MOUNTPOINT options... - TYPE source SUPEROPTIONS" */
-static bool find_mount(const char *type, const char *controller, char *mount, char *root)
-{
-    FILE *file = fopen("/proc/self/mountinfo", "re");
-    if (!file)
-        return false;
-    char line[8192], options[1024], kind[64];
-    bool found = false;
-    while (!found && fgets(line, sizeof line, file)) {
-        const char *dash = strstr(line, " - ");
-        if (!dash || sscanf(dash, " - %63s %*s %1023s", kind, options) != 2 || strcmp(kind, type) != 0 ||
-            sscanf(line, "%*s %*s %*s %4095s %4095s", root, mount) != 2)
-            continue;
-        if (!controller) {
-            found = true;
-            break;
-        }
-        struct bytes rest = bytes_of_string(options), part;
-        while (bytes_split(&rest, ',', &part))
-            found = found || bytes_equal_string(part, controller);
-    }
-    fclose(file);
-    return found;
-}
-
-/* /proc/self/cgroup: "ID:CONTROLLERS:PATH"; v2 is "0::PATH". */
-static bool find_own(const char *controller, char *own)
-{
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    if (!file)
-        return false;
-    char line[8192];
-    bool found = false;
-    while (!found && fgets(line, sizeof line, file)) {
-        struct bytes rest = bytes_trim(bytes_of_string(line)), id, controllers, part;
-        if (!bytes_split(&rest, ':', &id) || !bytes_split(&rest, ':', &controllers))
-            continue;
-        if (controller)
-            while (bytes_split(&controllers, ',', &part))
-                found = found || bytes_equal_string(part, controller);
-        else
-            found = controllers.size == 0;
-        if (found)
-            snprintf(own, PATH_SIZE, BYTES_FORMAT, BYTES_ARGS(rest));
-    }
-    fclose(file);
-    return found;
-}
-
-/* The directory of our own group in this hierarchy. */
-static char *own_directory(const char *type, const char *controller)
-{
-    AUTO_FREE(char) mount = memory_new(PATH_SIZE);
-    AUTO_FREE(char) root = memory_new(PATH_SIZE);
-    AUTO_FREE(char) own = memory_new(PATH_SIZE);
-    if (!find_mount(type, controller, mount, root) || !find_own(controller, own))
-        return NULL;
-    const char *below = own;
-    if (strcmp(root, "/") != 0 && strncmp(own, root, strlen(root)) == 0)
-        below = own + strlen(root);
-    char *path = memory_new(PATH_SIZE);
-    if (strcmp(below, "/") == 0)
-        below = "";
-    if ((size_t)snprintf(path, PATH_SIZE, "%s%s", mount, below) >= PATH_SIZE)
-        path[0] = 0;
-    return path;
-}
+/* --- Groups --- */
 
 static bool write_text(const char *directory, const char *file, const char *text)
 {
@@ -109,85 +33,18 @@ static bool write_text(const char *directory, const char *file, const char *text
     return written == (ssize_t)strlen(text);
 }
 
-static bool make_directory(const char *path)
+bool cgroups_make_directory(const char *path)
 {
     return mkdir(path, 0755) == 0 || errno == EEXIST;
 }
 
-/* own/evoke, if we may make groups there; else NULL. Takes `own`. */
-static char *make_root(char *own_taken)
-{
-    AUTO_FREE(char) own = own_taken;
-    if (!own || !own[0])
-        return NULL;
-    size_t size = strlen(own) + sizeof "/evoke";
-    AUTO_FREE(char) path = memory_new(size);
-    snprintf(path, size, "%s/evoke", own);
-    return make_directory(path) && access(path, W_OK) == 0 ? TAKE(path) : NULL;
-}
-
-static bool hand_on_controllers(const char *directory)
+bool cgroups_hand_on_controllers(const char *directory)
 {
     bool cpu = write_text(directory, "cgroup.subtree_control", "+cpu");
     bool memory = write_text(directory, "cgroup.subtree_control", "+memory");
     write_text(directory, "cgroup.subtree_control", "+pids");
     return cpu && memory;
 }
-
-static void open_unified(struct cgroups *cgroups)
-{
-    AUTO_FREE(char) own = own_directory("cgroup2", NULL);
-    AUTO_FREE(char) mount = memory_new(PATH_SIZE);
-    AUTO_FREE(char) root = memory_new(PATH_SIZE);
-    if (!own || !find_mount("cgroup2", NULL, mount, root))
-        return;
-    char *below_own = make_root(memory_string(bytes_of_string(own)));
-    if (below_own && !hand_on_controllers(own) && strcmp(own, mount) != 0) {
-        char *below_root = make_root(memory_string(bytes_of_string(mount)));
-        if (below_root && hand_on_controllers(mount)) {
-            rmdir(below_own);
-            free(below_own);
-            below_own = below_root;
-        } else {
-            free(below_root);
-        }
-    }
-    cgroups->roots[USE_V2] = below_own;
-    if (below_own) {
-        hand_on_controllers(below_own);
-        cgroups->runc_parent = memory_string(bytes_of_string(below_own + strlen(mount)));
-    }
-}
-
-struct cgroups *cgroups_open(void)
-{
-    struct cgroups *cgroups = NEW(struct cgroups);
-    cgroups->roots[USE_CPU] = make_root(own_directory("cgroup", "cpu"));
-    cgroups->roots[USE_MEMORY] = make_root(own_directory("cgroup", "memory"));
-    cgroups->roots[USE_PIDS] = make_root(own_directory("cgroup", "pids"));
-    AUTO_FREE(char) any_v1 = own_directory("cgroup", "memory");
-    if (any_v1)
-        cgroups->roots[USE_V2] = make_root(own_directory("cgroup2", NULL)); /* hybrid: only to hold and to kill */
-    else
-        open_unified(cgroups);
-    cgroups->unified = !any_v1 && cgroups->roots[USE_V2];
-    return cgroups;
-}
-
-void cgroups_close(struct cgroups *cgroups)
-{
-    if (!cgroups)
-        return;
-    for (size_t i = 0; i < USES; i++) {
-        if (cgroups->roots[i])
-            rmdir(cgroups->roots[i]); /* only when no pod is in it */
-        free(cgroups->roots[i]);
-    }
-    free(cgroups->runc_parent);
-    free(cgroups);
-}
-
-/* --- Groups --- */
 
 void cgroups_group_deinit(struct cgroups_group *group)
 {
@@ -252,9 +109,9 @@ static char *make_group(struct cgroups *cgroups, enum hierarchy_use use, const c
     snprintf(path, size, "%s/%s/%s", root, pod_uid, run);
     /* The root goes with its last pod, perhaps in this moment and by the hand of another evoke. */
     for (int tries = 0; tries < 3; tries++)
-        if (make_directory(root) && make_directory(pod) && make_directory(path)) {
+        if (cgroups_make_directory(root) && cgroups_make_directory(pod) && cgroups_make_directory(path)) {
             if (cgroups->unified)
-                hand_on_controllers(pod);
+                cgroups_hand_on_controllers(pod);
             return TAKE(path);
         }
     return NULL;
@@ -319,75 +176,70 @@ uint64_t cgroups_out_of_memory(struct cgroups *cgroups, const char *pod_uid, con
     return count;
 }
 
-static bool remove_tree(const char *path, int depth)
+/* The last is the worst: what holds such a group cannot be removed either. */
+enum removal { GONE, BUSY, NOT_OURS };
+
+static enum removal remove_one(const char *path)
+{
+    if (rmdir(path) == 0 || errno == ENOENT)
+        return GONE;
+    if (errno == EBUSY || errno == ENOTEMPTY || errno == EEXIST)
+        return BUSY;
+    diag_warn("node", "control group %s stays: %s", path, strerror(errno));
+    return NOT_OURS;
+}
+
+static enum removal worse(enum removal a, enum removal b)
+{
+    return a > b ? a : b;
+}
+
+static enum removal remove_tree(const char *path, int depth)
 {
     DIR *dir = opendir(path);
     if (!dir)
-        return errno == ENOENT;
-    bool ok = true;
+        return remove_one(path);
+    enum removal worst = GONE;
     for (struct dirent *entry; depth > 0 && (entry = readdir(dir));) {
         char child[PATH_SIZE];
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
             (size_t)snprintf(child, sizeof child, "%s/%s", path, entry->d_name) < sizeof child)
-            ok = remove_tree(child, depth - 1) && ok;
+            worst = worse(worst, remove_tree(child, depth - 1));
     }
     closedir(dir);
-    return (rmdir(path) == 0 || errno == ENOENT) && ok;
+    return worst == GONE ? remove_one(path) : worst;
 }
 
-/* Calls each() with this path below every hierarchy's "evoke": runc makes groups in those that we do not use, too. */
-static bool each_hierarchy(struct cgroups *cgroups, const char *below, bool (*each)(const char *path))
+/* This path below a hierarchy's "evoke"; false: it is too long, so nothing of ours is there. */
+static bool below_hierarchy(const struct cgroups *cgroups, size_t hierarchy, const char *below, char out[PATH_SIZE])
 {
-    char path[PATH_SIZE], line[8192];
+    return (size_t)snprintf(out, PATH_SIZE, "%s/%s", cgroups->hierarchies[hierarchy], below) < PATH_SIZE &&
+           access(out, F_OK) == 0;
+}
+
+bool cgroups_remove(struct cgroups *cgroups, const char *pod_uid, struct error *err)
+{
+    char path[PATH_SIZE];
     bool ok = true;
-    if (cgroups->roots[USE_V2] &&
-        (size_t)snprintf(path, sizeof path, "%s/%s", cgroups->roots[USE_V2], below) < sizeof path)
-        ok = each(path);
-    FILE *file = cgroups->unified ? NULL : fopen("/proc/self/cgroup", "re");
-    while (file && fgets(line, sizeof line, file)) {
-        struct bytes rest = bytes_of_string(line), id, controllers, controller;
-        if (!bytes_split(&rest, ':', &id) || !bytes_split(&rest, ':', &controllers) || controllers.size == 0 ||
-            !bytes_split(&controllers, ',', &controller))
+    for (size_t i = 0; i < cgroups->hierarchy_count; i++) {
+        if (!below_hierarchy(cgroups, i, pod_uid, path))
             continue;
-        AUTO_FREE(char) name = memory_string(controller);
-        AUTO_FREE(char) own = own_directory("cgroup", name);
-        if (own && (size_t)snprintf(path, sizeof path, "%s/evoke/%s", own, below) < sizeof path)
-            ok = each(path) && ok;
+        kill_cgroup(path);
+        if (remove_tree(path, KILL_CGROUP_DEPTH_MAX) == BUSY)
+            ok = error_set(err, ERROR_UNAVAILABLE, "control group %s is in use", path);
+        rmdir(cgroups->hierarchies[i]); /* "evoke" itself, when it was the last pod */
     }
-    if (file)
-        fclose(file);
     return ok;
-}
-
-static bool kill_and_remove(const char *path)
-{
-    if (access(path, F_OK) != 0)
-        return true;
-    kill_cgroup(path);
-    bool ok = remove_tree(path, 8);
-    char root[PATH_SIZE];
-    snprintf(root, sizeof root, "%s", path);
-    *strrchr(root, '/') = 0;
-    rmdir(root); /* "evoke" itself, when it was the last pod */
-    return ok;
-}
-
-static bool remove_group(const char *path)
-{
-    return access(path, F_OK) != 0 || remove_tree(path, 8);
-}
-
-bool cgroups_remove(struct cgroups *cgroups, const char *pod_uid)
-{
-    return each_hierarchy(cgroups, pod_uid, kill_and_remove);
 }
 
 void cgroups_drop(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt)
 {
-    char run[RUN_SIZE], below[RUN_SIZE + 64];
+    char run[RUN_SIZE], below[RUN_SIZE + 64], path[PATH_SIZE];
     run_name(container, attempt, run);
     snprintf(below, sizeof below, "%.36s/%s", pod_uid, run);
-    each_hierarchy(cgroups, below, remove_group);
+    for (size_t i = 0; i < cgroups->hierarchy_count; i++)
+        if (below_hierarchy(cgroups, i, below, path))
+            remove_tree(path, KILL_CGROUP_DEPTH_MAX);
 }
 
 bool cgroups_unified(const struct cgroups *cgroups)

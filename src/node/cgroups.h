@@ -16,12 +16,18 @@
 
 #include "base/error.h"
 #include "node/runtime.h"
+#include "wire/json.h"
 
 struct cgroups;
 
-/* Looks at what is mounted and may be written. Never fails: where there is nothing, every group is empty. */
-struct cgroups *cgroups_open(void);
+/* Looks at what is mounted and may be written. Never fails: where there is nothing, every group is empty. `proc` is
+ * "/proc/self": a directory with the files mountinfo and cgroup. */
+struct cgroups *cgroups_open(const char *proc);
 void cgroups_close(struct cgroups *cgroups);
+/* Where groups are, for the disk, and back; NULL: this is no such description. A later evoke may run in another group
+ * than the one that made a pod, and the pod's groups stay where they were made. */
+struct json *cgroups_describe(const struct cgroups *cgroups);
+struct cgroups *cgroups_restore(const struct json *json);
 
 enum { CGROUPS_DIRECTORIES_MAX = 4 };
 struct cgroups_group {
@@ -35,8 +41,9 @@ bool cgroups_make(struct cgroups *cgroups, const char *pod_uid, const char *cont
                   const struct runtime_resources *resources, struct cgroups_group *out, struct error *err);
 /* How many times the kernel has killed in this run's group for want of memory. */
 uint64_t cgroups_out_of_memory(struct cgroups *cgroups, const char *pod_uid, const char *container, unsigned attempt);
-/* Kills what is in the pod's groups and removes them, in all hierarchies. False: not empty yet, try again shortly. */
-bool cgroups_remove(struct cgroups *cgroups, const char *pod_uid);
+/* Kills what is in the pod's groups and removes them, in all hierarchies. False: one is not empty yet or cannot be
+ * removed for now, try again later; what we have no right to remove is warned of and left. */
+MUST_CHECK bool cgroups_remove(struct cgroups *cgroups, const char *pod_uid, struct error *err);
 /* Whether cgroup v2 does everything (not v1, not both). */
 bool cgroups_unified(const struct cgroups *cgroups);
 /* What runc takes as cgroupsPath for this run; "" when it should not be told. */

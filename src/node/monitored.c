@@ -18,7 +18,7 @@
 #include "node/monitored_priv.h"
 #include "node/volumes.h"
 
-enum { CONNECT_TIMEOUT_MS = 5000, REMOVE_RETRIES_MAX = 200, IN_MAX = PROTOCOL_FRAME_MAX + (1 << 20) };
+enum { CONNECT_TIMEOUT_MS = 5000, IN_MAX = PROTOCOL_FRAME_MAX + (1 << 20) };
 
 /* --- Telling --- */
 
@@ -203,8 +203,8 @@ static bool connect_monitor(struct monitored *monitored, struct error *err)
 
 static void monitor_ended(void *ctx, const struct io_process_exit *exit)
 {
-    (void)exit;
     struct monitored *monitored = ctx;
+    monitored->ended_well = exit->code == 0;
     io_process_release(TAKE(monitored->process));
     if (monitored->state == MONITORED_REMOVING) {
         io_stream_close(TAKE(monitored->stream));
@@ -340,7 +340,7 @@ static struct monitored *monitored_new(struct runtime *runtime, const char *uid,
     list_init(&monitored->failed_starts);
     list_init(&monitored->mounts);
     io_deferred_init(engine->io, &monitored->deferred, tell_failure, monitored);
-    io_timer_init(engine->io, &monitored->retry, monitored_retry, monitored);
+    io_timer_init(engine->io, &monitored->again, monitored_clean_up, monitored);
     list_append(&engine->sandboxes, &monitored->link);
     return monitored;
 }
@@ -354,6 +354,7 @@ static struct sandbox *create(struct runtime *runtime, const struct runtime_pod 
     json_set(monitored->description, "namespace", json_new_text(pod->namespace));
     json_set(monitored->description, "name", json_new_text(pod->name));
     json_set(monitored->description, "runtime", json_new_text(runtime->name));
+    json_set(monitored->description, "cgroups", cgroups_describe(monitored_engine(monitored)->cgroups));
     describe_host_paths(monitored->description, pod);
     if (!make_directories(monitored, pod, &err) || !monitored_engine(monitored)->ops->prepare(monitored, pod, &err)) {
         fail_later(monitored, &err);
@@ -409,6 +410,7 @@ static struct sandbox *adopt(struct runtime *runtime, const char *uid, const str
     struct error err;
     monitored->adopted = true;
     monitored->description = read_description(monitored_engine(monitored), uid);
+    monitored->cgroups = cgroups_restore(json_get(monitored->description, "cgroups"));
     if (!monitored->description) {
         monitored->description = json_new_object();
         error_set(&err, ERROR_NOT_FOUND, "nothing is left of the pod");
@@ -444,120 +446,6 @@ static bool update_volume(struct sandbox *sandbox, const struct runtime_volume *
     return volumes_write(path, volume, (uint64_t)io_wall_ns(monitored_engine(monitored)->io), err);
 }
 
-/* --- The end --- */
-
-/* Its directory is being removed on a helper thread, which goes on when the sandbox is let go. */
-struct monitored_removal {
-    struct monitored *monitored; /* NULL: it was let go */
-    char *path;
-    bool ok;
-    struct error err;
-};
-
-static void monitored_free(struct monitored *monitored)
-{
-    struct monitored_engine *engine = monitored_engine(monitored);
-    if (monitored->removal)
-        monitored->removal->monitored = NULL;
-    if (engine->ops->deinit)
-        engine->ops->deinit(monitored);
-    monitored_free_runs(monitored);
-    monitored_drop_failed_starts(monitored);
-    io_timer_stop(&monitored->retry);
-    io_deferred_cancel(&monitored->deferred);
-    if (monitored->connecting)
-        io_connect_cancel(monitored->connecting);
-    if (monitored->directory_fd >= 0)
-        close(monitored->directory_fd);
-    io_stream_close(monitored->stream);
-    io_process_release(monitored->process);
-    json_unref(monitored->description);
-    buf_deinit(&monitored->in);
-    buf_deinit(&monitored->early);
-    free(monitored->directory);
-    list_remove(&monitored->link);
-    free(monitored);
-}
-
-static void remove_directory(void *ctx)
-{
-    struct monitored_removal *removal = ctx;
-    removal->ok = volumes_remove_tree(removal->path, &removal->err);
-}
-
-static void directory_removed(void *ctx)
-{
-    struct monitored_removal *removal = ctx;
-    struct monitored *monitored = removal->monitored;
-    if (!removal->ok)
-        diag_warn("node", "%s", removal->err.message);
-    free(removal->path);
-    free(removal);
-    if (!monitored)
-        return;
-    void (*on_removed)(void *) = monitored->sandbox.events->on_removed;
-    void *sandbox_ctx = monitored->sandbox.ctx;
-    monitored->removal = NULL;
-    monitored_free(monitored);
-    on_removed(sandbox_ctx);
-}
-
-void monitored_clean_up(struct monitored *monitored)
-{
-    struct monitored_engine *engine = monitored_engine(monitored);
-    if (monitored->removal)
-        return;
-    if (monitored->retries == 0 && engine->ops->clean)
-        engine->ops->clean(monitored);
-    if (!cgroups_remove(engine->cgroups, monitored->uid) && monitored->retries < REMOVE_RETRIES_MAX) {
-        /* Killed processes take a moment to go. */
-        monitored->retries++;
-        io_timer_start(&monitored->retry, monitored->retries < 20 ? 1 : 20);
-        return;
-    }
-    if (monitored->retries >= REMOVE_RETRIES_MAX)
-        diag_warn("node", "pod %s/%s: its control group cannot be removed",
-                  json_text_at(monitored->description, "namespace", "?"),
-                  json_text_at(monitored->description, "name", "?"));
-    struct monitored_removal *removal = monitored->removal = NEW(struct monitored_removal);
-    removal->monitored = monitored;
-    removal->path = memory_string(bytes_of_string(monitored->directory));
-    io_work(engine->io, remove_directory, directory_removed, removal);
-}
-
-void monitored_retry(void *ctx)
-{
-    monitored_clean_up(ctx);
-}
-
-static void remove_sandbox(struct sandbox *sandbox)
-{
-    struct monitored *monitored = (struct monitored *)(void *)sandbox;
-    if (monitored->state == MONITORED_REMOVING)
-        return;
-    monitored->state = MONITORED_REMOVING;
-    if (monitored->connecting) {
-        io_connect_cancel(TAKE(monitored->connecting));
-        close(monitored->directory_fd);
-        monitored->directory_fd = -1;
-    }
-    if (monitored->stream) {
-        AUTO_BUF buf;
-        buf_init(&buf, 64);
-        protocol_put_numbers(&buf, PROTOCOL_END, NULL, 0);
-        monitored_send(monitored, &buf);
-    } else if (monitored->process) {
-        io_process_signal(monitored->process, SIGKILL);
-    } else {
-        io_defer(&monitored->deferred);
-    }
-}
-
-static void release(struct sandbox *sandbox)
-{
-    monitored_free((struct monitored *)(void *)sandbox);
-}
-
 /* --- Engines --- */
 
 static char *find_monitor(void)
@@ -588,8 +476,8 @@ static const struct runtime_ops shared_ops = {
     .update_volume = update_volume,
     .watch_output = monitored_watch_output,
     .output_path = monitored_output_path,
-    .remove = remove_sandbox,
-    .release = release,
+    .remove = monitored_remove,
+    .release = monitored_release,
 };
 
 bool monitored_engine_init(struct monitored_engine *engine, struct io *io, const struct runtime_options *options,
@@ -611,14 +499,14 @@ bool monitored_engine_init(struct monitored_engine *engine, struct io *io, const
         return error_sys(err, errno, "%s", path);
     engine->pods = memory_string(bytes_of_string(absolute));
     chmod(absolute, 0711); /* a pod's process may run as another user */
-    engine->cgroups = cgroups_open();
+    engine->cgroups = cgroups_open(options->proc ? options->proc : "/proc/self");
     return true;
 }
 
 void monitored_engine_deinit(struct monitored_engine *engine)
 {
     list_each (struct monitored, monitored, &engine->sandboxes, link)
-        monitored_free(monitored);
+        monitored_release(&monitored->sandbox);
     cgroups_close(engine->cgroups);
     free(engine->pods);
     free(engine->monitor);

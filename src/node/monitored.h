@@ -51,8 +51,9 @@ struct monitored_ops {
     /* argv of a command that runs in a container beside its main process. Directory and environment are as of the
      * container's last start. */
     void (*exec)(struct monitored *monitored, struct monitored_exec *exec, const char *const *argv);
-    /* The monitor is gone: before the groups and the directory are removed. */
-    void (*clean)(struct monitored *monitored);
+    /* Its monitor has not ended by itself: kills what it may have left outside of any group; true: there was nothing.
+     * NULL: all is in groups. */
+    bool (*kill)(struct monitored *monitored);
     void (*deinit)(struct monitored *monitored);
 };
 
@@ -66,6 +67,7 @@ struct monitored {
     struct list failed_starts;
     enum monitored_state state;
     bool adopted;
+    bool ended_well; /* the monitor, after all that was in its care */
     char uid[37];
     char *directory;          /* DIR/pods/<uid> */
     struct json *description; /* sandbox.json */
@@ -79,8 +81,9 @@ struct monitored {
     uint64_t exec_next;
     struct list mounts; /* of struct monitored_mount: asked for, in order, not answered yet */
     struct monitored_removal *removal;
-    struct io_timer retry; /* of what has to be empty before it can be removed */
-    unsigned retries;
+    struct cgroups *cgroups; /* of an adopted sandbox, where an earlier evoke made them; NULL: the engine's */
+    struct io_timer again;   /* to clean up */
+    unsigned tries;
     struct io_deferred deferred;
     struct error failure; /* told by `deferred` */
 };
@@ -132,6 +135,11 @@ const char *monitored_ip(const struct monitored *monitored); /* "" when it has n
 static inline struct monitored_engine *monitored_engine(const struct monitored *monitored)
 {
     return (struct monitored_engine *)(void *)monitored->sandbox.runtime;
+}
+
+static inline struct cgroups *monitored_cgroups(const struct monitored *monitored)
+{
+    return monitored->cgroups ? monitored->cgroups : monitored_engine(monitored)->cgroups;
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between monitored.c (a sandbox's life) and monitored_run.c (what runs in it). */
+/* Between monitored.c (a sandbox's life), monitored_end.c (its end) and monitored_run.c (what runs in it). */
 #ifndef NODE_MONITORED_PRIV_H
 #define NODE_MONITORED_PRIV_H
 
@@ -10,10 +10,13 @@ void monitored_hello(struct monitored *monitored, int pid);
 void monitored_task(struct monitored *monitored, const struct protocol_task *task);
 void monitored_mounted(struct monitored *monitored, int sys);
 void monitored_output(struct monitored *monitored, const char *task);
-void monitored_clean_up(struct monitored *monitored);
-void monitored_retry(void *ctx);
 void monitored_free_runs(struct monitored *monitored);
 void monitored_drop_failed_starts(struct monitored *monitored);
+
+/* --- monitored_end.c --- */
+void monitored_clean_up(void *monitored); /* its monitor is gone */
+void monitored_remove(struct sandbox *sandbox);
+void monitored_release(struct sandbox *sandbox);
 
 void monitored_start(struct sandbox *sandbox, const struct runtime_container *container);
 void monitored_signal(struct sandbox *sandbox, const char *container, int signal);

@@ -345,8 +345,8 @@ static void run_exited(struct monitored *monitored, struct monitored_run *run, c
     const struct runtime_exit exit = {
         .code = task->signal ? -1 : (int)task->code,
         .signal = (int)task->signal,
-        .out_of_memory = killed && cgroups_out_of_memory(monitored_engine(monitored)->cgroups, monitored->uid,
-                                                         run->container, run->attempt) > 0,
+        .out_of_memory = killed && cgroups_out_of_memory(monitored_cgroups(monitored), monitored->uid, run->container,
+                                                         run->attempt) > 0,
         .started_ns = (int64_t)task->started_ns,
         .finished_ns = (int64_t)task->finished_ns,
     };

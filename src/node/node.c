@@ -6,6 +6,7 @@
 
 #include "base/diag.h"
 #include "base/memory.h"
+#include "io/tls.h"
 #include "node/node_priv.h"
 #include "node/pod_volumes.h"
 
@@ -29,6 +30,11 @@ struct api *node_api(struct node *node)
 struct http_client *node_http(struct node *node)
 {
     return node->http;
+}
+
+struct io_tls *node_probe_tls(struct node *node)
+{
+    return node->probe_tls;
 }
 
 struct node_counts *node_counters(struct node *node)
@@ -96,22 +102,51 @@ static struct runtime *choose_runtime(struct node *node, const struct object *po
     return NULL;
 }
 
-static void take_pod(struct node *node, struct object *object)
+/* No engine runs it: it only has to go when its time comes. */
+static bool refuse_pod(struct node *node, const struct object *object, const struct error *why, struct error *err)
 {
-    struct error err;
+    const struct api_delete_options now = {.uid = object->uid};
+    api_record_event(node->api, object, "Warning", "FailedCreatePodSandBox", "evoke-node", "%s", why->message);
+    return !object->deleting || api_delete(node->api, object->kind, object->namespace, object->name, &now, NULL, err) ||
+           err->kind == ERROR_NOT_FOUND || err->kind == ERROR_CONFLICT ||
+           error_wrap(err, "delete pod " BYTES_FORMAT "/" BYTES_FORMAT, BYTES_ARGS(object->namespace),
+                      BYTES_ARGS(object->name));
+}
+
+static bool take_pod(struct node *node, struct object *object, struct error *err)
+{
+    struct error why;
     struct runtime *found = map_remove(&node->found, bytes_of_string(object->uid));
-    struct runtime *runtime = found ? found : choose_runtime(node, object, &err);
-    if (!runtime) {
-        api_record_event(node->api, object, "Warning", "FailedCreatePodSandBox", "evoke-node", "%s", err.message);
-        if (object->deleting) {
-            const struct api_delete_options now = {.uid = object->uid};
-            if (!api_delete(node->api, object->kind, object->namespace, object->name, &now, NULL, &err))
-                diag_warn("node", "%s", err.message);
-        }
-        return;
-    }
+    struct runtime *runtime = found ? found : choose_runtime(node, object, &why);
+    if (!runtime)
+        return refuse_pod(node, object, &why, err);
     struct pod *pod = pod_new(node, object, runtime, found != NULL);
     map_put(&node->pods, bytes_of_string(object->uid), pod);
+    return true;
+}
+
+/* A pod that is in no map of ours: for another node, to be bound to this one, or to be taken. */
+static bool settle_pod(struct node *node, struct object *pod, struct error *err)
+{
+    const char *bound = json_text_at(pod->json, "spec.nodeName", "");
+    if (!bound[0])
+        return !node->schedule || node_schedule(node, pod, err);
+    return strcmp(bound, node->name) != 0 || take_pod(node, pod, err);
+}
+
+static bool settle_all(void *ctx, struct error *err)
+{
+    struct node *node = ctx;
+    struct api_iterator iterator;
+    struct error one;
+    bool ok = true;
+    api_iterate(node->api, kind_by_name("Pod"), BYTES_NULL, &iterator);
+    for (struct object *pod; (pod = api_iterator_next(&iterator));)
+        if (!find_pod(node, pod->uid) && !settle_pod(node, pod, &one)) {
+            *err = one;
+            ok = false;
+        }
+    return ok;
 }
 
 static void on_pod(void *ctx, enum api_event_type type, struct object *object, struct object *before)
@@ -119,7 +154,7 @@ static void on_pod(void *ctx, enum api_event_type type, struct object *object, s
     (void)before;
     struct node *node = ctx;
     struct pod *pod = find_pod(node, object->uid);
-    const char *bound = json_text_at(object->json, "spec.nodeName", "");
+    struct error err;
     if (type == API_DELETED) {
         if (pod)
             pod_object_deleted(pod);
@@ -127,15 +162,12 @@ static void on_pod(void *ctx, enum api_event_type type, struct object *object, s
     }
     if (pod) {
         pod_object_changed(pod, object);
-    } else if (!bound[0]) {
-        if (node->schedule)
-            node_schedule(node, object);
-    } else if (strcmp(bound, node->name) == 0) {
-        /* News may be of the past: an object that is gone by now is not taken. */
-        const struct object *now = api_get(node->api, object->kind, object->namespace, object->name);
-        if (now && strcmp(now->uid, object->uid) == 0)
-            take_pod(node, object);
+        return;
     }
+    /* News may be of the past: an object that is gone by now is not taken. */
+    const struct object *now = api_get(node->api, object->kind, object->namespace, object->name);
+    if (now && strcmp(now->uid, object->uid) == 0 && !settle_pod(node, object, &err))
+        retry_failed(&node->settle, &err);
 }
 
 /* cordon, uncordon, taints, labels */
@@ -146,12 +178,7 @@ static void on_node(void *ctx, enum api_event_type type, struct object *object, 
         return;
     if (!json_same(json_get(object->json, "spec"), json_get(before->json, "spec")) ||
         !json_same(json_at(object->json, "metadata.labels"), json_at(before->json, "metadata.labels")))
-        node_schedule_all(node);
-}
-
-static void schedule_again(void *ctx)
-{
-    node_schedule_all(ctx);
+        retry_now(&node->settle);
 }
 
 static void on_config(void *ctx, enum api_event_type type, struct object *object, struct object *before)
@@ -296,13 +323,14 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
     snprintf(node->facts.ip, sizeof node->facts.ip, "%s", node->machine.ip);
     list_init(&node->gone);
     io_deferred_init(io, &node->free_gone, free_gone, node);
-    io_timer_init(io, &node->schedule_again, schedule_again, node);
+    retry_init(io, &node->settle, "node", settle_all, node);
     if (!node_object_register(node, err)) {
         free(node->name);
         free(node);
         return NULL;
     }
     node->http = http_client_new(io);
+    node->probe_tls = io_tls_client_new_unverified(io);
     find_sandboxes(node);
     listen_to(node, &node->pod_listener, "Pod", on_pod);
     listen_to(node, &node->node_listener, "Node", on_node);
@@ -315,7 +343,7 @@ void node_close(struct node *node)
 {
     if (!node)
         return;
-    io_timer_stop(&node->schedule_again);
+    retry_stop(&node->settle);
     api_unlisten(&node->pod_listener);
     api_unlisten(&node->node_listener);
     api_unlisten(&node->config_listener);
@@ -329,6 +357,7 @@ void node_close(struct node *node)
     io_deferred_cancel(&node->free_gone);
     map_deinit(&node->found, NULL);
     http_client_free(node->http);
+    io_tls_free(node->probe_tls);
     free(node->name);
     free(node);
 }

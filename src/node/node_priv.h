@@ -3,6 +3,7 @@
 #ifndef NODE_NODE_PRIV_H
 #define NODE_NODE_PRIV_H
 
+#include "api/retry.h"
 #include "base/map.h"
 #include "node/machine.h"
 #include "node/pod.h"
@@ -17,10 +18,11 @@ struct node {
     char cluster_dns[48]; /* "": there is none */
     bool schedule;
     struct http_client *http;
-    struct map pods;  /* by uid: struct pod */
-    struct list gone; /* of struct pod: freed at the end of the turn */
+    struct io_tls *probe_tls; /* verifies nothing */
+    struct map pods;          /* by uid: struct pod */
+    struct list gone;         /* of struct pod: freed at the end of the turn */
     struct io_deferred free_gone;
-    struct io_timer schedule_again; /* the log would not take a binding: a full disk, for example */
+    struct retry settle; /* the log would not take what was to be done with a pod that is in no map */
     struct node_counts counts;
     struct api_listener pod_listener, node_listener, config_listener, secret_listener;
     struct map found; /* uids of sandboxes on the disk: struct runtime */
@@ -29,10 +31,8 @@ struct node {
 /* node_object.c: makes the Node object, and brings it up to date where it differs. */
 MUST_CHECK bool node_object_register(struct node *node, struct error *err);
 
-/* node_schedule.c: binds the pod to this node, or says in its status why not. */
-void node_schedule(struct node *node, struct object *pod);
-/* All that wait: the node has changed. */
-void node_schedule_all(struct node *node);
+/* node_schedule.c: binds the pod to this node, or says in its status why not. False: the log would not take that. */
+MUST_CHECK bool node_schedule(struct node *node, struct object *pod, struct error *err);
 
 struct pod *node_pod(struct node *node, struct bytes namespace, struct bytes name);
 

@@ -2,7 +2,6 @@
 /* With one machine there is nothing to choose, but there is something to say: why a pod cannot run here. */
 #include <stdio.h>
 
-#include "base/diag.h"
 #include "node/node_priv.h"
 
 static bool selected(const struct json *selector, const struct object *node_object, struct error *err)
@@ -58,60 +57,42 @@ static bool fits(const struct node *node, const struct object *pod, struct error
     return true;
 }
 
-enum { SCHEDULE_AGAIN_MS = 1000 };
-
-static void refused(struct node *node, const struct object *pod, const struct error *err)
+static bool refused(const struct object *pod, struct error *err)
 {
-    if (err->kind == ERROR_NOT_FOUND)
-        return;
-    diag_warn("node", "schedule pod " BYTES_FORMAT "/" BYTES_FORMAT ": %s", BYTES_ARGS(pod->namespace),
-              BYTES_ARGS(pod->name), err->message);
-    io_timer_start(&node->schedule_again, SCHEDULE_AGAIN_MS);
+    return err->kind == ERROR_NOT_FOUND || error_wrap(err, "schedule pod " BYTES_FORMAT "/" BYTES_FORMAT,
+                                                      BYTES_ARGS(pod->namespace), BYTES_ARGS(pod->name));
 }
 
-static void say_why_not(struct node *node, struct object *pod, const struct error *why)
+static bool say_why_not(struct node *node, struct object *pod, const struct error *why, struct error *err)
 {
     AUTO_JSON *json = json_clone(pod->json);
-    struct error err;
     json_set_at(json, "status.phase", json_new_text("Pending"));
     json_set_at(json, "status.qosClass", json_new_text(pod_quality(pod->json)));
     object_set_condition(node->api, json, "PodScheduled", "False", "Unschedulable", why->message);
     if (json_same(json_get(json, "status"), json_get(pod->json, "status")))
-        return;
+        return true;
     json_remove(json_get(json, "metadata"), "resourceVersion");
     api_record_event(node->api, pod, "Warning", "FailedScheduling", "evoke-node", "%s", why->message);
-    if (!api_update(node->api, pod->kind, pod->namespace, pod->name, json, API_STATUS, NULL, &err))
-        refused(node, pod, &err);
+    return api_update(node->api, pod->kind, pod->namespace, pod->name, json, API_STATUS, NULL, err) ||
+           refused(pod, err);
 }
 
-void node_schedule(struct node *node, struct object *pod)
+bool node_schedule(struct node *node, struct object *pod, struct error *err)
 {
-    struct error err;
+    struct error why;
     const char *scheduler = json_text_at(pod->json, "spec.schedulerName", "default-scheduler");
     if (pod->deleting || strcmp(scheduler, "default-scheduler") != 0)
-        return;
-    if (!fits(node, pod, &err)) {
-        say_why_not(node, pod, &err);
-        return;
-    }
+        return true;
+    if (!fits(node, pod, &why))
+        return say_why_not(node, pod, &why, err);
     AUTO_JSON *json = json_clone(pod->json);
     AUTO_OBJECT *bound = NULL;
     json_set_at(json, "spec.nodeName", json_new_text(node->name));
     json_remove(json_get(json, "metadata"), "resourceVersion");
-    if (!api_update(node->api, pod->kind, pod->namespace, pod->name, json, 0, &bound, &err)) {
-        refused(node, pod, &err);
-        return;
-    }
+    if (!api_update(node->api, pod->kind, pod->namespace, pod->name, json, 0, &bound, err))
+        return refused(pod, err);
     api_record_event(node->api, bound, "Normal", "Scheduled", "evoke-node",
                      "Successfully assigned " BYTES_FORMAT "/" BYTES_FORMAT " to %s", BYTES_ARGS(pod->namespace),
                      BYTES_ARGS(pod->name), node->name);
-}
-
-void node_schedule_all(struct node *node)
-{
-    struct api_iterator iterator;
-    api_iterate(node->api, kind_by_name("Pod"), BYTES_NULL, &iterator);
-    for (struct object *pod; (pod = api_iterator_next(&iterator));)
-        if (!json_text_at(pod->json, "spec.nodeName", "")[0])
-            node_schedule(node, pod);
+    return true;
 }

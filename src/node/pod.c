@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/diag.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "io/file.h"
@@ -51,8 +50,8 @@ void pod_touch(struct pod *pod, bool now)
     io_defer(&pod->reconcile);
     if (now)
         pod->status_changed = true;
-    else if (!io_timer_active(&pod->status))
-        io_timer_start(&pod->status, POD_STATUS_DELAY_MS);
+    else
+        retry_within(&pod->status, POD_STATUS_DELAY_MS);
 }
 
 static bool runs(const struct container *container)
@@ -353,19 +352,17 @@ static void go_on(struct pod *pod)
 
 /* --- The end --- */
 
-/* False: the log would not take it, which is a matter of moments. */
-static bool delete_object(struct pod *pod)
+static bool delete_object(void *ctx, struct error *err)
 {
-    struct error err;
+    struct pod *pod = ctx;
     const struct api_delete_options options = {.grace_period_s = 0, .uid = pod->uid};
     if (!pod->deleted &&
         !api_delete(node_api(pod->node), pod->object->kind, pod->object->namespace, pod->object->name, &options, NULL,
-                    &err) &&
-        err.kind != ERROR_NOT_FOUND && err.kind != ERROR_CONFLICT) {
-        diag_warn("node", "pod %s/%s: %s", pod->namespace, pod->name, err.message);
-        return false;
-    }
+                    err) &&
+        err->kind != ERROR_NOT_FOUND && err->kind != ERROR_CONFLICT)
+        return error_wrap(err, "pod %s/%s", pod->namespace, pod->name);
     pod->deleted = true;
+    node_pod_gone(pod->node, pod);
     return true;
 }
 
@@ -398,14 +395,12 @@ static void go_towards_the_end(struct pod *pod)
     if (pod->stage == POD_LIVE && !pod->lost && !stop_all(pod))
         return;
     if (pod->sandbox) {
-        pod_status_write(pod); /* the last one: how it ended, for whoever holds a finalizer */
+        retry_now(&pod->status); /* the last one: how it ended, for whoever holds a finalizer */
         remove_sandbox(pod);
         return;
     }
-    if (delete_object(pod))
-        node_pod_gone(pod->node, pod);
-    else
-        io_timer_start(&pod->retry, POD_RETRY_MS);
+    if (!io_timer_active(&pod->end.later))
+        retry_now(&pod->end);
 }
 
 static void reconcile(void *ctx)
@@ -424,13 +419,7 @@ static void reconcile(void *ctx)
     else if (pod->stage == POD_LIVE)
         go_on(pod);
     if (pod->status_changed)
-        pod_status_write(pod);
-}
-
-static void write_status(void *ctx)
-{
-    struct pod *pod = ctx;
-    pod_status_write(pod);
+        retry_now(&pod->status);
 }
 
 static void retry(void *ctx)
@@ -546,7 +535,8 @@ struct pod *pod_new(struct node *node, struct object *object, struct runtime *ru
     pod->start_ns = io_wall_ns(io);
     list_init(&pod->logs);
     io_deferred_init(io, &pod->reconcile, reconcile, pod);
-    io_timer_init(io, &pod->status, write_status, pod);
+    retry_init(io, &pod->status, "node", pod_status_write, pod);
+    retry_init(io, &pod->end, "node", delete_object, pod);
     io_timer_init(io, &pod->retry, retry, pod);
     make_containers(pod);
     restore(pod);
@@ -573,7 +563,8 @@ void pod_free(struct pod *pod)
     if (pod->sandbox)
         pod->runtime->ops->release(pod->sandbox);
     io_deferred_cancel(&pod->reconcile);
-    io_timer_stop(&pod->status);
+    retry_stop(&pod->status);
+    retry_stop(&pod->end);
     io_timer_stop(&pod->retry);
     list_remove(&pod->link);
     object_unref(pod->object);

@@ -11,6 +11,7 @@
 #define NODE_POD_H
 
 #include "api/api.h"
+#include "api/retry.h"
 #include "base/list.h"
 #include "http/http_client.h"
 #include "node/environment.h"
@@ -92,7 +93,9 @@ struct pod {
     int64_t sandbox_ready_ns;     /* when the last one was there; 0: it never was */
     bool status_changed;
     struct io_deferred reconcile;
-    struct io_timer status, retry;
+    struct retry status; /* writes it */
+    struct retry end;    /* deletes the object, and the pod is off this node */
+    struct io_timer retry;
     struct list logs; /* of struct node_log */
 };
 
@@ -130,7 +133,8 @@ void container_restore(struct container *container, const struct json *status);
 void container_wait(struct container *container, const char *reason, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* --- pod_status.c --- */
-void pod_status_write(struct pod *pod);
+/* pod->status runs it. */
+MUST_CHECK bool pod_status_write(void *pod, struct error *err);
 const char *pod_phase(const struct pod *pod);
 const char *pod_quality(const struct json *pod); /* "Guaranteed", "Burstable", "BestEffort" */
 /* cpu and memory of one container's requests and limits. */
@@ -146,6 +150,7 @@ struct node_machine *node_machine(struct node *node);
 struct io *node_io(struct node *node);
 struct api *node_api(struct node *node);
 struct http_client *node_http(struct node *node);
+struct io_tls *node_probe_tls(struct node *node);
 struct node_counts *node_counters(struct node *node);
 const char *node_name(const struct node *node);
 struct runtime *node_containers(const struct node *node); /* NULL: processes run all pods */

@@ -205,6 +205,7 @@ static void start_probe(struct container *container, enum probe_kind kind, const
     const struct probe_target target = {
         .io = node_io(pod->node),
         .http = node_http(pod->node),
+        .tls = node_probe_tls(pod->node),
         .sandbox = pod->sandbox,
         .container = container->name,
         .ip = pod->ip,
@@ -448,6 +449,7 @@ void container_stop(struct container *container, uint64_t grace_ms)
     const struct probe_target target = {
         .io = node_io(pod->node),
         .http = node_http(pod->node),
+        .tls = node_probe_tls(pod->node),
         .sandbox = pod->sandbox,
         .container = container->name,
         .ip = pod->ip,

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "api/quantity.h"
-#include "base/diag.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "node/pod.h"
@@ -245,28 +244,21 @@ static void set_status(const struct pod *pod, struct json *json)
     }
 }
 
-enum { STATUS_AGAIN_MS = 1000 };
-
-void pod_status_write(struct pod *pod)
+bool pod_status_write(void *ctx, struct error *err)
 {
-    io_timer_stop(&pod->status);
+    struct pod *pod = ctx;
     pod->status_changed = false;
     if (pod->deleted)
-        return;
+        return true;
     AUTO_JSON *json = json_clone(pod->object->json);
-    struct error err;
     set_status(pod, json);
     set_conditions(pod, json);
     json_remove(json_get(json, "metadata"), "resourceVersion"); /* the status is ours: the last writer wins */
     struct object *stored;
     if (!api_update(node_api(pod->node), pod->object->kind, pod->object->namespace, pod->object->name, json, API_STATUS,
-                    &stored, &err)) {
-        if (err.kind == ERROR_NOT_FOUND)
-            return;
-        diag_warn("node", "status of pod %s/%s: %s", pod->namespace, pod->name, err.message);
-        io_timer_start(&pod->status, STATUS_AGAIN_MS); /* the log would not take it: a full disk, for example */
-        return;
-    }
+                    &stored, err))
+        return err->kind == ERROR_NOT_FOUND || error_wrap(err, "status of pod %s/%s", pod->namespace, pod->name);
     object_unref(pod->object);
     pod->object = stored;
+    return true;
 }

@@ -112,14 +112,18 @@ static void start_http(struct probe_action *action, const struct json *spec, con
     size_t count = 1;
     struct http_call_options options = {
         .address = *address, .timeout_ms = timeout_ms, .response_size_max = 10240, .fields = fields};
+    if (strcmp(json_text_at(spec, "scheme", "HTTP"), "HTTPS") == 0)
+        options.tls = action->target.tls;
     snprintf(target, sizeof target, "%s%s", path[0] == '/' ? "" : "/", path);
     json_array_each (i, header, headers) {
-        struct bytes name = json_bytes(json_get(header, "name")), value = json_bytes(json_get(header, "value"));
-        if (bytes_equal_ignore_case(name, BYTES_LITERAL("host")))
+        struct bytes key = json_bytes(json_get(header, "name")), value = json_bytes(json_get(header, "value"));
+        if (bytes_equal_ignore_case(key, BYTES_LITERAL("host")))
             options.host = value;
         else if (count < ARRAY_SIZE(fields))
-            fields[count++] = (struct http_field){.name = name, .value = value};
+            fields[count++] = (struct http_field){.name = key, .value = value};
     }
+    AUTO_FREE(char) name = options.tls && options.host.size > 0 ? memory_string(options.host) : NULL;
+    options.server_name = name;
     options.field_count = count;
     options.target = bytes_of_string(target);
     action->call = http_client_call(action->target.http, &options, on_response, action);
@@ -145,9 +149,7 @@ static void start_action(struct probe_action *action, const struct json *spec, u
         io_timer_start(&action->timeout, (uint64_t)json_int_at(spec, "sleep.seconds", 0) * 1000);
         return;
     }
-    if (http && strcmp(json_text_at(http, "scheme", "HTTP"), "HTTPS") == 0) {
-        snprintf(action->message, sizeof action->message, "httpGet with scheme HTTPS is not supported yet");
-    } else if ((http || tcp) && !find_address(action, http ? http : tcp, &address)) {
+    if ((http || tcp) && !find_address(action, http ? http : tcp, &address)) {
         snprintf(action->message, sizeof action->message, "host or port of the probe is not valid");
     } else if (http) {
         start_http(action, http, &address, timeout_ms);

@@ -22,6 +22,7 @@ struct probe;
 struct probe_target {
     struct io *io;
     struct http_client *http;
+    struct io_tls *tls;      /* for scheme HTTPS, whose certificates are not verified: as kubelet does */
     struct sandbox *sandbox; /* for exec */
     const char *container;
     const char *ip;           /* of the pod */

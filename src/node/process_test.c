@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "http/http_server.h"
+#include "io/tls.h"
 #include "node/world_test.h"
 
 #define POD(name, spec)                                                                                                \
@@ -37,8 +39,7 @@ TEST(a_process_pod_runs_to_its_end_and_its_output_is_kept)
     CHECK(world_has_event(&world, "job", "Started"));
     world_delete(&world, "job", -1);
     world_until_no_pod(&world, "job");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_failing_pod_that_may_not_restart_is_failed)
@@ -52,8 +53,7 @@ TEST(a_failing_pod_that_may_not_restart_is_failed)
     CHECK_STR(json_text_at(status, "containerStatuses.0.state.terminated.reason", ""), "Error");
     world_delete(&world, "job", 0);
     world_until_no_pod(&world, "job");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_crashing_container_restarts_at_once_and_then_backs_off)
@@ -72,8 +72,7 @@ TEST(a_crashing_container_restarts_at_once_and_then_backs_off)
     CHECK(world_has_event(&world, "crash", "BackOff"));
     world_delete(&world, "crash", 0);
     world_until_no_pod(&world, "crash");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_command_that_does_not_exist_is_told_with_the_systems_words)
@@ -87,8 +86,7 @@ TEST(a_command_that_does_not_exist_is_told_with_the_systems_words)
     CHECK(world_has_event(&world, "typo", "Failed"));
     world_delete(&world, "typo", 0);
     world_until_no_pod(&world, "typo");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(variables_come_from_all_sources_and_are_expanded)
@@ -116,7 +114,7 @@ TEST(variables_come_from_all_sources_and_are_expanded)
     CHECK_STR(text, "plain\n<plain>\nfrom map\nsecret\nenv\no\n8080\n64\n$(A) $(NO) $\n");
     world_delete(&world, "env", 0);
     world_until_no_pod(&world, "env");
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_container_waits_for_a_config_map_that_is_not_there)
@@ -138,7 +136,7 @@ TEST(a_container_waits_for_a_config_map_that_is_not_there)
     CHECK_STR(text, "at last\n");
     world_delete(&world, "wait", 0);
     world_until_no_pod(&world, "wait");
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_config_map_volume_follows_its_config_map)
@@ -164,8 +162,7 @@ TEST(a_config_map_volume_follows_its_config_map)
     CHECK(world_has_event(&world, "vol", "VolumeNotMounted"));
     world_delete(&world, "vol", 0);
     world_until_no_pod(&world, "vol");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(init_containers_run_one_after_the_other_before_the_others)
@@ -207,8 +204,7 @@ TEST(init_containers_run_one_after_the_other_before_the_others)
     CHECK_STR(text, "1\n2\n");
     world_delete(&world, "init", 0);
     world_until_no_pod(&world, "init");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_readiness_probe_makes_a_pod_ready_and_takes_it_back)
@@ -227,8 +223,58 @@ TEST(a_readiness_probe_makes_a_pod_ready_and_takes_it_back)
     CHECK(world_has_event(&world, "probe", "Unhealthy"));
     world_delete(&world, "probe", 0);
     world_until_no_pod(&world, "probe");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
+}
+
+static void answer_ready(void *ctx, struct http_request *request)
+{
+    bool *ready = ctx;
+    bool asked = bytes_equal_string(request->head->path, "/ready");
+    http_respond_text(request, *ready && asked ? 200 : 503, "\n");
+}
+
+static struct http_server *open_https(struct world *world, bool *ready)
+{
+    static const char *const names[] = {"somebody-else.test"};
+    struct io_certificate ca, certificate;
+    struct error err;
+    struct http_server_options options = {.name = "test", .on_request = answer_ready, .ctx = ready};
+    CHECK_OK(io_certificate_make_ca(world->io, "nobody knows it", 1, &ca, &err), &err);
+    CHECK_OK(io_certificate_make(world->io, &ca, "server", NULL, 0, names, 1, 1, &certificate, &err), &err);
+    options.tls = io_tls_server_new(world->io, bytes_of_string(certificate.certificate_pem),
+                                    bytes_of_string(certificate.key_pem), BYTES_NULL, &err);
+    CHECK_OK(options.tls != NULL, &err);
+    CHECK_OK(io_address_parse("127.0.0.1:0", &options.address, &err), &err);
+    io_certificate_deinit(&ca);
+    io_certificate_deinit(&certificate);
+    struct http_server *server = http_server_open(world->io, &options, &err);
+    CHECK_OK(server != NULL, &err);
+    return server;
+}
+
+TEST(a_probe_by_https_takes_any_certificate)
+{
+    struct world world = {0};
+    char pod[1000];
+    bool ready = true;
+    world_open(&world);
+    struct http_server *server = open_https(&world, &ready);
+    snprintf(pod, sizeof pod,
+             POD("probe",
+                 "'containers':[" SHELL(
+                     "main",
+                     "exec sleep 600") ",'readinessProbe':{'periodSeconds':1,"
+                                       "'failureThreshold':1,'httpGet':{'scheme':'HTTPS','host':'127.0.0.1','port':%d,"
+                                       "'path':'/ready'}}}]"),
+             http_server_address(server).port);
+    world_create(&world, pod);
+    world_until_ready(&world, "probe", true);
+    ready = false;
+    world_until_ready(&world, "probe", false);
+    world_delete(&world, "probe", 0);
+    world_until_no_pod(&world, "probe");
+    http_server_close(server);
+    world_end(&world);
 }
 
 TEST(a_failing_liveness_probe_restarts_the_container)
@@ -243,8 +289,7 @@ TEST(a_failing_liveness_probe_restarts_the_container)
     CHECK(world_has_event(&world, "live", "Killing"));
     world_delete(&world, "live", 0);
     world_until_no_pod(&world, "live");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_deleted_pod_gets_sigterm_and_time_to_end)
@@ -261,8 +306,7 @@ TEST(a_deleted_pod_gets_sigterm_and_time_to_end)
     CHECK(json_get(json_get(world_pod(&world, "nice"), "metadata"), "deletionTimestamp") != NULL);
     world_until_no_pod(&world, "nice");
     CHECK(world_has_event(&world, "nice", "Killing"));
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_pod_that_ignores_sigterm_is_killed_when_its_grace_is_over)
@@ -276,8 +320,7 @@ TEST(a_pod_that_ignores_sigterm_is_killed_when_its_grace_is_over)
     world_until_ready(&world, "stubborn", true);
     world_delete(&world, "stubborn", 1);
     world_until_no_pod(&world, "stubborn");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 /* Not so for one that nobody has reaped yet. */
@@ -325,7 +368,18 @@ TEST(a_pod_goes_on_while_evoke_is_away_and_is_found_again)
     world_until_no_pod(&world, "ends");
     world_check_clean(&world);
     CHECK(!alive(pid));
-    world_close(&world);
+    world_end(&world);
+}
+
+/* Of the only pod of the test. */
+static void kill_monitor(void)
+{
+    char command[4200];
+    snprintf(command, sizeof command,
+             "kill -9 $(ls -l /proc/[0-9]*/cwd 2>/dev/null | grep '%s/pods' | sed 's,.*/proc/\\([0-9]*\\)/.*,\\1,' | "
+             "head -1)",
+             test_dir());
+    CHECK(system(command) == 0);
 }
 
 TEST(a_pod_whose_monitor_is_killed_is_started_anew)
@@ -336,12 +390,7 @@ TEST(a_pod_whose_monitor_is_killed_is_started_anew)
     world_until_ready(&world, "stay", true);
     world_until_logs(&world, "stay", "pid ");
     int pid = pid_of(&world, "stay");
-    char command[4200];
-    snprintf(command, sizeof command,
-             "kill -9 $(ls -l /proc/[0-9]*/cwd 2>/dev/null | grep '%s/pods' | sed 's,.*/proc/\\([0-9]*\\)/.*,\\1,' | "
-             "head -1)",
-             test_dir());
-    CHECK(system(command) == 0);
+    kill_monitor();
     world_until_text(&world, "stay", "status.containerStatuses.0.lastState.terminated.reason",
                      "ContainerStatusUnknown");
     world_until_ready(&world, "stay", true);
@@ -349,8 +398,37 @@ TEST(a_pod_whose_monitor_is_killed_is_started_anew)
     CHECK(!alive(pid));
     world_delete(&world, "stay", 0);
     world_until_no_pod(&world, "stay");
-    world_check_clean(&world);
+    world_end(&world);
+}
+
+TEST(without_control_groups_a_killed_monitor_leaves_nothing_either)
+{
+    char proc[4200], command[4500];
+    snprintf(proc, sizeof proc, "%s/none", test_dir());
+    struct world world = {.proc = proc};
+    world_open(&world);
+    world_create(&world,
+                 POD("stay", "'containers':[" SHELL("main", "(setsid sleep 600 &); sleep 600 & echo up; wait") "}]"));
+    world_until_ready(&world, "stay", true);
+    world_until_logs(&world, "stay", "up");
+    snprintf(command, sizeof command,
+             "grep -lz 'EVOKE_POD_UID=%s' /proc/[0-9]*/environ 2>/dev/null | wc -l | grep -qx 3", world.uids[0]);
+    CHECK(system(command) == 0); /* the shell and both of its children */
+    kill_monitor();
+    world_until_text(&world, "stay", "status.containerStatuses.0.lastState.terminated.reason",
+                     "ContainerStatusUnknown");
+    world_until_ready(&world, "stay", true);
+    world_until_logs(&world, "stay", "up");
+    CHECK(system(command) == 0); /* those of the new run alone */
+    node_close(world.node);      /* nobody looks while its monitor is killed and it is deleted */
+    world.node = NULL;
+    kill_monitor();
+    world_delete(&world, "stay", 0);
     world_close(&world);
+    world_open(&world);
+    world_check_clean(&world);
+    CHECK(system(command) != 0);
+    world_end(&world);
 }
 
 static bool backs_off(struct world *world, const void *ctx)
@@ -380,8 +458,84 @@ TEST(a_monitor_that_cannot_start_is_tried_again_once_and_then_with_patience)
     CHECK(world_has_event(&world, "none", "FailedCreatePodSandBox"));
     world_delete(&world, "none", 0);
     world_until_no_pod(&world, "none");
-    world_check_clean(&world);
+    world_end(&world);
+}
+
+/* Control groups as plain directories: their processes cannot enter them, but what is in them keeps them. */
+static const char *fake_groups(void)
+{
+    static char proc[4200];
+    char command[20000];
+    snprintf(proc, sizeof proc, "%s/proc", test_dir());
+    snprintf(command, sizeof command,
+             "mkdir -p %s %s/pids && echo '7:pids:/' > %s/cgroup && "
+             "echo '1 1 0:1 / %s/pids rw - cgroup cgroup rw,pids' > %s/mountinfo",
+             proc, test_dir(), proc, test_dir(), proc);
+    CHECK(system(command) == 0);
+    return proc;
+}
+
+static bool cannot_be_killed(struct world *world, const void *ctx)
+{
+    return world_has_event(world, ctx, "FailedKillPod");
+}
+
+TEST(a_pod_whose_group_is_in_use_stays_until_it_is_not_also_through_a_restart)
+{
+    struct world world = {.proc = fake_groups()};
+    char command[4300];
+    world_open(&world);
+    world_create(&world, POD("held", "'containers':[" SHELL("main", "exec sleep 600") "}]"));
+    world_until_text(&world, "held", "status.containerStatuses.0.state.waiting.reason", "RunContainerError");
+    snprintf(command, sizeof command, "for d in %s/pids/evoke/*; do touch $d/held; done", test_dir());
+    CHECK(system(command) == 0);
+    world_delete(&world, "held", 1);
+    world_until(&world, cannot_be_killed, "held", "it is said that something is left of the pod");
+    CHECK(world_pod(&world, "held") != NULL);
     world_close(&world);
+    snprintf(command, sizeof command, "echo '7:pids:/elsewhere' > %s/cgroup", world.proc); /* evoke's own group */
+    CHECK(system(command) == 0);
+    world_open(&world);
+    world_run_ms(&world, 100);
+    CHECK(world_pod(&world, "held") != NULL);
+    snprintf(command, sizeof command, "rm %s/pids/evoke/*/held", test_dir());
+    CHECK(system(command) == 0);
+    world_until_no_pod(&world, "held");
+    snprintf(command, sizeof command, "test -e %s/pids/evoke", test_dir());
+    CHECK(system(command) != 0);
+    world_end(&world);
+}
+
+/* The unified hierarchy is mounted wherever there are control groups at all; this moves the test into a group of it. */
+static bool move_to(const char *group)
+{
+    char command[400];
+    snprintf(command, sizeof command,
+             "M=$(awk '/ - cgroup2 /{print $5; exit}' /proc/self/mountinfo); test -n \"$M\" && mkdir -p $M/%s && "
+             "echo %d > $M/%s/cgroup.procs",
+             group, (int)getpid(), group);
+    return system(command) == 0;
+}
+
+TEST(the_groups_of_a_pod_are_found_by_an_evoke_in_another_group)
+{
+    struct world world = {0};
+    char group[40], command[400];
+    snprintf(group, sizeof group, "evoke-test-%d", (int)getpid());
+    if (!move_to(group))
+        return; /* not root, or no control groups */
+    world_open(&world);
+    world_create(&world, POD("stay", "'containers':[" SHELL("main", "exec sleep 600") "}]"));
+    world_until_ready(&world, "stay", true);
+    world_close(&world);
+    CHECK(move_to(""));
+    world_open(&world);
+    world_until_ready(&world, "stay", true);
+    world_delete(&world, "stay", 0);
+    world_until_no_pod(&world, "stay");
+    world_end(&world);
+    snprintf(command, sizeof command, "rmdir $(awk '/ - cgroup2 /{print $5; exit}' /proc/self/mountinfo)/%s", group);
+    CHECK(system(command) == 0); /* so there was nothing else in it */
 }
 
 TEST(what_runs_without_an_object_is_ended_at_the_start)
@@ -395,8 +549,7 @@ TEST(what_runs_without_an_object_is_ended_at_the_start)
     world_delete(&world, "orphan", 0);
     world_close(&world);
     world_open(&world);
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_log_can_be_followed_until_the_container_ends)
@@ -411,7 +564,7 @@ TEST(a_log_can_be_followed_until_the_container_ends)
     CHECK_STR(text, "1\n2\n3\n");
     world_delete(&world, "talk", 0);
     world_until_no_pod(&world, "talk");
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_pod_that_nothing_fits_says_why)
@@ -424,7 +577,7 @@ TEST(a_pod_that_nothing_fits_says_why)
     CHECK(world_has_event(&world, "far", "FailedScheduling"));
     world_delete(&world, "far", 0);
     world_until_no_pod(&world, "far");
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(memory_and_processor_limits_are_applied_or_it_is_told)
@@ -443,8 +596,7 @@ TEST(memory_and_processor_limits_are_applied_or_it_is_told)
     CHECK(told || code == 137);
     world_delete(&world, "big", 0);
     world_until_no_pod(&world, "big");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_sidecar_starts_before_and_ends_after_the_others)
@@ -469,8 +621,7 @@ TEST(a_sidecar_starts_before_and_ends_after_the_others)
     CHECK_STR(text, "there\n");
     world_delete(&world, "side", 0);
     world_until_no_pod(&world, "side");
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_pre_stop_hook_runs_before_sigterm)
@@ -491,8 +642,7 @@ TEST(a_pre_stop_hook_runs_before_sigterm)
     world_until_no_pod(&world, "hook");
     snprintf(json, sizeof json, "test \"$(tr '\\n' ' ' < %s)\" = 'hook term '", path);
     CHECK(system(json) == 0);
-    world_check_clean(&world);
-    world_close(&world);
+    world_end(&world);
 }
 
 TEST(a_cordoned_node_takes_no_pod_until_it_is_uncordoned)
@@ -516,5 +666,5 @@ TEST(a_cordoned_node_takes_no_pod_until_it_is_uncordoned)
     world_until_ready(&world, "wait", true);
     world_delete(&world, "wait", 0);
     world_until_no_pod(&world, "wait");
-    world_close(&world);
+    world_end(&world);
 }

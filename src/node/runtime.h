@@ -187,6 +187,7 @@ struct runtime_options {
     const char *pod_cidr;     /* NULL: "10.88.0.0/16" */
     const char *bridge;       /* NULL: "evoke0" */
     const char *host_ip;      /* of pods with hostNetwork; NULL: 127.0.0.1 */
+    const char *proc;         /* NULL: "/proc/self", which says where control groups are */
 };
 struct runtime *runtime_process_open(struct io *io, const struct runtime_options *options, struct error *err);
 /* Fails with ERROR_DENIED when evoke is not root, ERROR_NOT_FOUND when there is no runc. */

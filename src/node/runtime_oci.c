@@ -242,7 +242,7 @@ static void drop_last_run(struct monitored *monitored, const char *container, un
     static const char *const parts[] = {"upper", "work", "bundle"};
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%u.root", container, attempt);
-    cgroups_drop(runtime_of(monitored)->engine.cgroups, monitored->uid, container, attempt);
+    cgroups_drop(monitored_cgroups(monitored), monitored->uid, container, attempt);
     const struct protocol_mount unmount = {
         .source = "", .target = path, .type = "", .data = "", .flags = PROTOCOL_MOUNT_DETACH};
     monitored_mount(monitored, &unmount, NULL);
@@ -306,7 +306,7 @@ static bool write_bundle(struct monitored *monitored, const struct runtime_conta
     struct oci_runtime *runtime = runtime_of(monitored);
     char root[PATH_MAX], path[PATH_MAX], cgroups_path[PATH_MAX], home[256], notice[300];
     snprintf(root, sizeof root, "%.3800s/%s/%u.root", monitored->directory, container->name, container->attempt);
-    cgroups_runc_path(runtime->engine.cgroups, monitored->uid, container->name, container->attempt, cgroups_path,
+    cgroups_runc_path(monitored_cgroups(monitored), monitored->uid, container->name, container->attempt, cgroups_path,
                       sizeof cgroups_path);
     struct bundle_place place = {
         .root = root,
@@ -315,7 +315,7 @@ static bool write_bundle(struct monitored *monitored, const struct runtime_conta
         .cgroups_path = cgroups_path,
         .monitor_pid = monitored->pid,
         .host_network = json_bool_at(monitored->description, "hostNetwork", false),
-        .unified_cgroups = cgroups_unified(runtime->engine.cgroups),
+        .unified_cgroups = cgroups_unified(monitored_cgroups(monitored)),
         .host_paths = json_get(monitored->description, "hostPaths"),
         .capabilities = runtime->capabilities,
         .oom_score_adj_min = runtime->oom_score_adj_min,

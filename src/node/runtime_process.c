@@ -11,6 +11,7 @@
 
 #include "base/crc32c.h"
 #include "base/memory.h"
+#include "monitor/kill.h"
 #include "node/monitored.h"
 
 struct process_runtime {
@@ -69,6 +70,19 @@ static bool in_environment(const char *const *environment, const char *name)
     return false;
 }
 
+/* What tells a pod's processes from others when there are no control groups and their monitor was killed. */
+static char *mark(struct arena *arena, const struct monitored *monitored)
+{
+    return arena_printf(arena, "EVOKE_POD_UID=%s", monitored->uid);
+}
+
+static bool kill_processes(struct monitored *monitored)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    return kill_marked(mark(&arena, monitored));
+}
+
 /* What a program needs to find its way on this machine, and nothing else of evoke's own environment. */
 static const char **whole_environment(struct arena *arena, struct monitored *monitored,
                                       const struct runtime_container *container)
@@ -78,7 +92,8 @@ static const char **whole_environment(struct arena *arena, struct monitored *mon
     while (container->environment && container->environment[count])
         count++;
     const char **environment =
-        arena_alloc_array(arena, count + ARRAY_SIZE(inherited) + container->mount_count + 1, sizeof *environment);
+        arena_alloc_array(arena, count + ARRAY_SIZE(inherited) + container->mount_count + 2, sizeof *environment);
+    environment[at++] = mark(arena, monitored);
     for (size_t i = 0; i < ARRAY_SIZE(inherited); i++) {
         const char *value = getenv(inherited[i]);
         if (!value && strcmp(inherited[i], "PATH") == 0)
@@ -154,7 +169,7 @@ static void start(struct monitored *monitored, const struct runtime_container *c
         return;
     }
     struct cgroups_group group;
-    if (!cgroups_make(runtime->engine.cgroups, monitored->uid, container->name, container->attempt,
+    if (!cgroups_make(monitored_cgroups(monitored), monitored->uid, container->name, container->attempt,
                       &container->resources, &group, &err))
         monitored_notice(monitored, "ResourcesNotApplied", err.message);
     notice_what_is_left_out(monitored, container);
@@ -200,6 +215,7 @@ static const struct monitored_ops process_ops = {
     .connected = connected,
     .start = start,
     .exec = exec,
+    .kill = kill_processes,
 };
 
 static void process_close(struct runtime *runtime)

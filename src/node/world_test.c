@@ -9,6 +9,17 @@
 
 #include "base/memory.h"
 
+static void on_pod(void *ctx, enum api_event_type type, struct object *pod, struct object *before)
+{
+    struct world *world = ctx;
+    (void)type, (void)before;
+    for (size_t i = 0; i < world->uid_count; i++)
+        if (strcmp(world->uids[i], pod->uid) == 0)
+            return;
+    CHECK(world->uid_count < WORLD_PODS_MAX);
+    snprintf(world->uids[world->uid_count++], sizeof world->uids[0], "%s", pod->uid);
+}
+
 void world_open(struct world *world)
 {
     struct error err;
@@ -22,7 +33,8 @@ void world_open(struct world *world)
     const struct runtime_options options = {.directory = test_dir(),
                                             .bridge = world->bridge,
                                             .pod_cidr = world->pod_cidr,
-                                            .monitor_path = world->monitor_path};
+                                            .monitor_path = world->monitor_path,
+                                            .proc = world->proc};
     world->processes = runtime_process_open(world->io, &options, &err);
     CHECK_OK(world->processes != NULL, &err);
     world->oci = NULL;
@@ -32,6 +44,8 @@ void world_open(struct world *world)
         if (world->services)
             CHECK_OK(runtime_oci_make_local(world->oci, world->services, &err), &err);
     }
+    world->pods = (struct api_listener){.run = on_pod, .ctx = world, .kind = kind_by_name("Pod")};
+    api_listen(world->api, &world->pods);
     machine_read(&world->machine);
     const struct node_options node_options = {.machine = &world->machine,
                                               .processes = world->processes,
@@ -50,6 +64,7 @@ static void stop(void *ctx)
 void world_close(struct world *world)
 {
     node_close(world->node);
+    api_unlisten(&world->pods);
     runtime_close(world->oci);
     runtime_close(world->processes);
     api_close(world->api);
@@ -284,12 +299,77 @@ static bool any_process(const char *pods)
     return system(command) == 0;
 }
 
+/* Or is a process pod's by its environment. */
+static bool any_marked(const char *uid)
+{
+    char command[200];
+    snprintf(command, sizeof command, "grep -qz 'EVOKE_POD_UID=%s' /proc/[0-9]*/environ 2>/dev/null", uid);
+    return system(command) == 0;
+}
+
+/* A mount of any namespace: those of a pod end with its last process. */
+static bool any_mount(void)
+{
+    char command[4200];
+    snprintf(command, sizeof command, "cat /proc/[0-9]*/mountinfo 2>/dev/null | grep -q '%s'", test_dir());
+    return system(command) == 0;
+}
+
+/* In every hierarchy that is mounted, wherever a group of that name may be. */
+static bool any_group(const char *uid)
+{
+    char command[4200];
+    snprintf(command, sizeof command,
+             "find $(awk '/ - cgroup2? /{print $5}' /proc/self/mountinfo) -name %s 2>/dev/null | grep .", uid);
+    return system(command) == 0;
+}
+
+/* Named after the pod, see runtime_oci.c; it lives as long as either end's namespace. */
+static bool any_interface(const char *uid)
+{
+    char path[100];
+    snprintf(path, sizeof path, "/sys/class/net/ev%.8s%.4s", uid, uid + 9);
+    return access(path, F_OK) == 0;
+}
+
+static bool no_interface(struct world *world, const void *ctx)
+{
+    (void)world;
+    return !any_interface(ctx);
+}
+
 void world_check_clean(struct world *world)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/pods", test_dir());
     world_until(world, pods_empty, path, "no directory of a pod is left");
     CHECK(!any_process(path));
-    snprintf(path, sizeof path, "grep -q '%s' /proc/self/mountinfo", test_dir());
-    CHECK(system(path) != 0);
+    CHECK(!any_mount());
+    for (size_t i = 0; i < world->uid_count; i++) {
+        CHECK(!any_group(world->uids[i]));
+        CHECK(!any_marked(world->uids[i]));
+        world_until(world, no_interface, world->uids[i], "no interface is left"); /* the kernel takes its time */
+    }
+}
+
+/* What containers share goes with the last of them: the bridge, and the rules that are named after it. */
+static void check_no_network(const struct world *world)
+{
+    char command[300];
+    snprintf(command, sizeof command, "test -e /sys/class/net/%s", world->bridge);
+    CHECK(system(command) != 0);
+    snprintf(command, sizeof command, "nft list tables 2>/dev/null | grep -q %s", world->bridge);
+    CHECK(system(command) != 0);
+    if (!world->services)
+        return;
+    snprintf(command, sizeof command, "ip route show table local 2>/dev/null | grep -q %s", world->services);
+    CHECK(system(command) != 0);
+}
+
+void world_end(struct world *world)
+{
+    world_check_clean(world);
+    world_close(world);
+    if (world->bridge)
+        check_no_network(world);
 }

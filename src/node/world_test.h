@@ -12,22 +12,30 @@
 #include "node/runtime.h"
 #include "test.h"
 
+enum { WORLD_PODS_MAX = 16 };
+
 struct world {
     bool containers;               /* set before world_open(): with the OCI engine */
     const char *bridge, *pod_cidr; /* for it */
     const char *services;          /* a range that is made local; NULL: none */
     const char *monitor_path;      /* NULL: the real one */
     const char *cluster_dns;       /* NULL: none */
+    const char *proc;              /* NULL: the real one */
     struct machine machine;
     struct io *io;
     struct log *log;
     struct api *api;
     struct runtime *processes, *oci;
     struct node *node;
+    struct api_listener pods;
+    char uids[WORLD_PODS_MAX][37]; /* of all pods that there ever were, also before it was closed and opened again */
+    size_t uid_count;
 };
 
 void world_open(struct world *world);
 void world_close(struct world *world);
+/* Checks that it is clean, and closes it: how every test ends. */
+void world_end(struct world *world);
 
 /* Runs the loop until the condition holds; the test fails when it does not within 20 seconds. */
 void world_until(struct world *world, bool (*holds)(struct world *world, const void *ctx), const void *ctx,
@@ -47,7 +55,8 @@ bool world_has_event(struct world *world, const char *pod, const char *reason);
 char *world_logs(struct world *world, const char *pod, const struct node_log_options *options);
 /* Until that output begins with this text: what runs in a pod takes its time on a busy machine. */
 void world_until_logs(struct world *world, const char *pod, const char *text);
-/* Nothing is left on this machine of any pod: no directory, no process, no control group. */
+/* Nothing is left on this machine of any pod: no directory, no process, no mount, no control group in any hierarchy, no
+ * interface (and so no network namespace: an end of its pair would be here). */
 void world_check_clean(struct world *world);
 
 #endif

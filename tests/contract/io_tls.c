@@ -201,6 +201,23 @@ TEST(a_server_of_another_ca_is_refused)
     call_deinit(&call);
 }
 
+TEST(a_client_that_does_not_verify_reaches_any_server_and_knows_no_name_of_it)
+{
+    struct call call = {.message = "hello", .client.want = 5};
+    const char *common_name, *const *organizations;
+    size_t count;
+    call_init(&call);
+    call_listen(&call, true);
+    call.client_tls = io_tls_client_new_unverified(call.io);
+    struct io_address address = io_listener_address(call.listener);
+    io_connect(call.io, &address, call.client_tls, "elsewhere.test", 5000, connected, &call);
+    io_run(call.io);
+    CHECK(!call.failed);
+    CHECK_BYTES(buf_bytes(&call.client.got), BYTES_LITERAL("hello"));
+    CHECK(!io_stream_tls_subject(call.client.stream, &common_name, &organizations, &count));
+    call_deinit(&call);
+}
+
 TEST(a_server_of_another_name_is_refused)
 {
     struct call call = {.message = "hello", .client.want = 5};

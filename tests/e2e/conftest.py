@@ -47,6 +47,15 @@ def clients(build):
     return build / "e2e"
 
 
+@pytest.fixture
+def client(request, clients):
+    """The name of a Kafka client, of a test that is parametrized with them; skipped if setup.sh left it out."""
+    import kafka_clients
+    if kafka_clients.missing(clients, request.param):
+        pytest.skip(f"{request.param} was left out: see setup.sh")
+    return request.param
+
+
 def wait_until(condition, timeout=20.0, what="condition"):
     """Polls until the condition gives something true, and returns that."""
     end = time.monotonic() + timeout

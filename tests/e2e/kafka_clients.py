@@ -4,8 +4,21 @@
     produce BOOTSTRAP PREFIX COUNT CODEC ...   to the topic <PREFIX>-<CODEC> each: records i = 0 .. COUNT-1 with key "k<i>",
                                                value "<codec> <i> xxx...", header n=<i>
     consume BOOTSTRAP COUNT TOPIC ...          prints "<topic> <partition> <offset> <key> <codec> <i> <n>" of each record
+    seek BOOTSTRAP TOPIC MS                    prints "<offset> <value>" of the first record of partition 0 that is not older
     group BOOTSTRAP TOPIC GROUP                prints "assigned <partition> ..." and "got <partition> <offset>" until SIGTERM;
-                                               confluent and Java take settings of the client behind it, as NAME=VALUE
+                                               confluent, kcat and Java take settings of the client behind it, as NAME=VALUE
+    admin BOOTSTRAP TOPIC FILLED GROUP         makes TOPIC with 2 partitions, compacted, grows it to 4, sets retention.ms; deletes
+                                               records of FILLED below offset 2; deletes TOPIC and GROUP; prints what it sees
+                                               meanwhile, as in ADMINISTERED
+    node BOOTSTRAP TOPIC                       what there is to know and to set of a cluster of one node (Java)
+
+Of transactions:
+    transact BOOTSTRAP TOPIC ID              "first 0".."first 9" committed, "aborted .." aborted, "second .." committed, "open" left open
+    read BOOTSTRAP TOPIC                     prints what a reader of committed records sees of partitions 0 and 1
+    fence BOOTSTRAP TOPIC ID                 two producers with one id: prints what the older one's commit comes to
+    pipe BOOTSTRAP FROM TO GROUP ID COUNT    copies COUNT records, and "done" behind each, with their offsets, in transactions
+                                             of which every third is aborted and done again
+    hanging BOOTSTRAP TOPIC ID               what an administrator sees of a transaction that hangs, and how it is ended (Java)
 """
 import os
 import pathlib
@@ -13,57 +26,76 @@ import subprocess
 
 HERE = pathlib.Path(__file__).parent / "kafka"
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+ADMINISTERED = {"nodes": "1", "partitions": "4", "policy": "compact", "retention": "1000", "earliest": "2", "latest": "5",
+                "groups": "1", "committed": "3", "left": "0"}
 
-# name: codecs that it produces with what setup.sh brings
-PRODUCERS = {
-    "kcat": CODECS,
-    "confluent": CODECS,
-    "python": CODECS,
-    "debian": CODECS,
-    "kafkajs": ("none", "gzip", "snappy"),
-    "java": CODECS,
-    "java3": CODECS,
-    "franz-go": CODECS,
-    "rskafka": CODECS,
+
+class Client:
+    """One of them: what runs it, and what it can; `missing` are the lines of ADMINISTERED that it has no call for."""
+
+    def __init__(self, programs, codecs=CODECS, groups=True, administers=True, missing=(), transacts=(), compiled=False):
+        self.programs = programs  # of verb's kinds ("client", "admin", "txn"), or one for all
+        self.codecs = codecs
+        self.groups = groups
+        self.administers = administers
+        self.missing = set(missing)
+        self.transacts = transacts  # which of its verbs
+        self.compiled = compiled    # there only where setup.sh found a compiler that is new enough
+
+
+def scripts(runner, suffix):
+    return {kind: [*runner, HERE / f"{kind}{suffix}"] for kind in ("client", "admin", "txn")}
+
+
+def java(name):
+    run = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"@/{name}/jars/*"]
+    return {kind: [*run, HERE / f"{file}.java"] for kind, file in (("client", "Client"), ("admin", "Administrator"), ("txn", "Transactions"))}
+
+
+def binary(path):
+    return dict.fromkeys(("client", "admin", "txn"), [path])
+
+
+ALL = ("transact", "read", "fence", "pipe")
+CLIENTS = {  # "@" is the folder that setup.sh has filled
+    "kcat": Client(scripts(["/usr/bin/python3"], "_kcat.py"), administers=False, transacts=("transact", "read", "fence")),
+    "confluent": Client(scripts(["@/venv/bin/python"], "_confluent.py"), transacts=ALL),
+    "python": Client(scripts(["@/venv/bin/python"], "_python.py"), transacts=ALL),
+    "debian": Client(scripts(["/usr/bin/python3"], "_python.py"), missing=("earliest",)),
+    "kafkajs": Client(scripts(["node"], ".js"), codecs=("none", "gzip", "snappy"), transacts=ALL),
+    "java": Client(java("java"), transacts=ALL),
+    "java3": Client(java("java3"), transacts=ALL),
+    "franz-go": Client(binary("@/go_client"), transacts=ALL, compiled=True),
+    "rskafka": Client(binary("@/rust_client"), groups=False, compiled=True,
+                      missing=("nodes", "policy", "retention", "groups", "committed")),
 }
-COMPILED = {"franz-go": "go_client", "rskafka": "rust_client"}  # there only where setup.sh found a compiler that is new enough
+KIND = {"admin": "admin", "node": "admin", **dict.fromkeys((*ALL, "hanging"), "txn")}  # the rest is "client"
 
 
 def missing(clients, name):
-    return name in COMPILED and not (clients / COMPILED[name]).exists()
+    return CLIENTS[name].compiled and not pathlib.Path(command(clients, name, "client")[0]).exists()
 
 
-def java(clients, name):
-    return ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{clients}/{name}/jars/*", HERE / "Client.java"]
-
-
-def command(clients, name):
-    return {
-        "confluent": [clients / "venv/bin/python", HERE / "client_confluent.py"],
-        "python": [clients / "venv/bin/python", HERE / "client_python.py"],
-        "debian": ["/usr/bin/python3", HERE / "client_python.py"],
-        "kafkajs": ["node", HERE / "client.js"],
-        "java": java(clients, "java"),
-        "java3": java(clients, "java3"),
-        "franz-go": [clients / "go_client"],
-        "rskafka": [clients / "rust_client"],
-    }[name]
+def command(clients, name, verb):
+    program = CLIENTS[name].programs[KIND.get(verb, "client")]
+    return [str(part).replace("@", str(clients), 1) if str(part).startswith("@") else str(part) for part in program]
 
 
 def environment(clients):
     return {**os.environ, "NODE_PATH": str(clients / "node_modules")}
 
 
-def run(clients, name, *arguments, timeout=60):
+def run(clients, name, verb, *arguments, timeout=90):
     """Runs one verb to its end and returns what it printed."""
-    done = subprocess.run([*map(str, command(clients, name)), *map(str, arguments)], capture_output=True, text=True,
+    done = subprocess.run([*command(clients, name, verb), verb, *map(str, arguments)], capture_output=True, text=True,
                           timeout=timeout, env=environment(clients))
-    assert done.returncode == 0, f"{name} {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    told = f"{name} {verb} {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, told
     return done.stdout
 
 
-def start(clients, name, *arguments):
-    return subprocess.Popen([*map(str, command(clients, name)), *map(str, arguments)], stdout=subprocess.PIPE,
+def start(clients, name, verb, *arguments):
+    return subprocess.Popen([*command(clients, name, verb), verb, *map(str, arguments)], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True, env=environment(clients))
 
 
@@ -74,25 +106,10 @@ def kcat(bootstrap, *arguments, stdin=None, timeout=60, check=True):
     return done.stdout
 
 
-def produce(clients, name, bootstrap, prefix, count, codecs):
-    if name != "kcat":
-        run(clients, name, "produce", bootstrap, prefix, count, *codecs)
-        return
-    lines = "".join(f"k{i}|CODEC {i} {'x' * 100}\n" for i in range(count))
-    for codec in codecs:  # kcat gives all records of a run the same headers
-        kcat(bootstrap, "-P", "-t", f"{prefix}-{codec}", "-z", codec, "-K", "|", "-H", "n=same", "-X", "enable.idempotence=true",
-             stdin=lines.replace("CODEC", codec))
-
-
 def consume(clients, name, bootstrap, count, topics):
     """{topic: {(partition, offset): (key, codec, i, header)}}"""
-    if name == "kcat":
-        lines = [line for topic in topics
-                 for line in kcat(bootstrap, "-C", "-t", topic, "-e", "-q", "-X", "fetch.wait.max.ms=10", "-f", "%t %p %o %k %s %h\n").splitlines()]
-    else:
-        lines = run(clients, name, "consume", bootstrap, count, *topics).splitlines()
     got = {topic: {} for topic in topics}
-    for line in lines:
+    for line in run(clients, name, "consume", bootstrap, count, *topics).splitlines():
         topic, partition, offset, key, codec, i, *rest = line.split()
         got[topic][int(partition), int(offset)] = (key, codec, int(i), rest[-1])
     return got

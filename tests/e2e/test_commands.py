@@ -74,7 +74,10 @@ def test_every_command_has_help_with_flags(run):
     (["consume", "a", "-o", "xml"], '--output: one of text|raw|json|full, not "xml"'),
     (["consume", "a", "--offset", "tomorrow"], "--offset: beginning, end, a number, or a time"),
     (["publish", "a", "b", "--tombstone"], "one of VALUE, --file and --tombstone"),
-    (["publish", "a", "--rate", "-1"], "--rate: 1 to "),
+    (["publish", "a", "--rate", "0"], "--rate: 1 to "),
+    (["publish", "a", "--partition", "-1"], "--partition: 0 to "),
+    (["consume", "a", "--count", "0"], "--count: 1 to "),
+    (["topic", "create", "a", "-p", "5000000000"], "--partitions: 1 to 2147483647, not 5000000000"),
     (["group", "reset", "g"], "where to?"),
     (["group", "reset", "g", "--to-latest", "--to-earliest"], "where to?"),
     (["group", "reset", "g", "--to-latest"], "of which topics?"),
@@ -101,9 +104,21 @@ def test_nobody_at_the_address_exits_with_4_and_says_what_to_do(run):
     assert address in text and "evoke serve" in text and "--brokers" in text
 
 
-def test_a_host_name_is_an_address(run, evoke):
-    run("topic", "list", "-b", "localhost:" + evoke.kafka.split(":")[1])
-    assert "no.such.host.invalid:1" in run("topic", "list", "-b", "no.such.host.invalid:1", code=FAILED)
+def test_brokers_are_hosts_of_which_the_first_that_answers_is_asked(run, evoke):
+    here = "localhost:" + evoke.kafka.split(":")[1]
+    run("topic", "list", "-b", here)
+    run("topic", "list", "-b", f"127.0.0.1:{free_port()},no.such.host.invalid:1,{here}")
+    assert "no.such.host.invalid:1" in run("topic", "list", "-b", "no.such.host.invalid:1", code=NOT_NOW)
+    assert 'HOST:PORT, not "localhost:http"' in run("topic", "list", "-b", "localhost:http", code=FAILED)
+
+
+@pytest.mark.parametrize("arguments", [["topic", "list"], ["topic", "--help"], ["consume", "unwritten"]])
+def test_what_could_not_be_written_is_an_error(run, evoke, arguments):
+    run("publish", "unwritten", "x")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([evoke.binary, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30,
+                              env={**os.environ, "EVOKE_BROKERS": evoke.kafka})
+    assert (done.returncode, done.stderr) == (FAILED, "evoke: write standard output: No space left on device\n")
 
 
 COMPLETE_BASH = """
@@ -181,7 +196,7 @@ def test_lines_are_records_and_keys_may_stand_before_them(run, topic):
     assert run("consume", topic) == "a\nb\n\nlast without a break\n"
     run("publish", topic, "-K", "::", "-q", stdin="k1::v1\nk2::\n")
     assert [(r["key"], r["value"]) for r in records(run, topic, "--offset", 4)] == [("k1", "v1"), ("k2", "")]
-    assert 'line 1 has no "::" after a key' in run("publish", topic, "-K", "::", code=FAILED, stdin="nokey\n")
+    assert 'line 1: no "::" after a key' in run("publish", topic, "-K", "::", code=FAILED, stdin="nokey\n")
 
 
 def test_files_are_whole_values_and_raw_gives_them_back(run, topic, evoke, tmp_path):
@@ -201,7 +216,13 @@ def test_json_goes_from_topic_to_topic_unchanged(run, topic, tmp_path):
     interesting = ("key", "headers", "value", "partition", "offset")
     both = [[{k: r[k] for k in interesting} for r in records(run, t)] for t in (topic, topic + "-copy")]
     assert both[0] == both[1] and both[0][1]["value"] is None
-    assert "key: must be a string" in run("publish", topic, "-i", "json", stdin='{"key": 1}', code=FAILED)
+    assert "line 1: key: must be a string" in run("publish", topic, "-i", "json", stdin='{"key": 1}', code=FAILED)
+
+
+def test_lines_before_a_wrong_one_are_published(run, topic):
+    run("topic", "create", topic)
+    assert 'line 3: no ":" after a key' in run("publish", topic, "-K", ":", stdin="a:1\nb:2\nc\nd:4\n", code=FAILED)
+    assert [(r["key"], r["value"]) for r in records(run, topic)] == [("a", "1"), ("b", "2")]
 
 
 def test_keys_go_where_kafkas_clients_put_them(run, topic, evoke):
@@ -236,6 +257,7 @@ def test_consume_starts_where_it_is_told(run, topic):
     assert values("--offset", -100, "-n", 1) == [0]
     assert values("--offset", "end") == []
     assert values("--offset", f"@{moment}") == list(range(10, 20))
+    assert values("--offset", f"@{int(middle * 1000)}") == list(range(10, 20))
     assert values("--offset", "@2100-01-01T00:00:00Z") == []
     assert "has 1 partitions" in run("consume", topic, "-p", 1, code=NOT_FOUND)
 

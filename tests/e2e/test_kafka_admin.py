@@ -92,12 +92,6 @@ def test_offsets_are_found_by_time(admin, evoke):
     consumer.close()
 
 
-def test_the_java_admin_client_does_it_all(evoke, clients):
-    out = dict(line.split(" ", 1) for line in kafka_clients.run(clients, "java", "admin", evoke.kafka, "java-admin").splitlines())
-    assert out == {"partitions": "4", "cleanup.policy": "compact DYNAMIC_TOPIC_CONFIG", "retention.ms": "1000",
-                   "segment.bytes": "DEFAULT_CONFIG", "latest": "0", "nodes": "1", "left": "false"}
-
-
 def test_the_java_admin_client_sees_a_cluster_of_one_node(new_evoke, clients):
     evoke = new_evoke()
     evoke.start()
@@ -129,22 +123,6 @@ assert page["next_cursor"]["partition_index"] == 2, page
 assert "python-node" in admin.list_config_resources()["topic"]
 """
     subprocess.run([str(clients / "venv/bin/python"), "-c", code, evoke.kafka], check=True, timeout=60)
-
-
-@pytest.mark.parametrize("python", ["venv", "debian"])
-def test_both_kafka_pythons_manage_topics(evoke, clients, python):
-    import subprocess
-    code = """
-import sys
-from kafka.admin import KafkaAdminClient, NewTopic
-admin = KafkaAdminClient(bootstrap_servers=sys.argv[1])
-admin.create_topics([NewTopic(sys.argv[2], 3, 1)])
-assert sys.argv[2] in admin.list_topics()
-admin.delete_topics([sys.argv[2]])
-assert sys.argv[2] not in admin.list_topics()
-"""
-    program = {"venv": clients / "venv/bin/python", "debian": "/usr/bin/python3"}[python]
-    subprocess.run([program, "-c", code, evoke.kafka, f"by-{python}"], check=True, timeout=30)
 
 
 def test_kcat_lists_what_there_is(evoke):

@@ -9,7 +9,7 @@ import pytest
 import kafka_clients
 from conftest import wait_until
 
-CLIENTS = ["confluent", "python", "debian", "kafkajs", "java", "java3", "franz-go"]
+CLIENTS = [name for name, client in kafka_clients.CLIENTS.items() if client.groups]
 PARTITIONS = 4
 
 

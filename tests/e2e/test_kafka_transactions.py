@@ -1,36 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transactions with every real client that has them, each written by one client and read by all: what is committed is seen
-once, what was aborted or is still open never. The clients are programs of their own with these verbs:
-
-    transact BOOTSTRAP TOPIC ID              "first 0".."first 9" committed, "aborted .." aborted, "second .." committed, "open" left open
-    read BOOTSTRAP TOPIC                     prints what a reader of committed records sees of partitions 0 and 1
-    fence BOOTSTRAP TOPIC ID                 two producers with one id: prints what the older one's commit comes to
-    pipe BOOTSTRAP FROM TO GROUP ID COUNT    copies COUNT records, and "done" behind each, with their offsets, in transactions
-                                             of which every third is aborted and done again
-"""
-import subprocess
-
+once, what was aborted or is still open never. kafka_clients.CLIENTS says who has them."""
 import pytest
 
 import kafka_clients
+from kafka_clients import CLIENTS
 
-CLIENTS = ["confluent", "python", "kafkajs", "java", "java3"]
 COMMITTED = sorted(f"{word} {i}" for word in ("first", "second") for i in range(10))
 
 
-def run(clients, client, *arguments, timeout=90):
-    here = kafka_clients.HERE
-    program = {
-        "confluent": [clients / "venv/bin/python", here / "txn_confluent.py"],
-        "python": [clients / "venv/bin/python", here / "txn_python.py"],
-        "kafkajs": ["node", here / "txn.js"],
-        "java": ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{clients}/java/jars/*", here / "Transactions.java"],
-        "java3": ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{clients}/java3/jars/*", here / "Transactions.java"],
-    }[client]
-    done = subprocess.run([*map(str, program), *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
-                          env=kafka_clients.environment(clients))
-    assert done.returncode == 0, f"{client} {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
-    return done.stdout.splitlines()
+def run(clients, *arguments):
+    return kafka_clients.run(clients, *arguments).splitlines()
+
+
+def having(verb):
+    """For the clients that have it; one that setup.sh left out is skipped."""
+    return pytest.mark.parametrize("client", [name for name, client in CLIENTS.items() if verb in client.transacts], indirect=True)
 
 
 def create_topics(evoke, *names):
@@ -40,16 +25,17 @@ def create_topics(evoke, *names):
         made.result(10)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@having("transact")
 def test_what_one_client_commits_all_see_and_what_it_aborts_none(evoke, clients, client):
     topic = f"written-by-{client}"
     create_topics(evoke, topic)
     run(clients, client, "transact", evoke.kafka, topic, f"id-{topic}")
-    for reader in CLIENTS:
+    readers = [name for name in CLIENTS if "read" in CLIENTS[name].transacts and not kafka_clients.missing(clients, name)]
+    for reader in readers:
         assert sorted(run(clients, reader, "read", evoke.kafka, topic)) == COMMITTED, f"written by {client}, read by {reader}"
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@having("fence")
 def test_a_second_producer_with_the_same_id_fences_the_first(evoke, clients, client):
     topic = f"fenced-{client}"
     create_topics(evoke, topic)
@@ -57,7 +43,7 @@ def test_a_second_producer_with_the_same_id_fences_the_first(evoke, clients, cli
     assert run(clients, "confluent", "read", evoke.kafka, topic) == ["of the new one"]
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@having("pipe")
 def test_records_and_their_offsets_go_together(evoke, clients, client):
     source, target = f"in-{client}", f"out-{client}"
     create_topics(evoke, source, target)
@@ -74,7 +60,7 @@ def test_records_and_their_offsets_go_together(evoke, clients, client):
 
 def test_an_administrator_sees_and_ends_a_transaction_that_hangs(evoke, clients):
     create_topics(evoke, "hanging")
-    assert run(clients, "java", "admin", evoke.kafka, "hanging", "hanging-id") == [
+    assert run(clients, "java", "hanging", evoke.kafka, "hanging", "hanging-id") == [
         "listed Ongoing", "described Ongoing [hanging-1]", "since 0", "open [false]", "fenced"]
     assert run(clients, "confluent", "read", evoke.kafka, "hanging") == []
 

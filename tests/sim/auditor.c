@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "fetched.h"
+#include "io/simulated.h"
 #include "peer.h"
 #include "wire/kafka_error.h"
 
@@ -41,7 +42,8 @@ static void next_partition(struct auditor *auditor)
 /* The topic went away meanwhile, or it is another one now. */
 static bool is_stale(const struct auditor *auditor)
 {
-    return !ledger_topic_is_there(topic_of(auditor)) || auditor->pass.incarnation != topic_of(auditor)->incarnation;
+    return !ledger_topic_is_there(topic_of(auditor)) || auditor->pass.partition >= topic_of(auditor)->partition_count ||
+           auditor->pass.incarnation != topic_of(auditor)->incarnation;
 }
 
 static void begin(struct auditor *auditor, int64_t end)
@@ -77,7 +79,11 @@ static void on_listed(void *ctx, const void *answer)
                 auditor->step = ASK_END;
             }
         }
-    } else if (listed && !peer_code_is_retriable(listed->error_code)) {
+    } else if (listed) {
+        io_simulated_say(auditor->ledger->io, "ListOffsets of %s-%d answered with code %d", topic_of(auditor)->name,
+                         auditor->pass.partition, listed->error_code);
+    }
+    if (listed && !is_stale(auditor) && listed->error_code && !peer_code_is_retriable(listed->error_code)) {
         ledger_fail(auditor->ledger, "ListOffsets of %s answered with code %d", topic_of(auditor)->name,
                     listed->error_code);
     }
@@ -112,8 +118,8 @@ static void take(struct auditor *auditor, const struct kafka_fetch_response_part
     struct error err;
     int64_t next;
     if (!fetched_each(fetched, auditor->offset, auditor->pass.committed_only, on_record, auditor, &next, &err))
-        ledger_fail(auditor->ledger, "%s-%d: %s", topic_of(auditor)->name, auditor->pass.partition, err.message);
-    auditor->empty = next > auditor->offset ? 0 : auditor->empty + 1;
+        ledger_unreadable(auditor->ledger, auditor->pass.topic, auditor->pass.partition, &err);
+    auditor->empty = next > auditor->offset || auditor->ledger->damaged ? 0 : auditor->empty + 1;
     auditor->offset = next;
     if (auditor->empty > EMPTY_MAX)
         ledger_fail(auditor->ledger, "%s-%d gives nothing at offset %" PRId64 ", though it ends at %" PRId64,
@@ -136,6 +142,9 @@ static void on_fetched(void *ctx, const void *answer)
         auditor->step = ASK_START; /* the log starts later now; what must not be gone, the next pass tells */
     else if (fetched && !peer_code_is_retriable(fetched->error_code))
         ledger_fail(auditor->ledger, "Fetch of %s answered with code %d", topic_of(auditor)->name, fetched->error_code);
+    if (fetched && fetched->error_code != KAFKA_NONE)
+        io_simulated_say(auditor->ledger->io, "Fetch of %s-%d at %" PRId64 " answered with code %d",
+                         topic_of(auditor)->name, auditor->pass.partition, auditor->offset, fetched->error_code);
     if (auditor->step == READ)
         peer_rest(&auditor->peer, 1);
     else
@@ -186,7 +195,7 @@ void auditor_begin(struct auditor *auditor)
 bool auditor_has_seen_all(const struct auditor *auditor)
 {
     for (int t = 0; t < LEDGER_TOPICS; t++)
-        for (int p = 0; p < LEDGER_PARTITIONS; p++) {
+        for (int p = 0; p < auditor->ledger->topics[t].partition_count; p++) {
             const struct ledger_partition *partition = &auditor->ledger->topics[t].partitions[p];
             bool seen = partition->pass > auditor->began &&
                         (!auditor->committed_too || partition->committed_pass > auditor->began);

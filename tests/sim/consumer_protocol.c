@@ -36,14 +36,14 @@ size_t consumer_assign(const struct ledger *ledger, unsigned topics,
                        struct consumer_assignment out[CONSUMER_MEMBERS_MAX])
 {
     size_t next = 0;
-    (void)ledger;
     count = count < CONSUMER_MEMBERS_MAX ? count : CONSUMER_MEMBERS_MAX;
     for (size_t i = 0; i < count; i++) {
         out[i] = (struct consumer_assignment){0};
         snprintf(out[i].member_id, sizeof out[i].member_id, BYTES_FORMAT, BYTES_ARGS(members[i].member_id));
     }
     for (int bit = 0; count > 0 && bit < CONSUMER_PARTITIONS_MAX; bit++)
-        if (topics >> bit / LEDGER_PARTITIONS & 1)
+        if ((topics >> bit / LEDGER_PARTITIONS & 1) &&
+            bit % LEDGER_PARTITIONS < ledger->topics[bit / LEDGER_PARTITIONS].partition_count)
             out[next++ % count].partitions |= UINT32_C(1) << bit;
     return count;
 }

@@ -4,7 +4,9 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "log/log.h"
 #include "sandbox.h"
+#include "tally.h"
 
 enum {
     START_TRIES = 50,
@@ -74,6 +76,7 @@ bool host_start(struct host *host, struct error *err)
         host->daemon = NULL;
         if (io_simulated_dead(host->io)) {
             host->power_losses++;
+            tally("host: power loss while it starts");
             continue;
         }
         if (!failing || err->kind == ERROR_CORRUPT)
@@ -82,6 +85,17 @@ bool host_start(struct host *host, struct error *err)
         clear_disk_errors(host);
     }
     return error_set(err, ERROR_TIMEOUT, "it did not start");
+}
+
+/* What the log did in this life. */
+static void tally_log(struct daemon *daemon)
+{
+    struct log_metrics metrics;
+    log_metrics(daemon_log(daemon), &metrics);
+    tally_add("log: journal files moved to segments", metrics.journal_files_spilled);
+    tally_add("log: times that retention dropped something", metrics.retention_runs);
+    tally_add("log: segments compacted", metrics.compaction_runs);
+    tally_add("log: appends refused", metrics.appends_refused);
 }
 
 /* Half of the crashes come between two changes of the disk, the rest at any moment. */
@@ -95,13 +109,17 @@ void host_crash(struct host *host)
         faults->changes_until_power_loss = 0;
     }
     host->crashes++;
+    tally_log(host->daemon);
     if (io_simulated_dead(host->io)) {
         host->power_losses++;
+        tally("host: power loss between two changes of the disk");
     } else if (host_below(host, 2)) {
         io_simulated_kill(host->io);
+        tally("host: kill -9");
     } else {
         io_simulated_power_loss(host->io);
         host->power_losses++;
+        tally("host: power loss at any moment");
     }
     host->daemon = NULL; /* nobody frees what a killed program held */
 }
@@ -119,6 +137,8 @@ static bool is_true(void *ctx)
 bool host_close(struct host *host, struct error *err)
 {
     bool closed = false;
+    tally("host: proper ends");
+    tally_log(host->daemon);
     daemon_close(host->daemon, set_true, &closed);
     host->daemon = NULL;
     bool ok = io_simulated_run_until(host->client, is_true, &closed, CLOSE_MAX_MS);
@@ -137,6 +157,10 @@ void host_choose_faults(struct host *host)
     faults->sync_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
     faults->write_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
     faults->disk_size_max = 0;
+    tally_add("host: lives with a slow disk", faults->disk_max_ns > 0);
+    tally_add("host: lives with garbled sectors", faults->garble_ppm > 0);
+    tally_add("host: lives with failing syncs", faults->sync_error_ppm > 0);
+    tally_add("host: lives with failing writes", faults->write_error_ppm > 0);
 }
 
 void host_clear_faults(struct host *host)
@@ -151,6 +175,7 @@ void host_fill_disk(struct host *host)
     struct io_simulated_faults *faults = io_simulated_faults(host->client);
     faults->disk_size_max = io_simulated_disk_used(host->client) + host_below(host, FULL_ROOM_MAX);
     host->full++;
+    tally("host: disk full");
     io_simulated_run_for(host->client, host_below(host, FULL_MS));
     faults->disk_size_max = 0;
 }

@@ -10,6 +10,8 @@
  *
  * A topic that is deleted and made again is a new one: its *incarnation* rises when the deletion is asked for, and what
  * is known about the one before is forgotten. Between asking and the answer to its making nothing is checked.
+ *
+ * Where evoke.flush may be "os", readers see what a power loss takes back: what they see there promises nothing.
  */
 #ifndef SIM_LEDGER_H
 #define SIM_LEDGER_H
@@ -19,10 +21,12 @@
 #include "io/io.h"
 
 enum {
-    LEDGER_TOPICS = 5,
+    LEDGER_TOPICS = 6,
     LEDGER_PARTITIONS = 3,
     LEDGER_PRODUCERS_MAX = 8,
-    LEDGER_GROUPS = 2,
+    LEDGER_GROUPS = 3, /* two of the classic protocol, one of the new one */
+    LEDGER_GROUPS_CLASSIC = 2,
+    LEDGER_WORKERS_MAX = 3, /* groups whose offsets transactions commit */
     LEDGER_KEYS = 12,
 };
 
@@ -39,7 +43,7 @@ enum ledger_outcome { LEDGER_OPEN, LEDGER_COMMIT_ASKED, LEDGER_COMMITTED, LEDGER
 
 struct ledger_record {
     int16_t topic, partition, key; /* key -1: none */
-    bool tombstone, once;          /* once: its producer is idempotent */
+    bool tombstone, once;          /* once: as struct ledger_making says */
     uint32_t incarnation;          /* of the topic when it was made */
     int64_t made_ms;               /* its timestamp */
     int64_t offset;                /* where it is; -1: nobody knows */
@@ -64,15 +68,21 @@ struct ledger_partition {
     int64_t delete_asked;             /* the largest offset that a DeleteRecords asked for */
     int64_t committed[LEDGER_GROUPS]; /* the largest that was acknowledged ... */
     int64_t commit_asked[LEDGER_GROUPS]; /* ... and that was asked for */
+    int user;                            /* 1 + the number of the member of the new protocol that uses it; 0: none */
     uint64_t pass, committed_pass;       /* the last ones that read all of it, by isolation level */
 };
 
 struct ledger_topic {
     char name[32];
     uint32_t incarnation; /* odd: it is there; even: it is not, or nobody knows */
+    int partition_count;  /* that everybody may use; grows up to LEDGER_PARTITIONS */
     bool compacted, deletable;
-    int64_t retention_ms; /* -1: for ever */
-    bool retention_size;  /* by size too */
+    int64_t retention_ms;   /* the smallest that was ever asked for; -1: for ever */
+    bool retention_size;    /* by size too */
+    bool size_limited;      /* a batch may be too large */
+    bool lossy;             /* its evoke.flush changes: what is acknowledged may be lost with the power ... */
+    bool flush_os;          /* ... now */
+    uint32_t flush_changes; /* how often another evoke.flush was asked for */
     struct ledger_partition partitions[LEDGER_PARTITIONS];
 };
 
@@ -83,6 +93,16 @@ struct ledger_producer {
     int64_t outcome_count;
 };
 
+/* A group of one partition whose offsets are committed in transactions. Each offset is given once, so it says which
+ * transaction it is of; they rise, since the transactions of an id come one after the other. */
+struct ledger_worker {
+    struct ledger_offset {
+        int producer;
+        int64_t transaction;
+    } * offsets;
+    int64_t offset_count;
+};
+
 struct ledger {
     struct io *io;
     int life;               /* deaths of evoke so far */
@@ -90,6 +110,10 @@ struct ledger {
     uint64_t passes, records_seen, acknowledged;
     struct ledger_topic topics[LEDGER_TOPICS];
     struct ledger_producer producers[LEDGER_PRODUCERS_MAX];
+    uint32_t group_deletions[LEDGER_GROUPS]; /* asked for and answered: odd while one is under way */
+    struct ledger_worker workers[LEDGER_WORKERS_MAX];
+    bool damaged;         /* a bit is wrong in a segment: reads of it are refused */
+    uint64_t refused;     /* reads so far, for damage */
     struct error failure; /* the first thing that does not hold */
     bool failed;
 };
@@ -105,21 +129,31 @@ static inline bool ledger_topic_is_there(const struct ledger_topic *topic)
     return topic->incarnation % 2 == 1;
 }
 void ledger_topic_made(struct ledger *ledger, int topic);
-void ledger_topic_going(struct ledger *ledger, int topic); /* its deletion is about to be asked for */
+void ledger_flush_asked(struct ledger *ledger, int topic, bool os);
+void ledger_flush_is(struct ledger *ledger, int topic, bool os); /* it was answered */
+void ledger_topic_going(struct ledger *ledger, int topic);       /* its deletion is about to be asked for */
 
 /* --- Producers --- */
 struct ledger_making {
     int producer, topic, partition;
-    bool once;
+    bool once;           /* nowhere twice, and in order: idempotent, or never sent again */
+    bool lossy_too;      /* also for topics that may lose it */
     int64_t transaction; /* -1: none */
 };
 /* A new record: what it is to carry is written to `id` and `key` ("": none). */
 enum { LEDGER_TEXT_SIZE = 48 };
 const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledger_making *making,
                                         char id[LEDGER_TEXT_SIZE], char key[LEDGER_TEXT_SIZE]);
-/* Records first .. first+count-1 are at `offset` and behind. `life`: ledger->life when the request was sent. */
+/* What a batch is worth that is acknowledged, by what held when it was sent. */
+struct ledger_sent {
+    int life;               /* ledger->life */
+    uint32_t flush_changes; /* of its topic */
+    bool flush_os;
+};
+struct ledger_sent ledger_sent_now(const struct ledger *ledger, int topic);
+/* Records first .. first+count-1 are at `offset` and behind. */
 void ledger_acknowledge(struct ledger *ledger, int producer, int64_t first, int32_t count, int64_t offset,
-                        enum ledger_promise promise, int life);
+                        enum ledger_promise promise, const struct ledger_sent *sent);
 int64_t ledger_begin_transaction(struct ledger *ledger, int producer);
 /* COMMIT_ASKED and ABORTED before the request is sent, COMMITTED with its answer. */
 void ledger_end_transaction(struct ledger *ledger, int producer, int64_t transaction, enum ledger_outcome outcome);
@@ -134,6 +168,7 @@ struct ledger_pass {
     int topic, partition;
     uint32_t incarnation;
     uint64_t number;
+    int life;           /* of evoke, when it began */
     int64_t start, end; /* `start`: where the log started then */
     bool committed_only;
 };
@@ -142,6 +177,8 @@ void ledger_pass_begin(struct ledger *ledger, struct ledger_pass *pass, int64_t 
 void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int64_t start);
 /* The pass, or (pass->number 0) any reader, met this. */
 void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *record);
+/* What was read does not make sense: a failure, unless the disk is damaged. */
+void ledger_unreadable(struct ledger *ledger, int topic, int partition, const struct error *err);
 /* Behind the last record that must be there: a high watermark that is asked for now is not below. */
 int64_t ledger_durable_end(const struct ledger *ledger, int topic, int partition);
 /* Somebody was told the partition's log start offset; a DeleteRecords was answered with it. */
@@ -150,9 +187,20 @@ void ledger_records_deleted(struct ledger *ledger, int topic, int partition, int
 
 /* --- Groups --- */
 void ledger_commit_asked(struct ledger *ledger, int group, int topic, int partition, int64_t offset);
-void ledger_committed(struct ledger *ledger, int group, int topic, int partition, int64_t offset);
+/* `deletions`: group_deletions when it was asked. One that came between took what was committed with it. */
+void ledger_committed(struct ledger *ledger, int group, int topic, int partition, int64_t offset, uint32_t deletions);
 /* OffsetFetch gave this (-1: none); `floor` is what committed[] was when it was asked. */
-void ledger_committed_is(struct ledger *ledger, int group, int topic, int partition, int64_t offset, int64_t floor);
+void ledger_committed_is(struct ledger *ledger, int group, int topic, int partition, int64_t offset, int64_t floor,
+                         uint32_t deletions);
+/* A deletion of the group, or of its offsets, is asked for until it is answered, whatever the answer. */
+void ledger_group_deleting(struct ledger *ledger, int group);
+void ledger_group_deleted(struct ledger *ledger, int group);
+
+/* The next offset of a worker, for a transaction that is open; the largest that is known to be committed (-1: none);
+ * and what OffsetFetch gave when `floor` was known. */
+int64_t ledger_worker_offset(struct ledger *ledger, int worker, int producer, int64_t transaction);
+int64_t ledger_worker_floor(const struct ledger *ledger, int worker);
+void ledger_worker_is(struct ledger *ledger, int worker, int64_t offset, int64_t floor);
 
 /* --- evoke --- */
 /* It died. `forgets`: what was only written may be gone. */

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "peer.h"
 #include "produce.h"
+#include "tally.h"
 #include "wire/kafka_error.h"
 
 struct log_producer {
@@ -17,7 +18,6 @@ struct log_producer {
     int32_t sequences[LEDGER_TOPICS][LEDGER_PARTITIONS]; /* the next ones, under this id */
     uint32_t changes;                                    /* of topics, when the id was taken */
     struct produce_batch batch;                          /* under way */
-    int life;                                            /* of evoke when it was sent */
     bool stopping;
 };
 
@@ -42,9 +42,13 @@ static void on_produced(void *ctx, const void *response)
     int16_t code = produce_answer(response, &offset);
     if (code == KAFKA_NONE) {
         ledger_acknowledge(producer->ledger, producer->options.number, producer->batch.first, producer->batch.count,
-                           offset, producer->options.acks == 1 ? LEDGER_WRITTEN : LEDGER_DURABLE, producer->life);
+                           offset, producer->options.acks == 1 ? LEDGER_WRITTEN : LEDGER_DURABLE,
+                           &producer->batch.sent);
         producer->sequences[producer->batch.topic][producer->batch.partition] += producer->batch.count;
         producer->batch.count = 0;
+    } else if (code == KAFKA_MESSAGE_TOO_LARGE && producer->ledger->topics[producer->batch.topic].size_limited) {
+        tally("batches that were too large");
+        drop_batch(producer);
     } else if (!peer_code_is_retriable(code)) {
         ledger_fail(producer->ledger, "producer %d was answered with code %d at %s-%d", producer->options.number, code,
                     producer->ledger->topics[producer->batch.topic].name, producer->batch.partition);
@@ -57,9 +61,15 @@ static void send_batch(struct log_producer *producer)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
-    producer->life = producer->ledger->life;
-    peer_call(&producer->peer, KAFKA_PRODUCE, PRODUCE_VERSION,
-              produce_request(&arena, producer->ledger, &producer->batch, producer->options.acks, NULL), on_produced);
+    struct kafka_produce_request *request =
+        produce_request(&arena, producer->ledger, &producer->batch, producer->options.acks, NULL);
+    if (producer->options.acks != 0) {
+        peer_call(&producer->peer, KAFKA_PRODUCE, PRODUCE_VERSION, request, on_produced);
+        return;
+    }
+    peer_tell(&producer->peer, KAFKA_PRODUCE, PRODUCE_VERSION, request);
+    producer->batch.count = 0; /* it is there, or not: nobody will tell */
+    peer_rest_a_while(&producer->peer);
 }
 
 static void on_id(void *ctx, const void *response)
@@ -84,13 +94,17 @@ static void ask_for_id(struct log_producer *producer)
 
 static bool make_batch(struct log_producer *producer)
 {
-    struct ledger_making making = {
-        .producer = producer->options.number, .once = producer->options.idempotent, .transaction = -1};
+    const struct log_producer_options *options = &producer->options;
+    struct ledger_making making = {.producer = options->number,
+                                   .once = options->idempotent || options->acks == 0,
+                                   .lossy_too = !options->idempotent,
+                                   .transaction = -1};
     if (!produce_choose(producer->ledger, &making))
         return false;
     const struct produce_stamp stamp = {
         .id = producer->id, .epoch = producer->epoch, .sequence = producer->sequences[making.topic][making.partition]};
-    return produce_batch_make(&producer->batch, producer->ledger, &making, &stamp);
+    produce_batch_make(&producer->batch, producer->ledger, &making, &stamp);
+    return true;
 }
 
 static void go_on(void *ctx)

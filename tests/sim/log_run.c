@@ -3,26 +3,32 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "auditor.h"
 #include "base/memory.h"
+#include "consumer_member.h"
+#include "group_admin.h"
 #include "group_member.h"
 #include "host.h"
 #include "ledger.h"
 #include "log_producer.h"
 #include "seeds.h"
+#include "tally.h"
 #include "topic_admin.h"
 #include "transactor.h"
 
 enum {
-    MEMBERS_MAX = 5,
+    MEMBERS_MAX = 4,
+    CONSUMERS_MAX = 3,
     TRANSACTORS_MAX = 3,
     PRODUCERS_MAX = LEDGER_PRODUCERS_MAX - TRANSACTORS_MAX,
     LIFE_MS = 4000,
     DEATHS_MAX = 6,
     SETTLE_MS = 600000,
     SETTLE_STEP_MS = 500,
-    FLIPS_MAX = 3,
+    FLIPS_MAX = 5,
+    DAMAGED_MS = 2000,
 };
 
 struct run {
@@ -34,6 +40,7 @@ struct run {
     int transactor_count;
     struct group_member *members[MEMBERS_MAX];
     int member_count;
+    int consumer_count; /* members by the new protocol */
     struct auditor *auditor;
     struct topic_admin *admin;
     int refused; /* times that damage was found */
@@ -47,12 +54,13 @@ static uint64_t below(struct run *run, uint64_t limit)
 static void start_clients(struct run *run)
 {
     run->admin = topic_admin_start(&run->ledger);
+    (void)group_admin_start(&run->ledger);
     run->auditor = auditor_start(&run->ledger, true);
     run->producer_count = 1 + (int)below(run, PRODUCERS_MAX);
     for (int i = 0; i < run->producer_count; i++) {
         struct log_producer_options options = {.number = i, .idempotent = below(run, 2), .acks = -1};
-        if (!options.idempotent && below(run, 2)) /* an idempotent one that forgot less than evoke could not go on */
-            options.acks = 1;
+        if (!options.idempotent) /* an idempotent one that forgot less than evoke could not go on */
+            options.acks = (int16_t)below(run, 3) - 1;
         run->producers[i] = log_producer_start(&run->ledger, &options);
     }
     run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
@@ -61,9 +69,12 @@ static void start_clients(struct run *run)
         run->transactors[i] = transactor_start(&run->ledger, PRODUCERS_MAX + i, rivals ? 0 : i);
     run->member_count = (int)below(run, MEMBERS_MAX + 1);
     for (int i = 0; i < run->member_count; i++) {
-        int group = (int)below(run, LEDGER_GROUPS);
+        int group = (int)below(run, LEDGER_GROUPS_CLASSIC);
         run->members[i] = group_member_start(&run->ledger, group, group == 0 ? 3 : 7);
     }
+    run->consumer_count = (int)below(run, CONSUMERS_MAX + 1);
+    for (int i = 0; i < run->consumer_count; i++)
+        (void)consumer_member_start(&run->ledger, LEDGER_GROUPS_CLASSIC, i, 7);
 }
 
 /* --- Deaths --- */
@@ -81,22 +92,55 @@ static void die(struct run *run)
     ledger_evoke_died(&run->ledger, errors || run->host.power_losses > losses);
 }
 
-/* A closed journal has a witness for all of itself: whatever bit turns, it is refused or it was of no account. */
+#define SEGMENTS "/segments/"
+
+/* What a start reads has a witness for all of itself when it was closed: whatever bit turns, it is refused or it was of
+ * no account. What lies in segments is met later: whoever reads there is refused, all others go on; and when the bit is
+ * right again, everything is there. */
+static void live_damaged(struct run *run)
+{
+    run->ledger.damaged = true;
+    io_simulated_run_for(run->host.client, below(run, DAMAGED_MS));
+    io_simulated_kill(run->host.io);
+    run->host.daemon = NULL;
+    ledger_evoke_died(&run->ledger, false);
+    io_simulated_run_for(run->host.client, 1 + below(run, 500)); /* what was on its way arrives */
+    run->ledger.damaged = false;
+}
+
+/* *running: a bit that a start reads was of no account, and evoke runs with it: what is there will be looked at. */
+static bool start_damaged(struct run *run, const char *within, bool *running, struct error *err)
+{
+    char what[TALLY_NAME_SIZE];
+    bool started = host_start(&run->host, err);
+    if (!started && err->kind != ERROR_CORRUPT)
+        return error_wrap(err, "with a wrong bit in %s", within);
+    snprintf(what, sizeof what, "host: wrong bits in %s, start %s", within, started ? "taken" : "refused");
+    tally(what);
+    run->refused += !started;
+    *running = started && strcmp(within, SEGMENTS) != 0;
+    if (started && !*running)
+        live_damaged(run);
+    else if (!started)
+        io_simulated_kill(run->host.io);
+    return true;
+}
+
 static bool flip_bits(struct run *run, struct error *err)
 {
+    static const char *const places[] = {"/journal/", "/checkpoint", SEGMENTS, SEGMENTS};
+    bool running = false;
     if (!host_close(&run->host, err))
         return false;
     ledger_evoke_died(&run->ledger, false);
     for (uint64_t flips = below(run, FLIPS_MAX); flips > 0; flips--) {
-        if (!io_simulated_flip(run->host.client, "/journal/"))
-            break;
-        if (host_start(&run->host, err)) { /* of no account: what is there will be looked at */
+        const char *within = places[below(run, ARRAY_SIZE(places))];
+        if (!io_simulated_flip(run->host.client, within))
+            continue;
+        if (!start_damaged(run, within, &running, err))
+            return false;
+        if (running)
             return true;
-        }
-        if (err->kind != ERROR_CORRUPT)
-            return error_wrap(err, "with a wrong bit in the journal");
-        run->refused++;
-        io_simulated_kill(run->host.io);
         io_simulated_flip_back(run->host.client);
     }
     return start(run, err);
@@ -161,7 +205,8 @@ static bool settle(struct run *run, struct error *err)
         return error_set(err, ERROR_TIMEOUT, "producers are not answered");
     auditor_begin(run->auditor);
     run_until(run, audited, &left_ms);
-    ledger_check_transactions(&run->ledger);
+    if (audited(run))
+        ledger_check_transactions(&run->ledger);
     return run->ledger.failed || audited(run) ||
            error_set(err, ERROR_TIMEOUT, "partitions cannot be read to their end");
 }
@@ -188,14 +233,15 @@ bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
     seeds_trace(client);
     host_init(&run->host, client);
     run->host.config.journal_file_bytes = 64 << 10;
-    run->host.config.journal_bytes_max = (uint64_t)(8 + below(run, 24)) * (64 << 10); /* so that it spills */
+    run->host.config.journal_bytes_max = (uint64_t)(4 + below(run, 16)) * (64 << 10); /* so that it spills */
     ledger_init(&run->ledger, client);
     bool ok = run_all(run, err);
     snprintf(
         summary, size,
-        "%d producers, %d transactors, %d members, %" PRIu64 " records acknowledged, %" PRIu64 " seen in %" PRIu64
+        "%d producers, %d transactors, %d and %d members, %" PRIu64 " records acknowledged, %" PRIu64
+        " seen in %" PRIu64
         " passes, %d deaths (%d power losses), disk full %d times, damage refused %d times, fingerprint %016" PRIx64,
-        run->producer_count, run->transactor_count, run->member_count, run->ledger.acknowledged,
+        run->producer_count, run->transactor_count, run->member_count, run->consumer_count, run->ledger.acknowledged,
         run->ledger.records_seen, run->ledger.passes, run->ledger.life, run->host.power_losses, run->host.full,
         run->refused, io_simulated_fingerprint(client));
     ledger_deinit(&run->ledger);

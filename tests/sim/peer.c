@@ -2,9 +2,11 @@
 #include "peer.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/memory.h"
 #include "io/simulated.h"
+#include "tally.h"
 #include "wire/kafka_error.h"
 
 enum { PEER_FRAME_MAX = 8 << 20, CONNECT_TIMEOUT_MS = 1000, WHILE_MS = 50 };
@@ -19,16 +21,24 @@ static void drop_connection(struct peer *peer)
     buf_reset(&peer->received);
 }
 
+static void tally_api(int16_t key, const char *what)
+{
+    char name[TALLY_NAME_SIZE];
+    snprintf(name, sizeof name, "api: %s %s", kafka_api_find(key)->name, what);
+    tally(name);
+}
+
 /* What was under way, if anything was, gets no answer. */
 static void lose(struct peer *peer)
 {
     void (*answered)(void *ctx, const void *response) = peer->answered;
     drop_connection(peer);
     peer->answered = NULL;
-    if (answered)
-        io_simulated_say(peer->io, "no answer to %s", kafka_api_find(peer->key)->name);
-    if (answered)
-        answered(peer->ctx, NULL);
+    if (!answered)
+        return;
+    io_simulated_say(peer->io, "no answer to %s", kafka_api_find(peer->key)->name);
+    tally_api(peer->key, "unanswered");
+    answered(peer->ctx, NULL);
 }
 
 static void on_frame(struct peer *peer, struct bytes frame)
@@ -45,6 +55,7 @@ static void on_frame(struct peer *peer, struct bytes frame)
                                     &err);
     assert(ok && correlation_id == peer->correlation_id);
     io_timer_stop(&peer->timer);
+    tally_api(peer->key, "answered");
     peer->answered = NULL;
     answered(peer->ctx, response);
 }
@@ -112,8 +123,7 @@ void peer_init(struct peer *peer, struct io *io, void (*ready)(void *ctx), void 
     peer_rest_a_while(peer);
 }
 
-void peer_call(struct peer *peer, enum kafka_api_key key, int16_t version, const void *request,
-               void (*answered)(void *ctx, const void *response))
+static void send_request(struct peer *peer, enum kafka_api_key key, int16_t version, const void *request)
 {
     struct error err;
     AUTO_BUF out;
@@ -122,12 +132,24 @@ void peer_call(struct peer *peer, enum kafka_api_key key, int16_t version, const
     bool ok = kafka_encode_request(kafka_api_find((int16_t)key), version, ++peer->correlation_id, BYTES_LITERAL("sim"),
                                    request, &out, &err);
     assert(ok);
+    if (peer->stream) /* else the connection broke in this very turn */
+        io_stream_write(peer->stream, buf_bytes(&out));
+}
+
+void peer_call(struct peer *peer, enum kafka_api_key key, int16_t version, const void *request,
+               void (*answered)(void *ctx, const void *response))
+{
+    send_request(peer, key, version, request);
     peer->key = (int16_t)key;
     peer->version = version;
     peer->answered = answered;
     io_timer_start(&peer->timer, PEER_TIMEOUT_MS);
-    if (peer->stream) /* else the time runs out: the connection broke in this very turn */
-        io_stream_write(peer->stream, buf_bytes(&out));
+}
+
+void peer_tell(struct peer *peer, enum kafka_api_key key, int16_t version, const void *request)
+{
+    send_request(peer, key, version, request);
+    tally_api((int16_t)key, "told, without waiting");
 }
 
 void peer_rest(struct peer *peer, uint64_t ms)

@@ -36,6 +36,8 @@ void peer_init(struct peer *peer, struct io *io, void (*ready)(void *ctx), void 
 /* The response is good during the callback. */
 void peer_call(struct peer *peer, enum kafka_api_key key, int16_t version, const void *request,
                void (*answered)(void *ctx, const void *response));
+/* A request that gets no answer (Produce with acks=0); the client rests behind it. */
+void peer_tell(struct peer *peer, enum kafka_api_key key, int16_t version, const void *request);
 /* Calls ready(ctx) in so many ms, or later if there is no connection by then. */
 void peer_rest(struct peer *peer, uint64_t ms);
 /* A broken or unanswered request costs a moment of the seed's choice. */

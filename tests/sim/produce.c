@@ -2,12 +2,14 @@
 #include "produce.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "peer.h"
-#include "wire/kafka_batch.h"
+#include "tally.h"
+#include "wire/kafka_codec.h"
 #include "wire/kafka_error.h"
 
 enum { BATCH_SIZE_MAX = 1 << 20, RECORDS_MAX = 5, PADDING_MAX = 1500 };
@@ -16,33 +18,74 @@ void produce_batch_init(struct produce_batch *batch)
 {
     *batch = (struct produce_batch){0};
     buf_init(&batch->buf, BATCH_SIZE_MAX);
+    buf_init(&batch->packed, BATCH_SIZE_MAX);
 }
 
 bool produce_choose(struct ledger *ledger, struct ledger_making *making)
 {
     int there[LEDGER_TOPICS], count = 0;
     for (int t = 0; t < LEDGER_TOPICS; t++)
-        if (ledger_topic_is_there(&ledger->topics[t]))
+        if (ledger_topic_is_there(&ledger->topics[t]) && (making->lossy_too || !ledger->topics[t].lossy))
             there[count++] = t;
     if (count == 0)
         return false;
     making->topic = there[io_random_below(ledger->io, (uint64_t)count)];
-    making->partition = (int)io_random_below(ledger->io, LEDGER_PARTITIONS);
+    making->partition = (int)io_random_below(ledger->io, (uint64_t)ledger->topics[making->topic].partition_count);
     return true;
+}
+
+/* Half of it is noise, so that packing makes it smaller, but not small. */
+static struct bytes choose_value(struct ledger *ledger)
+{
+    static uint8_t noise[2 * PADDING_MAX];
+    for (size_t i = 0; noise[0] == 0 && i < sizeof noise / 2; i++)
+        noise[sizeof noise / 2 - 1 - i] = (uint8_t)(1 + i * i * 40503 / 256);
+    size_t at = io_random_below(ledger->io, PADDING_MAX);
+    return bytes_of(noise + at, io_random_below(ledger->io, PADDING_MAX));
 }
 
 static void add_record(struct kafka_batch_builder *builder, struct ledger *ledger, const struct ledger_making *making)
 {
-    static const char padding[PADDING_MAX];
     char id[LEDGER_TEXT_SIZE], key[LEDGER_TEXT_SIZE];
     const struct ledger_record *record = ledger_make(ledger, making, id, key);
-    struct bytes value = bytes_of(padding, io_random_below(ledger->io, PADDING_MAX));
+    struct bytes value = choose_value(ledger);
     const struct kafka_record_header header = {BYTES_LITERAL("id"), bytes_of_string(id)};
     kafka_batch_add(builder, record->made_ms, key[0] ? bytes_of_string(key) : BYTES_NULL,
                     record->tombstone ? BYTES_NULL : value, &header, 1);
 }
 
-bool produce_batch_make(struct produce_batch *batch, struct ledger *ledger, const struct ledger_making *making,
+enum { LENGTH_AT = 8, ATTRIBUTES_AT = 21 }; /* wire/kafka_batch.h */
+
+/* As a producer packs: the same header, but for the codec, the size and the sum. */
+static void pack(struct produce_batch *batch, enum kafka_codec codec)
+{
+    struct error err;
+    struct kafka_batch plain;
+    struct bytes rest = batch->bytes;
+    buf_reset(&batch->packed);
+    bool ok = kafka_batch_parse(&rest, &plain, &err);
+    buf_append(&batch->packed, bytes_slice(batch->bytes, 0, KAFKA_BATCH_HEADER_SIZE));
+    ok = ok && kafka_codec_pack(codec, plain.records, &batch->packed, &err);
+    assert(ok);
+    uint32_t length = htobe32((uint32_t)batch->packed.size - LENGTH_AT - sizeof length);
+    uint16_t attributes = htobe16(plain.attributes | (uint16_t)codec);
+    memcpy(batch->packed.data + LENGTH_AT, &length, sizeof length);
+    memcpy(batch->packed.data + ATTRIBUTES_AT, &attributes, sizeof attributes);
+    kafka_batch_set_max_timestamp(batch->packed.data, batch->packed.size, plain.max_timestamp); /* the sum */
+    batch->bytes = buf_bytes(&batch->packed);
+}
+
+static void choose_codec(struct produce_batch *batch, struct ledger *ledger)
+{
+    char what[TALLY_NAME_SIZE];
+    enum kafka_codec codec = (enum kafka_codec)io_random_below(ledger->io, KAFKA_CODEC_ZSTD + 1);
+    if (codec != KAFKA_CODEC_NONE)
+        pack(batch, codec);
+    snprintf(what, sizeof what, "batches with codec %s", kafka_codec_name(codec));
+    tally(what);
+}
+
+void produce_batch_make(struct produce_batch *batch, struct ledger *ledger, const struct ledger_making *making,
                         const struct produce_stamp *stamp)
 {
     struct kafka_batch_builder builder;
@@ -61,7 +104,7 @@ bool produce_batch_make(struct produce_batch *batch, struct ledger *ledger, cons
         add_record(&builder, ledger, making);
     bool ok = kafka_batch_end(&builder, &batch->bytes, &err);
     assert(ok);
-    return ok;
+    choose_codec(batch, ledger);
 }
 
 bool produce_batch_stale(const struct produce_batch *batch, const struct ledger *ledger)
@@ -70,9 +113,9 @@ bool produce_batch_stale(const struct produce_batch *batch, const struct ledger 
 }
 
 struct kafka_produce_request *produce_request(struct arena *arena, const struct ledger *ledger,
-                                              const struct produce_batch *batch, int16_t acks,
-                                              const char *transactional_id)
+                                              struct produce_batch *batch, int16_t acks, const char *transactional_id)
 {
+    batch->sent = ledger_sent_now(ledger, batch->topic);
     struct kafka_produce_request *request = KAFKA_NEW(arena, kafka_produce_request);
     request->transactional_id = transactional_id ? bytes_of_string(transactional_id) : BYTES_NULL;
     request->acks = acks;

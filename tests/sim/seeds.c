@@ -11,6 +11,7 @@
 
 #include "base/diag.h"
 #include "io/simulated.h"
+#include "tally.h"
 
 /* A daemon that is killed frees nothing. */
 const char *__asan_default_options(void);
@@ -23,6 +24,7 @@ const char *__asan_default_options(void)
 
 static enum { TRACE_NOTHING, TRACE_WORDS, TRACE_ALL } trace; /* of this process, which runs one seed */
 static double now_s;
+static bool counting;
 
 static void print_event(void *ctx, uint64_t now_ns, unsigned program, const char *what)
 {
@@ -51,9 +53,10 @@ void seeds_trace(struct io *io)
 
 /* --- Runs --- */
 
-static void drop(void *ctx, enum diag_level level, const char *folder, const char *message)
+static void count_only(void *ctx, enum diag_level level, const char *folder, const char *message)
 {
-    (void)ctx, (void)level, (void)folder, (void)message;
+    (void)ctx, (void)level;
+    tally_message(folder, message);
 }
 
 static void say_how_to_repeat(const struct seeds *seeds, uint64_t seed)
@@ -66,7 +69,8 @@ static int run_here(const struct seeds *seeds, uint64_t seed, bool verbose)
 {
     struct error err;
     char summary[SEEDS_SUMMARY_SIZE] = "";
-    diag_set_sink(verbose ? print_message : drop, NULL, verbose ? DIAG_INFO : DIAG_ERROR);
+    diag_set_sink(verbose ? print_message : count_only, NULL, verbose || counting ? DIAG_INFO : DIAG_ERROR);
+    tally_seed(seed);
     bool ok = seeds->run(seed, summary, sizeof summary, &err);
     if (!ok) {
         printf("seed %" PRIu64 ": %s (%s)\n", seed, err.message, summary);
@@ -125,6 +129,8 @@ int seeds_main(const struct seeds *seeds, int argc, char **argv)
             trace = TRACE_WORDS;
         else if (strcmp(argv[i], "--trace-all") == 0)
             trace = TRACE_ALL;
+        else if (strcmp(argv[i], "--counts") == 0)
+            counting = true;
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
             one = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
@@ -132,10 +138,13 @@ int seeds_main(const struct seeds *seeds, int argc, char **argv)
         else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc)
             count = strtoull(argv[++i], NULL, 10);
         else
-            return fprintf(stderr, "usage: %s [--seed N [--trace | --trace-all] | --seeds N | --seconds N]\n",
+            return fprintf(stderr,
+                           "usage: %s [--seed N [--trace | --trace-all] | [--seeds N | --seconds N] [--counts]]\n",
                            seeds->program),
                    2;
     }
+    if (counting)
+        tally_on();
     if (one)
         return run_here(seeds, one, true);
     struct tally tally = {0};
@@ -145,9 +154,12 @@ int seeds_main(const struct seeds *seeds, int argc, char **argv)
         run_range(seeds, 1, count, 0, &tally);
     } else {
         run_range(seeds, 1, seeds->fixed, 0, &tally);
+        for (size_t i = 0; i < seeds->found_count; i++)
+            run_range(seeds, seeds->found[i], 1, 0, &tally);
         if (seed_of_commit())
             run_range(seeds, 1000000 * seed_of_commit(), seeds->chosen, 0, &tally);
     }
+    tally_print();
     printf("%d passed, %d failed\n", tally.passed, tally.failed);
     return tally.failed ? 1 : 0;
 }

@@ -7,6 +7,7 @@
  *     sim_x --seed N [--trace]     one; with what clients and evoke did and said, or, with --trace-all, a line for each
  *                                  event of the world
  *     sim_x --seeds N | --seconds N    seeds 1 to N; new ones for so long
+ *     ... --counts                 and how often each thing happened (tally.h)
  * Ends with "N passed, N failed".
  */
 #ifndef SIM_SEEDS_H
@@ -21,6 +22,8 @@
 struct seeds {
     const char *program; /* for messages */
     uint64_t fixed, chosen;
+    const uint64_t *found; /* seeds that failed once: part of the fixed set */
+    size_t found_count;
     /* False: something that was promised does not hold. `summary` is one line about a run. */
     bool (*run)(uint64_t seed, char *summary, size_t size, struct error *err);
 };

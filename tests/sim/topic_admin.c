@@ -1,75 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "topic_admin.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "io/simulated.h"
 #include "peer.h"
+#include "tally.h"
+#include "topic_plan.h"
 #include "wire/kafka_error.h"
 
-enum { CONFIGS_MAX = 8, CONFIG_SIZE = 32, PAUSE_MS = 300, CREATE_VERSION = 5, DELETE_VERSION = 4 };
-
-struct setting {
-    const char *name;
-    char value[CONFIG_SIZE];
-};
-
-struct plan { /* of a topic */
-    struct setting settings[CONFIGS_MAX];
-    size_t setting_count;
-    bool deleting; /* asked, not answered */
+enum {
+    PAUSE_MS = 300,
+    CREATE_VERSION = 5,
+    DELETE_VERSION = 4,
+    DELETE_RECORDS_VERSION = 1,
+    GROW_VERSION = 2,
+    ALTER_VERSION = 1,
+    RESOURCE_TOPIC = 2, /* Kafka's ConfigResource.Type */
 };
 
 struct topic_admin {
     struct ledger *ledger;
     struct peer peer;
-    struct plan plans[LEDGER_TOPICS];
-    int topic, partition; /* that the request under way is about */
+    struct topic_plan plans[LEDGER_TOPICS];
+    bool deleting[LEDGER_TOPICS]; /* asked, not answered */
+    int topic, partition;         /* that the request under way is about */
+    struct topic_setting change;  /* asked for again until it is answered; name NULL: none */
+    bool growing;
     bool stopping;
 };
-
-static void set(struct plan *plan, const char *name, int64_t value)
-{
-    struct setting *setting = &plan->settings[plan->setting_count++];
-    setting->name = name;
-    snprintf(setting->value, sizeof setting->value, "%" PRId64, value);
-}
 
 static uint64_t below(struct topic_admin *admin, uint64_t limit)
 {
     return io_random_below(admin->ledger->io, limit);
-}
-
-/* Small segments, so that what works on segments has some. */
-static void plan_compacted(struct topic_admin *admin, struct plan *plan, struct ledger_topic *topic)
-{
-    topic->compacted = true;
-    plan->settings[plan->setting_count++] = (struct setting){"cleanup.policy", "compact"};
-    plan->settings[plan->setting_count++] = (struct setting){"min.cleanable.dirty.ratio", "0.01"};
-    set(plan, "segment.ms", 200 + (int64_t)below(admin, 2000));
-    set(plan, "delete.retention.ms", (int64_t)below(admin, 3000));
-    set(plan, "max.compaction.lag.ms", 1000 + (int64_t)below(admin, 3000));
-}
-
-static void plan_retention(struct topic_admin *admin, struct plan *plan, struct ledger_topic *topic)
-{
-    set(plan, "segment.ms", 200 + (int64_t)below(admin, 2000));
-    if (below(admin, 2)) {
-        topic->retention_ms = 1000 + (int64_t)below(admin, 5000);
-        set(plan, "retention.ms", topic->retention_ms);
-    } else {
-        topic->retention_size = true;
-        set(plan, "retention.bytes", 10000 + (int64_t)below(admin, 100000));
-    }
-}
-
-/* 0 and 1 keep all, 2 is compacted, 3 has a retention, 4 may be deleted and made again. */
-static void plan_topics(struct topic_admin *admin)
-{
-    plan_compacted(admin, &admin->plans[2], &admin->ledger->topics[2]);
-    plan_retention(admin, &admin->plans[3], &admin->ledger->topics[3]);
-    admin->ledger->topics[4].deletable = true;
 }
 
 /* --- Making --- */
@@ -93,14 +57,14 @@ static void create(struct topic_admin *admin)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
-    const struct plan *plan = &admin->plans[admin->topic];
+    const struct topic_plan *plan = &admin->plans[admin->topic];
     struct kafka_create_topics_request *request = KAFKA_NEW(&arena, kafka_create_topics_request);
     struct kafka_create_topics_request_topic *topic = KAFKA_NEW_ARRAY(&arena, kafka_create_topics_request_topic, 1);
     request->topics = topic;
     request->topics_count = 1;
     request->timeout_ms = PEER_TIMEOUT_MS;
     topic->name = bytes_of_string(admin->ledger->topics[admin->topic].name);
-    topic->num_partitions = LEDGER_PARTITIONS;
+    topic->num_partitions = admin->ledger->topics[admin->topic].partition_count;
     topic->replication_factor = 1;
     topic->configs = KAFKA_NEW_ARRAY(&arena, kafka_create_topics_request_config, plan->setting_count);
     topic->configs_count = plan->setting_count;
@@ -121,9 +85,10 @@ static void on_deleted(void *ctx, const void *answer)
     if (!response || response->results_count != 1)
         return;
     int16_t code = response->results->error_code;
-    if (code == KAFKA_NONE || code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION)
-        admin->plans[admin->topic].deleting = false;
-    else if (!peer_code_is_retriable(code))
+    if (code == KAFKA_NONE || code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
+        admin->deleting[admin->topic] = false;
+        topic_plan_choose_partitions(admin->ledger, admin->topic);
+    } else if (!peer_code_is_retriable(code))
         ledger_fail(admin->ledger, "DeleteTopics of %s answered with code %d", admin->ledger->topics[admin->topic].name,
                     code);
 }
@@ -132,12 +97,11 @@ static void delete_topic(struct topic_admin *admin)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
-    struct plan *plan = &admin->plans[admin->topic];
     struct kafka_delete_topics_request *request = KAFKA_NEW(&arena, kafka_delete_topics_request);
     struct bytes *name = arena_alloc(&arena, sizeof *name);
-    if (!plan->deleting)
+    if (!admin->deleting[admin->topic])
         ledger_topic_going(admin->ledger, admin->topic);
-    plan->deleting = true;
+    admin->deleting[admin->topic] = true;
     *name = bytes_of_string(admin->ledger->topics[admin->topic].name);
     request->topic_names = name;
     request->topic_names_count = 1;
@@ -161,7 +125,7 @@ static void delete_records(struct topic_admin *admin)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
-    admin->partition = (int)below(admin, LEDGER_PARTITIONS);
+    admin->partition = (int)below(admin, (uint64_t)admin->ledger->topics[admin->topic].partition_count);
     struct ledger_partition *partition = &admin->ledger->topics[admin->topic].partitions[admin->partition];
     int64_t offset =
         (int64_t)below(admin, (uint64_t)ledger_durable_end(admin->ledger, admin->topic, admin->partition) + 1);
@@ -176,7 +140,79 @@ static void delete_records(struct topic_admin *admin)
     request->topics->partitions->offset = offset;
     if (offset > partition->delete_asked)
         partition->delete_asked = offset;
-    peer_call(&admin->peer, KAFKA_DELETE_RECORDS, 1, request, on_records_deleted);
+    peer_call(&admin->peer, KAFKA_DELETE_RECORDS, DELETE_RECORDS_VERSION, request, on_records_deleted);
+}
+
+/* --- Changing --- */
+
+static void on_altered(void *ctx, const void *answer)
+{
+    struct topic_admin *admin = ctx;
+    const struct kafka_incremental_alter_configs_response *response = answer;
+    const struct topic_setting *change = &admin->change;
+    peer_rest_a_while(&admin->peer);
+    if (!response || response->results_count != 1)
+        return;
+    int16_t code = response->results->error_code;
+    if (code == KAFKA_NONE) {
+        char what[TALLY_NAME_SIZE];
+        io_simulated_say(admin->ledger->io, "topic-%d: %s is %s", admin->topic, change->name, change->value);
+        snprintf(what, sizeof what, "topics: %s was changed", change->name);
+        tally(what);
+        topic_plan_changed(admin->ledger, admin->topic, change);
+        admin->change.name = NULL;
+    } else if (!peer_code_is_retriable(code)) {
+        ledger_fail(admin->ledger, "IncrementalAlterConfigs of topic-%d, %s=%s, answered with code %d", admin->topic,
+                    change->name, change->value, code);
+    }
+}
+
+static void alter(struct topic_admin *admin)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct kafka_incremental_alter_configs_request *request =
+        KAFKA_NEW(&arena, kafka_incremental_alter_configs_request);
+    request->resources = KAFKA_NEW_ARRAY(&arena, kafka_incremental_alter_configs_request_resource, 1);
+    request->resources_count = 1;
+    request->resources->resource_type = RESOURCE_TOPIC;
+    request->resources->resource_name = bytes_of_string(admin->ledger->topics[admin->topic].name);
+    request->resources->configs = KAFKA_NEW_ARRAY(&arena, kafka_incremental_alter_configs_request_config, 1);
+    request->resources->configs_count = 1;
+    request->resources->configs->name = bytes_of_string(admin->change.name);
+    request->resources->configs->value = bytes_of_string(admin->change.value);
+    peer_call(&admin->peer, KAFKA_INCREMENTAL_ALTER_CONFIGS, ALTER_VERSION, request, on_altered);
+}
+
+static void on_grown(void *ctx, const void *answer)
+{
+    struct topic_admin *admin = ctx;
+    const struct kafka_create_partitions_response *response = answer;
+    peer_rest_a_while(&admin->peer);
+    if (!response || response->results_count != 1)
+        return;
+    int16_t code = response->results->error_code;
+    if (code == KAFKA_NONE || code == KAFKA_INVALID_PARTITIONS) { /* an earlier try made them */
+        admin->ledger->topics[admin->topic].partition_count++;
+        admin->growing = false;
+        tally("topics: partitions were added");
+    } else if (!peer_code_is_retriable(code)) {
+        ledger_fail(admin->ledger, "CreatePartitions of topic-%d answered with code %d", admin->topic, code);
+    }
+}
+
+static void grow(struct topic_admin *admin)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct kafka_create_partitions_request *request = KAFKA_NEW(&arena, kafka_create_partitions_request);
+    request->topics = KAFKA_NEW_ARRAY(&arena, kafka_create_partitions_request_topic, 1);
+    request->topics_count = 1;
+    request->topics->name = bytes_of_string(admin->ledger->topics[admin->topic].name);
+    request->topics->count = admin->ledger->topics[admin->topic].partition_count + 1;
+    request->timeout_ms = PEER_TIMEOUT_MS;
+    admin->growing = true;
+    peer_call(&admin->peer, KAFKA_CREATE_PARTITIONS, GROW_VERSION, request, on_grown);
 }
 
 /* --- What next --- */
@@ -191,33 +227,48 @@ static bool find_missing(struct topic_admin *admin)
     return false;
 }
 
+static void do_something(struct topic_admin *admin)
+{
+    const struct ledger_topic *topic;
+    uint64_t choice = below(admin, 20);
+    admin->topic = (int)below(admin, LEDGER_TOPICS);
+    topic = &admin->ledger->topics[admin->topic];
+    if (choice < 2 && topic->deletable)
+        delete_topic(admin);
+    else if (choice < 3 && !topic->compacted && admin->topic != 0)
+        delete_records(admin);
+    else if (choice < 6 && topic_plan_change(admin->ledger, admin->topic, &admin->change))
+        alter(admin);
+    else if (choice < 8 && topic_plan_grows(admin->ledger, admin->topic))
+        grow(admin);
+    else
+        peer_rest(&admin->peer, below(admin, PAUSE_MS));
+}
+
 static void go_on(void *ctx)
 {
     struct topic_admin *admin = ctx;
     if (find_missing(admin)) {
-        if (admin->plans[admin->topic].deleting)
+        if (admin->deleting[admin->topic])
             delete_topic(admin);
         else
             create(admin);
         return;
     }
-    if (admin->stopping)
-        return;
-    uint64_t choice = below(admin, 20);
-    admin->topic = 4;
-    if (choice == 0)
-        delete_topic(admin);
-    else if (choice == 1)
-        delete_records(admin);
-    else
-        peer_rest(&admin->peer, below(admin, PAUSE_MS));
+    if (admin->change.name)
+        alter(admin);
+    else if (admin->growing)
+        grow(admin);
+    else if (!admin->stopping)
+        do_something(admin);
 }
 
 struct topic_admin *topic_admin_start(struct ledger *ledger)
 {
     struct topic_admin *admin = NEW(struct topic_admin);
     *admin = (struct topic_admin){.ledger = ledger};
-    plan_topics(admin);
+    for (int t = 0; t < LEDGER_TOPICS; t++)
+        topic_plan_choose(&admin->plans[t], ledger, t);
     peer_init(&admin->peer, ledger->io, go_on, admin);
     return admin;
 }
@@ -232,5 +283,5 @@ bool topic_admin_finished(const struct topic_admin *admin)
     for (int t = 0; t < LEDGER_TOPICS; t++)
         if (!ledger_topic_is_there(&admin->ledger->topics[t]))
             return false;
-    return admin->stopping;
+    return admin->stopping && !admin->change.name && !admin->growing;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A transactional producer: batches for several partitions, then commit or abort; the ledger knows what was asked for
- * and what was answered. One whose transaction evoke has ended (it took too long, or another one has its id) begins
- * anew, as a client does.
+ * A transactional producer: batches for several partitions and perhaps the offset of a group, then commit or abort; the
+ * ledger knows what was asked for and what was answered. One whose transaction evoke has ended (it took too long, or
+ * another one has its id) begins anew, as a client does.
  */
 #ifndef SIM_TRANSACTOR_H
 #define SIM_TRANSACTOR_H

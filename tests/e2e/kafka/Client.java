@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Java client behind the verbs of test_kafka_clients.py. See there.
+// The Java client behind the verbs of kafka_clients.py. See there.
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -7,31 +7,18 @@ import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.Future;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AlterConfigOp;
-import org.apache.kafka.clients.admin.ConfigEntry;
-import org.apache.kafka.clients.admin.NewPartitionReassignment;
-import org.apache.kafka.clients.admin.NewPartitions;
-import org.apache.kafka.clients.admin.NewTopic;
-import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.WakeupException;
-import org.apache.kafka.common.quota.ClientQuotaAlteration;
-import org.apache.kafka.common.quota.ClientQuotaEntity;
-import org.apache.kafka.common.quota.ClientQuotaFilter;
 
 public class Client {
     static Properties properties(String bootstrap, String... more) {
@@ -78,6 +65,20 @@ public class Client {
                 for (var record : consumer.poll(Duration.ofMillis(500))) {
                     show(record);
                     left--;
+                }
+        }
+    }
+
+    /** The first record of partition 0 that is not older. */
+    static void seek(String bootstrap, String topic, long ms) {
+        try (var consumer = new KafkaConsumer<String, String>(properties(bootstrap))) {
+            var partition = new TopicPartition(topic, 0);
+            consumer.assign(List.of(partition));
+            consumer.seek(partition, consumer.offsetsForTimes(Map.of(partition, ms)).get(partition).offset());
+            for (;;)
+                for (var record : consumer.poll(Duration.ofMillis(500))) {
+                    System.out.println(record.offset() + " " + record.value());
+                    return;
                 }
         }
     }
@@ -146,53 +147,6 @@ public class Client {
         }
     }
 
-    static void admin(String bootstrap, String topic) throws Exception {
-        try (var admin = Admin.create(properties(bootstrap))) {
-            admin.createTopics(List.of(new NewTopic(topic, 2, (short) 1).configs(Map.of("cleanup.policy", "compact")))).all().get();
-            admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(4))).all().get();
-            var resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
-            var change = new AlterConfigOp(new ConfigEntry("retention.ms", "1000"), AlterConfigOp.OpType.SET);
-            admin.incrementalAlterConfigs(Map.of(resource, List.of(change))).all().get();
-            var config = admin.describeConfigs(List.of(resource)).all().get().get(resource);
-            var described = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
-            var latest = admin.listOffsets(Map.of(new TopicPartition(topic, 3), OffsetSpec.latest())).all().get();
-            System.out.println("partitions " + described.partitions().size());
-            System.out.println("cleanup.policy " + config.get("cleanup.policy").value() + " " + config.get("cleanup.policy").source());
-            System.out.println("retention.ms " + config.get("retention.ms").value());
-            System.out.println("segment.bytes " + config.get("segment.bytes").source());
-            System.out.println("latest " + latest.get(new TopicPartition(topic, 3)).offset());
-            System.out.println("nodes " + admin.describeCluster().nodes().get().size());
-            admin.deleteTopics(List.of(topic)).all().get();
-            System.out.println("left " + admin.listTopics().names().get().contains(topic));
-        }
-    }
-
-    /** What there is to know and to set of a cluster of one node. */
-    static void node(String bootstrap, String topic) throws Exception {
-        try (var admin = Admin.create(properties(bootstrap))) {
-            admin.createTopics(List.of(new NewTopic(topic, 2, (short) 1))).all().get();
-            var partition = new TopicPartition(topic, 0);
-            var dir = admin.describeLogDirs(List.of(0)).allDescriptions().get().get(0).values().iterator().next();
-            System.out.println("replicas " + dir.replicaInfos().keySet().stream().filter(p -> p.topic().equals(topic)).count());
-            System.out.println("space " + (dir.totalBytes().getAsLong() > 0));
-            var elected = admin.electLeaders(ElectionType.PREFERRED, Set.of(partition)).partitions().get().get(partition);
-            System.out.println("elected " + elected.get().getClass().getSimpleName());
-            admin.alterPartitionReassignments(Map.of(partition, Optional.of(new NewPartitionReassignment(List.of(0))))).all().get();
-            System.out.println("reassigning " + admin.listPartitionReassignments().reassignments().get().size());
-            System.out.println("leader " + admin.describeMetadataQuorum().quorumInfo().get().leaderId());
-            var broker = new ConfigResource(ConfigResource.Type.BROKER, "0");
-            var change = new AlterConfigOp(new ConfigEntry("log.retention.ms", "77777"), AlterConfigOp.OpType.SET);
-            admin.incrementalAlterConfigs(Map.of(broker, List.of(change))).all().get();
-            var config = admin.describeConfigs(List.of(new ConfigResource(ConfigResource.Type.TOPIC, topic))).all().get();
-            var retention = config.values().iterator().next().get("retention.ms");
-            System.out.println("retention.ms " + retention.value() + " " + retention.source());
-            var client = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, "shop"));
-            var quota = new ClientQuotaAlteration.Op("producer_byte_rate", 1048576.0);
-            admin.alterClientQuotas(List.of(new ClientQuotaAlteration(client, List.of(quota)))).all().get();
-            System.out.println("quotas " + admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().get(client));
-        }
-    }
-
     public static void main(String[] args) throws Exception {
         switch (args[0]) {
             case "produce" -> {
@@ -204,8 +158,7 @@ public class Client {
                 group(args[1], args[2], args[3], List.of(args).subList(4, args.length));
                 return; // the shutdown hook waits for this thread: an exit from here would never end
             }
-            case "admin" -> admin(args[1], args[2]);
-            case "node" -> node(args[1], args[2]);
+            case "seek" -> seek(args[1], args[2], Long.parseLong(args[3]));
         }
         System.exit(0);
     }

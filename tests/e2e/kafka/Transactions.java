@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Java client behind the verbs of test_kafka_transactions.py, and the administrator's: see there.
+// The Java client behind the verbs of kafka_clients.py that are about transactions, and the administrator's. See there.
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -116,7 +116,7 @@ public class Transactions {
     }
 
     /** What tools show of a transaction that hangs, and how an administrator ends it. */
-    static void admin(String bootstrap, String topic, String id) throws Exception {
+    static void hanging(String bootstrap, String topic, String id) throws Exception {
         var producer = producer(bootstrap, id);
         producer.beginTransaction();
         send(producer, topic, 1, "hangs");
@@ -149,7 +149,7 @@ public class Transactions {
             case "read" -> read(args[1], args[2]);
             case "fence" -> fence(args[1], args[2], args[3]);
             case "pipe" -> pipe(args[1], args[2], args[3], args[4], args[5], Integer.parseInt(args[6]));
-            case "admin" -> admin(args[1], args[2], args[3]);
+            case "hanging" -> hanging(args[1], args[2], args[3]);
         }
         Runtime.getRuntime().halt(0); // as a process that dies: what is open stays open
     }

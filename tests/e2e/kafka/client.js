@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// KafkaJS behind the verbs of test_kafka_clients.py. See there.
+// KafkaJS behind the verbs of kafka_clients.py. See there.
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
 
 CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy')
@@ -42,7 +42,23 @@ async function group(topic, name) {
     console.log('got', partition, message.offset) })
 }
 
-({ produce, consume, group })[verb](...rest).then(() => verb != 'group' && process.exit(0), error => {
+async function seek(topic, ms) {
+  const admin = kafka.admin()
+  await admin.connect()
+  const found = (await admin.fetchTopicOffsetsByTimestamp(topic, Number(ms))).find(({ partition }) => partition == 0)
+  await admin.disconnect()
+  const consumer = kafka.consumer({ groupId: `seeker-${process.pid}`, sessionTimeout: 6000 })
+  await consumer.connect()
+  await consumer.subscribe({ topic })
+  const first = await new Promise(done => {
+    consumer.run({ eachMessage: async ({ message }) => done(message) })
+    consumer.seek({ topic, partition: 0, offset: found.offset })
+  })
+  console.log(first.offset, first.value.toString())
+  await consumer.disconnect()
+}
+
+({ produce, consume, group, seek })[verb](...rest).then(() => verb != 'group' && process.exit(0), error => {
   console.error(error)
   process.exit(1)
 })

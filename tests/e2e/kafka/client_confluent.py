@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""confluent-kafka (librdkafka) behind the verbs of test_kafka_clients.py. See there."""
+"""confluent-kafka (librdkafka) behind the verbs of kafka_clients.py. See there."""
 import signal
 import sys
 
@@ -56,4 +56,12 @@ def group(bootstrap, topic, name, *settings):
     consumer.close()
 
 
-{"produce": produce, "consume": consume, "group": group}[sys.argv[1]](*sys.argv[2:])
+def seek(bootstrap, topic, ms):
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused"})
+    consumer.assign(consumer.offsets_for_times([TopicPartition(topic, 0, int(ms))], timeout=20))
+    message = consumer.poll(20)
+    print(message.offset(), message.value().decode())
+    consumer.close()
+
+
+{"produce": produce, "consume": consume, "group": group, "seek": seek}[sys.argv[1]](*sys.argv[2:])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kafka-python (2.0.2 as well as 3) behind the verbs of test_kafka_clients.py. See there."""
+"""kafka-python (2.0.2 as well as 3) behind the verbs of kafka_clients.py. See there."""
 import signal
 import sys
 
@@ -46,4 +46,13 @@ def group(bootstrap, topic, name):
     consumer.close()
 
 
-{"produce": produce, "consume": consume, "group": group}[sys.argv[1]](*sys.argv[2:])
+def seek(bootstrap, topic, ms):
+    consumer, partition = KafkaConsumer(bootstrap_servers=bootstrap, consumer_timeout_ms=20000), TopicPartition(topic, 0)
+    consumer.assign([partition])
+    consumer.seek(partition, consumer.offsets_for_times({partition: int(ms)})[partition].offset)
+    record = next(consumer)
+    print(record.offset, record.value.decode())
+    consumer.close()
+
+
+{"produce": produce, "consume": consume, "group": group, "seek": seek}[sys.argv[1]](*sys.argv[2:])

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// KafkaJS behind the verbs of test_kafka_transactions.py. See there.
+// KafkaJS behind the verbs of kafka_clients.py that are about transactions. See there.
 const { Kafka, logLevel } = require('kafkajs')
 const [verb, bootstrap, ...rest] = process.argv.slice(2)
 const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING })

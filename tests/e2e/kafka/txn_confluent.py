@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""confluent-kafka (librdkafka) behind the verbs of test_kafka_transactions.py. See there."""
+"""confluent-kafka (librdkafka) behind the verbs of kafka_clients.py that are about transactions. See there."""
 import sys
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kafka-python 3 behind the verbs of test_kafka_transactions.py. See there."""
+"""kafka-python 3 behind the verbs of kafka_clients.py that are about transactions. See there."""
 import sys
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition

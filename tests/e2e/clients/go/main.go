@@ -121,6 +121,17 @@ func group(bootstrap, topic, name string) {
 	consumer.Close()
 }
 
+// The first record of partition 0 that is not older.
+func seek(bootstrap, topic string, ms int64) {
+	consumer := client(bootstrap, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AfterMilli(ms)}}))
+	defer consumer.Close()
+	fetches := consumer.PollRecords(context.Background(), 1)
+	must(fetches.Err())
+	for _, record := range fetches.Records() {
+		fmt.Println(record.Offset, string(record.Value))
+	}
+}
+
 func main() {
 	arguments := os.Args[2:]
 	number := func(text string) int {
@@ -135,5 +146,17 @@ func main() {
 		consume(arguments[0], number(arguments[1]), arguments[2:])
 	case "group":
 		group(arguments[0], arguments[1], arguments[2])
+	case "seek":
+		seek(arguments[0], arguments[1], int64(number(arguments[2])))
+	case "admin":
+		administer(arguments[0], arguments[1], arguments[2], arguments[3])
+	case "transact":
+		transact(arguments[0], arguments[1], arguments[2])
+	case "read":
+		read(arguments[0], arguments[1])
+	case "fence":
+		fence(arguments[0], arguments[1], arguments[2])
+	case "pipe":
+		pipe(arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], number(arguments[5]))
 	}
 }

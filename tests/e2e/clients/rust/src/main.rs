@@ -62,18 +62,50 @@ async fn consume(client: &Client, topic: &str, partition: i32) -> Result<(), Fai
     Ok(())
 }
 
+/// The first record of partition 0 that is not older.
+async fn seek(client: &Client, topic: &str, ms: i64) -> Result<(), Failure> {
+    let reader = client.partition_client(topic, 0, UnknownTopicHandling::Error).await?;
+    let time = chrono::DateTime::from_timestamp_millis(ms).ok_or("not a time")?;
+    let at = reader.get_offset(OffsetAt::Timestamp(time)).await?;
+    let (records, _) = reader.fetch_records(at, 1..1_000_000, 1_000).await?;
+    let first = records.iter().find(|got| got.offset >= at).ok_or("nothing there")?;
+    println!("{} {}", first.offset, String::from_utf8_lossy(first.record.value.as_deref().unwrap_or_default()));
+    Ok(())
+}
+
+/// As far as rskafka goes: it knows no settings and no groups.
+async fn admin(client: &Client, topic: &str, filled: &str) -> Result<(), Failure> {
+    let controller = client.controller_client()?;
+    controller.create_topic(topic, 4, 1, 5_000).await?;
+    let of = |topics: Vec<rskafka::topic::Topic>| topics.into_iter().find(|found| found.name == topic);
+    println!("partitions {}", of(client.list_topics().await?).map_or(0, |found| found.partitions.len()));
+    let partition = client.partition_client(filled, 0, UnknownTopicHandling::Error).await?;
+    partition.delete_records(2, 5_000).await?;
+    println!("earliest {}", partition.get_offset(OffsetAt::Earliest).await?);
+    println!("latest {}", partition.get_offset(OffsetAt::Latest).await?);
+    controller.delete_topic(topic, 5_000).await?;
+    println!("left {}", of(client.list_topics().await?).map_or(0, |_| 1));
+    Ok(())
+}
+
 async fn run(arguments: &[String]) -> Result<(), Failure> {
     let client = ClientBuilder::new(vec![arguments[1].clone()]).build().await?;
-    if arguments[0] == "produce" {
-        for codec in &arguments[4..] {
-            produce(&client, &format!("{}-{codec}", arguments[2]), codec, arguments[3].parse()?).await?;
+    match arguments[0].as_str() {
+        "produce" => {
+            for codec in &arguments[4..] {
+                produce(&client, &format!("{}-{codec}", arguments[2]), codec, arguments[3].parse()?).await?;
+            }
         }
-        return Ok(());
-    }
-    for topic in client.list_topics().await?.iter().filter(|topic| arguments[3..].contains(&topic.name)) {
-        for &partition in &topic.partitions {
-            consume(&client, &topic.name, partition).await?;
+        "consume" => {
+            for topic in client.list_topics().await?.iter().filter(|topic| arguments[3..].contains(&topic.name)) {
+                for &partition in &topic.partitions {
+                    consume(&client, &topic.name, partition).await?;
+                }
+            }
         }
+        "seek" => seek(&client, &arguments[2], arguments[3].parse()?).await?,
+        "admin" => admin(&client, &arguments[2], &arguments[3]).await?,
+        verb => panic!("no verb {verb}"),
     }
     Ok(())
 }

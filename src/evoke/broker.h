@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a Kafka server is, as people and other tools write it: "localhost", "127.0.0.1:9092", "[::1]:9092". */
+#ifndef EVOKE_BROKER_H
+#define EVOKE_BROKER_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "io/address.h"
+
+/* Without a port it is Kafka's own, 9092. A host has the first of its addresses, an IPv4 one if it has any: that is
+ * where evoke listens. Asks the machine's resolver, and waits for it. ERROR_INVALID: not written like one;
+ * ERROR_UNAVAILABLE: the host is not known. */
+MUST_CHECK bool broker_resolve(struct bytes text, struct io_address *out, struct error *err);
+
+#endif

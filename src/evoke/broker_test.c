@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test.h"
+
+#include "evoke/broker.h"
+
+static void check(const char *text, const char *want)
+{
+    struct error err;
+    struct io_address address;
+    char got[IO_ADDRESS_TEXT_SIZE];
+    CHECK_OK(broker_resolve(bytes_of_string(text), &address, &err), &err);
+    io_address_format(&address, got);
+    CHECK_STR(got, want);
+}
+
+TEST(a_broker_without_a_port_has_kafkas)
+{
+    check("127.0.0.1", "127.0.0.1:9092");
+    check("127.0.0.1:19092", "127.0.0.1:19092");
+    check("localhost", "127.0.0.1:9092");
+    check("[::1]", "[::1]:9092");
+    check("[::1]:7", "[::1]:7");
+}
+
+TEST(what_is_no_address_is_named)
+{
+    static const char *const wrong[] = {
+        "",     ":",         ":9092", "localhost:",      "localhost:http", "localhost:0", "localhost:65536",
+        "[::1", "[::1]9092", "[]:1",  "localhost:123456"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct error err;
+        struct io_address address;
+        CHECK(!broker_resolve(bytes_of_string(wrong[i]), &address, &err));
+        CHECK_INT(err.kind, ERROR_INVALID);
+    }
+}
