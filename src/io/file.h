@@ -47,6 +47,11 @@ MUST_CHECK bool io_file_map(struct io_file *file, uint64_t size, struct bytes *o
  * comes from the page cache. Also within io_work(). */
 void io_file_map_forget(struct io_file *file, struct bytes mapping);
 
+/* To be asked before a part of a mapping is relied on: reads it. False: from *bad_at on the disk does not give it (a
+ * bad sector, or somebody else cut the file); the page reads as zeros from then on, until the file is closed, whatever
+ * is written to it. Also within io_work(), while the file is open. */
+MUST_CHECK bool io_map_check(struct io *io, struct bytes part, size_t *bad_at);
+
 /*
  * Writes and syncs of one file take effect in the order of the calls, and their `done` runs in that order. So a write
  * and the sync that covers it may be asked for together, which saves a round trip to the thread that does them.

@@ -60,6 +60,7 @@ static void linux_close(struct io_file *base)
     if (file->flushed)
         flusher_wait(io->flusher);
     list_each (struct mapping, mapping, &file->mappings, link) {
+        linux_mapping_remove(mapping->bytes);
         munmap((void *)(uintptr_t)mapping->bytes.data, mapping->bytes.size);
         free(mapping);
     }
@@ -194,6 +195,11 @@ static bool linux_map(struct io_file *base, uint64_t size, struct bytes *out, st
     void *memory = mmap(NULL, size, PROT_READ, MAP_SHARED, file->fd, 0);
     if (memory == MAP_FAILED)
         return fail(base, "map", err);
+    if (!linux_mapping_add(bytes_of(memory, size))) {
+        munmap(memory, size);
+        return error_set(err, ERROR_LIMIT, "map %s: there are %d mappings, which is the maximum", file->path,
+                         LINUX_MAPPINGS_MAX);
+    }
     struct mapping *mapping = NEW(struct mapping);
     mapping->bytes = bytes_of(memory, size);
     list_append(&file->mappings, &mapping->link);
@@ -240,6 +246,7 @@ const struct file_engine linux_file_engine = {
     .sync_now = linux_sync_now,
     .map = linux_map,
     .map_forget = linux_map_forget,
+    .map_check = linux_mapping_check,
     .write = linux_write,
     .sync = linux_sync,
     .dir_make = linux_dir_make,

@@ -218,5 +218,6 @@ struct io *io_linux_new(struct error *err)
     }
     /* A peer or a reader that is gone is an error of the write, not the end of the program. */
     signal(SIGPIPE, SIG_IGN);
+    linux_mapping_init();
     return &io->base;
 }

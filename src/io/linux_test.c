@@ -377,3 +377,64 @@ TEST(a_certificate_is_good_for_its_days)
     io_certificate_deinit(&own);
     io_free(io);
 }
+
+/* --- Mappings --- */
+
+static struct io_file *map_pages(struct io *io, const char *name, size_t size, struct bytes *map)
+{
+    char path[300];
+    struct error err;
+    struct io_file *file;
+    AUTO_FREE(uint8_t) content = memory_new(size);
+    memset(content, 'x', size);
+    snprintf(path, sizeof path, "%s/%s", test_dir(), name);
+    CHECK_OK(io_file_open(io, path, IO_FILE_WRITE | IO_FILE_CREATE, &file, &err), &err);
+    CHECK_OK(io_file_write_now(file, 0, bytes_of(content, size), &err), &err);
+    CHECK_OK(io_file_map(file, size, map, &err), &err);
+    return file;
+}
+
+TEST(a_page_of_a_mapping_that_the_disk_does_not_give_is_an_error_and_not_the_end)
+{
+    struct io *io = linux_new();
+    struct error err;
+    struct bytes map, other;
+    size_t bad_at = 0;
+    struct io_file *file = map_pages(io, "cut", 5 * 4096, &map);
+    struct io_file *whole = map_pages(io, "whole", 5 * 4096, &other);
+    CHECK(io_map_check(io, map, &bad_at));
+    CHECK_OK(io_file_truncate(file, 2 * 4096, &err), &err);
+    CHECK(io_map_check(io, bytes_slice(map, 0, 2 * 4096), &bad_at));
+    CHECK(!io_map_check(io, bytes_slice(map, 4000, 2 * 4096), &bad_at));
+    CHECK_INT(bad_at, 2 * 4096 - 4000);
+    CHECK_INT(map.data[2 * 4096 + 5], 0);
+    CHECK_INT(map.data[4 * 4096 + 5], 0); /* nobody has asked */
+    CHECK(!io_map_check(io, bytes_slice(map, 4 * 4096 + 8, 1), &bad_at));
+    CHECK_INT(bad_at, 0);
+    CHECK(io_map_check(io, bytes_slice(map, 4096, 4096), &bad_at));
+    CHECK(io_map_check(io, other, &bad_at));
+    CHECK_INT(other.data[3 * 4096], 'x');
+    io_file_close(file);
+    file = map_pages(io, "cut", 5 * 4096, &map); /* most likely in the same place */
+    CHECK(io_map_check(io, map, &bad_at));
+    io_file_close(file);
+    io_file_close(whole);
+    io_free(io);
+}
+
+TEST(a_fault_outside_of_mappings_ends_the_program)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct io *io = linux_new();
+        signal(SIGALRM, SIG_DFL);
+        alarm(10);
+        (void)io;
+        raise(SIGBUS);
+        raise(SIGBUS); /* the first one restored what is usual */
+        _exit(0);
+    }
+    int status;
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}

@@ -332,6 +332,12 @@ static void sim_map_forget(struct bytes mapping)
     (void)mapping;
 }
 
+static bool sim_map_check(struct bytes part, size_t *bad_at)
+{
+    (void)part, (void)bad_at;
+    return true;
+}
+
 /* --- Names --- */
 
 static bool sim_dir_make(struct io *io, const char *path, struct error *err)
@@ -477,6 +483,7 @@ const struct file_engine sim_file_engine = {
     .sync_now = sim_sync_now,
     .map = sim_map,
     .map_forget = sim_map_forget,
+    .map_check = sim_map_check,
     .write = sim_write,
     .sync = sim_sync,
     .dir_make = sim_dir_make,

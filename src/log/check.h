@@ -4,7 +4,7 @@
  * running evoke may be writing: the end of the journal is then a moving target and looks like a torn tail, which is not
  * damage).
  *
- * Repairing, it locks the directory and mends what it can: see repair.h. The journal is left as it is.
+ * Repairing, it locks the directory and mends what it can: see repair.h and repair_journal.h.
  */
 #ifndef LOG_CHECK_H
 #define LOG_CHECK_H

@@ -83,7 +83,13 @@ static int64_t spill_in(const struct partition *partition, int64_t now_ms)
         return INT64_MAX;
     if (partition->journal_bytes >= (uint64_t)topic->segment_bytes)
         return 0;
-    int64_t since_ms = partition_batch_at(partition, index_begin(index)).base_timestamp;
+    struct kafka_batch first;
+    struct error err;
+    if (!partition_batch_at(partition, index_begin(index), &first, &err)) {
+        log_tell_unreadable(partition->log, &err);
+        return INT64_MAX;
+    }
+    int64_t since_ms = first.base_timestamp;
     return least(age_in(since_ms, partition_segment_ms(partition), now_ms),
                  age_in(since_ms, topic->max_compaction_lag_ms, now_ms));
 }

@@ -73,7 +73,7 @@ void frame_begin(uint8_t *memory, const struct frame *header, uint32_t mark, con
     put32(memory + FRAME_MARK_AT, mark);
     put16(memory + 12, header->count);
     put16(memory + 14, header->flags);
-    put64(memory + 16, header->lsn);
+    put64(memory + FRAME_LSN_AT, header->lsn);
     put64(memory + 24, header->group_lsn);
     size_t at = batches_at(header->count);
     for (size_t i = 0; i < header->count; i++) {
@@ -111,7 +111,7 @@ size_t frame_peek(struct bytes start, uint32_t mark)
         return 0;
     size_t size = get32(start.data + 8), count = get16(start.data + 12);
     bool sane = size % FRAME_ALIGNMENT == 0 && size <= FRAME_SIZE_MAX && count <= FRAME_COUNT_MAX &&
-                size >= batches_at(count) && get64(start.data + 16) >= get64(start.data + 24) &&
+                size >= batches_at(count) && get64(start.data + FRAME_LSN_AT) >= get64(start.data + 24) &&
                 get64(start.data + 24) > 0;
     return sane ? size : 0;
 }
@@ -149,7 +149,7 @@ bool frame_read_damaged(struct bytes bytes, uint32_t mark, struct frame *out)
     *out = (struct frame){.bytes = bytes,
                           .count = get16(bytes.data + 12),
                           .flags = get16(bytes.data + 14),
-                          .lsn = get64(bytes.data + 16),
+                          .lsn = get64(bytes.data + FRAME_LSN_AT),
                           .group_lsn = get64(bytes.data + 24)};
     return true;
 }

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/memory.h"
 #include "log/journal_priv.h"
@@ -193,6 +194,22 @@ const struct error *journal_failure(const struct journal *journal)
 struct bytes journal_at(const struct journal *journal, struct journal_place place)
 {
     return bytes_slice(journal_file_of(journal, place.file)->map, (size_t)place.at8 * FRAME_ALIGNMENT, SIZE_MAX);
+}
+
+bool journal_read(const struct journal *journal, struct journal_place place, size_t size, struct bytes *out,
+                  struct error *err)
+{
+    struct journal_file *file = journal_file_of(journal, place.file);
+    size_t bad_at;
+    *out = bytes_slice(journal_at(journal, place), 0, size);
+    if (io_map_check(journal->io, *out, &bad_at))
+        return true;
+    file->unreadable = true;
+    AUTO_FREE(char) path = journal_file_path(journal, file->header.first_lsn);
+    error_set(err, ERROR_CORRUPT, "%s: position %" PRIu64 ": the disk does not give what it has taken", path,
+              (uint64_t)place.at8 * FRAME_ALIGNMENT + bad_at);
+    err->sys = EIO;
+    return false;
 }
 
 void journal_metrics(const struct journal *journal, struct journal_metrics *out)

@@ -24,6 +24,7 @@
 #ifndef LOG_JOURNAL_H
 #define LOG_JOURNAL_H
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/histogram.h"
@@ -66,6 +67,9 @@ struct journal_callbacks {
     void (*written)(void *ctx, uint64_t lsn);
     void (*synced)(void *ctx, uint64_t lsn);
     void (*failed)(void *ctx, const struct error *err); /* once */
+    /* During journal_open(), which is about to fail: in words, what a frame that does not verify seems to hold. NULL is
+     * allowed. */
+    void (*describe)(void *ctx, const struct frame *damaged, struct buf *out);
 };
 
 /* What journal_open() found. */
@@ -117,6 +121,9 @@ static inline struct journal_place journal_place(uint32_t file, uint64_t at)
 /* From the place to the end of the file's mapping. Only for what is written; good while a pin is held, or in this turn.
  */
 struct bytes journal_at(const struct journal *journal, struct journal_place place);
+/* `size` bytes there, which the disk has given: else ERROR_CORRUPT with EIO, naming file and position. */
+MUST_CHECK bool journal_read(const struct journal *journal, struct journal_place place, size_t size, struct bytes *out,
+                             struct error *err);
 /* Keeps the mappings of this file, which is there, and of all later ones, also when they are removed. `size`: how much
  * of them will be read, more or less. */
 struct journal_file *journal_pin(struct journal *journal, uint32_t file, size_t size);

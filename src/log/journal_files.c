@@ -284,7 +284,7 @@ bool journal_remove_first(struct journal *journal, struct error *err)
     struct journal_file *first = journal->files[0];
     assert(journal->file_count > 1);
     bool read = first->pins > 0 || !list_empty(&journal->removed);
-    bool spare = !read && !journal->spare && first->size == journal->file_size;
+    bool spare = !read && !journal->spare && first->size == journal->file_size && !first->unreadable;
     uint64_t size = first->size;
     if (spare ? !make_spare(journal, first, err) : !remove_file(journal, first, err))
         return false;

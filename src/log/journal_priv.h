@@ -35,6 +35,7 @@ struct journal_file {
     uint64_t size; /* preallocated */
     uint64_t end;  /* where the next frame goes */
     uint64_t pins;
+    bool unreadable; /* a part of the mapping: no longer good for another life as the next file */
 };
 
 struct journal {

@@ -8,6 +8,8 @@
 #include "log/journal_priv.h"
 #include "log/journal_scan.h"
 
+enum { DESCRIPTION_SIZE_MAX = 150 };
+
 struct recovery {
     struct journal *journal;
     struct journal_start start;
@@ -30,6 +32,22 @@ static void note_group(struct recovery *recovery, const struct journal_scan_item
     recovery->group.file = item->file;
 }
 
+static bool refuse_damage(struct recovery *recovery, const struct journal_scan_item *item, struct error *err)
+{
+    const struct journal *journal = recovery->journal;
+    struct frame frame;
+    uint64_t at = item->at;
+    AUTO_BUF content;
+    buf_init(&content, DESCRIPTION_SIZE_MAX);
+    if (journal->callbacks.describe && journal_scan_damaged_frame(&recovery->scan, item, &at, &frame))
+        journal->callbacks.describe(journal->ctx, &frame, &content);
+    return error_set(err, ERROR_CORRUPT,
+                     "%s: damaged at position %" PRIu64 ": %s%s%s (evoke check tells more, and"
+                     " --repair mends it)",
+                     recovery->scan.files[item->file].path, item->at, item->message,
+                     content.size > 0 ? "; it seems to hold " : "", buf_string(&content));
+}
+
 static bool read_frames(struct recovery *recovery, struct error *err)
 {
     struct journal *journal = recovery->journal;
@@ -43,8 +61,7 @@ static bool read_frames(struct recovery *recovery, struct error *err)
             recovery->end = item;
             return true;
         case JOURNAL_SCAN_DAMAGE:
-            return error_set(err, ERROR_CORRUPT, "%s: damaged at position %" PRIu64 ": %s", path, item.at,
-                             item.message);
+            return refuse_damage(recovery, &item, err);
         case JOURNAL_SCAN_FRAME:
             journal->lsn = item.frame.lsn;
             journal->frames++;

@@ -215,7 +215,9 @@ static void report_damage(struct journal_scan *scan, const struct witness *witne
                                       .file = scan->file,
                                       .at = scan->at,
                                       .damaged_lsn = scan->lsn,
-                                      .resumed_lsn = witness->resumes ? witness->lsn : 0};
+                                      .resumed_lsn = witness->resumes ? witness->lsn : 0,
+                                      .resumed_file = witness->file,
+                                      .resumed_at = witness->at};
     if (witness->damaged_header_of)
         snprintf(out->message, sizeof out->message, "the file header does not verify");
     else if (witness->resumes)
@@ -291,15 +293,27 @@ bool journal_scan_next(struct journal_scan *scan, struct journal_scan_item *out,
     }
 }
 
-bool journal_scan_damaged_frame(struct journal_scan *scan, const struct journal_scan_item *damage, struct frame *out)
+bool journal_scan_damaged_frame(struct journal_scan *scan, const struct journal_scan_item *damage, uint64_t *at,
+                                struct frame *out)
 {
+    const struct journal_scan_file *file = &scan->files[damage->file];
+    bool ends_here = damage->resumed_lsn > 0 && damage->resumed_file == damage->file;
+    uint64_t end = ends_here ? damage->resumed_at : file->size;
     struct bytes bytes;
     struct error err; /* it is damaged anyhow */
-    uint32_t mark = scan->files[damage->file].header.mark;
-    if (!use_reader(scan, damage->file, &err) ||
-        !journal_file_reader_at(&scan->reader, damage->at, FRAME_HEADER_SIZE, &bytes, &err))
+    if (!file->header_valid || !use_reader(scan, damage->file, &err))
         return false;
-    size_t size = frame_peek(bytes, mark);
-    return size > 0 && journal_file_reader_at(&scan->reader, damage->at, size, &bytes, &err) && bytes.size == size &&
-           frame_read_damaged(bytes, mark, out) && out->lsn == damage->damaged_lsn;
+    for (; *at < end; *at += FRAME_ALIGNMENT) {
+        if (!journal_file_reader_at(&scan->reader, *at, FRAME_HEADER_SIZE, &bytes, &err) || bytes.size == 0)
+            return false;
+        size_t size = frame_peek(bytes, file->header.mark);
+        if (size == 0 || !journal_file_reader_at(&scan->reader, *at, size, &bytes, &err) || bytes.size != size ||
+            !frame_read_damaged(bytes, file->header.mark, out))
+            continue;
+        if (out->lsn < damage->damaged_lsn || (damage->resumed_lsn > 0 && out->lsn >= damage->resumed_lsn))
+            continue;
+        *at += size;
+        return true;
+    }
+    return false;
 }

@@ -75,7 +75,9 @@ struct journal_scan_item {
     size_t file; /* FRAME, DAMAGE: where; END: where the next frame goes */
     uint64_t at;
     struct frame frame;                /* good until the next call */
-    uint64_t damaged_lsn, resumed_lsn; /* DAMAGE: the frames from .. below are lost */
+    uint64_t damaged_lsn, resumed_lsn; /* DAMAGE: the frames from .. below are lost; resumed_lsn 0: and all behind */
+    size_t resumed_file;               /* where the frame with resumed_lsn stands */
+    uint64_t resumed_at;
     char message[200];
     uint64_t torn_bytes; /* END: not zero behind the end; all of it is to go, and so are the files behind `file` */
 };
@@ -84,8 +86,10 @@ struct journal_scan_item {
 MUST_CHECK bool journal_scan_open(struct io *io, const char *directory, const struct journal_start *start,
                                   struct journal_scan *out, struct error *err);
 void journal_scan_close(struct journal_scan *scan); /* also zeroed memory */
-/* After DAMAGE: what the damaged frame seems to hold; false when that can not be told. Good until the next call. */
-bool journal_scan_damaged_frame(struct journal_scan *scan, const struct journal_scan_item *damage, struct frame *out);
+/* After DAMAGE: the next frame at or behind *at, which starts at damage->at, of those that seem to stand in the damaged
+ * part of the file; *at is then behind it. False: there are no more. Good until the next call. */
+bool journal_scan_damaged_frame(struct journal_scan *scan, const struct journal_scan_item *damage, uint64_t *at,
+                                struct frame *out);
 /* False: a file could not be read. Not after END. */
 MUST_CHECK bool journal_scan_next(struct journal_scan *scan, struct journal_scan_item *out, struct error *err);
 

@@ -21,14 +21,20 @@ static int64_t needed_from(const struct partition *partition)
     return partition->log_start_offset > partition->spilled_end ? partition->log_start_offset : partition->spilled_end;
 }
 
-/* A batch begins where the one before it in the journal ended. What the first one of the journal's part follows may be
- * gone, as far as it is not needed. */
+int64_t log_expected_offset(const struct partition *partition, bool covered, bool *may_begin_below)
+{
+    *may_begin_below = covered && partition->high_watermark < 0;
+    if (!covered)
+        return partition->end_offset;
+    return *may_begin_below ? needed_from(partition) : partition->high_watermark;
+}
+
 static bool check_order(const struct partition *partition, const struct kafka_batch *batch, bool covered,
                         struct error *err)
 {
-    bool first = covered && partition->high_watermark < 0;
-    int64_t want = !covered ? partition->end_offset : first ? needed_from(partition) : partition->high_watermark;
-    return batch->base_offset == want || (first && batch->base_offset < want) ||
+    bool may_begin_below;
+    int64_t want = log_expected_offset(partition, covered, &may_begin_below);
+    return batch->base_offset == want || (may_begin_below && batch->base_offset < want) ||
            error_set(err, ERROR_CORRUPT, "stream %" PRIu64 " has offset %" PRId64 " where %" PRId64 " should be",
                      partition->stream, batch->base_offset, want);
 }
@@ -108,10 +114,30 @@ static void on_failed(void *ctx, const struct error *err)
     log_fail_waiters(ctx);
 }
 
+static void describe_damaged(void *ctx, const struct frame *frame, struct buf *out)
+{
+    const struct log *log = ctx;
+    size_t at;
+    for (size_t i = 0; i < frame->count; i++) {
+        struct frame_entry entry = frame_entry(frame, i, &at);
+        const struct partition *partition = entry.stream < log->stream_count ? log->streams[entry.stream] : NULL;
+        struct kafka_batch batch;
+        struct error err;
+        if (partition && kafka_batch_parse(&entry.batch, &batch, &err))
+            buf_printf(out, "%s" BYTES_FORMAT " [%" PRId32 "] offsets %" PRId64 " to %" PRId64,
+                       out->size > 0 ? ", " : "",
+                       BYTES_ARGS(partition->topic ? partition->topic->name : BYTES_LITERAL("(catalog)")),
+                       partition->index, batch.base_offset, kafka_batch_last_offset(&batch));
+    }
+}
+
 enum { FOLD_READ_SIZE = 1 << 20 };
 
-static const struct journal_callbacks callbacks = {
-    .recovered = on_recovered, .written = on_written, .synced = on_synced, .failed = on_failed};
+static const struct journal_callbacks callbacks = {.recovered = on_recovered,
+                                                   .written = on_written,
+                                                   .synced = on_synced,
+                                                   .failed = on_failed,
+                                                   .describe = describe_damaged};
 
 static void set_options(struct log *log, const struct log_options *options)
 {

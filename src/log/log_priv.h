@@ -142,6 +142,8 @@ struct log {
     struct segment_cache *segments; /* what is open of them */
 
     uint64_t appended_bytes, appends_refused;
+    struct error told; /* see log_tell_unreadable() */
+    uint64_t told_ns;
     uint64_t spilled_bytes, journal_files_spilled, retention_runs;
     uint64_t compaction_runs, compaction_bytes_before, compaction_bytes_after;
     uint64_t segment_count, segment_bytes; /* of all partitions */
@@ -154,6 +156,9 @@ struct log {
 /* Ready to take in what is recovered, without a journal. */
 struct log *log_new(struct io *io, const struct log_options *options);
 void log_free(struct log *log); /* the journal is closed */
+/* During recovery: where the partition's next batch in the journal begins; `covered`: the checkpoint covers it. What
+ * the first one of the journal's part follows may be gone as far as it is not needed: it may begin below. */
+int64_t log_expected_offset(const struct partition *partition, bool covered, bool *may_begin_below);
 
 /* --- partition.c --- */
 struct partition *partition_new(struct log *log, struct topic *topic, int32_t index, uint64_t stream);
@@ -173,8 +178,12 @@ void partition_set_high_watermark(struct partition *partition, int64_t offset);
 void partition_delete(struct partition *partition); /* wakes its waiters */
 /* --- partition_read.c --- */
 size_t partition_find_segment(const struct partition *partition, int64_t offset);
-/* The batch at the cursor, parsed; it verified when it was written or recovered. */
-struct kafka_batch partition_batch_at(const struct partition *partition, struct index_cursor cursor);
+/* The batch at the cursor, parsed; it verified when it was written or recovered. ERROR_CORRUPT with EIO: the disk does
+ * not give it any more. */
+MUST_CHECK bool partition_batch_at(const struct partition *partition, struct index_cursor cursor,
+                                   struct kafka_batch *out, struct error *err);
+/* Says that records can not be read: what is the same as before, once a minute. */
+void log_tell_unreadable(struct log *log, const struct error *err);
 
 /* --- wait.c --- */
 void log_wait_init(struct log *log);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "io/simulated.h"
@@ -1003,5 +1004,41 @@ TEST(what_a_topic_had_readable_stays_readable_when_it_begins_to_wait_for_syncs)
     CHECK_INT(partition_high_watermark(partition), 4);
     fixture_sync(&f);
     CHECK_INT(partition_high_watermark(partition), 5);
+    fixture_deinit(&f);
+}
+
+/* --- A disk that does not give what it has taken --- */
+
+TEST(a_part_of_the_journal_that_the_disk_does_not_give_is_an_error_of_its_readers_alone)
+{
+    struct fixture f;
+    struct log_slice slice;
+    struct error err = {0};
+    int64_t offset, timestamp;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 2);
+    for (int i = 0; i < 100; i++)
+        fixture_append(&f, fixture_partition(&f, "orders", i >= 50),
+                       fixture_batch(&f, "of some length, ten times", 10));
+    fixture_sync(&f);
+    AUTO_FREE(char) path = fixture_journal_path(&f, 0);
+    struct partition *early = fixture_partition(&f, "orders", 0), *late = fixture_partition(&f, "orders", 1);
+    CHECK_INT(truncate(path, 16 << 10), 0); /* the mapping goes on behind the end, as behind a bad sector */
+    CHECK_OK(partition_read(early, 0, 1 << 20, &slice, &err), &err);
+    int64_t bad = slice.next_offset;
+    CHECK(bad > 100 && bad < 400);
+    log_slice_release(&slice);
+    CHECK(!partition_read(early, bad, 1 << 20, &slice, &err));
+    CHECK_INT(err.kind, ERROR_CORRUPT);
+    CHECK_INT(err.sys, EIO);
+    CHECK(strstr(err.message, path) != NULL);
+    CHECK(strstr(err.message, ": position 16384: ") != NULL);
+    CHECK(strstr(err.message, "orders-0, offset ") != NULL);
+    CHECK(!partition_read(late, 0, 100, &slice, &err));
+    CHECK(partition_offset_of_time(early, 1000, &offset, &timestamp));
+    CHECK(!partition_offset_of_time(early, 5000, &offset, &timestamp));
+    CHECK_OK(partition_read(early, 0, 1 << 20, &slice, &err), &err);
+    log_slice_release(&slice);
     fixture_deinit(&f);
 }

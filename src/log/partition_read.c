@@ -3,17 +3,34 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "base/diag.h"
 #include "base/memory.h"
 #include "log/log_priv.h"
 
-struct kafka_batch partition_batch_at(const struct partition *partition, struct index_cursor cursor)
+bool partition_batch_at(const struct partition *partition, struct index_cursor cursor, struct kafka_batch *out,
+                        struct error *err)
 {
-    struct bytes rest = journal_at(partition->log->journal, index_place(&partition->batches, cursor));
-    struct kafka_batch batch;
-    struct error err;
-    bool ok = kafka_batch_parse(&rest, &batch, &err);
+    const struct index *batches = &partition->batches;
+    struct bytes rest;
+    if (!journal_read(partition->log->journal, index_place(batches, cursor), index_size(batches, cursor), &rest, err))
+        return error_wrap(err, BYTES_FORMAT "-%" PRId32 ", offset %" PRId64, BYTES_ARGS(partition->topic->name),
+                          partition->index, index_base_offset(batches, cursor));
+    bool ok = kafka_batch_parse(&rest, out, err);
     assert(ok); /* it verified when it was written or recovered: if not, the file was changed beneath us */
-    return batch;
+    return true;
+}
+
+enum { TELL_AGAIN_MS = 60000, TELL_NEXT_MS = 1000 };
+
+void log_tell_unreadable(struct log *log, const struct error *err)
+{
+    bool same = log->told_ns > 0 && strcmp(log->told.message, err->message) == 0;
+    uint64_t now_ns = io_now_ns(log->io);
+    if (log->told_ns > 0 && now_ns - log->told_ns < (uint64_t)(same ? TELL_AGAIN_MS : TELL_NEXT_MS) * 1000000)
+        return;
+    log->told = *err;
+    log->told_ns = now_ns;
+    diag_error("log", "records can not be read: %s", err->message);
 }
 
 /* --- The journal's part --- */
@@ -23,8 +40,9 @@ static void release_journal(void *pin)
     journal_unpin(pin);
 }
 
-static void read_journal(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
-                         struct log_slice *out)
+/* What stands before a batch that can not be read is given. */
+static bool read_journal(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
+                         struct log_slice *out, struct error *err)
 {
     const struct index *batches = &partition->batches;
     struct index_cursor cursor = index_find(batches, offset);
@@ -32,7 +50,14 @@ static void read_journal(struct partition *partition, int64_t offset, int64_t en
     for (; !index_at_end(batches, cursor) && out->count < LOG_SLICE_PARTS_MAX; index_next(batches, &cursor)) {
         if (index_base_offset(batches, cursor) >= end)
             break;
-        struct kafka_batch batch = partition_batch_at(partition, cursor);
+        struct kafka_batch batch;
+        struct error why;
+        if (!partition_batch_at(partition, cursor, &batch, &why)) {
+            if (out->count > 0)
+                break;
+            *err = why;
+            return false;
+        }
         if (out->count > 0 && batch.bytes.size > size_max - out->size)
             break;
         out->parts[out->count++] = batch.bytes;
@@ -43,6 +68,7 @@ static void read_journal(struct partition *partition, int64_t offset, int64_t en
     }
     out->pinned = journal_pin(partition->log->journal, first_file, out->size);
     out->release = release_journal;
+    return true;
 }
 
 /* --- The segments' part --- */
@@ -158,8 +184,8 @@ static bool read_segments(struct partition *partition, int64_t offset, int64_t e
     return true;
 }
 
-static bool read_any(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
-                     struct log_slice *out, struct error *err)
+static bool read_within(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
+                        struct log_slice *out, struct error *err)
 {
     if (partition->deleted)
         return error_set(err, ERROR_NOT_FOUND, "the topic is deleted");
@@ -178,9 +204,17 @@ static bool read_any(struct partition *partition, int64_t offset, int64_t end, s
         return true;
     if (offset < partition->spilled_end)
         offset = out->next_offset = partition->spilled_end < end ? partition->spilled_end : end;
-    if (offset < end)
-        read_journal(partition, offset, end, size_max, out);
-    return true;
+    return offset >= end || read_journal(partition, offset, end, size_max, out, err);
+}
+
+static bool read_any(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
+                     struct log_slice *out, struct error *err)
+{
+    if (read_within(partition, offset, end, size_max, as_range, out, err))
+        return true;
+    if (err->kind == ERROR_CORRUPT || err->kind == ERROR_SYSTEM)
+        log_tell_unreadable(partition->log, err);
+    return false;
 }
 
 bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,

@@ -58,14 +58,26 @@ static bool find_in_segments(struct partition *partition, int64_t timestamp_ms, 
     return false;
 }
 
+/* What the disk does not give has no time. */
+static bool readable_batch(const struct partition *partition, struct index_cursor cursor, struct kafka_batch *out)
+{
+    struct error err;
+    if (partition_batch_at(partition, cursor, out, &err))
+        return true;
+    log_tell_unreadable(partition->log, &err);
+    return false;
+}
+
 static bool find_in_journal(struct partition *partition, int64_t timestamp_ms, int64_t *offset, int64_t *timestamp)
 {
     const struct index *batches = &partition->batches;
     for (struct index_cursor cursor = index_find_time(batches, timestamp_ms);
          !index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark;
-         index_next(batches, &cursor))
-        if (find_in(partition_batch_at(partition, cursor).bytes, timestamp_ms, offset, timestamp))
+         index_next(batches, &cursor)) {
+        struct kafka_batch batch;
+        if (readable_batch(partition, cursor, &batch) && find_in(batch.bytes, timestamp_ms, offset, timestamp))
             return true;
+    }
     return false;
 }
 
@@ -83,8 +95,8 @@ static int64_t walk_journal(const struct partition *partition)
     for (struct index_cursor cursor = index_begin(batches);
          !index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark;
          index_next(batches, &cursor)) {
-        struct kafka_batch batch = partition_batch_at(partition, cursor);
-        if (batch.max_timestamp > most)
+        struct kafka_batch batch;
+        if (readable_batch(partition, cursor, &batch) && batch.max_timestamp > most)
             most = batch.max_timestamp;
     }
     return most;

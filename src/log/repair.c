@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "io/file.h"
 
-enum { DAMAGE_SIZE_MAX = 64 << 20, LENGTH_AT = 12, CRC_AT = 17, ATTRIBUTES_AT = 21 };
+enum { DAMAGE_SIZE_MAX = 64 << 20, COPY_SIZE = 256 << 10, LENGTH_AT = 12, CRC_AT = 17, ATTRIBUTES_AT = 21 };
 
 static bool make_side(struct repair *repair, struct error *err)
 {
@@ -24,16 +24,56 @@ static bool make_side(struct repair *repair, struct error *err)
     return io_dir_make(repair->io, repair->side, err) && io_dir_sync(repair->io, repair->directory, err);
 }
 
-/* Before anything is overwritten: a copy, named by stream, segment and position. */
+static bool side_path(struct repair *repair, const char *name, char out[SEGMENT_PATH_SIZE + 100], struct error *err)
+{
+    return make_side(repair, err) &&
+           (snprintf(out, SEGMENT_PATH_SIZE + 100, "%s/%s", repair->side, name) < SEGMENT_PATH_SIZE + 100 ||
+            error_set(err, ERROR_INVALID, "the path of the data directory is too long"));
+}
+
+bool repair_keep(struct repair *repair, const char *name, struct bytes bytes, struct error *err)
+{
+    char path[SEGMENT_PATH_SIZE + 100];
+    return side_path(repair, name, path, err) && io_path_write(repair->io, path, bytes, 0600, err);
+}
+
+static bool copy(struct io_file *from, uint64_t at, uint64_t end, struct io_file *to, struct error *err)
+{
+    AUTO_FREE(uint8_t) window = memory_new(COPY_SIZE);
+    for (uint64_t to_at = 0; at < end;) {
+        size_t size = end - at < COPY_SIZE ? (size_t)(end - at) : COPY_SIZE, got;
+        if (!io_file_read(from, at, window, size, &got, err) ||
+            !io_file_write_now(to, to_at, bytes_of(window, got), err))
+            return false;
+        if (got == 0)
+            break;
+        at += got;
+        to_at += got;
+    }
+    return io_file_sync_now(to, err);
+}
+
+bool repair_keep_range(struct repair *repair, const char *name, struct io_file *file, uint64_t at, uint64_t end,
+                       struct error *err)
+{
+    char path[SEGMENT_PATH_SIZE + 100];
+    struct io_file *to;
+    if (!side_path(repair, name, path, err) ||
+        !io_file_open(repair->io, path, IO_FILE_WRITE | IO_FILE_CREATE, &to, err))
+        return false;
+    bool ok = copy(file, at, end, to, err);
+    io_file_close(to);
+    return ok && io_dir_sync(repair->io, repair->side, err);
+}
+
+/* A copy, named by stream, segment and position. */
 static bool keep_bytes(struct repair *repair, uint64_t stream, const struct segment *segment, uint64_t at,
                        struct bytes bytes, struct error *err)
 {
-    char path[SEGMENT_PATH_SIZE + 100];
-    if (!make_side(repair, err))
-        return false;
-    snprintf(path, sizeof path, "%s/%" PRIu64 "-%020" PRId64 "-%" PRIu32 ".log-%" PRIu64, repair->side, stream,
-             segment->base_offset, segment->generation, at);
-    return io_path_write(repair->io, path, bytes, 0600, err);
+    char name[100];
+    snprintf(name, sizeof name, "%" PRIu64 "-%020" PRId64 "-%" PRIu32 ".log-%" PRIu64, stream, segment->base_offset,
+             segment->generation, at);
+    return repair_keep(repair, name, bytes, err);
 }
 
 static void put(uint8_t *at, uint64_t value, size_t size)
@@ -42,8 +82,7 @@ static void put(uint8_t *at, uint64_t value, size_t size)
         at[i - 1] = (uint8_t)value;
 }
 
-/* A batch without records that fills `size` bytes and says that these offsets are gone. */
-static void make_filler(uint8_t *out, size_t size, int64_t first_offset, int64_t next_offset)
+void repair_make_filler(uint8_t *out, size_t size, int64_t first_offset, int64_t next_offset)
 {
     memset(out, 0, size);
     put(out, (uint64_t)first_offset, 8);
@@ -81,7 +120,7 @@ static bool mend(struct repair *repair, uint64_t stream, const struct segment *s
     if (!io_file_read(file, damage->at, bytes, size, &got, err) ||
         !keep_bytes(repair, stream, segment, damage->at, bytes_of(bytes, got), err))
         return false;
-    make_filler(bytes, size, damage->first_offset, damage->resumed_offset);
+    repair_make_filler(bytes, size, damage->first_offset, damage->resumed_offset);
     if (!io_file_write_now(file, damage->at, bytes_of(bytes, size), err) || !io_file_sync_now(file, err))
         return false;
     repair->mended++;

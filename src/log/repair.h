@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `evoke check --repair` does to segments. Records that are damaged can not be made whole; what can be mended is
- * that they are in the way of all that is behind them. So the damaged bytes move to a file of their own in
- * DIR/removed-<time>/, and in their place goes a batch without records, which keeps every position and every offset.
- * An index that is damaged is removed: it is made again from the batches.
+ * What `evoke check --repair` does. Records that are damaged can not be made whole; what can be mended is that they are
+ * in the way of all that is behind them. So the damaged bytes move to a file of their own in DIR/removed-<time>/, and
+ * in their place goes what keeps every offset: in a segment a batch without records that fills the place; in the
+ * journal see repair_journal.h. An index that is damaged is removed: it is made again from the batches.
  */
 #ifndef LOG_REPAIR_H
 #define LOG_REPAIR_H
 
+#include "io/file.h"
 #include "log/segment_check.h"
 
 struct repair {
@@ -16,6 +17,15 @@ struct repair {
     char side[SEGMENT_PATH_SIZE]; /* DIR/removed-<time>; "": not made yet */
     uint64_t mended;
 };
+
+/* DIR/removed-<time>/`name` gets these bytes, or those of the file from `at` to `end`; synced, so that what stood there
+ * may be overwritten now. */
+MUST_CHECK bool repair_keep(struct repair *repair, const char *name, struct bytes bytes, struct error *err);
+MUST_CHECK bool repair_keep_range(struct repair *repair, const char *name, struct io_file *file, uint64_t at,
+                                  uint64_t end, struct error *err);
+/* A batch without records that fills `size` bytes, KAFKA_BATCH_HEADER_SIZE or more, and says that the offsets from
+ * first_offset up to next_offset, fewer than 2^31, are gone. */
+void repair_make_filler(uint8_t *out, size_t size, int64_t first_offset, int64_t next_offset);
 
 /* All that was found in one segment. An error: what could not be mended is as it was. */
 MUST_CHECK bool repair_segment(struct repair *repair, uint64_t stream, const struct segment *segment,

@@ -74,7 +74,12 @@ static void drop_batches(struct retention *retention)
     struct index_cursor cursor = index_begin(&partition->batches);
     while (!index_at_end(&partition->batches, cursor) &&
            index_base_offset(&partition->batches, cursor) < partition->high_watermark) {
-        struct kafka_batch batch = partition_batch_at(partition, cursor);
+        struct kafka_batch batch;
+        struct error err;
+        if (!partition_batch_at(partition, cursor, &batch, &err)) {
+            log_tell_unreadable(partition->log, &err);
+            return;
+        }
         if (kafka_batch_last_offset(&batch) >= partition->high_watermark ||
             (due_in(partition->topic, batch.max_timestamp, retention->now_ms) > 0 &&
              !over_size(retention, batch.bytes.size)))
@@ -120,12 +125,15 @@ static void schedule(struct partition *partition)
     struct log *log = partition->log;
     const struct index *index = &partition->batches;
     int64_t now_ms = io_wall_ms(log->io), timestamp = now_ms; /* of what is not synced yet: about now */
+    struct kafka_batch first;
+    struct error err;
     if (partition->segments.count > 0)
         timestamp = partition->segments.at[0].max_timestamp;
     else if (index_empty(index))
         return;
-    else if (index_base_offset(index, index_begin(index)) < partition->high_watermark)
-        timestamp = partition_batch_at(partition, index_begin(index)).max_timestamp;
+    else if (index_base_offset(index, index_begin(index)) < partition->high_watermark &&
+             partition_batch_at(partition, index_begin(index), &first, &err)) /* who drops it tells */
+        timestamp = first.max_timestamp;
     wake_in(partition, due_in(partition->topic, timestamp, now_ms));
 }
 

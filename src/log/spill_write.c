@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* On a helper thread: nothing here touches what is not the job's. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/diag.h"
@@ -42,6 +43,12 @@ static bool append_all(struct spill_job *job, struct segment_writer *writer, str
         spill_note_read(job, item->batches[i].size);
         struct bytes rest = item->batches[i];
         struct kafka_batch batch;
+        size_t bad_at;
+        if (!io_map_check(job->io, rest, &bad_at))
+            return error_set(err, ERROR_CORRUPT,
+                             "the disk does not give a batch of stream %" PRIu64 " that it has taken: stop evoke and"
+                             " run evoke check --repair",
+                             item->stream);
         if (!kafka_batch_parse(&rest, &batch, err) || !append(item, writer, filter, &batch, err))
             return false;
     }

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The header of a journal's file, made again: its name, its neighbours and its first frame know all that stood in it.
+ */
+#include <endian.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "io/file.h"
+#include "log/repair_journal.h"
+
+/* A file's number follows from its place. Without a checkpoint the first header that verifies says where they begin. */
+static uint32_t number_of(const struct journal_scan *scan, size_t file)
+{
+    if (scan->start.first_lsn > 0)
+        return scan->start.number + (uint32_t)file;
+    for (size_t i = 0; i < scan->file_count; i++)
+        if (scan->files[i].header_valid && scan->files[i].header.number >= i)
+            return scan->files[i].header.number - (uint32_t)i + (uint32_t)file;
+    return (uint32_t)file;
+}
+
+/* The mark stands in the first frame too, whose place is known: nothing that a client sent can stand there. */
+static uint32_t mark_of(struct io *io, struct bytes first_frame, uint64_t first_lsn)
+{
+    uint64_t lsn;
+    uint32_t mark = 0, other;
+    if (first_frame.size == FRAME_HEADER_SIZE) {
+        memcpy(&mark, first_frame.data + FRAME_MARK_AT, sizeof mark);
+        memcpy(&lsn, first_frame.data + FRAME_LSN_AT, sizeof lsn);
+        mark = le32toh(mark);
+        if (mark != 0 && frame_peek(first_frame, mark) > 0 && le64toh(lsn) == first_lsn)
+            return mark;
+    }
+    do
+        io_random(io, &other, sizeof other);
+    while (other == 0 || other == mark);
+    return other;
+}
+
+/* A file that was never used: it was being made when evoke died, and recovery removes it. */
+static bool is_unused(const struct journal_scan *scan, size_t file, bool *unused, struct error *err)
+{
+    struct journal_file_reader reader;
+    bool content = true;
+    *unused = false;
+    if (file + 1 < scan->file_count)
+        return true;
+    if (!journal_file_reader_open(scan->io, scan->files[file].path, &reader, err))
+        return false;
+    bool ok = journal_file_reader_find_content(&reader, JOURNAL_FILE_HEADER_SIZE, &content, err);
+    journal_file_reader_close(&reader);
+    *unused = !content;
+    return ok;
+}
+
+static bool write_header(struct repair *repair, const struct journal_scan *scan, size_t index, struct error *err)
+{
+    const struct journal_scan_file *scanned = &scan->files[index];
+    uint8_t old[JOURNAL_FILE_HEADER_SIZE + FRAME_HEADER_SIZE], header[JOURNAL_FILE_HEADER_SIZE];
+    char name[100];
+    size_t got;
+    struct io_file *file;
+    if (!io_file_open(repair->io, scanned->path, IO_FILE_WRITE, &file, err))
+        return false;
+    bool ok = io_file_read(file, 0, old, sizeof old, &got, err);
+    snprintf(name, sizeof name, "journal-%020" PRIu64 "-0", scanned->first_lsn);
+    ok = ok && repair_keep(repair, name, bytes_of(old, got < sizeof header ? got : sizeof header), err);
+    if (ok) {
+        struct bytes first = bytes_slice(bytes_of(old, got), JOURNAL_FILE_HEADER_SIZE, SIZE_MAX);
+        const struct journal_file_header fields = {
+            .number = number_of(scan, index),
+            .mark = scanned->header_valid ? scanned->header.mark : mark_of(repair->io, first, scanned->first_lsn),
+            .first_lsn = scanned->first_lsn};
+        journal_file_encode(&fields, header);
+        ok = io_file_write_now(file, 0, bytes_of(header, sizeof header), err) && io_file_sync_now(file, err);
+    }
+    io_file_close(file);
+    return ok;
+}
+
+bool repair_journal_header(struct repair *repair, struct journal_scan *scan, size_t file, bool *needed,
+                           struct error *err)
+{
+    const struct journal_scan_file *scanned = &scan->files[file];
+    bool unused = false;
+    *needed = false;
+    if (scanned->header_valid && scanned->header.number == number_of(scan, file))
+        return true;
+    if (!scanned->header_valid && !is_unused(scan, file, &unused, err))
+        return false;
+    if (unused)
+        return true;
+    *needed = true;
+    return write_header(repair, scan, file, err);
+}
