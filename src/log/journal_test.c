@@ -30,6 +30,7 @@ struct sample {
     int group;
     uint64_t recovered; /* frames seen by journal_open() */
     bool until_written; /* the loop stops then, and not when all is synced */
+    bool closing;       /* it stops when that is done */
     struct buf files[8];
     size_t file_count;
 };
@@ -52,7 +53,7 @@ static void on_written(void *ctx, uint64_t lsn)
 static void on_synced(void *ctx, uint64_t lsn)
 {
     struct sample *sample = ctx;
-    if (lsn == journal_lsn(sample->journal))
+    if (lsn == journal_lsn(sample->journal) && !sample->closing)
         io_stop(sample->io);
 }
 
@@ -147,6 +148,7 @@ static void stop(void *ctx)
 
 static void close_sample(struct sample *sample)
 {
+    sample->closing = true;
     journal_close(sample->journal, stop, sample->io);
     io_run(sample->io);
     io_free(sample->io);
