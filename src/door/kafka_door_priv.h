@@ -91,7 +91,7 @@ struct kafka_request {
     struct kafka_pin *pin; /* NULL: no records */
 };
 
-/* --- Connections (kafka_connection.c) --- */
+/* --- Connections (kafka_connection.c, kafka_request.c) --- */
 void kafka_connection_open(struct kafka_door *door, struct io_stream *stream);
 void kafka_connection_end_all(struct kafka_door *door);
 void kafka_connection_resume_waiting(void *door); /* requests hold less than they did */
