@@ -5,13 +5,14 @@
  *
  * The argument. The journal has one write in flight: frames that gathered while those before were being written. A
  * group is what one sync covers, of one write or of several that lingered (see journal.h). A group's first write begins
- * only after the sync of the group before has succeeded. So when power fails, the bytes in doubt are those of one group,
- * in one file; and they are in doubt sector by sector, in any order: a later frame of the group may be whole on disk
- * while an earlier one is torn.
+ * only after the sync of the group before has succeeded. So when power fails, the bytes in doubt are those of one
+ * group, in one file; and they are in doubt sector by sector, in any order: a later frame of the group may be whole on
+ * disk while an earlier one is torn.
  *
- * Each frame carries group_lsn, the first LSN of its group, or a lower one. A frame that verifies is therefore a witness: every frame
- * below its group_lsn had been synced before the frame's own first byte was written. When the frame with LSN L does not
- * verify where it should be, we look at everything behind it, in this file and the later ones:
+ * Each frame carries group_lsn, the first LSN of its group, or a lower one. A frame that verifies is therefore a
+ * witness: every frame below its group_lsn had been synced before the frame's own first byte was written. When the
+ * frame with LSN L does not verify where it should be, we look at everything behind it, in this file and the later
+ * ones:
  *
  *   - a frame that verifies with group_lsn > L: L had been synced, perhaps acknowledged, and is no longer what was
  *     written. That is **damage**.

@@ -427,7 +427,8 @@ void monitored_hello(struct monitored *monitored, int pid)
 {
     struct monitored_engine *engine = monitored_engine(monitored);
     struct error err;
-    bool removing = monitored->state == MONITORED_REMOVING && monitored->adopted; /* when it has ended is good to know */
+    bool removing =
+        monitored->state == MONITORED_REMOVING && monitored->adopted; /* when it has ended is good to know */
     if (monitored->state != MONITORED_CONNECTING && !removing)
         return;
     monitored->pid = pid;
