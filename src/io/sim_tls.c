@@ -9,6 +9,7 @@
  *
  * After it the bytes pass through as they are.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/memory.h"
@@ -141,7 +142,8 @@ static bool make(struct io *io, struct bytes issuer, const char *common_name, co
     buf_init(&text, PEM_SIZE_MAX / 2);
     text_append_hex(&serial, bytes_of(random, sizeof random));
     buf_printf(&text, "serial=" BYTES_FORMAT "\n", BYTES_ARGS(buf_bytes(&serial)));
-    buf_printf(&text, "until=%lld\n", (long long)(now_s(io) + (int64_t)days * DAY_S));
+    int64_t until_s = now_s(io) + (int64_t)days * DAY_S;
+    buf_printf(&text, "until=%" PRId64 "\n", until_s);
     if (!issuer.data)
         buf_append_string(&text, "ca=1\n");
     buf_printf(&text, "issuer=" BYTES_FORMAT "\n", BYTES_ARGS(issuer.data ? issuer : buf_bytes(&serial)));
