@@ -124,6 +124,7 @@ void container_started(struct container *container, unsigned attempt, const stru
 void container_ended(struct container *container, unsigned attempt, const struct runtime_exit *exit);
 /* It has started, and its postStart hook has ended: it counts as running, and is probed. */
 void container_runs(struct container *container);
+struct probe_target container_target(const struct container *container); /* of its probes and hooks */
 void container_stop_probes(struct container *container);
 /* What to wait before it runs again, in ms; counts as one more failure. */
 uint64_t container_back_off(struct container *container);

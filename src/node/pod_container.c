@@ -190,15 +190,10 @@ static void on_probe_failure(void *ctx, enum probe_kind kind, const char *messag
     pod_event(container->pod, "Warning", "Unhealthy", "%s probe failed: %s", probe_kind_name(kind), message);
 }
 
-static void start_probe(struct container *container, enum probe_kind kind, const char *key)
+struct probe_target container_target(const struct container *container)
 {
-    static const struct probe_events events = {.on_change = on_probe_change, .on_failure = on_probe_failure};
-    struct pod *pod = container->pod;
-    const struct json *spec = json_get(container->spec, key);
-    struct error err;
-    if (!spec || container->probes[kind])
-        return;
-    const struct probe_target target = {
+    const struct pod *pod = container->pod;
+    return (struct probe_target){
         .io = node_io(pod->node),
         .http = node_http(pod->node),
         .tls = node_probe_tls(pod->node),
@@ -207,6 +202,17 @@ static void start_probe(struct container *container, enum probe_kind kind, const
         .ip = pod->ip,
         .ports = json_get(container->spec, "ports"),
     };
+}
+
+static void start_probe(struct container *container, enum probe_kind kind, const char *key)
+{
+    static const struct probe_events events = {.on_change = on_probe_change, .on_failure = on_probe_failure};
+    struct pod *pod = container->pod;
+    const struct json *spec = json_get(container->spec, key);
+    struct error err;
+    if (!spec || container->probes[kind])
+        return;
+    const struct probe_target target = container_target(container);
     container->probes[kind] = probe_new(kind, spec, &target, &events, container, &err);
     if (!container->probes[kind])
         pod_event(pod, "Warning", "Unhealthy", "%s", err.message);

@@ -11,16 +11,7 @@ enum { HOOK_TIMEOUT_MS = 600000 };
 static void start_hook(struct container *container, const struct json *hook,
                        void (*done)(void *ctx, bool ok, const char *message))
 {
-    struct pod *pod = container->pod;
-    const struct probe_target target = {
-        .io = node_io(pod->node),
-        .http = node_http(pod->node),
-        .tls = node_probe_tls(pod->node),
-        .sandbox = pod->sandbox,
-        .container = container->name,
-        .ip = pod->ip,
-        .ports = json_get(container->spec, "ports"),
-    };
+    const struct probe_target target = container_target(container);
     container->hook = probe_action_start(hook, &target, HOOK_TIMEOUT_MS, done, container);
 }
 
