@@ -65,16 +65,21 @@ static void on_failed(void *ctx, const struct error *err)
 
 static const struct journal_callbacks callbacks = {on_recovered, on_written, on_synced, on_failed};
 
-static void open_sample(struct sample *sample, const char *directory)
+static void open_sample_of(struct sample *sample, const char *directory, uint64_t file_size)
 {
     struct error err;
     struct journal_recovery recovery;
     *sample = (struct sample){.io = io_linux_new(&err)};
     snprintf(sample->directory, sizeof sample->directory, "%s/%s", test_dir(), directory);
-    const struct journal_options options = {sample->directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {0}};
+    const struct journal_options options = {sample->directory, file_size, 1 << 30, {0}};
     sample->journal = journal_open(sample->io, &options, &callbacks, sample, &recovery, &err);
     if (!sample->journal)
         test_fail(__FILE__, __LINE__, "%s", err.message);
+}
+
+static void open_sample(struct sample *sample, const char *directory)
+{
+    open_sample_of(sample, directory, JOURNAL_FILE_SIZE_MIN);
 }
 
 static void append(struct sample *sample, size_t value_size)
@@ -673,6 +678,22 @@ TEST(what_an_earlier_run_has_left_as_the_next_file_is_removed)
     open_sample(&sample, "sample");
     CHECK(!has_spare(&sample));
     close_sample(&sample);
+}
+
+TEST(a_file_whose_size_is_no_multiple_of_a_page_does_not_grow)
+{
+    struct sample sample;
+    uint64_t file_size = JOURNAL_FILE_SIZE_MIN + 2048;
+    open_sample_of(&sample, "sample", file_size);
+    do {
+        append(&sample, 1200);
+        sync_group(&sample);
+    } while (sample.frames[sample.frame_count - 1].file == 0);
+    CHECK(sample.frames[sample.frame_count - 2].end > JOURNAL_FILE_SIZE_MIN); /* in the part of a page */
+    load_files(&sample);
+    CHECK_INT(sample.files[0].size, file_size);
+    close_sample(&sample);
+    free_sample(&sample);
 }
 
 TEST(a_frame_that_the_checkpoint_knows_is_damage_even_at_the_very_end)

@@ -73,10 +73,12 @@ static void on_synced(void *ctx, const struct error *err)
 
 /* From the end of the group to the end of its page, so that the kernel need not read a page first to change a part of
  * it (of a file that was in use before, and whose pages are not in memory any more). The next group overwrites it. */
-static struct bytes padding_of(const struct journal_group *group)
+static struct bytes padding_of(const struct journal *journal, const struct journal_group *group)
 {
     static const uint8_t zeros[PAGE_SIZE];
-    return bytes_of(zeros, (size_t)(-(group->at + group->size) % PAGE_SIZE));
+    uint64_t end = group->at + group->size, file_size = journal_file_of(journal, group->file)->size;
+    uint64_t left = file_size > end ? file_size - end : 0, padding = -end % PAGE_SIZE;
+    return bytes_of(zeros, (size_t)(padding < left ? padding : left)); /* a file does not grow */
 }
 
 static void ask_sync(struct journal *journal, struct io_file *file)
@@ -123,7 +125,7 @@ static void start_group(struct journal *journal, struct journal_group *group)
         struct journal_block *block = CONTAINER_OF(link, struct journal_block, link);
         journal->parts[count++] = bytes_of(block->data, block->used);
     }
-    journal->parts[count++] = padding_of(group);
+    journal->parts[count++] = padding_of(journal, group);
     journal->in_flight = group;
     journal->in_flight_since_ns = io_now_ns(journal->io);
     write_group(journal, group, count);
