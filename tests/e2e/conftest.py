@@ -69,9 +69,16 @@ def wait_until(condition, timeout=20.0, what="condition"):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range that the kernel takes the ports of outgoing connections from: nobody else gets it meanwhile."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        end = int(file.read().split()[0])
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", random.randrange(10_000, end)))
+            except OSError:
+                continue
+            return s.getsockname()[1]
 
 
 class Evoke:
