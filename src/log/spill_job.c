@@ -114,6 +114,7 @@ static void job_fail(struct spill_job *job, const struct error *err)
     if (!spill->failing)
         diag_warn("log", "the journal's oldest file can not be moved to segments yet: %s", err->message);
     spill->failing = true;
+    spill->failed_at = journal_last_file(spill->log->journal);
     io_timer_start(&spill->retry, RETRY_MS);
     job_end(job);
 }
