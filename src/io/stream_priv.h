@@ -37,7 +37,9 @@ struct io_stream {
     struct queue out;   /* to the transport */
     struct queue plain; /* to be encrypted; unused without TLS */
     struct tls_session *tls;
-    struct io_timer timer; /* of connect and handshake, then of io_stream_close_after_write() */
+    struct io_warming *warming; /* what is to be sent next is on the disk and is being read; NULL: it is not */
+    bool warmed;                /* it was just brought in: it is sent, whatever is in memory */
+    struct io_timer timer;      /* of connect and handshake, then of io_stream_close_after_write() */
     struct list flush_link;
     struct io_address peer, local;
     struct io_listener *listener; /* that accepted it; NULL: none, or closed */

@@ -320,7 +320,7 @@ static void make_file(struct call *call, struct bytes content)
     CHECK_OK(io_file_write_now(call->file, 0, content, &err), &err);
 }
 
-TEST(a_range_of_a_file_comes_back_over_tls_among_other_bytes)
+static void comes_back(bool cold)
 {
     enum { SIZE = 3 << 20 };
     AUTO_FREE(uint8_t) text = memory_new(SIZE);
@@ -329,6 +329,8 @@ TEST(a_range_of_a_file_comes_back_over_tls_among_other_bytes)
     struct call call = {.message = "head", .client.want = 4 + SIZE - 1 + 4, .file_size = SIZE - 1};
     call_init(&call);
     make_file(&call, bytes_of(text, SIZE));
+    if (cold)
+        world_make_cold(call.io, world_path("file"));
     call_listen(&call, false);
     call_connect(&call, &call.ca, NULL, "evoke.test");
     struct bytes got = buf_bytes(&call.client.got);
@@ -338,6 +340,16 @@ TEST(a_range_of_a_file_comes_back_over_tls_among_other_bytes)
     CHECK_INT(call.released, 1);
     io_file_close(call.file);
     call_deinit(&call);
+}
+
+TEST(a_range_of_a_file_comes_back_over_tls_among_other_bytes)
+{
+    comes_back(false);
+}
+
+TEST(a_range_of_a_file_that_is_not_in_memory_comes_back_over_tls)
+{
+    comes_back(true);
 }
 
 TEST(a_file_that_ends_within_the_range_breaks_a_stream_over_tls)
