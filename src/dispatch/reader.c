@@ -84,7 +84,7 @@ static bool next_slice(struct reader *reader)
     if (reader->next < start)
         reader->next = start; /* retention was faster */
     if (reader->next >= end ||
-        !partition_read_below(reader->partition, reader->next, end, READ_SIZE, &reader->slice, &err))
+        !partition_read_below(reader->partition, reader->next, end, READ_SIZE, NULL, &reader->slice, &err))
         return false;
     reader->has_slice = true;
     reader->part = 0;
