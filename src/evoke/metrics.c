@@ -206,6 +206,9 @@ static void collect_dispatch(void *ctx, struct metrics *out)
                     dispatch.events_filtered);
     metrics_counter(out, "evoke_dispatch_invalid_total", "Records of a Broker's topic that are no CloudEvents.",
                     dispatch.events_invalid);
+    metrics_counter(out, "evoke_dispatch_read_failures_total",
+                    "Times that a Trigger came to events that can not be read, and stopped there.",
+                    dispatch.read_failures);
     metrics_family(out, "evoke_dispatch_deliveries_total", METRICS_COUNTER, "Delivery attempts by result.");
     metrics_sample(out, (double)dispatch.succeeded, "result", "success", NULL);
     metrics_sample(out, (double)dispatch.refused, "result", "refused", NULL);
