@@ -116,7 +116,7 @@ void stream_received_end(struct io_stream *stream)
         char peer[IO_ADDRESS_TEXT_SIZE];
         io_address_format(&stream->peer, peer);
         error_set(&err, ERROR_UNAVAILABLE, "%s: closed during the TLS handshake", peer);
-        stream_open_failed(stream, &err);
+        stream_open_failed(stream, STREAM_BROKEN_OFF, &err);
     } else if (stream->tls) {
         read_tls(stream);
     } else {
@@ -340,7 +340,7 @@ static void flush(struct io_stream *stream)
         struct error err = *stream->error;
         drop_queues(stream);
         if (!stream->closed && stream->state != STREAM_OPEN) {
-            stream_open_failed(stream, &err);
+            stream_open_failed(stream, STREAM_BROKEN_OFF, &err);
             return;
         }
         if (!stream->closed && stream->started)

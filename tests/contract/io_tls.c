@@ -375,6 +375,39 @@ TEST(a_plain_client_at_a_tls_door_is_dropped)
     io_run(call.io);
     CHECK(call.client.ended);
     CHECK_INT(call.accepted, 0);
+    CHECK_INT(io_listener_handshakes(call.listener).refused, 1);
+    call_deinit(&call);
+}
+
+static void stop_call(void *ctx)
+{
+    struct call *call = ctx;
+    io_stop(call->io);
+}
+
+TEST(a_handshake_that_is_not_ended_is_counted_by_what_ends_it)
+{
+    struct call call = {.client_ends = true};
+    struct io_timer timer;
+    call_init(&call);
+    call_listen(&call, false);
+    struct io_address address = io_listener_address(call.listener);
+    io_connect(call.io, &address, NULL, NULL, 5000, connected, &call); /* says nothing, and ends */
+    io_timer_init(call.io, &timer, stop_call, &call);
+    io_timer_start(&timer, 500);
+    io_run(call.io);
+    CHECK_INT(io_listener_handshakes(call.listener).broken_off, 1);
+    io_timer_stop(&timer);
+    io_stream_close(TAKE(call.client.stream));
+    if (world_is_simulated) { /* it would take ten seconds */
+        call.client_ends = false;
+        io_connect(call.io, &address, NULL, NULL, 5000, connected, &call);
+        io_timer_start(&timer, 11000);
+        io_run(call.io); /* the client's end */
+        CHECK_INT(io_listener_handshakes(call.listener).timed_out, 1);
+    }
+    io_timer_stop(&timer);
+    CHECK_INT(call.accepted, 0);
     call_deinit(&call);
 }
 
