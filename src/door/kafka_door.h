@@ -22,6 +22,7 @@
 #include "base/histogram.h"
 #include "io/address.h"
 #include "io/io.h"
+#include "io/stream.h"
 #include "log/log.h"
 
 struct io_tls; /* io/tls.h */
@@ -63,7 +64,9 @@ struct kafka_door_metrics {
     uint64_t frames_malformed;                          /* cut short, counts that do not fit */
     uint64_t frames_unknown;                            /* api key or version that is not served */
     uint64_t frames_refused;                            /* while all connections together hold too much */
+    uint64_t frames_stalled;                            /* of which nothing came any more for ten minutes */
     uint64_t connections_idle;                          /* ended after ten minutes without a request */
+    struct io_handshake_metrics handshakes;
     struct kafka_api_metrics apis[KAFKA_DOOR_API_KEYS]; /* by api key */
     uint64_t errors_by_code[KAFKA_DOOR_ERROR_CODES];    /* by code - KAFKA_DOOR_ERROR_FIRST */
     struct histogram produce_bytes;                     /* of record batches, in histogram_bytes */

@@ -84,6 +84,7 @@ static void collect_refused(struct metrics *out, const struct kafka_door_metrics
     metrics_sample(out, (double)kafka->frames_malformed, "reason", "malformed", NULL);
     metrics_sample(out, (double)kafka->frames_unknown, "reason", "unknown", NULL);
     metrics_sample(out, (double)kafka->frames_refused, "reason", "memory", NULL);
+    metrics_sample(out, (double)kafka->frames_stalled, "reason", "stalled", NULL);
     metrics_family(out, "evoke_kafka_batches_refused_total", METRICS_COUNTER, "Record batches that were refused.");
     metrics_sample(out, (double)kafka->batches_corrupt, "reason", "corrupt", NULL);
     metrics_sample(out, (double)kafka->batches_refused, "reason", "invalid", NULL);

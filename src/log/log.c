@@ -323,10 +323,16 @@ static void on_closed(void *ctx)
 }
 
 /* The end: first nobody works on segments any more, then the journal. */
-static void on_spill_quiet(void *ctx)
+static void on_segments_quiet(void *ctx)
 {
     struct log *log = ctx;
     journal_close(log->journal, on_closed, log);
+}
+
+static void on_spill_quiet(void *ctx)
+{
+    struct log *log = ctx;
+    segment_cache_stop(log->segments, on_segments_quiet, log);
 }
 
 static void on_cleaning_quiet(void *ctx)
