@@ -291,6 +291,22 @@ static void mend(struct check *check, uint64_t damages)
     }
 }
 
+static bool scan_again(struct check *check, struct error *err)
+{
+    journal_scan_close(&check->scan);
+    return journal_scan_open(check->io, check->log->options.directory, &check->log->start, &check->scan, err);
+}
+
+/* The file that the checkpoint needs first is lost: an empty one takes its place, and all that was in it is found to be
+ * lost when it is read. */
+static bool make_first_file(struct check *check, struct error *err)
+{
+    const struct journal_start *start = &check->log->start;
+    if (start->first_lsn == 0 || (check->scan.file_count > 0 && check->scan.files[0].first_lsn == start->first_lsn))
+        return true;
+    return repair_journal_make_file(check->repair, start, err) && scan_again(check, err);
+}
+
 /* Headers first: without its mark nothing of a file can be read. */
 static bool mend_headers(struct check *check, struct error *err)
 {
@@ -308,17 +324,23 @@ static bool mend_headers(struct check *check, struct error *err)
                       "mended, the old one is in %s",
                       check->scan.files[i].path, check->repair->side);
     }
-    if (!any)
-        return true;
-    journal_scan_close(&check->scan);
-    return journal_scan_open(check->io, check->log->options.directory, &check->log->start, &check->scan, err);
+    return !any || scan_again(check, err);
 }
 
 /* Where the journal begins must be beyond doubt: else all that is there would look as if much were lost before it. */
 static bool begin_is_known(const struct check *check)
 {
-    uint64_t first = check->log->start.first_lsn;
-    return !check->checkpoint_damaged && check->scan.files[0].first_lsn == (first > 0 ? first : 1);
+    return !check->checkpoint_damaged && (check->log->start.first_lsn > 0 || check->scan.files[0].first_lsn == 1);
+}
+
+/* No file, though the checkpoint needs one. */
+static void report_no_files(struct check *check)
+{
+    check->result.damages++;
+    check_say(check,
+              "%s/journal: DAMAGED: the file %020" PRIu64 " is missing, which the checkpoint needs, and all others",
+              check->log->options.directory, check->log->start.first_lsn);
+    end_covered(check);
 }
 
 bool check_journal(struct check *check, struct error *err)
@@ -326,8 +348,12 @@ bool check_journal(struct check *check, struct error *err)
     bool repairs = check->repair && begin_is_known(check);
     if (check->repair && !repairs)
         check_say(check, "the journal is left as it is: without the checkpoint nothing says where it begins");
-    if (repairs && !mend_headers(check, err))
+    if (repairs && (!make_first_file(check, err) || !mend_headers(check, err)))
         return false;
+    if (check->scan.file_count == 0) {
+        report_no_files(check);
+        return true;
+    }
     if (repairs)
         check->repair_journal = repair_journal_new(check->repair, check->log->start.synced_lsn);
     uint64_t before = check->result.damages;

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "log/bad_sectors.h"
 #include "log/segment_index.h"
 
 enum { COPY_SIZE = 256 << 10, INDEX_SIZE_MAX = 1 << 30 };
@@ -35,12 +36,14 @@ bool repair_keep(struct repair *repair, const char *name, struct bytes bytes, st
     return side_path(repair, name, path, err) && io_path_write(repair->io, path, bytes, 0600, err);
 }
 
-static bool copy(struct io_file *from, uint64_t at, uint64_t end, struct io_file *to, struct error *err)
+/* What the disk does not give is zeros in the copy. */
+static bool copy(struct io_file *from, uint64_t at, uint64_t end, struct io_file *to, struct bad_sectors *bad,
+                 struct error *err)
 {
     AUTO_FREE(uint8_t) window = memory_new(COPY_SIZE);
     for (uint64_t to_at = 0; at < end;) {
         size_t size = end - at < COPY_SIZE ? (size_t)(end - at) : COPY_SIZE, got;
-        if (!io_file_read(from, at, window, size, &got, err) ||
+        if (!bad_sectors_read(from, at, window, size, &got, bad, err) ||
             !io_file_write_now(to, to_at, bytes_of(window, got), err))
             return false;
         if (got == 0)
@@ -59,7 +62,9 @@ bool repair_keep_range(struct repair *repair, const char *name, struct io_file *
     if (!side_path(repair, name, path, err) ||
         !io_file_open(repair->io, path, IO_FILE_WRITE | IO_FILE_CREATE, &to, err))
         return false;
-    bool ok = copy(file, at, end, to, err);
+    struct bad_sectors bad = {0};
+    bool ok = copy(file, at, end, to, &bad, err);
+    bad_sectors_deinit(&bad);
     io_file_close(to);
     return ok && io_dir_sync(repair->io, repair->side, err);
 }

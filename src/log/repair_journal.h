@@ -41,6 +41,9 @@ bool repair_journal_needed(const struct repair_journal *journal);
 MUST_CHECK bool repair_journal_header(struct repair *repair, struct journal_scan *scan, size_t file, bool *needed,
                                       struct error *err);
 
+/* The file that `start` says is the first that is needed, without frames; DIR/journal too, if it is not there. */
+MUST_CHECK bool repair_journal_make_file(struct repair *repair, const struct journal_start *start, struct error *err);
+
 /* The frames that are lost, right behind journal_scan_next(). */
 MUST_CHECK bool repair_journal_cut(struct repair_journal *journal, const struct journal_scan *scan,
                                    const struct journal_scan_item *damage, struct error *err);

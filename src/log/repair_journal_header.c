@@ -62,7 +62,9 @@ static bool write_header(struct repair *repair, const struct journal_scan *scan,
     struct io_file *file;
     if (!io_file_open(repair->io, scanned->path, IO_FILE_WRITE, &file, err))
         return false;
-    bool ok = io_file_read(file, 0, old, sizeof old, &got, err);
+    struct bad_sectors bad = {0};
+    bool ok = bad_sectors_read(file, 0, old, sizeof old, &got, &bad, err);
+    bad_sectors_deinit(&bad);
     snprintf(name, sizeof name, "journal-%020" PRIu64 "-0", scanned->first_lsn);
     ok = ok && repair_keep(repair, name, bytes_of(old, got < sizeof header ? got : sizeof header), err);
     if (ok) {
@@ -76,6 +78,21 @@ static bool write_header(struct repair *repair, const struct journal_scan *scan,
     }
     io_file_close(file);
     return ok;
+}
+
+bool repair_journal_make_file(struct repair *repair, const struct journal_start *start, struct error *err)
+{
+    char directory[SEGMENT_PATH_SIZE], name[JOURNAL_FILE_NAME_SIZE], path[SEGMENT_PATH_SIZE + JOURNAL_FILE_NAME_SIZE];
+    uint8_t header[JOURNAL_FILE_HEADER_SIZE];
+    if (snprintf(directory, sizeof directory, "%s/journal", repair->directory) >= (int)sizeof directory)
+        return error_set(err, ERROR_INVALID, "the path of the data directory is too long");
+    journal_file_name(start->first_lsn, name);
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    const struct journal_file_header fields = {
+        .number = start->number, .mark = mark_of(repair->io, BYTES_NULL, 0), .first_lsn = start->first_lsn};
+    journal_file_encode(&fields, header);
+    return io_dir_make(repair->io, directory, err) && io_dir_sync(repair->io, repair->directory, err) &&
+           io_path_write(repair->io, path, bytes_of(header, sizeof header), 0600, err);
 }
 
 bool repair_journal_header(struct repair *repair, struct journal_scan *scan, size_t file, bool *needed,

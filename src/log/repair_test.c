@@ -361,9 +361,12 @@ TEST(a_repair_of_a_journal_without_its_checkpoint_leaves_it_alone)
     make_sample(&sample, 1200, 256 << 10, 5);
     snprintf(path, sizeof path, "%s/checkpoint", sample.f.directory);
     CHECK_INT(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/checkpoint.copy", sample.f.directory);
+    CHECK_INT(unlink(path), 0);
     check(&sample, true);
     CHECK(sample.result.damages > 0);
     CHECK_INT(sample.result.mended, 0);
+    CHECK(says(&sample, "the checkpoint, which has what was before, is missing"));
     CHECK(says(&sample, "the journal is left as it is"));
     CHECK(!says(&sample, "/removed-"));
     free_sample(&sample);

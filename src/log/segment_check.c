@@ -62,6 +62,10 @@ static bool take_damage(struct scan *scan, const struct error *why, struct error
         if (!read_batch(scan, scan->at, &batch, &found, &ignored, err))
             return false;
     damage.resumed_at = scan->at;
+    const struct bad_range *bad = bad_sectors_find(&scan->reader.bad, damage.at, damage.resumed_at);
+    if (bad)
+        snprintf(damage.message, sizeof damage.message, "the disk does not give position %" PRIu64 " (%s)", bad->at,
+                 strerror(bad->sys));
     damage.resumed_offset = found ? batch.base_offset : scan->segment->end_offset;
     add_damage(scan->findings, &damage);
     return true;
@@ -99,7 +103,10 @@ static bool check_index(struct scan *scan, struct io *io, const char *data_path,
     scan->findings->index_damaged = !io_path_exists(io, index_path);
     if (scan->findings->index_damaged)
         return true;
-    if (!io_path_read(io, index_path, &there, err))
+    struct bad_sectors bad = {0};
+    bool ok = bad_sectors_read_path(io, index_path, &there, &bad, err);
+    bad_sectors_deinit(&bad);
+    if (!ok)
         return false;
     scan->findings->index_damaged = !bytes_starts_with(buf_bytes(&there), buf_bytes(&wanted));
     return true;

@@ -328,32 +328,3 @@ TEST(a_segment_whose_file_is_lost_costs_its_records_and_no_others)
     CHECK_INT(lost, last - first + 1);
     fixture_deinit(&f);
 }
-
-TEST(a_checkpoint_that_is_damaged_is_refused_and_named)
-{
-    struct fixture f;
-    struct error err = {0};
-    char path[300];
-    open_small(&f);
-    fixture_topic(&f, "orders", 1);
-    fill(&f, "orders", 1);
-    fixture_close(&f);
-    snprintf(path, sizeof path, "%s/checkpoint", f.directory);
-    AUTO_BUF content;
-    buf_init(&content, 1 << 20);
-    fixture_read_file(path, &content);
-    for (size_t at = 0; at < content.size; at += 7) {
-        flip(path, at);
-        CHECK(!fixture_try_open(&f, &err));
-        CHECK_INT(err.kind, ERROR_CORRUPT);
-        CHECK(strstr(err.message, path) != NULL);
-        flip(path, at);
-    }
-    for (size_t size = 0; size < content.size; size += 11) {
-        fixture_write_file(path, bytes_slice(buf_bytes(&content), 0, size));
-        CHECK(!fixture_try_open(&f, &err));
-    }
-    fixture_write_file(path, buf_bytes(&content));
-    fixture_open(&f);
-    fixture_deinit(&f);
-}
