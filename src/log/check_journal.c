@@ -307,24 +307,36 @@ static bool make_first_file(struct check *check, struct error *err)
     return repair_journal_make_file(check->repair, start, err) && scan_again(check, err);
 }
 
+static bool take_header(struct check *check, size_t file, const struct journal_file_header *header, struct error *err)
+{
+    struct journal_scan_file *scanned = &check->scan.files[file];
+    check->result.damages++;
+    check_say(check, "%s: position 0: DAMAGED: the file header does not verify or has a wrong number", scanned->path);
+    if (!check->repair) { /* what it should be is enough to read on */
+        scanned->header = *header;
+        scanned->header_valid = true;
+        return true;
+    }
+    if (!repair_journal_header(check->repair, &check->scan, file, header, err))
+        return false;
+    check->result.mended++;
+    check_say(check, "  mended: the old one is in %s", check->repair->side);
+    return true;
+}
+
 /* Headers first: without its mark nothing of a file can be read. */
-static bool mend_headers(struct check *check, struct error *err)
+static bool check_headers(struct check *check, struct error *err)
 {
     bool any = false;
     for (size_t i = 0; i < check->scan.file_count; i++) {
-        bool mended;
-        if (!repair_journal_header(check->repair, &check->scan, i, &mended, err))
+        struct journal_file_header header;
+        bool needed;
+        if (!repair_journal_find_header(&check->scan, i, &header, &needed, err) ||
+            (needed && !take_header(check, i, &header, err)))
             return false;
-        any |= mended;
-        check->result.damages += mended;
-        check->result.mended += mended;
-        if (mended)
-            check_say(check,
-                      "%s: position 0: DAMAGED: the file header does not verify or has a wrong number; "
-                      "mended, the old one is in %s",
-                      check->scan.files[i].path, check->repair->side);
+        any |= needed;
     }
-    return !any || scan_again(check, err);
+    return !any || !check->repair || scan_again(check, err);
 }
 
 /* Where the journal begins must be beyond doubt: else all that is there would look as if much were lost before it. */
@@ -345,10 +357,12 @@ static void report_no_files(struct check *check)
 
 bool check_journal(struct check *check, struct error *err)
 {
-    bool repairs = check->repair && begin_is_known(check);
+    bool known = begin_is_known(check), repairs = check->repair && known;
     if (check->repair && !repairs)
         check_say(check, "the journal is left as it is: without the checkpoint nothing says where it begins");
-    if (repairs && (!make_first_file(check, err) || !mend_headers(check, err)))
+    if (repairs && !make_first_file(check, err))
+        return false;
+    if (known && !check_headers(check, err))
         return false;
     if (check->scan.file_count == 0) {
         report_no_files(check);

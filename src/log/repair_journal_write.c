@@ -154,11 +154,10 @@ static bool copy(struct rewrite *rewrite, uint64_t at, uint64_t end, struct erro
         size_t size = end - at < WRITE_SIZE ? (size_t)(end - at) : WRITE_SIZE, got;
         if (!bad_sectors_read(rewrite->from, at, window, size, &got, &rewrite->bad, err))
             return false;
-        if (got == 0)
-            return true;
-        if (!put(rewrite, bytes_of(window, got), err))
+        memset(window + got, 0, size - got); /* the file was cut within its header's page */
+        if (!put(rewrite, bytes_of(window, size), err))
             return false;
-        at += got;
+        at += size;
     }
     return true;
 }
