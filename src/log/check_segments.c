@@ -37,7 +37,7 @@ static void mend_segment(struct check *check, const struct partition *partition,
     else if (findings->damage_count > 0)
         check_say(check, "  mended: what was damaged is in %s", check->repair->side);
     else
-        check_say(check, "  mended: the index is removed");
+        check_say(check, "  mended: the index is made again");
     check->result.mended += check->repair->mended - before;
 }
 

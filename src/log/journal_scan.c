@@ -211,22 +211,19 @@ static bool look_behind(struct journal_scan *scan, struct witness *witness, stru
     return true;
 }
 
-/* What the disk does not give may have been a frame: nobody can know that it is a torn tail. */
+/* What the disk does not give may have been a frame: nobody can know that it is a torn tail. Nor could it be written
+ * again in parts. */
 static bool look_for_bad_sectors(struct journal_scan *scan, struct witness *witness, struct error *err)
 {
-    uint64_t at = scan->at;
-    struct bytes bytes;
+    bool resumes_here = witness->found && witness->resumes && witness->file == scan->file;
+    uint64_t ignored;
     if (!scan->files[scan->file].header_valid)
         return true;
-    if (!use_reader(scan, scan->file, err) ||
-        !journal_file_reader_at(&scan->reader, at, FRAME_HEADER_SIZE, &bytes, err))
+    if ((!scan->reader.file || scan->reader_file != scan->file) &&
+        !find_end(scan, scan->file, scan->at, &ignored, err)) /* another file was looked at: read it again */
         return false;
-    size_t size = frame_peek(bytes, scan->files[scan->file].header.mark);
-    if (size == 0)
-        size = bytes.size;
-    else if (!journal_file_reader_at(&scan->reader, at, size, &bytes, err))
-        return false;
-    const struct bad_range *bad = bad_sectors_find(&scan->reader.bad, at, at + size);
+    const struct bad_range *bad =
+        bad_sectors_find(&scan->reader.bad, scan->at, resumes_here ? witness->at : UINT64_MAX);
     if (bad) {
         witness->found = true;
         witness->sys = bad->sys;
@@ -248,8 +245,8 @@ static void describe(const struct journal_scan *scan, const struct witness *witn
     else if (lost < first)
         snprintf(out, size, "the journal's file %020" PRIu64 " is missing, which the checkpoint needs", lost);
     else if (witness->sys)
-        snprintf(out, size, "the disk does not give position %" PRIu64 " (%s), where frame %" PRIu64 " should be",
-                 witness->bad_at, strerror(witness->sys), lost);
+        snprintf(out, size, "frame %" PRIu64 " does not verify: the disk does not give position %" PRIu64 " (%s)", lost,
+                 witness->bad_at, strerror(witness->sys));
     else if (behind == lost + 1)
         snprintf(out, size, "frame %" PRIu64 " does not verify, though it was synced: frame %" PRIu64 " follows it",
                  lost, behind);
@@ -284,7 +281,7 @@ static bool judge_gap(struct journal_scan *scan, struct journal_scan_item *out, 
 {
     bool begins_later = scan->lsn < scan->files[0].first_lsn;
     struct witness witness = {.found = begins_later || scan->lsn <= scan->start.synced_lsn};
-    if (!look_for_bad_sectors(scan, &witness, err) || !look_behind(scan, &witness, err))
+    if (!look_behind(scan, &witness, err) || !look_for_bad_sectors(scan, &witness, err))
         return false;
     if (!witness.found) {
         bool usable = scan->files[scan->file].header_valid;

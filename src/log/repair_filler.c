@@ -2,9 +2,10 @@
 /*
  * A batch that stands where others were lost. Kafka's compaction leaves batches without records, of a header alone, and
  * every client takes them. But a filler is to be as large as what it replaces, and not all clients go by the header's
- * count of records: librdkafka reads records until the batch's bytes are used up, sarama refuses bytes that are left
- * over. So the rest is a record of exactly that size, in a control batch, of the type that Kafka calls unknown:
- * clients pass over it in silence. What is too small for that has a record that is begun, and whose offset is so low
+ * count of records: librdkafka reads records until the batch's bytes are used up (and ends its program if they unpack
+ * to nothing), sarama refuses bytes that are left over. So the rest is one record of exactly that size, in a control
+ * batch, of the type that Kafka calls unknown: clients that know of control batches, as every topic with transactions
+ * has them, pass over it in silence. What is too small for that has a record that is begun, and whose offset is so low
  * that a client which reads it at all has left it behind.
  */
 #include <assert.h>

@@ -54,7 +54,7 @@ struct unit {
     uint64_t at, end; /* what it is lost with */
     uint64_t stream;
     int64_t first_offset, next_offset;
-    uint64_t group_lsn; /* of the frame */
+    uint64_t lsn, group_lsn; /* of the frame */
     bool hit;
 };
 
@@ -66,7 +66,6 @@ struct town {
     uint64_t streams[TOPICS][PARTITIONS];
     struct unit *units;
     size_t unit_count;
-    bool killed;
     bool catalog_hit; /* what is known of topics and segments may be lost with it */
     struct buf text;
     struct log_check_result result;
@@ -180,19 +179,28 @@ static struct unit *add_unit(struct town *town, const char *path, uint64_t at, u
     return unit;
 }
 
+static struct unit *add_frame(struct town *town, const struct journal_scan *scan, const struct journal_scan_item *item)
+{
+    struct unit *unit = add_unit(town, scan->files[item->file].path, item->at, item->at + item->frame.bytes.size);
+    unit->stream = UINT64_MAX;
+    unit->lsn = item->frame.lsn;
+    unit->group_lsn = item->frame.group_lsn;
+    return unit;
+}
+
 static void list_frame(struct town *town, const struct journal_scan *scan, const struct journal_scan_item *item)
 {
     size_t entry_at;
+    add_frame(town, scan, item); /* for one without batches */
     for (size_t i = 0; i < item->frame.count; i++) {
         struct frame_entry entry = frame_entry(&item->frame, i, &entry_at);
         struct kafka_batch batch;
         struct error err;
         CHECK_OK(kafka_batch_parse(&entry.batch, &batch, &err), &err);
-        struct unit *unit = add_unit(town, scan->files[item->file].path, item->at, item->at + item->frame.bytes.size);
+        struct unit *unit = add_frame(town, scan, item);
         unit->stream = entry.stream;
         unit->first_offset = batch.base_offset;
         unit->next_offset = kafka_batch_last_offset(&batch) + 1;
-        unit->group_lsn = item->frame.group_lsn;
     }
 }
 
@@ -372,18 +380,21 @@ static struct expected *expected_of(struct town *town, uint64_t stream)
     return NULL;
 }
 
-/* After kill -9 nothing says that the last group was synced: all of it goes with what is damaged of it. */
+/* A frame that is hit is damage if a later one says that it was synced (journal_scan.h). If none that is left does, it
+ * may as well be a torn tail, and all behind it goes with it. */
 static void spread_hits(struct town *town)
 {
-    uint64_t last = 0;
-    bool any = false;
+    uint64_t witnessed = 0, torn = UINT64_MAX; /* frames below; the first that is hit and not below */
     for (size_t i = 0; i < town->unit_count; i++)
-        if (town->units[i].group_lsn > last)
-            last = town->units[i].group_lsn;
+        if (!town->units[i].hit && town->units[i].group_lsn > witnessed)
+            witnessed = town->units[i].group_lsn;
+    for (size_t i = 0; i < town->unit_count; i++) {
+        const struct unit *unit = &town->units[i];
+        if (unit->hit && unit->lsn > 0 && unit->lsn >= witnessed && unit->lsn < torn)
+            torn = unit->lsn;
+    }
     for (size_t i = 0; i < town->unit_count; i++)
-        any |= town->units[i].hit && town->units[i].group_lsn == last;
-    for (size_t i = 0; i < town->unit_count && town->killed && any; i++)
-        town->units[i].hit |= town->units[i].group_lsn == last;
+        town->units[i].hit |= town->units[i].lsn >= torn;
 }
 
 static void allow_losses(struct town *town)
@@ -526,14 +537,13 @@ static void run_seed(uint64_t seed)
     note_ends(&town);
     note_missing(&town);
     struct io *io = io_simulated_another(town.f.world);
-    town.killed = below(&town, 3) == 0;
     for (int t = 0; t < TOPICS; t++)
         for (int p = 0; p < PARTITIONS; p++) {
             const struct segment_list *segments = &fixture_partition(&town.f, topic_of(t), p)->segments;
             for (size_t i = 0; i < segments->count; i++)
                 list_segment(&town, io, town.streams[t][p], &segments->at[i]);
         }
-    if (town.killed)
+    if (below(&town, 3) == 0)
         fixture_kill(&town.f);
     else
         fixture_close(&town.f);
