@@ -47,6 +47,7 @@ static void summarize(struct check *check)
             check_segments(check, topic->partitions[i]);
             summarize_partition(check, topic->partitions[i]);
         }
+    check_unknown_segments(check);
     if (check->unknown_streams > 0)
         check_say(check, "%" PRIu64 " batches belong to topics whose own records are lost", check->unknown_streams);
     if (result->segments > 0)

@@ -27,6 +27,7 @@ static void report_missing(struct check *check, const struct partition *partitio
         check->result.damages++;
     check_say(check, "  missing: " BYTES_FORMAT " [%" PRId32 "] offsets %" PRId64 " to %" PRId64,
               BYTES_ARGS(check_name_of(partition)), partition->index, want, got - 1);
+    check->catalog_lost |= !partition->topic;
     if (!partition->topic)
         check_say(check, "  with them changes to topics, their settings, segments or producer ids: see that they are "
                          "what they should be");
@@ -276,19 +277,22 @@ static bool is_sound(struct check *check, struct error *err)
     return ok;
 }
 
-static void mend(struct check *check, uint64_t damages)
+static bool mend(struct check *check, uint64_t damages)
 {
     struct error err;
     if (!check->repair_journal || !repair_journal_needed(check->repair_journal))
-        return;
-    if (check->not_mendable)
+        return false;
+    if (check->not_mendable) {
         check_say(check, "the journal is left as it is");
-    else if (!repair_journal_apply(check->repair_journal, &check->scan, &err) || !is_sound(check, &err))
-        check_say(check, "the journal can not be mended: %s", err.message);
-    else {
-        check->result.mended += damages;
-        check_say(check, "the journal is mended: what was damaged is in %s", check->repair->side);
+        return false;
     }
+    if (!repair_journal_apply(check->repair_journal, &check->scan, &err) || !is_sound(check, &err)) {
+        check_say(check, "the journal can not be mended: %s", err.message);
+        return false;
+    }
+    check->result.mended += damages;
+    check_say(check, "the journal is mended: what was damaged is in %s", check->repair->side);
+    return true;
 }
 
 static bool scan_again(struct check *check, struct error *err)
@@ -374,8 +378,8 @@ bool check_journal(struct check *check, struct error *err)
     bool ok = walk(check, err);
     if (ok && check->result.damages > before)
         report_open_transactions(check);
-    if (ok)
-        mend(check, check->result.damages - before);
+    if (ok && !mend(check, check->result.damages - before) && (check->repair || !known))
+        check->catalog_lost = false; /* it is as it was */
     repair_journal_free(check->repair_journal);
     return ok;
 }

@@ -20,6 +20,7 @@ struct check {
     struct repair *repair;                 /* NULL: nothing is changed */
     struct repair_journal *repair_journal; /* NULL: the journal is not */
     bool checkpoint_damaged;
+    bool catalog_lost;          /* records of the catalog are lost */
     bool not_mendable;          /* something in the journal can not be mended */
     uint64_t unknown_streams;   /* batches whose topic's own record is lost */
     bool covered_done;          /* what the checkpoint covers has been read */
@@ -45,5 +46,6 @@ void check_close(struct check *check); /* also after check_open() has failed */
 /* All of it, and mends it. False: it can not be read at all. */
 MUST_CHECK bool check_journal(struct check *check, struct error *err);
 void check_segments(struct check *check, const struct partition *partition);
+void check_unknown_segments(struct check *check);
 
 #endif

@@ -69,6 +69,13 @@ bool repair_keep_range(struct repair *repair, const char *name, struct io_file *
     return ok && io_dir_sync(repair->io, repair->side, err);
 }
 
+bool repair_keep_file(struct repair *repair, const char *path, const char *name, struct error *err)
+{
+    char to[SEGMENT_PATH_SIZE + 100];
+    return side_path(repair, name, to, err) && io_path_rename(repair->io, path, to, err) &&
+           io_dir_sync(repair->io, repair->side, err);
+}
+
 /* A copy, named by stream, segment and position. */
 static bool keep(struct repair *repair, uint64_t stream, const struct segment *segment, struct io_file *file,
                  const struct segment_damage *damage, struct error *err)

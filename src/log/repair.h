@@ -24,6 +24,9 @@ struct repair {
 MUST_CHECK bool repair_keep(struct repair *repair, const char *name, struct bytes bytes, struct error *err);
 MUST_CHECK bool repair_keep_range(struct repair *repair, const char *name, struct io_file *file, uint64_t at,
                                   uint64_t end, struct error *err);
+/* The file itself, of the same file system. */
+MUST_CHECK bool repair_keep_file(struct repair *repair, const char *path, const char *name, struct error *err);
+
 /* --- repair_filler.c --- */
 enum {
     REPAIR_FILLER_SIZE = 1 << 20,      /* larger ones only where there are too few offsets for more of them */
