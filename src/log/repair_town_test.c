@@ -29,7 +29,7 @@
 #include "log/segment_scan.h"
 
 enum {
-    SEEDS = 60,
+    SEEDS = 120,
     TOPICS = 3,
     STATE = 1, /* is compacted */
     PARTITIONS = 2,
