@@ -73,7 +73,7 @@ class Sample:
         consumer = Consumer({"bootstrap.servers": self.evoke.kafka, "group.id": "reader", "check.crcs": True, "enable.partition.eof": True})
         low, high = consumer.get_watermark_offsets(TopicPartition(TOPIC, 0), timeout=10)
         consumer.assign([TopicPartition(TOPIC, 0, low)])
-        found, end = {}, time.monotonic() + 30
+        found, end = {}, time.monotonic() + 60
         while time.monotonic() < end:
             message = consumer.poll(0.5)
             if message is None:
