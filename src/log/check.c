@@ -58,6 +58,8 @@ static void summarize(struct check *check)
               " records, %" PRIu64 " damages",
               result->files, result->frames, result->first_lsn, result->last_lsn, result->batches, result->records,
               result->damages);
+    if (check->repair && result->damages > 0)
+        check_say(check, "%" PRIu64 " of the damages are mended", result->mended);
 }
 
 bool check_open(struct check *check, const struct log_options *options, struct error *err)

@@ -130,7 +130,7 @@ static bool check_copy(const struct partition *partition, const struct segment *
             struct error ignored;
             if (!segment_path(path, directory, partition->stream, segment, "log", &ignored))
                 return false;
-            return error_wrap(err, "%s: position %" PRIu64, path, at);
+            return error_wrap(err, "%s: position %" PRIu64 ", offset %" PRId64, path, at, next);
         }
         next = kafka_batch_last_offset(&batch) + 1;
         at += batch.bytes.size;
