@@ -9,12 +9,12 @@
 #include "peer.h"
 #include "wire/kafka_error.h"
 
-enum { LIST_EARLIEST = -2, LIST_LATEST = -1, EMPTY_MAX = 40, FETCH_WAIT_MS = 50 };
+enum { LIST_EARLIEST = -2, LIST_LATEST = -1, EMPTY_MAX = 40, FETCH_WAIT_MS = 50, REST_MS = 1000 };
 
 struct auditor {
     struct ledger *ledger;
     struct peer peer;
-    bool committed_too;
+    bool committed_too, rests;
     uint64_t began; /* ledger->passes at auditor_begin() */
     int at;         /* the partition it is at, over all topics */
     enum { ASK_START, ASK_END, READ, ASK_START_AGAIN } step;
@@ -107,10 +107,10 @@ static void list(struct auditor *auditor, int64_t timestamp)
     peer_call(&auditor->peer, KAFKA_LIST_OFFSETS, 5, request, on_listed);
 }
 
-static void on_record(void *ctx, const struct kafka_record *record)
+static void on_record(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record)
 {
     struct auditor *auditor = ctx;
-    ledger_seen(auditor->ledger, &auditor->pass, record);
+    ledger_seen(auditor->ledger, &auditor->pass, batch, record);
 }
 
 static void take(struct auditor *auditor, const struct kafka_fetch_response_partition *fetched)
@@ -120,6 +120,7 @@ static void take(struct auditor *auditor, const struct kafka_fetch_response_part
     if (!fetched_each(fetched, auditor->offset, auditor->pass.committed_only, on_record, auditor, &next, &err))
         ledger_unreadable(auditor->ledger, auditor->pass.topic, auditor->pass.partition, &err);
     auditor->empty = next > auditor->offset || auditor->ledger->damaged ? 0 : auditor->empty + 1;
+    auditor->pass.size += fetched->records.size;
     auditor->offset = next;
     if (auditor->empty > EMPTY_MAX)
         ledger_fail(auditor->ledger, "%s-%d gives nothing at offset %" PRId64 ", though it ends at %" PRId64,
@@ -163,6 +164,10 @@ static void read_on(struct auditor *auditor)
 static void go_on(void *ctx)
 {
     struct auditor *auditor = ctx;
+    if (auditor->rests) {
+        peer_rest(&auditor->peer, REST_MS);
+        return;
+    }
     if (auditor->step == ASK_START)
         auditor->pass.incarnation = topic_of(auditor)->incarnation;
     if (is_stale(auditor)) {
@@ -187,8 +192,14 @@ struct auditor *auditor_start(struct ledger *ledger, bool committed_too)
     return auditor;
 }
 
+void auditor_rest(struct auditor *auditor)
+{
+    auditor->rests = true;
+}
+
 void auditor_begin(struct auditor *auditor)
 {
+    auditor->rests = false;
     auditor->began = auditor->ledger->passes;
 }
 

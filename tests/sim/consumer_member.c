@@ -26,7 +26,7 @@ struct consumer_member {
     bool knows_ids;
     uint32_t told; /* the assignment: bits of topic * LEDGER_PARTITIONS + partition */
     uint64_t beat_ms, interval_ms;
-    bool leaving;
+    bool leaving, stopping;
 };
 
 static struct consumer_member *member_of(void *consuming)
@@ -260,6 +260,8 @@ static void work(struct consumer_member *member)
 static void go_on(void *ctx)
 {
     struct consumer_member *member = member_of(ctx);
+    if (member->stopping)
+        return;
     if (!consuming_can_begin(&member->consuming))
         peer_rest_a_while(&member->consuming.peer);
     else if (!member->knows_ids)
@@ -276,4 +278,9 @@ struct consumer_member *consumer_member_start(struct ledger *ledger, int group, 
     member->consuming.in_order = in_order;
     begin_anew(member);
     return member;
+}
+
+void consumer_member_stop(struct consumer_member *member)
+{
+    member->stopping = true;
 }

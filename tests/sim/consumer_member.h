@@ -12,5 +12,6 @@ struct consumer_member;
 
 /* `number` makes its ids its own; `topics`: bits of the ledger's topics that it subscribes to; they are not deleted. */
 struct consumer_member *consumer_member_start(struct ledger *ledger, int group, int number, unsigned topics);
+void consumer_member_stop(struct consumer_member *member); /* no request after the one under way */
 
 #endif

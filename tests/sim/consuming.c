@@ -168,10 +168,10 @@ struct showing {
     struct ledger_pass pass;
 };
 
-static void on_record(void *ctx, const struct kafka_record *record)
+static void on_record(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record)
 {
     struct showing *showing = ctx;
-    ledger_seen(showing->ledger, &showing->pass, record);
+    ledger_seen(showing->ledger, &showing->pass, batch, record);
 }
 
 static void take(struct consuming *consuming, struct held *held, const struct kafka_fetch_response_partition *fetched)

@@ -71,7 +71,7 @@ struct reading {
     int64_t offset;
     bool committed_only;
     struct aborted aborted;
-    void (*each)(void *ctx, const struct kafka_record *record);
+    void (*each)(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record);
     void *ctx;
 };
 
@@ -94,19 +94,20 @@ static bool read_batch(struct reading *reading, const struct kafka_batch *batch,
         if (kafka_batch_is_control(batch) && kafka_record_control_type(&record) == KAFKA_CONTROL_ABORT)
             end_aborted(&reading->aborted, batch->producer_id);
         if (!kafka_batch_is_control(batch) && !hidden && record.offset >= reading->offset)
-            reading->each(reading->ctx, &record);
+            reading->each(reading->ctx, batch, &record);
     }
     return !records.corrupt || error_set(err, ERROR_CORRUPT, "the batch at %" PRId64 " is damaged", batch->base_offset);
 }
 
 bool fetched_each(const struct kafka_fetch_response_partition *fetched, int64_t offset, bool committed_only,
-                  void (*each)(void *ctx, const struct kafka_record *record), void *ctx, int64_t *next,
-                  struct error *err)
+                  void (*each)(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record),
+                  void *ctx, int64_t *next, struct error *err)
 {
     struct reading reading = {.offset = offset, .committed_only = committed_only, .aborted = {.fetched = fetched}};
     reading.each = each;
     reading.ctx = ctx;
     int64_t last = -1;
+    int32_t epoch = -1;
     *next = offset;
     for (size_t i = 0; i < fetched->records.count; i++)
         for (struct bytes rest = fetched->records.parts[i]; rest.size > 0;) {
@@ -115,6 +116,10 @@ bool fetched_each(const struct kafka_fetch_response_partition *fetched, int64_t 
                 return error_wrap(err, "behind offset %" PRId64, last);
             if (batch.base_offset <= last)
                 return error_set(err, ERROR_CORRUPT, "a batch at %" PRId64 " behind %" PRId64, batch.base_offset, last);
+            if (batch.leader_epoch < epoch)
+                return error_set(err, ERROR_CORRUPT, "the batch at %" PRId64 " is of epoch %d, and one before is of %d",
+                                 batch.base_offset, batch.leader_epoch, epoch);
+            epoch = batch.leader_epoch;
             last = kafka_batch_last_offset(&batch);
             if (last >= fetched->high_watermark)
                 return error_set(err, ERROR_CORRUPT, "a batch up to %" PRId64 ", though the log ends at %" PRId64, last,

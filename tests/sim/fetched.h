@@ -18,10 +18,11 @@ struct fetch_from {
 struct kafka_fetch_request *fetch_request(struct arena *arena, const struct fetch_from *from, size_t count,
                                           bool committed_only, int32_t max_wait_ms);
 
-/* Calls each(ctx, record) for the records from `offset` on, without markers; with `committed_only` without those of
- * aborted transactions. *next is where the next fetch goes on. ERROR_CORRUPT: what came is damaged. */
+/* Calls each(ctx, batch, record) for the records from `offset` on, without markers; with `committed_only` without those
+ * of aborted transactions. *next is where the next fetch goes on. ERROR_CORRUPT: what came is damaged. */
 MUST_CHECK bool fetched_each(const struct kafka_fetch_response_partition *fetched, int64_t offset, bool committed_only,
-                             void (*each)(void *ctx, const struct kafka_record *record), void *ctx, int64_t *next,
-                             struct error *err);
+                             void (*each)(void *ctx, const struct kafka_batch *batch,
+                                          const struct kafka_record *record),
+                             void *ctx, int64_t *next, struct error *err);
 
 #endif

@@ -50,6 +50,7 @@ struct ledger_record {
     uint32_t place_incarnation;    /* of the topic that `offset` is in */
     int64_t transaction;           /* of its producer; -1: none */
     bool shown;                    /* read_committed has shown it */
+    uint16_t value_at, value_size; /* what its value is cut from ledger_value()'s noise */
 };
 
 struct ledger_slot { /* what is at an offset */
@@ -58,6 +59,11 @@ struct ledger_slot { /* what is at an offset */
     int16_t producer;
     int64_t number;
     uint64_t pass; /* the last pass that met it */
+    /* What a reader saw here last, though a power loss may have taken it: what comes instead has a higher epoch. */
+    bool seen;
+    int16_t seen_producer;
+    int32_t seen_epoch;
+    int64_t seen_number;
 };
 
 struct ledger_partition {
@@ -72,14 +78,26 @@ struct ledger_partition {
     uint64_t pass, committed_pass;       /* the last ones that read all of it, by isolation level */
 };
 
+/* What may become of records, by all settings of their topic that were ever asked for. */
+struct ledger_rules {
+    bool compacted;                  /* its cleanup.policy may be with "compact"; all records have keys ... */
+    bool compacts;                   /* ... and it is */
+    int64_t retention_ms_min;        /* -1: for ever */
+    int64_t retention_ms_max;        /* -1 likewise */
+    int64_t retention_bytes_min;     /* -1: no limit */
+    int64_t min_lag_ms_min;          /* min.compaction.lag.ms */
+    int64_t max_lag_ms_max;          /* max.compaction.lag.ms; -1: none */
+    int64_t delete_retention_ms_min; /* delete.retention.ms */
+    bool size_limited;               /* a batch may be too large */
+    bool append_time;                /* its times may be LogAppendTime */
+};
+
 struct ledger_topic {
     char name[32];
     uint32_t incarnation; /* odd: it is there; even: it is not, or nobody knows */
     int partition_count;  /* that everybody may use; grows up to LEDGER_PARTITIONS */
-    bool compacted, deletable;
-    int64_t retention_ms;   /* the smallest that was ever asked for; -1: for ever */
-    bool retention_size;    /* by size too */
-    bool size_limited;      /* a batch may be too large */
+    struct ledger_rules rules;
+    bool deletable;
     bool lossy;             /* its evoke.flush changes: what is acknowledged may be lost with the power ... */
     bool flush_os;          /* ... now */
     uint32_t flush_changes; /* how often another evoke.flush was asked for */
@@ -112,6 +130,7 @@ struct ledger {
     struct ledger_producer producers[LEDGER_PRODUCERS_MAX];
     uint32_t group_deletions[LEDGER_GROUPS]; /* asked for and answered: odd while one is under way */
     struct ledger_worker workers[LEDGER_WORKERS_MAX];
+    bool rested;          /* whatever has a time to go has had it: what is due is gone */
     bool damaged;         /* a bit is wrong in a segment: its reads are refused, or do not verify ... */
     uint32_t damages;     /* how often that changed */
     struct error failure; /* the first thing that does not hold */
@@ -144,6 +163,7 @@ struct ledger_making {
 enum { LEDGER_TEXT_SIZE = 48 };
 const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledger_making *making,
                                         char id[LEDGER_TEXT_SIZE], char key[LEDGER_TEXT_SIZE]);
+struct bytes ledger_value(const struct ledger_record *record); /* null of a tombstone */
 /* What a batch is worth that is acknowledged, by what held when it was sent. */
 struct ledger_sent {
     int life;               /* ledger->life */
@@ -162,6 +182,7 @@ void ledger_end_transaction(struct ledger *ledger, int producer, int64_t transac
 void ledger_check_transactions(struct ledger *ledger);
 
 /* --- Readers --- */
+struct kafka_batch;
 struct kafka_record;
 /* A pass over a partition, by somebody who reads all of it. `end` is its high watermark as of the beginning. */
 struct ledger_pass {
@@ -171,13 +192,15 @@ struct ledger_pass {
     int life; /* of evoke, when it began */
     uint32_t damages;
     int64_t start, end; /* `start`: where the log started then */
+    uint64_t size;      /* of the batches that it has met */
     bool committed_only;
 };
 void ledger_pass_begin(struct ledger *ledger, struct ledger_pass *pass, int64_t start, int64_t end);
 /* All that is known to be there must have been met. `start`: where the log starts now. */
 void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int64_t start);
-/* The pass, or (pass->number 0) any reader, met this. */
-void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *record);
+/* The pass, or (pass->number 0) any reader, met this, in that batch. */
+void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_batch *batch,
+                 const struct kafka_record *seen);
 /* A wrong bit is on the disk, or right again. Meanwhile a record that is read must be one that was sent there; where it
  * is says its batch's first field, for which no sum answers in Kafka's format, so that is not looked at. */
 void ledger_damaged(struct ledger *ledger, bool damaged);

@@ -46,7 +46,7 @@ static void on_produced(void *ctx, const void *response)
                            &producer->batch.sent);
         producer->sequences[producer->batch.topic][producer->batch.partition] += producer->batch.count;
         producer->batch.count = 0;
-    } else if (code == KAFKA_MESSAGE_TOO_LARGE && producer->ledger->topics[producer->batch.topic].size_limited) {
+    } else if (code == KAFKA_MESSAGE_TOO_LARGE && producer->ledger->topics[producer->batch.topic].rules.size_limited) {
         tally("batches that were too large");
         drop_batch(producer);
     } else if (!peer_code_is_retriable(code)) {

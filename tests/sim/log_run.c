@@ -27,8 +27,11 @@ enum {
     DEATHS_MAX = 6,
     SETTLE_MS = 600000,
     SETTLE_STEP_MS = 500,
+    REST_MS = 400000, /* longer than RETENTION_GRACE_MS, CLEANING_RETRY_MS, and whatever topic_plan.c chooses */
     FLIPS_MAX = 5,
     DAMAGED_MS = 2000,
+    TOPICS_KEPT = 1 << 0 | 1 << 1, /* what members subscribe to: bits of topic_plan.h's topics */
+    TOPICS_ALL = TOPICS_KEPT | 1 << 2 | 1 << 5,
 };
 
 struct run {
@@ -40,9 +43,11 @@ struct run {
     int transactor_count;
     struct group_member *members[MEMBERS_MAX];
     int member_count;
-    int consumer_count; /* members by the new protocol */
+    struct consumer_member *consumers[CONSUMERS_MAX]; /* members by the new protocol */
+    int consumer_count;
     struct auditor *auditor;
     struct topic_admin *admin;
+    struct group_admin *group_admin;
     int refused; /* times that damage was found */
 };
 
@@ -54,7 +59,7 @@ static uint64_t below(struct run *run, uint64_t limit)
 static void start_clients(struct run *run)
 {
     run->admin = topic_admin_start(&run->ledger);
-    (void)group_admin_start(&run->ledger);
+    run->group_admin = group_admin_start(&run->ledger);
     run->auditor = auditor_start(&run->ledger, true);
     run->producer_count = 1 + (int)below(run, PRODUCERS_MAX);
     for (int i = 0; i < run->producer_count; i++) {
@@ -70,11 +75,11 @@ static void start_clients(struct run *run)
     run->member_count = (int)below(run, MEMBERS_MAX + 1);
     for (int i = 0; i < run->member_count; i++) {
         int group = (int)below(run, LEDGER_GROUPS_CLASSIC);
-        run->members[i] = group_member_start(&run->ledger, group, group == 0 ? 3 : 7);
+        run->members[i] = group_member_start(&run->ledger, group, group == 0 ? TOPICS_KEPT : TOPICS_ALL);
     }
     run->consumer_count = (int)below(run, CONSUMERS_MAX + 1);
     for (int i = 0; i < run->consumer_count; i++)
-        (void)consumer_member_start(&run->ledger, LEDGER_GROUPS_CLASSIC, i, 7);
+        run->consumers[i] = consumer_member_start(&run->ledger, LEDGER_GROUPS_CLASSIC, i, TOPICS_ALL);
 }
 
 /* --- Deaths --- */
@@ -184,6 +189,18 @@ static bool audited(const struct run *run)
     return auditor_has_seen_all(run->auditor);
 }
 
+static void rest(struct run *run)
+{
+    group_admin_stop(run->group_admin);
+    for (int i = 0; i < run->member_count; i++)
+        group_member_stop(run->members[i]);
+    for (int i = 0; i < run->consumer_count; i++)
+        consumer_member_stop(run->consumers[i]);
+    auditor_rest(run->auditor);
+    io_simulated_run_for(run->host.client, REST_MS);
+    run->ledger.rested = true;
+}
+
 /* A disk that failed leaves evoke read-only: it is started again, on a good disk. */
 static bool settle(struct run *run, struct error *err)
 {
@@ -204,6 +221,7 @@ static bool settle(struct run *run, struct error *err)
     run_until(run, quiet, &left_ms);
     if (!run->ledger.failed && !quiet(run))
         return error_set(err, ERROR_TIMEOUT, "producers are not answered");
+    rest(run);
     auditor_begin(run->auditor);
     run_until(run, audited, &left_ms);
     if (audited(run))

@@ -12,7 +12,7 @@
 #include "wire/kafka_codec.h"
 #include "wire/kafka_error.h"
 
-enum { BATCH_SIZE_MAX = 1 << 20, RECORDS_MAX = 5, PADDING_MAX = 1500 };
+enum { BATCH_SIZE_MAX = 1 << 20, RECORDS_MAX = 5 };
 
 void produce_batch_init(struct produce_batch *batch)
 {
@@ -34,24 +34,13 @@ bool produce_choose(struct ledger *ledger, struct ledger_making *making)
     return true;
 }
 
-/* Half of it is noise, so that packing makes it smaller, but not small. */
-static struct bytes choose_value(struct ledger *ledger)
-{
-    static uint8_t noise[2 * PADDING_MAX];
-    for (size_t i = 0; noise[0] == 0 && i < sizeof noise / 2; i++)
-        noise[sizeof noise / 2 - 1 - i] = (uint8_t)(1 + i * i * 40503 / 256);
-    size_t at = io_random_below(ledger->io, PADDING_MAX);
-    return bytes_of(noise + at, io_random_below(ledger->io, PADDING_MAX));
-}
-
 static void add_record(struct kafka_batch_builder *builder, struct ledger *ledger, const struct ledger_making *making)
 {
     char id[LEDGER_TEXT_SIZE], key[LEDGER_TEXT_SIZE];
     const struct ledger_record *record = ledger_make(ledger, making, id, key);
-    struct bytes value = choose_value(ledger);
     const struct kafka_record_header header = {BYTES_LITERAL("id"), bytes_of_string(id)};
-    kafka_batch_add(builder, record->made_ms, key[0] ? bytes_of_string(key) : BYTES_NULL,
-                    record->tombstone ? BYTES_NULL : value, &header, 1);
+    kafka_batch_add(builder, record->made_ms, key[0] ? bytes_of_string(key) : BYTES_NULL, ledger_value(record), &header,
+                    1);
 }
 
 enum { LENGTH_AT = 8, ATTRIBUTES_AT = 21 }; /* wire/kafka_batch.h */

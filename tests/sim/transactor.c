@@ -255,7 +255,7 @@ static void on_produced(void *ctx, const void *answer)
     int64_t offset;
     peer_rest_a_while(&transactor->peer);
     int16_t code = answer ? produce_answer(answer, &offset) : KAFKA_NONE;
-    if (code == KAFKA_MESSAGE_TOO_LARGE && transactor->ledger->topics[batch->topic].size_limited) {
+    if (code == KAFKA_MESSAGE_TOO_LARGE && transactor->ledger->topics[batch->topic].rules.size_limited) {
         tally("batches that were too large");
         begin_anew(transactor, "Produce", code); /* an earlier try may have been small enough for its time */
         return;
