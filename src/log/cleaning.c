@@ -74,6 +74,13 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* The journal has nothing of it that can be read already. */
+static bool is_on_its_way(const struct partition *partition)
+{
+    const struct index *index = &partition->batches;
+    return index_base_offset(index, index_begin(index)) >= partition->high_watermark;
+}
+
 /* The time of the oldest batch in the journal, or about it; -1: none, or it can not be read. */
 static int64_t journal_since(const struct partition *partition)
 {
@@ -82,8 +89,8 @@ static int64_t journal_since(const struct partition *partition)
     struct error err;
     if (index_empty(index))
         return -1;
-    if (index_base_offset(index, index_begin(index)) >= partition->high_watermark)
-        return io_wall_ms(partition->log->io); /* it came a moment ago and can not be read yet */
+    if (is_on_its_way(partition))
+        return io_wall_ms(partition->log->io);
     if (partition_batch_at(partition, index_begin(index), &first, &err))
         return first.base_timestamp;
     log_tell_unreadable(partition->log, &err);
@@ -104,11 +111,10 @@ static void find_dirty_since(struct partition *partition)
 static int64_t spill_in(const struct partition *partition, int64_t now_ms)
 {
     const struct topic *topic = partition->topic;
-    const struct index *index = &partition->batches;
-    if (index_empty(index) || index_base_offset(index, index_begin(index)) >= partition->high_watermark)
+    if (index_empty(&partition->batches))
         return INT64_MAX;
     if (partition->journal_bytes >= (uint64_t)topic->segment_bytes)
-        return 0;
+        return is_on_its_way(partition) ? CLEANING_PAUSE_MS : 0;
     int64_t since_ms = journal_since(partition);
     return least(age_in(since_ms, partition_segment_ms(partition), now_ms),
                  age_in(since_ms, topic->max_compaction_lag_ms, now_ms));
