@@ -9,12 +9,21 @@
 
 enum { FETCH_WAIT_MS = 200, OFFSET_FETCH_VERSION = 9, OFFSET_COMMIT_VERSION = 9 };
 
-void consuming_init(struct consuming *consuming, struct ledger *ledger, int group, unsigned topics,
+void consuming_init(struct consuming *consuming, struct ledger *ledger, const struct consuming_options *options,
                     void (*ready)(void *consuming))
 {
-    *consuming = (struct consuming){.ledger = ledger, .group = group, .topics = topics};
-    snprintf(consuming->group_id, sizeof consuming->group_id, "group-%d", group);
+    *consuming = (struct consuming){
+        .ledger = ledger, .group = options->group, .topics = options->topics, .only_holds = options->holds};
+    snprintf(consuming->group_id, sizeof consuming->group_id, options->holds ? LEDGER_WORKER_GROUP : "group-%d",
+             options->group);
+    if (options->instance >= 0)
+        snprintf(consuming->instance_id, sizeof consuming->instance_id, "instance-%d", options->instance);
     peer_init(&consuming->peer, ledger->io, ready, consuming);
+}
+
+struct bytes consuming_instance(const struct consuming *consuming)
+{
+    return consuming->instance_id[0] ? bytes_of_string(consuming->instance_id) : BYTES_NULL;
 }
 
 bool consuming_can_begin(const struct consuming *consuming)
@@ -153,6 +162,7 @@ void consuming_commit(struct consuming *consuming)
     request->group_id = bytes_of_string(consuming->group_id);
     request->generation_id = consuming->epoch;
     request->member_id = bytes_of_string(consuming->member_id);
+    request->group_instance_id = consuming_instance(consuming);
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_offset_commit_request_topic, consuming->held_count);
     for (size_t i = 0; i < consuming->held_count; i++)
         if (consuming->held[i].position >= 0)

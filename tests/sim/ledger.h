@@ -26,9 +26,12 @@ enum {
     LEDGER_PRODUCERS_MAX = 8,
     LEDGER_GROUPS = 3, /* two of the classic protocol, one of the new one */
     LEDGER_GROUPS_CLASSIC = 2,
-    LEDGER_WORKERS_MAX = 3, /* groups whose offsets transactions commit */
+    LEDGER_WORKERS_MAX = 3,  /* groups whose offsets transactions commit */
+    LEDGER_WORKER_TOPIC = 0, /* whose partition 0 these are of */
     LEDGER_KEYS = 12,
 };
+
+#define LEDGER_WORKER_GROUP "worker-%d"
 
 /* How sure its producer can be of a record. */
 enum ledger_promise {
@@ -74,8 +77,8 @@ struct ledger_partition {
     int64_t delete_asked;             /* the largest offset that a DeleteRecords asked for */
     int64_t committed[LEDGER_GROUPS]; /* the largest that was acknowledged ... */
     int64_t commit_asked[LEDGER_GROUPS]; /* ... and that was asked for */
-    int user;                            /* 1 + the number of the member of the new protocol that uses it; 0: none */
-    uint64_t pass, committed_pass;       /* the last ones that read all of it, by isolation level */
+    int users[2]; /* 1 + the number of the member of the new protocol that uses it, in its group and in the workers' */
+    uint64_t pass, committed_pass; /* the last ones that read all of it, by isolation level */
 };
 
 /* What may become of records, by all settings of their topic that were ever asked for. */
@@ -117,6 +120,7 @@ struct ledger_worker {
     struct ledger_offset {
         int producer;
         int64_t transaction;
+        int64_t base; /* the committed one that its transaction went on from; -1: none */
     } * offsets;
     int64_t offset_count;
 };
@@ -223,9 +227,11 @@ void ledger_committed_is(struct ledger *ledger, int group, int topic, int partit
 void ledger_group_deleting(struct ledger *ledger, int group);
 void ledger_group_deleted(struct ledger *ledger, int group);
 
-/* The next offset of a worker, for a transaction that is open; the largest that is known to be committed (-1: none);
- * and what OffsetFetch gave when `floor` was known. */
-int64_t ledger_worker_offset(struct ledger *ledger, int worker, int producer, int64_t transaction);
+/* The next offset of a worker, for a transaction that is open and that goes on from `base`; the largest that is known
+ * to be committed (-1: none); and what OffsetFetch gave when `floor` was known. */
+int64_t ledger_worker_offset(struct ledger *ledger, int worker, int64_t base, int producer, int64_t transaction);
+/* Each committed one goes on from the one that was committed before it: nothing was worked on twice, or left out. */
+void ledger_check_workers(struct ledger *ledger);
 int64_t ledger_worker_floor(const struct ledger *ledger, int worker);
 void ledger_worker_is(struct ledger *ledger, int worker, int64_t offset, int64_t floor);
 

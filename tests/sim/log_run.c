@@ -8,6 +8,7 @@
 #include "auditor.h"
 #include "base/memory.h"
 #include "consumer_member.h"
+#include "consuming.h"
 #include "group_admin.h"
 #include "group_member.h"
 #include "host.h"
@@ -41,9 +42,9 @@ struct run {
     int producer_count;
     struct transactor *transactors[TRANSACTORS_MAX];
     int transactor_count;
-    struct group_member *members[MEMBERS_MAX];
+    struct group_member *members[MEMBERS_MAX + TRANSACTORS_MAX];
     int member_count;
-    struct consumer_member *consumers[CONSUMERS_MAX]; /* members by the new protocol */
+    struct consumer_member *consumers[CONSUMERS_MAX + TRANSACTORS_MAX]; /* members by the new protocol */
     int consumer_count;
     struct auditor *auditor;
     struct topic_admin *admin;
@@ -54,6 +55,63 @@ struct run {
 static uint64_t below(struct run *run, uint64_t limit)
 {
     return host_below(&run->host, limit);
+}
+
+static void start_member(struct run *run, const struct consuming_options *options)
+{
+    run->members[run->member_count++] = group_member_start(&run->ledger, options);
+}
+
+static void start_consumer(struct run *run, const struct consuming_options *options)
+{
+    run->consumers[run->consumer_count] = consumer_member_start(&run->ledger, options, run->consumer_count);
+    run->consumer_count++;
+}
+
+static void start_members(struct run *run)
+{
+    bool is_static = below(run, 4) == 0;
+    for (uint64_t left = below(run, MEMBERS_MAX + 1); left > 0; left--) {
+        struct consuming_options options = {.group = (int)below(run, LEDGER_GROUPS_CLASSIC), .instance = -1};
+        options.topics = options.group == 0 ? TOPICS_KEPT : TOPICS_ALL;
+        if (is_static)
+            options.instance = (int)below(run, 2 * MEMBERS_MAX);
+        start_member(run, &options);
+    }
+    is_static = below(run, 4) == 0;
+    for (uint64_t left = below(run, CONSUMERS_MAX + 1); left > 0; left--) {
+        const struct consuming_options options = {
+            .group = LEDGER_GROUPS_CLASSIC, .instance = is_static ? (int)left : -1, .topics = TOPICS_ALL};
+        start_consumer(run, &options);
+    }
+}
+
+/* A member of the group worker-0 for it, by one of the protocols. */
+static const struct consuming *start_worker(struct run *run, bool classic, int instance)
+{
+    const struct consuming_options options = {
+        .group = 0, .holds = true, .instance = instance, .topics = 1 << LEDGER_WORKER_TOPIC};
+    if (classic) {
+        start_member(run, &options);
+        return group_member_consuming(run->members[run->member_count - 1]);
+    }
+    start_consumer(run, &options);
+    return consumer_member_consuming(run->consumers[run->consumer_count - 1]);
+}
+
+/* Some fence each other by their id, some by their membership; the others have nothing to do with each other. */
+static void start_transactors(struct run *run)
+{
+    enum { ALONE, RIVALS, WORKERS, WORKERS_NEW, WAYS } way = (int)below(run, 2) * (int)below(run, WAYS);
+    bool is_static = below(run, 3) == 0;
+    run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
+    for (int i = 0; i < run->transactor_count; i++) {
+        struct transactor_options options = {.number = PRODUCERS_MAX + i, .id = way == RIVALS ? 0 : i};
+        options.worker = way == ALONE ? i : 0;
+        if (way >= WORKERS)
+            options.consumer = start_worker(run, way == WORKERS, is_static ? i : -1);
+        run->transactors[i] = transactor_start(&run->ledger, &options);
+    }
 }
 
 static void start_clients(struct run *run)
@@ -68,18 +126,8 @@ static void start_clients(struct run *run)
             options.acks = (int16_t)below(run, 3) - 1;
         run->producers[i] = log_producer_start(&run->ledger, &options);
     }
-    run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
-    bool rivals = below(run, 4) == 0;
-    for (int i = 0; i < run->transactor_count; i++)
-        run->transactors[i] = transactor_start(&run->ledger, PRODUCERS_MAX + i, rivals ? 0 : i);
-    run->member_count = (int)below(run, MEMBERS_MAX + 1);
-    for (int i = 0; i < run->member_count; i++) {
-        int group = (int)below(run, LEDGER_GROUPS_CLASSIC);
-        run->members[i] = group_member_start(&run->ledger, group, group == 0 ? TOPICS_KEPT : TOPICS_ALL);
-    }
-    run->consumer_count = (int)below(run, CONSUMERS_MAX + 1);
-    for (int i = 0; i < run->consumer_count; i++)
-        run->consumers[i] = consumer_member_start(&run->ledger, LEDGER_GROUPS_CLASSIC, i, TOPICS_ALL);
+    start_members(run);
+    start_transactors(run);
 }
 
 /* --- Deaths --- */
@@ -189,6 +237,12 @@ static bool audited(const struct run *run)
     return auditor_has_seen_all(run->auditor);
 }
 
+static void check_ends(struct run *run)
+{
+    ledger_check_transactions(&run->ledger);
+    ledger_check_workers(&run->ledger);
+}
+
 static void rest(struct run *run)
 {
     group_admin_stop(run->group_admin);
@@ -225,7 +279,7 @@ static bool settle(struct run *run, struct error *err)
     auditor_begin(run->auditor);
     run_until(run, audited, &left_ms);
     if (audited(run))
-        ledger_check_transactions(&run->ledger);
+        check_ends(run);
     return run->ledger.failed || audited(run) ||
            error_set(err, ERROR_TIMEOUT, "partitions cannot be read to their end");
 }
