@@ -5,7 +5,7 @@
  * proper ends. The model is the list of what was done, each with its LSN; a death cuts it off behind what recovery
  * found, which must hold all that was told to be durable. After each step and each start, a reader of committed records
  * sees exactly what the model says is committed, and a group stands where the last committed transaction put it.
- * A seed that fails is printed; EVOKE_SEED repeats it.
+ * A seed that fails is printed; EVOKE_SEED repeats it, EVOKE_SEEDS tries more.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -604,9 +604,11 @@ static bool run_seed_forked(uint64_t seed)
 TEST(whatever_dies_and_when_readers_of_committed_records_see_what_was_committed_and_nothing_else)
 {
     const char *only = getenv("EVOKE_SEED");
+    const char *more = getenv("EVOKE_SEEDS");
+    uint64_t seeds = more ? strtoull(more, NULL, 10) : SEEDS;
     if (only)
         run_seed(strtoull(only, NULL, 10));
-    for (uint64_t seed = 1; !only && seed <= SEEDS; seed++)
+    for (uint64_t seed = 1; !only && seed <= seeds; seed++)
         if (!run_seed_forked(seed))
             test_fail(__FILE__, __LINE__, "EVOKE_SEED=%" PRIu64 " repeats it", seed);
 }
