@@ -156,9 +156,11 @@ static void read_on(struct auditor *auditor)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
-    struct fetch_from from = {topic_of(auditor)->name, auditor->pass.partition, auditor->offset};
-    peer_call(&auditor->peer, KAFKA_FETCH, FETCH_VERSION,
-              fetch_request(&arena, &from, 1, auditor->pass.committed_only, FETCH_WAIT_MS), on_fetched);
+    int16_t version;
+    struct fetch_from from = {auditor->pass.topic, auditor->pass.partition, auditor->offset};
+    struct kafka_fetch_request *request =
+        fetch_request(&arena, auditor->ledger, &from, 1, auditor->pass.committed_only, FETCH_WAIT_MS, &version);
+    peer_call(&auditor->peer, KAFKA_FETCH, version, request, on_fetched);
 }
 
 static void go_on(void *ctx)

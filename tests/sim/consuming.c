@@ -200,6 +200,16 @@ static void take(struct consuming *consuming, struct held *held, const struct ka
     }
 }
 
+static struct held *find_fetched(struct consuming *consuming, const struct kafka_fetch_response_topic *topic,
+                                 int32_t partition)
+{
+    for (size_t i = 0; i < consuming->held_count; i++)
+        if (consuming->held[i].partition == partition &&
+            fetched_is_of(topic, consuming->peer.version, &consuming->ledger->topics[consuming->held[i].topic]))
+            return &consuming->held[i];
+    return NULL;
+}
+
 static void on_fetched(void *ctx, const void *answer)
 {
     struct consuming *consuming = ctx;
@@ -207,7 +217,7 @@ static void on_fetched(void *ctx, const void *answer)
     for (size_t t = 0; response && t < response->topics_count; t++)
         for (size_t p = 0; p < response->topics[t].partitions_count; p++) {
             const struct kafka_fetch_response_partition *fetched = &response->topics[t].partitions[p];
-            struct held *held = find_held(consuming, response->topics[t].topic, fetched->partition_index);
+            struct held *held = find_fetched(consuming, &response->topics[t], fetched->partition_index);
             if (held)
                 take(consuming, held, fetched);
         }
@@ -223,9 +233,10 @@ void consuming_fetch(struct consuming *consuming)
     for (size_t i = 0; i < consuming->held_count; i++) {
         const struct held *held = &consuming->held[i];
         if (held->position >= 0)
-            from[count++] =
-                (struct fetch_from){consuming->ledger->topics[held->topic].name, held->partition, held->position};
+            from[count++] = (struct fetch_from){held->topic, held->partition, held->position};
     }
-    peer_call(&consuming->peer, KAFKA_FETCH, FETCH_VERSION, fetch_request(&arena, from, count, false, FETCH_WAIT_MS),
-              on_fetched);
+    int16_t version;
+    struct kafka_fetch_request *request =
+        fetch_request(&arena, consuming->ledger, from, count, false, FETCH_WAIT_MS, &version);
+    peer_call(&consuming->peer, KAFKA_FETCH, version, request, on_fetched);
 }

@@ -68,18 +68,25 @@ struct ledger_record *ledger_record_of(struct ledger *ledger, int producer, int6
 
 /* --- Topics --- */
 
-void ledger_topic_made(struct ledger *ledger, int topic)
+void ledger_topic_made(struct ledger *ledger, int topic, const uint8_t id[LEDGER_ID_SIZE])
 {
-    assert(!ledger_topic_is_there(&ledger->topics[topic]));
-    ledger->topics[topic].incarnation++;
+    struct ledger_topic *self = &ledger->topics[topic];
+    assert(!ledger_topic_is_there(self));
+    self->id_known = id != NULL;
+    if (id)
+        memcpy(self->id, id, sizeof self->id);
+    self->incarnation++;
     ledger->topic_changes++;
     io_simulated_say(ledger->io, "%s is there", ledger->topics[topic].name);
 }
 
 void ledger_topic_going(struct ledger *ledger, int topic)
 {
-    assert(ledger_topic_is_there(&ledger->topics[topic]));
-    ledger->topics[topic].incarnation++;
+    struct ledger_topic *self = &ledger->topics[topic];
+    assert(ledger_topic_is_there(self));
+    self->old_id_known = self->id_known;
+    memcpy(self->old_id, self->id, sizeof self->old_id);
+    self->incarnation++;
     ledger->topic_changes++;
     for (int p = 0; p < LEDGER_PARTITIONS; p++)
         forget_partition(&ledger->topics[topic].partitions[p]);

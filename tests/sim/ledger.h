@@ -27,6 +27,7 @@ enum {
     LEDGER_GROUPS = 3, /* two of the classic protocol, one of the new one */
     LEDGER_GROUPS_CLASSIC = 2,
     LEDGER_WORKERS_MAX = 3,  /* groups whose offsets transactions commit */
+    LEDGER_ID_SIZE = 16,     /* of a topic */
     LEDGER_WORKER_TOPIC = 0, /* whose partition 0 these are of */
     LEDGER_KEYS = 12,
 };
@@ -46,7 +47,7 @@ enum ledger_outcome { LEDGER_OPEN, LEDGER_COMMIT_ASKED, LEDGER_COMMITTED, LEDGER
 
 struct ledger_record {
     int16_t topic, partition, key; /* key -1: none */
-    bool tombstone, once;          /* once: as struct ledger_making says */
+    bool tombstone, once, by_id;   /* once, by_id: as struct ledger_making says */
     uint32_t incarnation;          /* of the topic when it was made */
     int64_t made_ms;               /* its timestamp */
     int64_t offset;                /* where it is; -1: nobody knows */
@@ -97,6 +98,8 @@ struct ledger_rules {
 
 struct ledger_topic {
     char name[32];
+    uint8_t id[LEDGER_ID_SIZE], old_id[LEDGER_ID_SIZE]; /* old_id: of the one before it under this name */
+    bool id_known, old_id_known;
     uint32_t incarnation; /* odd: it is there; even: it is not, or nobody knows */
     int partition_count;  /* that everybody may use; grows up to LEDGER_PARTITIONS */
     struct ledger_rules rules;
@@ -151,7 +154,7 @@ static inline bool ledger_topic_is_there(const struct ledger_topic *topic)
 {
     return topic->incarnation % 2 == 1;
 }
-void ledger_topic_made(struct ledger *ledger, int topic);
+void ledger_topic_made(struct ledger *ledger, int topic, const uint8_t id[LEDGER_ID_SIZE]); /* NULL: not known */
 void ledger_flush_asked(struct ledger *ledger, int topic, bool os);
 void ledger_flush_is(struct ledger *ledger, int topic, bool os); /* it was answered */
 void ledger_topic_going(struct ledger *ledger, int topic);       /* its deletion is about to be asked for */
@@ -161,6 +164,8 @@ struct ledger_making {
     int producer, topic, partition;
     bool once;           /* nowhere twice, and in order: idempotent, or never sent again */
     bool lossy_too;      /* also for topics that may lose it */
+    bool by_id;          /* for this very topic, and no other that gets its name */
+    bool to_old_id;      /* for the one before it: nobody is to take it */
     int64_t transaction; /* -1: none */
 };
 /* A new record: what it is to carry is written to `id` and `key` ("": none). */

@@ -45,7 +45,8 @@ const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledg
                                      .key = keyed ? (int16_t)io_random_below(ledger->io, LEDGER_KEYS) : -1,
                                      .tombstone = compacted && below(ledger, 1, 6),
                                      .once = making->once,
-                                     .incarnation = topic->incarnation,
+                                     .by_id = making->by_id,
+                                     .incarnation = making->to_old_id ? 0 : topic->incarnation,
                                      .made_ms = io_wall_ms(ledger->io),
                                      .offset = -1,
                                      .transaction = making->transaction,
@@ -68,7 +69,8 @@ struct bytes ledger_value(const struct ledger_record *record)
 static bool is_of_topic(const struct ledger *ledger, const struct ledger_record *record, const struct ledger_pass *pass)
 {
     return record->topic == pass->topic && record->partition == pass->partition &&
-           record->incarnation <= ledger->topics[pass->topic].incarnation;
+           (record->by_id ? record->incarnation == ledger->topics[pass->topic].incarnation
+                          : record->incarnation <= ledger->topics[pass->topic].incarnation);
 }
 
 static bool time_fits(const struct ledger_rules *rules, const struct ledger_record *record, int64_t timestamp_ms)

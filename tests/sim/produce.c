@@ -30,6 +30,10 @@ bool produce_choose(struct ledger *ledger, struct ledger_making *making)
     if (count == 0)
         return false;
     making->topic = there[io_random_below(ledger->io, (uint64_t)count)];
+    const struct ledger_topic *topic = &ledger->topics[making->topic];
+    making->by_id = topic->id_known && io_random_below(ledger->io, 2);
+    making->to_old_id = topic->old_id_known && making->transaction < 0 && io_random_below(ledger->io, 10) == 0;
+    making->by_id = making->by_id || making->to_old_id;
     making->partition = (int)io_random_below(ledger->io, (uint64_t)ledger->topics[making->topic].partition_count);
     return true;
 }
@@ -87,6 +91,10 @@ void produce_batch_make(struct produce_batch *batch, struct ledger *ledger, cons
     batch->topic = making->topic;
     batch->partition = making->partition;
     batch->incarnation = ledger->topics[making->topic].incarnation;
+    batch->by_id = making->by_id;
+    batch->to_old_id = making->to_old_id;
+    const struct ledger_topic *topic = &ledger->topics[making->topic];
+    memcpy(batch->id, making->to_old_id ? topic->old_id : topic->id, sizeof batch->id);
     batch->first = ledger->producers[making->producer].record_count;
     batch->count = 1 + (int32_t)io_random_below(ledger->io, RECORDS_MAX);
     for (int32_t i = 0; i < batch->count; i++)
@@ -112,12 +120,21 @@ struct kafka_produce_request *produce_request(struct arena *arena, const struct 
     request->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_request_topic, 1);
     request->topics_count = 1;
     request->topics->name = bytes_of_string(ledger->topics[batch->topic].name);
+    memcpy(request->topics->topic_id, batch->id, sizeof batch->id);
     request->topics->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_request_partition, 1);
     request->topics->partitions_count = 1;
     request->topics->partitions->index = batch->partition;
     request->topics->partitions->records =
         (struct kafka_record_set){.parts = &batch->bytes, .count = 1, .size = batch->bytes.size};
     return request;
+}
+
+int16_t produce_version(struct ledger *ledger, const struct produce_batch *batch, bool v2)
+{
+    enum { VERSION_OF_ZSTD = 7, VERSION_OF_V2 = 12, VERSION_OF_IDS = 13 };
+    if (batch->by_id)
+        return VERSION_OF_IDS;
+    return v2 ? VERSION_OF_V2 : VERSION_OF_ZSTD + (int16_t)io_random_below(ledger->io, VERSION_OF_V2 - VERSION_OF_ZSTD);
 }
 
 int16_t produce_answer(const struct kafka_produce_response *response, int64_t *offset)

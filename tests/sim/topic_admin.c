@@ -12,7 +12,7 @@
 
 enum {
     PAUSE_MS = 300,
-    CREATE_VERSION = 5,
+    CREATE_VERSION = 7,
     DELETE_VERSION = 4,
     DELETE_RECORDS_VERSION = 1,
     GROW_VERSION = 2,
@@ -46,8 +46,8 @@ static void on_created(void *ctx, const void *answer)
     if (!response || response->topics_count != 1)
         return;
     int16_t code = response->topics->error_code;
-    if (code == KAFKA_NONE || code == KAFKA_TOPIC_ALREADY_EXISTS)
-        ledger_topic_made(admin->ledger, admin->topic);
+    if (code == KAFKA_NONE || code == KAFKA_TOPIC_ALREADY_EXISTS) /* an earlier try made it */
+        ledger_topic_made(admin->ledger, admin->topic, code ? NULL : response->topics->topic_id);
     else if (!peer_code_is_retriable(code))
         ledger_fail(admin->ledger, "CreateTopics of %s answered with code %d", admin->ledger->topics[admin->topic].name,
                     code);

@@ -18,12 +18,6 @@ enum {
     ADD_VERSION = 3,
 };
 
-/* The versions that a client uses with each transaction version (KIP-890). */
-static int16_t produce_version(const struct transactor *transactor)
-{
-    return transactor->version == TRANSACTION_V2 ? 12 : 7;
-}
-
 static int16_t end_version(const struct transactor *transactor)
 {
     return transactor->version == TRANSACTION_V2 ? 5 : 3;
@@ -136,8 +130,10 @@ static bool choose(struct transactor *transactor)
 {
     transactor->making =
         (struct ledger_making){.producer = transactor->number, .once = true, .transaction = transactor->transaction};
-    return produce_choose(transactor->ledger, &transactor->making) &&
-           !transactor->ledger->topics[transactor->making.topic].deletable;
+    if (!produce_choose(transactor->ledger, &transactor->making))
+        return false;
+    transactor->making.by_id = transactor->making.by_id && transactor->version == TRANSACTION_V2;
+    return !transactor->ledger->topics[transactor->making.topic].deletable;
 }
 
 static void add_partition(struct transactor *transactor)
@@ -202,7 +198,10 @@ static void send_batch(struct transactor *transactor)
                                         .sequence = transactor->sequences[making->topic][making->partition]};
     if (transactor->batch.count == 0)
         produce_batch_make(&transactor->batch, transactor->ledger, making, &stamp);
-    peer_call(&transactor->peer, KAFKA_PRODUCE, produce_version(transactor),
+    /* Version 13 is of clients that know version 2 of transactions, which is what it means. */
+    bool v2 = transactor->version == TRANSACTION_V2;
+    int16_t version = produce_version(transactor->ledger, &transactor->batch, v2);
+    peer_call(&transactor->peer, KAFKA_PRODUCE, version,
               produce_request(&arena, transactor->ledger, &transactor->batch, -1, transactor->transactional_id),
               on_produced);
 }
