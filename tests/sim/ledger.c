@@ -251,7 +251,8 @@ static void forget_written(struct ledger *ledger, struct ledger_partition *parti
         if (slot->promise != LEDGER_WRITTEN)
             continue;
         ledger_record_of(ledger, slot->producer, slot->number)->offset = -1;
-        tally("records that were only written when evoke died");
+        tally(slot->seen ? "records that were only written when evoke died, though somebody saw them"
+                         : "records that were only written when evoke died");
         slot->promise = LEDGER_UNKNOWN;
         slot->missed = 0;
     }
