@@ -26,6 +26,7 @@ enum {
     PRODUCERS = 4,
     PARTITIONS = 3,
     DEEDS_MAX = 8000,
+    DEEDS_TO_SPILL = 100, /* then the journal has let go of files */
     VALUES_MAX = 6000,
     JOURNAL_SIZE_MAX = 256 << 10,
     TIMEOUT_MAX_MS = 4500
@@ -584,7 +585,8 @@ static void run_seed(uint64_t seed)
     CHECK(town.commits > 0 && town.aborts + town.timeouts + town.fenced > 0);
     struct log_metrics metrics;
     log_metrics(town.f.log, &metrics);
-    CHECK((seed % 2 == 1) == (metrics.segments > 0));
+    if (town.deed_count >= DEEDS_TO_SPILL)
+        CHECK((seed % 2 == 1) == (metrics.segments > 0));
     drop_promises(&town);
     fixture_deinit(&town.f);
 }
