@@ -16,7 +16,7 @@ enum { ORDER_REACH = 200 };
 
 void ledger_init(struct ledger *ledger, struct io *io)
 {
-    *ledger = (struct ledger){.io = io};
+    *ledger = (struct ledger){.io = io, .began_ms = io_wall_ms(io)};
     for (int t = 0; t < LEDGER_TOPICS; t++) {
         snprintf(ledger->topics[t].name, sizeof ledger->topics[t].name, "topic-%d", t);
         ledger->topics[t].partition_count = LEDGER_PARTITIONS;

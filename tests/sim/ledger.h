@@ -130,6 +130,7 @@ struct ledger_worker {
 
 struct ledger {
     struct io *io;
+    int64_t began_ms;
     int life;               /* deaths of evoke so far */
     uint32_t topic_changes; /* how often a topic was made or its deletion asked for */
     uint64_t passes, records_seen, acknowledged;
@@ -202,6 +203,8 @@ struct ledger_pass {
     uint32_t damages;
     int64_t start, end; /* `start`: where the log started then */
     uint64_t size;      /* of the batches that it has met */
+    int64_t time_ms;    /* what ListOffsets is asked for when it has read all ... */
+    int64_t at_time;    /* ... and the first record that it met with that time or a later one; -1: none */
     bool committed_only;
 };
 void ledger_pass_begin(struct ledger *ledger, struct ledger_pass *pass, int64_t start, int64_t end);
@@ -213,6 +216,8 @@ void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const st
 /* A wrong bit is on the disk, or right again. Meanwhile a record that is read must be one that was sent there; where it
  * is says its batch's first field, for which no sum answers in Kafka's format, so that is not looked at. */
 void ledger_damaged(struct ledger *ledger, bool damaged);
+/* ListOffsets gave this for the pass's time (-1: none), once it had read all. */
+void ledger_time_is(struct ledger *ledger, const struct ledger_pass *pass, int64_t offset);
 /* What was read does not make sense: a failure, unless the disk is damaged. */
 void ledger_unreadable(struct ledger *ledger, int topic, int partition, const struct error *err);
 /* Behind the last record that must be there: a high watermark that is asked for now is not below. */

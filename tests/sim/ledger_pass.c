@@ -230,6 +230,11 @@ static void check_met(struct ledger *ledger, const struct ledger_pass *pass, int
                 pass->committed_only ? "committed" : "uncommitted", pass->start, pass->end);
 }
 
+static bool is_known(const struct ledger_partition *partition, int64_t offset)
+{
+    return offset < partition->slot_count && partition->slots[offset].promise != LEDGER_UNKNOWN;
+}
+
 /* Retention by size leaves at least what it was told to. */
 static void check_size(struct ledger *ledger, const struct ledger_pass *pass, int64_t start)
 {
@@ -300,6 +305,24 @@ void ledger_start_is(struct ledger *ledger, int topic_index, int partition_index
         check_young(ledger, topic, partition_index, start);
 }
 
+/* It is the first record of that time, or a marker before it, which nobody sees; where there was none at the end of the
+ * pass, one behind it may have come. */
+void ledger_time_is(struct ledger *ledger, const struct ledger_pass *pass, int64_t offset)
+{
+    const struct ledger_topic *topic = &ledger->topics[pass->topic];
+    struct ledger_partition *partition = ledger_partition_of(ledger, pass->topic, pass->partition);
+    bool met_damage = ledger->damaged || pass->damages != ledger->damages;
+    if (met_damage || pass->life != ledger->life || topic->rules.compacted || topic->flush_os)
+        return;
+    bool fits = pass->at_time < 0 ? offset < 0 || offset >= pass->end || !is_known(partition, offset)
+                                  : offset == pass->at_time ||
+                                        (offset >= 0 && offset < pass->at_time && !is_known(partition, offset));
+    tally(pass->at_time < 0 ? "times that nothing had" : "times that were looked up");
+    if (!fits)
+        ledger_fail(ledger, "%s-%d: %" PRId64 " is told to be the first of time %" PRId64 ", and %" PRId64 " is",
+                    topic->name, pass->partition, offset, pass->time_ms, pass->at_time);
+}
+
 void ledger_damaged(struct ledger *ledger, bool damaged)
 {
     ledger->damaged = damaged;
@@ -315,6 +338,8 @@ void ledger_unreadable(struct ledger *ledger, int topic, int partition, const st
 
 void ledger_records_deleted(struct ledger *ledger, int topic, int partition, int64_t start)
 {
-    ledger_partition_of(ledger, topic, partition)->start_promised = start;
-    ledger_start_is(ledger, topic, partition, start);
+    struct ledger_partition *self = ledger_partition_of(ledger, topic, partition);
+    self->start_promised = start;
+    if (start > self->start) /* it waited for the disk: retention may have moved the start further meanwhile */
+        ledger_start_is(ledger, topic, partition, start);
 }

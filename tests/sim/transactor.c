@@ -125,7 +125,6 @@ static void on_added(void *ctx, const void *answer)
         transactor->step = SEND;
 }
 
-/* A topic that goes away takes its part of a transaction with it, which is another story. */
 static bool choose(struct transactor *transactor)
 {
     transactor->making =
@@ -133,7 +132,7 @@ static bool choose(struct transactor *transactor)
     if (!produce_choose(transactor->ledger, &transactor->making))
         return false;
     transactor->making.by_id = transactor->making.by_id && transactor->version == TRANSACTION_V2;
-    return !transactor->ledger->topics[transactor->making.topic].deletable;
+    return true;
 }
 
 static void add_partition(struct transactor *transactor)
@@ -158,6 +157,17 @@ static void add_partition(struct transactor *transactor)
     peer_call(&transactor->peer, KAFKA_ADD_PARTITIONS_TO_TXN, ADD_VERSION, request, on_added);
 }
 
+/* A part of the transaction went with it; and whether the batch is in the topic that has its name now, so that the
+ * sequence goes on behind it, nobody knows. */
+static void lose_topic(struct transactor *transactor, int16_t code)
+{
+    tally("transactions that lost a topic");
+    if (transactor->version == TRANSACTION_V2) /* the next one begins with a sequence of its own */
+        transactor_abort(transactor);
+    else
+        begin_anew(transactor, "Produce", code);
+}
+
 static void on_produced(void *ctx, const void *answer)
 {
     struct transactor *transactor = ctx;
@@ -165,6 +175,10 @@ static void on_produced(void *ctx, const void *answer)
     int64_t offset;
     peer_rest_a_while(&transactor->peer);
     int16_t code = answer ? produce_answer(answer, &offset) : KAFKA_NONE;
+    if (produce_batch_stale(batch, transactor->ledger)) {
+        lose_topic(transactor, code);
+        return;
+    }
     if (code == KAFKA_MESSAGE_TOO_LARGE && transactor->ledger->topics[batch->topic].rules.size_limited) {
         tally("batches that were too large");
         begin_anew(transactor, "Produce", code); /* an earlier try may have been small enough for its time */
