@@ -174,8 +174,7 @@ struct json *kube_body_raw(struct kube_call *call, const struct kind *expected, 
     if (has_type(call, "application/yaml"))
         return body_of_yaml(body, err);
     struct bytes type = http_head_get(call->request->head, "Content-Type");
-    if (type.size > 0 && !has_type(call, "application/json") && !has_type(call, "text/plain") &&
-        !has_type(call, "application/x-www-form-urlencoded")) {
+    if (type.size > 0 && !has_type(call, "application/json")) {
         error_set(err, ERROR_UNSUPPORTED,
                   "the body of the request was in an unknown format - accepted media types include: application/json, "
                   "application/yaml, application/vnd.kubernetes.protobuf");

@@ -361,10 +361,18 @@ TEST(what_is_wrong_with_a_body_is_said)
     CHECK_STR(text_at(&f, "reason"), "Invalid");
     CHECK_STR(text_at(&f, "details.causes.0.field"), "metadata.name");
     CHECK_INT(ask(&f, "POST", "/api/v1/namespaces/none/configmaps", "{\"metadata\":{\"name\":\"a\"}}"), 404);
-    CHECK_INT(ask_with(&f,
-                       &(struct asking){
-                           .method = "POST", .target = config_maps, .content_type = "application/cbor", .body = "x"}),
-              415);
+    static const char *const unknown[] = {"application/cbor", "text/plain", "application/x-www-form-urlencoded"};
+    struct asking a = {.method = "POST", .target = config_maps, .body = "{\"metadata\":{\"name\":\"a\"}}"};
+    for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
+        a.content_type = unknown[i];
+        CHECK_INT(ask_with(&f, &a), 415);
+        CHECK_STR(text_at(&f, "reason"), "UnsupportedMediaType");
+        CHECK_STR(text_at(&f, "message"),
+                  "the body of the request was in an unknown format - accepted media types include: "
+                  "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+    }
+    a.content_type = NULL;
+    CHECK_INT(ask_with(&f, &a), 201);
     AUTO_FREE(char) large = memory_new(LIMIT_API_BODY_SIZE + 2);
     memset(large, ' ', LIMIT_API_BODY_SIZE + 1);
     CHECK_INT(ask(&f, "POST", config_maps, large), 413);
