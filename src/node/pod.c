@@ -143,7 +143,6 @@ static void back_off(struct pod *pod)
 /* A new sandbox has empty volumes: what its init containers did has to be done again. */
 static void start_over(struct pod *pod)
 {
-    back_off(pod);
     for (size_t i = 0; i < pod->init_count; i++)
         pod->containers[i].state = CONTAINER_WAITING;
     pod->stage = POD_PENDING;
@@ -153,10 +152,12 @@ static void on_removed(void *ctx)
 {
     struct pod *pod = ctx;
     pod->sandbox = NULL;
-    if (pod->ending || pod->deleted || pod->finished)
+    if (pod->ending || pod->deleted || pod->finished) {
         pod->stage = POD_GONE;
-    else
+    } else {
+        back_off(pod);
         start_over(pod);
+    }
     pod->adopted = pod->lost = false;
     pod_touch(pod, false);
 }
