@@ -14,6 +14,11 @@
 #include "base/error.h"
 #include "wire/json.h"
 
+/* The Kubernetes whose API this is: what /version says, and the node. */
+#define KUBERNETES_MAJOR "1"
+#define KUBERNETES_MINOR "34"
+#define KUBERNETES_VERSION "v" KUBERNETES_MAJOR "." KUBERNETES_MINOR ".0+evoke-" EVOKE_VERSION
+
 struct message; /* a message's fields: api/schema_table.h */
 struct column;  /* a printed column: api/schema_table.h */
 

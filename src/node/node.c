@@ -338,12 +338,14 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
     list_init(&node->gone);
     io_deferred_init(io, &node->free_gone, free_gone, node);
     io_deferred_init(io, &node->sweep, sweep, node);
+    retry_init(io, &node->lease, "node", node_lease_take, node);
     retry_init(io, &node->settle, "node", settle_all, node);
     if (!node_object_register(node, err)) {
         free(node->name);
         free(node);
         return NULL;
     }
+    retry_now(&node->lease);
     node->http = http_client_new(io);
     node->probe_tls = io_tls_client_new_unverified(io);
     find_sandboxes(node);
@@ -358,6 +360,7 @@ void node_close(struct node *node)
 {
     if (!node)
         return;
+    retry_stop(&node->lease);
     retry_stop(&node->settle);
     api_unlisten(&node->pod_listener);
     api_unlisten(&node->node_listener);

@@ -30,7 +30,7 @@ static struct json *node_info(const struct node *node)
     json_set(info, "kernelVersion", json_new_text(machine->kernel));
     json_set(info, "osImage", json_new_text(machine->os_image));
     json_set(info, "containerRuntimeVersion", json_new_format("%s://%s", runtime->name, runtime->version));
-    json_set(info, "kubeletVersion", json_new_text("v1.33.0-evoke-" EVOKE_VERSION));
+    json_set(info, "kubeletVersion", json_new_text(KUBERNETES_VERSION));
     json_set(info, "kubeProxyVersion", json_new_text(""));
     json_set(info, "operatingSystem", json_new_text("linux"));
     json_set(info, "architecture", json_new_text(machine->architecture));

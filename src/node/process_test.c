@@ -89,6 +89,42 @@ TEST(a_command_that_does_not_exist_is_told_with_the_systems_words)
     world_end(&world);
 }
 
+TEST(a_pod_that_would_be_a_container_is_told_why_it_is_a_process)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'none'},"
+                         "'spec':{'containers':[{'name':'main','image':'none'}]}}");
+    world_until_text(&world, "none", "status.containerStatuses.0.state.waiting.reason", "CreateContainerConfigError");
+    CHECK_STR(json_text_at(world_pod(&world, "none"), "status.containerStatuses.0.state.waiting.message", ""),
+              "container main has no command: a process has no image to take one from, set `command` (this pod runs as "
+              "a process, not as a container: this node has no runtime for containers)");
+    world_delete(&world, "none", 0);
+    world_until_no_pod(&world, "none");
+    world_end(&world);
+}
+
+TEST(each_start_takes_the_nodes_lease)
+{
+    struct world world = {0};
+    world_open(&world);
+    const char *name = world.machine.hostname;
+    AUTO_OBJECT *first = object_ref(api_find(world.api, "Lease", "kube-node-lease", name));
+    CHECK(first != NULL);
+    CHECK_STR(json_text_at(first->json, "spec.holderIdentity", ""), name);
+    CHECK_STR(json_text_at(first->json, "metadata.ownerReferences.0.uid", ""),
+              api_find(world.api, "Node", "", name)->uid);
+    world_run_ms(&world, 50);
+    CHECK(object_text(api_find(world.api, "Lease", "kube-node-lease", name)).data == object_text(first).data);
+    world_close(&world);
+    world_open(&world);
+    const struct object *second = api_find(world.api, "Lease", "kube-node-lease", name);
+    CHECK_STR(second->uid, first->uid);
+    CHECK(strcmp(json_text_at(second->json, "spec.renewTime", ""), json_text_at(first->json, "spec.renewTime", "")) >
+          0);
+    world_end(&world);
+}
+
 TEST(variables_come_from_all_sources_and_are_expanded)
 {
     struct world world = {0};
