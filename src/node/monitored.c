@@ -452,20 +452,31 @@ static bool update_volume(struct sandbox *sandbox, const struct runtime_volume *
 
 /* --- Engines --- */
 
-static char *find_monitor(void)
+/* `given`, or else where it is installed beside this program. */
+static char *find_monitor(const char *given, struct error *err)
 {
-    char self[PATH_MAX - 64];
+    static const char *const places[] = {"evoke-monitor", "../libexec/evoke/evoke-monitor"};
+    char self[PATH_MAX - 64], path[PATH_MAX];
+    if (given && access(given, X_OK) == 0)
+        return memory_string(bytes_of_string(given));
+    if (given) {
+        error_sys(err, errno, "the pods' monitor %s", given);
+        return NULL;
+    }
     ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
     self[size > 0 ? size : 0] = 0;
     char *slash = strrchr(self, '/');
     if (slash)
         *slash = 0;
-    for (size_t i = 0; i < 2; i++) {
-        char path[PATH_MAX];
-        snprintf(path, sizeof path, i == 0 ? "%s/evoke-monitor" : "%s/../libexec/evoke/evoke-monitor", self);
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        snprintf(path, sizeof path, "%s/%s", self, places[i]);
         if (access(path, X_OK) == 0)
             return memory_string(bytes_of_string(path));
     }
+    error_set(err, ERROR_NOT_FOUND,
+              "the pods' monitor, evoke-monitor, is missing: it was built and installed with evoke, and is neither "
+              "%s/%s nor %s/%s",
+              self, places[0], self, places[1]);
     return NULL;
 }
 
@@ -493,9 +504,9 @@ bool monitored_engine_init(struct monitored_engine *engine, struct io *io, const
     engine->runtime.ops = &engine->runtime_ops;
     engine->io = io;
     list_init(&engine->sandboxes);
-    engine->monitor = options->monitor_path ? memory_string(bytes_of_string(options->monitor_path)) : find_monitor();
-    if (!engine->monitor || access(engine->monitor, X_OK) != 0)
-        return error_set(err, ERROR_NOT_FOUND, "evoke-monitor: it belongs beside evoke or in ../libexec/evoke");
+    engine->monitor = find_monitor(options->monitor_path, err);
+    if (!engine->monitor)
+        return false;
     snprintf(path, sizeof path, "%.3900s/pods", options->directory);
     if (!io_dir_make(io, path, err))
         return false;

@@ -339,6 +339,14 @@ static void explain(const struct protocol_task *task, struct error *err)
     err->sys = (int)task->sys;
 }
 
+static void explain_mount(const struct monitored *monitored, const struct monitored_run *run, struct error *err)
+{
+    const char *trouble = monitored->sandbox.runtime->trouble;
+    error_set(err, ERROR_SYSTEM, "mount the image of container %s: %s%s%s", run->container, strerror(run->mount_error),
+              trouble ? ": " : "", trouble ? trouble : "");
+    err->sys = run->mount_error;
+}
+
 static void run_exited(struct monitored *monitored, struct monitored_run *run, const struct protocol_task *task)
 {
     bool killed = task->signal == SIGKILL || task->code == 137;
@@ -375,7 +383,7 @@ static void run_changed(struct monitored *monitored, const char *container, unsi
     if (!run->told) {
         run->told = true;
         if (task->state == PROTOCOL_TASK_FAILED && run->mount_error)
-            error_sys(&err, run->mount_error, "mount the image of container %s", container);
+            explain_mount(monitored, run, &err);
         else if (task->state == PROTOCOL_TASK_FAILED)
             explain(task, &err);
         tell_started(monitored, container, attempt, &started, task->state == PROTOCOL_TASK_FAILED ? &err : NULL);

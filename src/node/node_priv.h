@@ -15,7 +15,8 @@ struct node {
     struct machine machine;
     struct node_machine facts; /* what pods need of it */
     struct runtime *processes, *containers;
-    char cluster_dns[48]; /* "": there is none */
+    char no_containers[300]; /* why pods run as processes; "": they do not */
+    char cluster_dns[48];    /* "": there is none */
     bool schedule;
     struct http_client *http;
     struct io_tls *probe_tls; /* verifies nothing */

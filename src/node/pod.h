@@ -164,6 +164,7 @@ struct io_tls *node_probe_tls(struct node *node);
 struct node_counts *node_counters(struct node *node);
 const char *node_name(const struct node *node);
 struct runtime *node_containers(const struct node *node); /* NULL: processes run all pods */
+const char *node_no_containers(const struct node *node);  /* why not; "" */
 const char *node_cluster_dns(const struct node *node);    /* NULL: there is none */
 /* The pod is off this node, sandbox and all: forget it. */
 void node_pod_gone(struct node *node, struct pod *pod);

@@ -448,6 +448,7 @@ TEST(a_pod_whose_monitor_is_killed_is_started_anew)
     world_until_ready(&world, "stay", true);
     CHECK_INT(json_int_at(world_pod(&world, "stay"), "status.containerStatuses.0.restartCount", -1), 1);
     CHECK(!alive(pid));
+    CHECK(!world_has_event(&world, "stay", "BackOff")); /* at once, this first time */
     world_delete(&world, "stay", 0);
     world_until_no_pod(&world, "stay");
     world_end(&world);

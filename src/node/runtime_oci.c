@@ -15,10 +15,12 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
@@ -39,6 +41,7 @@ struct oci_runtime {
     char host_ip[48];
     struct network network;
     bool translated; /* addresses of what goes beyond this machine */
+    char trouble[600];
     uint64_t capabilities;
     int oom_score_adj_min;
 };
@@ -478,6 +481,20 @@ static void oci_close(struct runtime *closing)
     free(runtime);
 }
 
+/* A container's root is an overlay whose upper directory, where it writes, lies in the pod's directory; and the kernel
+ * takes no overlay for that (evoke in a container without a volume has one). */
+static void check_file_system(struct oci_runtime *runtime)
+{
+    struct statfs type;
+    if (statfs(runtime->directory, &type) != 0 || type.f_type != OVERLAYFS_SUPER_MAGIC)
+        return;
+    snprintf(runtime->trouble, sizeof runtime->trouble,
+             "the data directory %.300s is on overlayfs, which cannot hold what a container writes: put it on another "
+             "file system (ext4, xfs, btrfs, tmpfs) with --data",
+             runtime->directory);
+    runtime->engine.runtime.trouble = runtime->trouble;
+}
+
 static bool open_runtime(struct oci_runtime *runtime, struct io *io, const struct runtime_options *options,
                          struct error *err)
 {
@@ -487,11 +504,14 @@ static bool open_runtime(struct oci_runtime *runtime, struct io *io, const struc
     if (geteuid() != 0)
         return error_set(err, ERROR_DENIED, "containers need root");
     runtime->runc = options->runc_path ? memory_string(bytes_of_string(options->runc_path)) : find_runc();
-    if (!runtime->runc || access(runtime->runc, X_OK) != 0)
-        return error_set(err, ERROR_NOT_FOUND, "runc is not installed");
+    if (!runtime->runc)
+        return error_set(err, ERROR_NOT_FOUND, "runc is not installed: apt-get install runc, and start evoke again");
+    if (access(runtime->runc, X_OK) != 0)
+        return error_sys(err, errno, "%s", runtime->runc);
     if (!realpath(options->directory, absolute))
         return error_sys(err, errno, "%s", options->directory);
     runtime->directory = memory_string(bytes_of_string(absolute));
+    check_file_system(runtime);
     return network_parse(options->bridge ? options->bridge : "evoke0",
                          options->pod_cidr ? options->pod_cidr : "10.88.0.0/16", &runtime->network, err);
 }
