@@ -379,6 +379,45 @@ TEST(what_is_wrong_with_a_body_is_said)
     fixture_close(&f);
 }
 
+TEST(a_view_is_served_in_its_shape_and_what_is_stored_in_its_own)
+{
+    static const char newer[] = "/apis/events.k8s.io/v1/namespaces/default/events";
+    static const char core[] = "/api/v1/namespaces/default/events";
+    char target[200];
+    struct fixture f;
+    fixture_open(&f);
+    CHECK_INT(ask(&f, "POST", newer,
+                  "{\"metadata\":{\"name\":\"a\"},\"eventTime\":\"2026-01-01T00:00:00.000000Z\",\"type\":\"Normal\","
+                  "\"reportingController\":\"c\",\"reportingInstance\":\"i\",\"action\":\"A\",\"reason\":\"R\","
+                  "\"regarding\":{\"namespace\":\"default\",\"name\":\"p\"},\"note\":\"n\"}"),
+              201);
+    CHECK_STR(text_at(&f, "apiVersion"), "events.k8s.io/v1");
+    CHECK_STR(text_at(&f, "note"), "n");
+    CHECK_INT(ask(&f, "GET", core, NULL), 200);
+    CHECK_STR(text_at(&f, "items.0.message"), "n");
+    CHECK_INT(ask(&f, "GET", newer, NULL), 200);
+    CHECK_STR(text_at(&f, "kind"), "EventList");
+    CHECK_STR(text_at(&f, "items.0.apiVersion"), "events.k8s.io/v1");
+    CHECK_STR(text_at(&f, "items.0.regarding.name"), "p");
+    snprintf(target, sizeof target, "%s/a", newer);
+    struct asking a = {.method = "PATCH",
+                       .target = target,
+                       .content_type = "application/strategic-merge-patch+json",
+                       .body = "{\"series\":{\"count\":2,\"lastObservedTime\":\"2026-01-01T00:00:01.000000Z\"}}"};
+    CHECK_INT(ask_with(&f, &a), 200);
+    CHECK_STR(text_at(&f, "note"), "n");
+    a.body = "{\"note\":\"other\"}";
+    CHECK_INT(ask_with(&f, &a), 422);
+    CHECK_STR(text_at(&f, "details.causes.0.field"), "note");
+    CHECK_INT(ask(&f, "GET", "/apis/events.k8s.io/v1/namespaces/default/events/none", NULL), 404);
+    CHECK_STR(text_at(&f, "message"), "events.events.k8s.io \"none\" not found");
+    CHECK_INT(ask(&f, "DELETE", newer, NULL), 200);
+    CHECK_STR(text_at(&f, "items.0.note"), "n");
+    CHECK_INT(ask(&f, "GET", core, NULL), 200);
+    CHECK(!json_at(f.json, "items.0"));
+    fixture_close(&f);
+}
+
 TEST(a_body_may_be_yaml)
 {
     struct fixture f;
