@@ -637,12 +637,10 @@ TEST(memory_and_processor_limits_are_applied_or_it_is_told)
 {
     struct world world = {0};
     world_open(&world);
-    world_create(
-        &world,
-        POD("big", "'restartPolicy':'Never','containers':[" SHELL(
-                       "main",
-                       "x=$(head -c 200000000 /dev/zero | tr \\\\\\\\000 x); exit 7") ",'resources':{'limits':{'memory'"
-                                                                                      ":'32Mi','cpu':'500m'}}}]"));
+    world_create(&world, POD("big", "'restartPolicy':'Never','containers':[" SHELL(
+                                        "main", "x=xxxxxxxxxxxxxxxx; while [ ${#x} -lt 200000000 ]; do x=$x$x; done; "
+                                                "exit 7") ","
+                                                          "'resources':{'limits':{'memory':'32Mi','cpu':'500m'}}}]"));
     world_until_text(&world, "big", "status.phase", "Failed");
     bool told = world_has_event(&world, "big", "ResourcesNotApplied");
     int64_t code = json_int_at(world_pod(&world, "big"), "status.containerStatuses.0.state.terminated.exitCode", -1);
