@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between monitored.c (a sandbox's life), monitored_end.c (its end) and monitored_run.c (what runs in it). */
+/* Between monitored.c (a sandbox, made or found again), monitored_link.c (the way to its monitor), monitored_run.c
+ * (runs of containers in it), monitored_exec.c (commands beside them) and monitored_end.c (its end). */
 #ifndef NODE_MONITORED_PRIV_H
 #define NODE_MONITORED_PRIV_H
 
 #include "node/monitored.h"
 
+/* Tells on_ready or on_lost of it, from the loop. */
+void monitored_fail_later(struct monitored *monitored, const struct error *err);
+
+/* --- monitored_link.c --- */
+MUST_CHECK bool monitored_start_monitor(struct monitored *monitored, const struct runtime_pod *pod, struct error *err);
+MUST_CHECK bool monitored_connect(struct monitored *monitored, struct error *err); /* to one that is there */
 void monitored_send(struct monitored *monitored, struct buf *buf);
-void monitored_hello(struct monitored *monitored, int pid);
+
+/* --- monitored_run.c --- */
 void monitored_task(struct monitored *monitored, const struct protocol_task *task);
 void monitored_mounted(struct monitored *monitored, int sys);
 void monitored_output(struct monitored *monitored, const char *task);
