@@ -46,6 +46,7 @@ FILES = [
     ("discovery", "discoveryv1", ["EndpointSlice"]),
     ("runtimeclass", "nodev1", ["RuntimeClass"]),
     ("coordination", "coordinationv1", ["Lease"]),
+    ("events", "eventsv1", ["Event"]),
     ("autoscaling", "autoscalingv1", ["Scale"]),
     ("policy", "policyv1", ["Eviction"]),
     ("authentication", "authenticationv1", ["TokenRequest", "TokenReview", "SelfSubjectReview"]),
