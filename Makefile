@@ -7,22 +7,26 @@ SIM ?= sim_*
 PREFIX ?= /usr/local
 
 build: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) -n | grep -q 'no work to do' || { echo "Building $(BUILD)/evoke"; ninja -C $(BUILD) --quiet; }
+	@tools/build.sh $(BUILD)
 
 $(BUILD)/build.ninja:
 	@tools/packages.sh build
 	@meson setup $(BUILD) --prefix $(PREFIX) > $(BUILD)-setup.log 2>&1 || { cat $(BUILD)-setup.log; exit 1; }; rm -f $(BUILD)-setup.log
 
-run: build              # the example shop, live: an event starts a service
+run:                    # the example shop, live: an event starts a service
 	@tools/packages.sh run
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@tools/build.sh $(BUILD) evoke evoke-monitor
 	@tools/run.sh $(BUILD)
 
-test: build             # unit, contract, simulation, end to end
+test:                   # unit, contract, simulation, end to end
 	@tools/packages.sh test
+	@$(MAKE) --no-print-directory build
 	@tools/test.sh $(BUILD) unit corpus contract sim e2e
 
-lint: build             # formatting, clang's warnings, clang-tidy
+lint:                   # formatting, clang's warnings, clang-tidy
 	@tools/packages.sh lint
+	@$(MAKE) --no-print-directory build
 	@tools/lint.sh $(BUILD)
 
 asan:                   # unit, contract and simulation tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -38,8 +42,9 @@ fuzz:                   # every parser for FUZZ_SECONDS each, new inputs kept in
 sim: build              # a minute of new seeds; SEED=n replays one with a trace (SIM=sim_log or sim_evoke: only that program)
 	@SIM='$(SIM)' tools/test.sh $(BUILD) sim-explore $(SEED)
 
-bench: build
+bench:
 	@tools/packages.sh test
+	@$(MAKE) --no-print-directory build
 	@bench/run.sh $(BUILD)
 
 install: build
