@@ -35,7 +35,7 @@ struct live {
     size_t topic_count, tally_count;
     struct api_listener pods, deployments, events, brokers;
     struct topic_listener created;
-    uint64_t opened_ms;
+    uint64_t opened_revision;
 };
 
 /* --- Events on the Brokers' topics --- */
@@ -268,7 +268,7 @@ static void on_event(void *ctx, enum api_event_type type, struct object *event, 
     (void)before;
     if (type == API_DELETED || strcmp(json_text_at(event->json, "type", ""), "Warning") != 0)
         return;
-    if (type == API_ADDED && io_now_ms(api_io(live->api)) == live->opened_ms)
+    if (event->resource_version <= live->opened_revision)
         return; /* of an earlier run */
     screen_line(live->screen, SCREEN_YELLOW, "warning", "%s %s: %s: %s",
                 json_text_at(event->json, "involvedObject.kind", ""),
@@ -376,7 +376,7 @@ struct live *live_open(struct api *api, struct screen *screen)
     struct live *live = NEW(struct live);
     live->api = api;
     live->screen = screen;
-    live->opened_ms = io_now_ms(api_io(api));
+    live->opened_revision = api_revision(api);
     list_init(&live->topics);
     list_init(&live->tallies);
     live->created = (struct topic_listener){.created = on_topic_created, .deleted = on_topic_deleted, .ctx = live};

@@ -468,6 +468,21 @@ def test_up_ends_its_pods_and_the_next_up_starts_them_again(new_evoke, app):
     assert up.end(signal.SIGTERM) == 0 and not alive(second)
 
 
+def test_up_shows_warnings_of_its_own_run_only(new_evoke, app):
+    def warn(evoke, name):
+        evoke.kubectl("create", "-f", "-", stdin=json.dumps({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "type": "Warning", "reason": "Trouble", "message": name,
+            "involvedObject": {"apiVersion": "v1", "kind": "Service", "name": "app", "namespace": "default"}}))
+    path, _ = app
+    evoke = new_evoke()
+    for run in range(2):
+        up = Up(evoke, path)
+        warn(evoke, f"in-run-{run}")
+        wait_until(lambda: f"Trouble: in-run-{run}" in evoke.output(), what="the warning is shown")
+        assert up.end() == 0
+    assert evoke.output().count("Trouble: in-run-0") == 1, evoke.output()
+
+
 def test_up_changes_what_its_manifest_changes_and_nothing_else(new_evoke, app):
     path, pid = app
     evoke = new_evoke()
