@@ -10,4 +10,5 @@ ninja -C "$build" -n "$@" | grep -q 'no work to do' && exit 0
 quiet=--quiet
 [ -t 1 ] && quiet=
 echo "Building $build/evoke"
-exec ninja -C "$build" $quiet "$@"
+cd "$build" # -C would say so
+exec ninja $quiet "$@"

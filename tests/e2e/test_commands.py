@@ -104,6 +104,12 @@ def test_nobody_at_the_address_exits_with_4_and_says_what_to_do(run):
     assert address in text and "evoke serve" in text and "--brokers" in text
 
 
+def test_a_server_of_another_protocol_is_named(run, evoke):
+    for address in (evoke.http, evoke.api):
+        text = run("topic", "list", "-b", address, code=NOT_NOW)
+        assert f"{address} closed the connection at the first request; is it a Kafka server?" in text
+
+
 def test_brokers_are_hosts_of_which_the_first_that_answers_is_asked(run, evoke):
     here = "localhost:" + evoke.kafka.split(":")[1]
     run("topic", "list", "-b", here)
