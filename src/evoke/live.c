@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/memory.h"
 #include "log/group.h"
+#include "wire/cloudevents.h"
 #include "wire/kafka_batch.h"
 
 enum { LIVE_READ_SIZE = 1 << 20, LIVE_TOPICS_MAX = 256, LIVE_TRIGGERS_MAX = 256 };
@@ -43,9 +44,15 @@ struct live {
 static void show_record(struct watched_topic *watched, const struct kafka_record *record)
 {
     struct bytes topic = topic_name(partition_topic(watched->partition));
-    struct bytes type = BYTES_LITERAL("(no ce_type)"), id = BYTES_LITERAL("");
-    kafka_record_find_header(record, "ce_type", &type);
-    kafka_record_find_header(record, "ce_id", &id);
+    struct bytes type = BYTES_LITERAL("(no CloudEvent)"), id = BYTES_LITERAL("");
+    struct error err;
+    struct cloudevent event;
+    AUTO_ARENA arena;
+    arena_init(&arena, 0); /* a record is bounded, and what is made of it with it */
+    if (cloudevent_from_kafka(record, &arena, &event, &err)) {
+        type = cloudevent_get(&event, "type");
+        id = cloudevent_get(&event, "id");
+    }
     screen_line(watched->live->screen, SCREEN_BLUE, "event",
                 BYTES_FORMAT " " BYTES_FORMAT " at " BYTES_FORMAT "/%d offset %lld", BYTES_ARGS(type), BYTES_ARGS(id),
                 BYTES_ARGS(topic), partition_index(watched->partition), (long long)record->offset);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of the program as scripts and people use them: what they print, and their exit codes."""
+import functools
 import json
 import os
 import pathlib
@@ -487,6 +488,22 @@ def test_up_shows_warnings_of_its_own_run_only(new_evoke, app):
         wait_until(lambda: f"Trouble: in-run-{run}" in evoke.output(), what="the warning is shown")
         assert up.end() == 0
     assert evoke.output().count("Trouble: in-run-0") == 1, evoke.output()
+
+
+def test_up_shows_events_of_both_modes(new_evoke, run, tmp_path):
+    path = tmp_path / "broker.json"
+    path.write_text(manifests.text(manifests.broker()))
+    evoke = new_evoke()
+    up = Up(evoke, path)
+    publish = functools.partial(run, "publish", "default.default", "-b", evoke.kafka)
+    publish("-H", "ce_specversion=1.0", "-H", "ce_id=1", "-H", "ce_source=s", "-H", "ce_type=binary", "data")
+    publish("-H", "content-type=application/cloudevents+json",
+            json.dumps({"specversion": "1.0", "id": "2", "source": "s", "type": "structured"}))
+    publish("neither")
+    shown = lambda: [line.split("event ")[1].split(" at ")[0].strip() for line in evoke.output().splitlines() if "  event  " in line]
+    wait_until(lambda: len(shown()) == 3, what="three records are shown")
+    assert shown() == ["binary 1", "structured 2", "(no CloudEvent)"]
+    assert up.end() == 0
 
 
 def test_up_changes_what_its_manifest_changes_and_nothing_else(new_evoke, app):
