@@ -2,6 +2,7 @@
 # The verbs of this project. `make run` and `make test` do all their set-up themselves, say what they do, and do nothing twice.
 .PHONY: build run test lint asan fuzz sim bench install clean
 BUILD ?= build
+ARGS ?=
 SEED ?=
 SIM ?= sim_*
 PREFIX ?= /usr/local
@@ -13,11 +14,11 @@ $(BUILD)/build.ninja:
 	@tools/packages.sh build
 	@meson setup $(BUILD) --prefix $(PREFIX) > $(BUILD)-setup.log 2>&1 || { cat $(BUILD)-setup.log; exit 1; }; rm -f $(BUILD)-setup.log
 
-run:                    # the example shop, live: an event starts a service
+run:                    # the example shop, live: an event starts a service (ARGS: flags of evoke up)
 	@tools/packages.sh run
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@tools/build.sh $(BUILD) evoke evoke-monitor
-	@tools/run.sh $(BUILD)
+	@tools/run.sh $(BUILD) $(ARGS)
 
 test:                   # unit, contract, simulation, end to end
 	@tools/packages.sh test
