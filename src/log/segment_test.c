@@ -384,6 +384,34 @@ TEST(sweeping_leaves_the_segments_that_are_named)
     deinit(&world);
 }
 
+TEST(sweeping_removes_what_has_the_place_of_a_segment_and_is_none)
+{
+    static const char *const left[] = {"00000000000000001000-9.log",
+                                       "00000000000000001000-9.index",
+                                       "00000000000000000999-0.log",
+                                       "99999999999999999999-0.log",
+                                       "7-0.log",
+                                       "x"};
+    struct world world;
+    struct error err;
+    char path[SEGMENT_PATH_SIZE];
+    init(&world, NULL, test_dir());
+    write_some(&world, 0, BATCHES, &limits);
+    CHECK(world.segments.count > 5);
+    for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+        snprintf(path, sizeof path, "%s/segments/%d/%s", world.directory, STREAM, left[i]);
+        CHECK_OK(io_path_write(world.io, path, BYTES_LITERAL("x"), 0600, &err), &err);
+    }
+    CHECK_OK(segment_sweep(world.io, world.directory, STREAM, world.segments.at, world.segments.count, &err), &err);
+    for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+        snprintf(path, sizeof path, "%s/segments/%d/%s", world.directory, STREAM, left[i]);
+        CHECK(!io_path_exists(world.io, path));
+    }
+    for (int i = 0; i < BATCHES; i++)
+        check_read(&world, world.batches[i].base_offset, INT64_MAX, 1000);
+    deinit(&world);
+}
+
 /* What a writer has finished is there after a power loss at any change of the disk that follows. */
 static void lose_power(uint64_t seed, bool unsynced)
 {

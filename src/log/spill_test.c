@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "io/simulated.h"
 #include "log/check.h"
 #include "log/checkpoint.h"
 #include "log/fixture.h"
@@ -38,6 +39,30 @@ static void fill(struct fixture *f, const char *topic, uint64_t files)
         log_metrics(f->log, &metrics);
     }
     fixture_sync(f);
+}
+
+TEST(a_journal_that_finds_room_again_is_moved_at_once)
+{
+    struct fixture f;
+    fixture_init_simulated(&f, 1);
+    f.options.journal_size_max = 256 << 10;
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    struct partition *partition = fixture_partition(&f, "orders", 0);
+    while (!partition->busy) {
+        fixture_append(&f, partition, fixture_batch(&f, "a text of some length, again and again", 20));
+        fixture_sync(&f);
+    }
+    io_simulated_faults(f.world)->disk_size_max = io_simulated_disk_used(f.world);
+    fixture_run_ms(&f, 100);
+    CHECK(!partition->busy && f.log->journal_files_spilled == 0);
+    io_simulated_faults(f.world)->disk_size_max = 0;
+    uint32_t last = journal_last_file(f.log->journal);
+    while (journal_last_file(f.log->journal) == last)
+        fixture_append(&f, partition, fixture_batch(&f, "a text of some length, again and again", 20));
+    fixture_run_ms(&f, 100); /* not the second until it is tried anyway */
+    CHECK(f.log->journal_files_spilled > 0);
+    fixture_deinit(&f);
 }
 
 TEST(a_start_reads_the_checkpoint_and_the_rest_of_the_journal_and_all_is_there)

@@ -56,8 +56,8 @@ def client(request, clients):
     return request.param
 
 
-def wait_until(condition, timeout=20.0, what="condition"):
-    """Polls until the condition gives something true, and returns that."""
+def wait_until(condition, timeout=60.0, what="condition"):
+    """Polls until the condition gives something true, and returns that. The time is for busy machines: it says that something hangs."""
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -69,9 +69,16 @@ def wait_until(condition, timeout=20.0, what="condition"):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range that the kernel takes the ports of outgoing connections from: nobody else gets it meanwhile."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        end = int(file.read().split()[0])
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", random.randrange(10_000, end)))
+            except OSError:
+                continue
+            return s.getsockname()[1]
 
 
 class Evoke:
@@ -94,7 +101,7 @@ class Evoke:
         return [str(self.binary), "serve", "--data", str(self.data), "--listen-kafka", self.kafka,
                 "--listen-api", self.api, "--service-cidr", self.services, "--listen-http", self.http, "--listen-admin", self.admin, *self.extra]
 
-    def start(self, timeout=20.0):
+    def start(self, timeout=60.0):
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log)
         wait_until(self.healthy, timeout, "evoke is healthy; its output:\n" + self.output()[-4000:])
@@ -112,7 +119,7 @@ class Evoke:
     def output(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def stop(self, timeout=20.0):
+    def stop(self, timeout=60.0):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(timeout)

@@ -15,7 +15,7 @@
 
 Of transactions:
     transact BOOTSTRAP TOPIC ID              "first 0".."first 9" committed, "aborted .." aborted, "second .." committed, "open" left open
-    read BOOTSTRAP TOPIC                     prints what a reader of committed records sees of partitions 0 and 1
+    read BOOTSTRAP TOPIC ...                 prints "<topic> <value>" of what a reader of committed records sees of partitions 0 and 1
     fence BOOTSTRAP TOPIC ID                 two producers with one id: prints what the older one's commit comes to
     pipe BOOTSTRAP FROM TO GROUP ID COUNT    copies COUNT records, and "done" behind each, with their offsets, in transactions
                                              of which every third is aborted and done again

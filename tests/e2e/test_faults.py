@@ -184,11 +184,11 @@ def test_a_slow_http_client_does_not_hold_others_up(evoke):
 SMALL_JOURNAL = ["--journal-file-size", "1Mi", "--journal-size-max", "4Mi"]
 
 
-def produce(evoke, numbers):
-    """Records of 50 kB that begin with their number, as fast as the client takes them; the numbers that were acknowledged."""
+def produce(evoke, numbers, timeout_ms=3000):
+    """Records of 50 kB that begin with their number, as fast as the client takes them; the numbers that were acknowledged in time."""
     from confluent_kafka import Producer
     delivered = []
-    producer = Producer({"bootstrap.servers": evoke.kafka, "message.timeout.ms": 3000, "batch.size": 100000, "enable.idempotence": True})
+    producer = Producer({"bootstrap.servers": evoke.kafka, "message.timeout.ms": timeout_ms, "batch.size": 100000, "enable.idempotence": True})
     for i in numbers:
         while True:
             try:
@@ -197,7 +197,7 @@ def produce(evoke, numbers):
                 break
             except BufferError:
                 producer.poll(0.1)
-    producer.flush(30)
+    producer.flush(30 + timeout_ms / 1000)
     return delivered
 
 
@@ -213,7 +213,7 @@ def size_of(directory):
 
 def test_data_far_larger_than_the_journal_moves_to_segments_and_is_all_there(new_evoke):
     evoke = new_evoke(SMALL_JOURNAL).start()
-    assert produce(evoke, range(600)) == list(range(600)), "seven times the journal's maximum"
+    assert produce(evoke, range(600), timeout_ms=60000) == list(range(600)), "seven times the journal's maximum"
     assert consume(evoke) == list(range(600))
     assert size_of(evoke.data / "journal") <= 4 << 20 < size_of(evoke.data / "segments")
     assert metric(evoke, "evoke_log_appends_refused_total") == 0
@@ -252,7 +252,7 @@ def test_a_full_disk_refuses_producers_retriably_until_there_is_room(small_disk)
     assert metric(evoke, "evoke_log_appends_refused_total") > 0
     make_disk("64m")
     wait_until(lambda: evoke.run("publish", "-b", evoke.kafka, "room", "more").returncode == 0, what="there is room again")
-    second = produce(evoke, range(1000, 1100))
+    second = produce(evoke, range(1000, 1100), timeout_ms=60000)
     assert second == list(range(1000, 1100))
     values = consume(evoke)
     assert len(set(values)) == len(values), "nothing twice"
