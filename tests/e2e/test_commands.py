@@ -568,6 +568,17 @@ def test_up_names_file_and_line_of_what_is_wrong(new_evoke, tmp_path, manifest, 
 
 # --- The rest ---
 
+@pytest.mark.parametrize("name, text, code, words", [
+    ("missing.yaml", None, NOT_FOUND, "no such file or directory"),
+    ("broken.yaml", "kind: [Pod\n", FAILED, "broken.yaml:"),
+])
+def test_up_of_what_cannot_be_read_starts_nothing(run, tmp_path, name, text, code, words):
+    if text:
+        (tmp_path / name).write_text(text)
+    assert words in run("up", tmp_path / name, "--data", tmp_path / "data", code=code)
+    assert not (tmp_path / "data").exists()
+
+
 def test_kubeconfig_image_list_check_and_version(run, evoke, tmp_path):
     assert run("kubeconfig", "--data", evoke.data) == pathlib.Path(evoke.kubeconfig).read_text()
     assert "evoke serve --data" in run("kubeconfig", "--data", tmp_path, code=NOT_FOUND)
