@@ -48,7 +48,9 @@ bench:
 	@$(MAKE) --no-print-directory build
 	@bench/run.sh $(BUILD)
 
-install: build
+install: $(BUILD)/build.ninja # to PREFIX (/usr/local), below DESTDIR if that is set
+	@meson configure $(BUILD) --prefix $(PREFIX)
+	@tools/build.sh $(BUILD) evoke evoke-monitor evoke.bash _evoke evoke.fish
 	@meson install -C $(BUILD) --no-rebuild
 
 clean:
