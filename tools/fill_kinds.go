@@ -3,9 +3,9 @@
 // Writes an object of each kind with every field filled, as JSON, YAML and protobuf, with the published Go types:
 // the samples in tests/kinds/ that the codec is tested with.
 //
-// usage: in a directory with a go.mod of its own (go mod init x; go get k8s.io/api@v0.35.0 sigs.k8s.io/yaml):
+// usage: in an empty directory, with a copy of this file:
 //
-//	go run fill_kinds.go DIR
+//	go mod init x && go get k8s.io/api@v0.35.0 && go mod tidy && go run fill_kinds.go DIR
 package main
 
 import (

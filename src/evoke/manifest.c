@@ -276,3 +276,15 @@ bool manifest_apply(struct api *api, const char *path, manifest_report *report_l
     }
     return ok;
 }
+
+bool manifest_check(struct io *io, const char *path, struct error *err)
+{
+    AUTO_FREE(struct files) files = NEW(struct files);
+    bool ok = list_files(io, path, files, err);
+    for (size_t i = 0; i < files->count; i++) {
+        AUTO_YAML yaml = {0};
+        ok = ok && read_file(io, files->paths[i], &yaml, err);
+        free(files->paths[i]);
+    }
+    return ok;
+}

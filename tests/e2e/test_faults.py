@@ -60,6 +60,9 @@ def test_a_file_in_place_of_the_data_directory_is_named(evoke, tmp_path):
     (["--journal-size-max", "lots"], ["--journal-size-max", "lots"]),
     (["--log-level", "loud"], ["--log-level", "loud"]),
     (["--config", "/nonexistent.yaml"], ["/nonexistent.yaml"]),
+    (["--pod-cidr", "x"], ["--pod-cidr", '"x"', "10.88.0.0/16"]),
+    (["--service-cidr", "10.0.0.0/99"], ["--service-cidr", "10.0.0.0/99", "/8 to /24"]),
+    (["--pod-cidr", "10.0.0.0/8"], ["--pod-cidr", "10.0.0.0/8", "10.96.0.0/16", "in common"]),
 ])
 def test_wrong_settings_are_named_and_exit_with_2(evoke, arguments, words):
     done = try_serve(evoke, *arguments)
