@@ -295,7 +295,8 @@ static const char *page(struct kafka_fixture *f, const char *names, int32_t limi
             CHECK(response->topics[i].partitions[p].last_known_elr != NULL);
             buf_printf(&text, "%d,", response->topics[i].partitions[p].partition_index);
         }
-        buf_printf(&text, "%s ", response->topics[i].error_code ? "?" : "");
+        enum kafka_error code = response->topics[i].error_code;
+        buf_printf(&text, "%s ", code == KAFKA_INVALID_TOPIC_EXCEPTION ? "bad" : code ? "?" : "");
     }
     if (response->next_cursor)
         buf_printf(&text, "-> " BYTES_FORMAT ":%d", BYTES_ARGS(response->next_cursor->topic_name),
@@ -317,6 +318,7 @@ TEST(partitions_are_described_in_pages)
     CHECK_STR(page(&f, "c a b", 2, &cursor), "a:2, b:0, -> c:0");
     cursor.partition_index = 9;
     CHECK_STR(page(&f, "a nowhere", 2, &cursor), "a: nowhere:? ");
+    CHECK_STR(page(&f, "a! b", 2, NULL), "a!:bad b:0, ");
     cursor.topic_name = BYTES_LITERAL("bb");
     CHECK_STR(page(&f, "", 2000, &cursor), "c:0,1, ");
     kafka_fixture_deinit(&f);
