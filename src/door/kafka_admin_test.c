@@ -79,6 +79,7 @@ TEST(a_setting_is_told_with_where_it_comes_from)
     CHECK_INT(describe(&f, CONFIG_BROKER, "")->configs_count, 1);
     CHECK_INT(alter(&f, CONFIG_TOPIC, "orders", "retention.ms", DELETE, NULL), 0);
     CHECK_INT(alter(&f, CONFIG_BROKER, "0", "log.retention.ms", DELETE, NULL), 0);
+    CHECK_INT(alter(&f, CONFIG_BROKER, "0", "leader.replication.throttled.rate", DELETE, NULL), 0); /* it never was */
     CHECK_STR(config_text(&f, CONFIG_TOPIC, "orders", "retention.ms"),
               "3000 3: log.retention.ms=3000/3 log.retention.ms=604800000/5");
     CHECK_STR(config_text(&f, CONFIG_BROKER, "0", "num.partitions"), "2 4: num.partitions=2/4");

@@ -49,6 +49,7 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_OFFSET_DELETE, kafka_handle_offset_delete},
     {KAFKA_DESCRIBE_CLIENT_QUOTAS, kafka_handle_describe_client_quotas},
     {KAFKA_ALTER_CLIENT_QUOTAS, kafka_handle_alter_client_quotas},
+    {KAFKA_DESCRIBE_USER_SCRAM_CREDENTIALS, kafka_handle_describe_user_scram_credentials},
     {KAFKA_DESCRIBE_QUORUM, kafka_handle_describe_quorum},
     {KAFKA_DESCRIBE_CLUSTER, kafka_handle_describe_cluster},
     {KAFKA_DESCRIBE_PRODUCERS, kafka_handle_describe_producers},

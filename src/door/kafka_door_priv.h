@@ -200,5 +200,6 @@ void kafka_handle_describe_log_dirs(struct kafka_request *request);
 void kafka_handle_describe_quorum(struct kafka_request *request);
 void kafka_handle_describe_client_quotas(struct kafka_request *request);
 void kafka_handle_alter_client_quotas(struct kafka_request *request);
+void kafka_handle_describe_user_scram_credentials(struct kafka_request *request);
 
 #endif
