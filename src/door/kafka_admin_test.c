@@ -247,6 +247,28 @@ TEST(topics_that_cannot_be_made_are_refused_each_for_its_reason)
     kafka_fixture_deinit(&f);
 }
 
+TEST(partitions_of_a_new_topic_are_assigned_in_any_order_but_each_once)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    int32_t node = 0;
+    struct kafka_create_topics_request_assignment any[] = {{2, &node, 1}, {0, &node, 1}, {1, &node, 1}};
+    struct kafka_create_topics_request_topic topic = {.name = BYTES_LITERAL("orders"),
+                                                      .num_partitions = -1,
+                                                      .replication_factor = -1,
+                                                      .assignments = any,
+                                                      .assignments_count = ARRAY_SIZE(any)};
+    static const int32_t wrong[] = {-1, 0, 2, 3, INT32_MAX}; /* of the last one */
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        any[2].partition_index = wrong[i];
+        CHECK_INT(create(&f, &topic, 1, false), KAFKA_INVALID_REPLICA_ASSIGNMENT);
+    }
+    any[2].partition_index = 1;
+    CHECK_INT(create(&f, &topic, 1, false), 0);
+    CHECK_INT(topic_partition_count(topic_find(f.log, topic.name)), 3);
+    kafka_fixture_deinit(&f);
+}
+
 static int16_t grow(struct kafka_fixture *f, struct kafka_create_partitions_request_topic *topics, size_t count)
 {
     struct kafka_create_partitions_request request = {.topics = topics, .topics_count = count};
