@@ -18,6 +18,6 @@ def answers(text):
 
 def test_every_call_of_the_admin_client_is_answered_as_kafka_answers_it(new_evoke, clients):
     kafka = answers((pathlib.Path(__file__).parent / "kafka" / "every_call.txt").read_text())
-    evoke = answers(kafka_clients.run(clients, "java", "every", new_evoke().start().kafka))
+    evoke = answers(kafka_clients.run(clients, "java", "every", new_evoke().start().kafka, timeout=300))
     assert len(kafka) > 120 and DIFFERS.items() <= evoke.items()
     assert evoke == {**kafka, **DIFFERS}
