@@ -179,8 +179,9 @@ def test_a_topic_lives(run, topic):
     assert "(TOPIC_ALREADY_EXISTS)" in run("topic", "create", topic, code=FAILED)
     run("topic", "create", topic, "--if-not-exists")
     assert topic in run("topic", "list", "-o", "name").split()
-    row = next(t for t in json.loads(run("topic", "list", "-o", "json")) if t["name"] == topic)
-    assert row == {"name": topic, "partitions": 2, "internal": False}
+    listed = {t["name"]: t for t in json.loads(run("topic", "list", "--internal", "-o", "json"))}
+    assert listed[topic] == {"name": topic, "partitions": 2, "internal": False} and listed["__consumer_offsets"]["internal"]
+    assert "__consumer_offsets" not in run("topic", "list", "-o", "name").split()
     run("topic", "alter", topic, "--partitions", 3, "-c", "max.message.bytes=1000", "--delete-config", "retention.ms")
     assert "INVALID_PARTITIONS" in run("topic", "alter", topic, "-p", 1, code=FAILED)
     assert "INVALID_CONFIG" in run("topic", "alter", topic, "-c", "retention.ms=soon", code=FAILED)
