@@ -56,8 +56,8 @@ static bool is_too_old(struct kafka_request *request)
 {
     const struct kafka_offset_commit_request *body = request->body;
     const struct group *group = group_find(request->log, body->group_id);
-    return request->header.api_version < VERSION_OF_MEMBER_EPOCHS && group && group_is_consumer(group) &&
-           body->generation_id >= 0;
+    return request->header.api_version < VERSION_OF_MEMBER_EPOCHS && group &&
+           consumer_group_needs_epochs(group, body->member_id);
 }
 
 static int16_t commit_error(struct kafka_request *request, const struct coordinator_offset *offset)

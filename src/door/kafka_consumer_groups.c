@@ -7,6 +7,7 @@
 
 enum {
     VERSION_OF_OWN_MEMBER_IDS = 1, /* KIP-1082 */
+    MEMBER_TYPE_CLASSIC = 0,
     MEMBER_TYPE_CONSUMER = 1,
 };
 
@@ -146,7 +147,7 @@ static void describe_member(struct kafka_request *request, const struct consumer
     out->subscribed_topic_names = (struct bytes *)(uintptr_t)member->topic_names;
     out->subscribed_topic_names_count = member->topic_name_count;
     out->subscribed_topic_regex = member->topic_regex;
-    out->member_type = MEMBER_TYPE_CONSUMER;
+    out->member_type = member->is_classic ? MEMBER_TYPE_CLASSIC : MEMBER_TYPE_CONSUMER;
     describe_set(request, member->assigned, &out->assignment);
     describe_set(request, member->target, &out->target_assignment);
 }

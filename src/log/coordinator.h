@@ -8,6 +8,9 @@
  * members, generation and assignments are a record in __consumer_offsets, so a restart of evoke disturbs no consumer:
  * it goes on with its heartbeats.
  *
+ * A group of the new protocol serves members of this one as well, while it has members (log/consumer_group.h): the
+ * calls are the same.
+ *
  * Errors of this protocol are values that clients act upon, so they are Kafka's codes throughout this header, not
  * struct error. KAFKA_COORDINATOR_NOT_AVAILABLE: the disk failed or is full; retriable.
  *
@@ -45,6 +48,7 @@ struct coordinator_join_result {
     struct bytes member_id;     /* with MEMBER_ID_REQUIRED: the one to come back with */
     const struct coordinator_member *members; /* for the leader; else none */
     size_t member_count;
+    uint64_t lsn; /* the owner waits for LOG_SYNCED before it tells; 0: nothing to wait for */
 };
 
 struct coordinator_join {
@@ -77,6 +81,7 @@ struct coordinator_sync_result {
     enum kafka_error error;
     struct bytes protocol_type, protocol_name; /* null with an error */
     struct bytes assignment;                   /* as the leader gave it; "" when it gave none; never null */
+    uint64_t lsn;                              /* as of a join */
 };
 
 struct coordinator_sync {
@@ -96,9 +101,9 @@ void coordinator_sync_cancel(struct coordinator_sync *request);
 /* --- Heartbeat, LeaveGroup --- */
 enum kafka_error coordinator_heartbeat(struct log *log, struct bytes group_id, struct bytes member_id,
                                        struct bytes group_instance_id, int32_t generation);
-/* One member. By instance id alone (member_id ""): as an admin removes a static member. */
+/* One member, of either protocol. By instance id alone (member_id ""): as an admin removes a static member. */
 enum kafka_error coordinator_leave(struct log *log, struct bytes group_id, struct bytes member_id,
-                                   struct bytes group_instance_id);
+                                   struct bytes group_instance_id, uint64_t *lsn);
 
 /* --- OffsetCommit --- */
 struct coordinator_offset {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OffsetCommit by members, OffsetFetch of a whole group, OffsetDelete, DeleteGroups. */
-#include <endian.h>
-
 #include "base/memory.h"
 #include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
+#include "log/embedded_protocol.h"
 
 enum kafka_error coordinator_fail_offsets(struct coordinator_offset *offsets, size_t count, enum kafka_error error)
 {
@@ -145,24 +144,6 @@ bool coordinator_committed_next(struct log *log, struct bytes group_id, struct c
 
 /* --- OffsetDelete --- */
 
-/* A consumer's subscription: i16 version, i32 count, topics as i16 length and bytes (and more). */
-static bool subscribes(struct bytes subscription, struct bytes topic)
-{
-    uint16_t size;
-    uint32_t count;
-    if (subscription.size < 2 + sizeof count)
-        return false;
-    memcpy(&count, subscription.data + 2, sizeof count);
-    struct bytes rest = bytes_slice(subscription, 2 + sizeof count, SIZE_MAX);
-    for (uint32_t i = 0; i < be32toh(count) && rest.size >= sizeof size; i++) {
-        memcpy(&size, rest.data, sizeof size);
-        if (bytes_equal(bytes_slice(rest, sizeof size, be16toh(size)), topic))
-            return true;
-        rest = bytes_slice(rest, sizeof size + be16toh(size), SIZE_MAX);
-    }
-    return false;
-}
-
 static bool group_subscribes(const struct group *group, struct bytes topic)
 {
     if (group->occupant)
@@ -170,8 +151,8 @@ static bool group_subscribes(const struct group *group, struct bytes topic)
     if (group->consumer)
         return consumer_group_subscribes(group->consumer, topic);
     group_each_member (member, group) {
-        for (size_t i = 0; i < member->protocol_count; i++)
-            if (subscribes(member->protocols[i].metadata, topic))
+        for (size_t i = 0; i < member->protocols.count; i++)
+            if (embedded_subscribes(member->protocols.at[i].metadata, topic))
                 return true;
     }
     return false;
