@@ -62,6 +62,8 @@ static bool is_too_old(struct kafka_request *request)
 
 static int16_t commit_error(struct kafka_request *request, const struct coordinator_offset *offset)
 {
+    if (offset->error == KAFKA_GROUP_ID_NOT_FOUND && request->header.api_version < VERSION_OF_MEMBER_EPOCHS)
+        return kafka_refuse(request, KAFKA_ILLEGAL_GENERATION); /* as it was before there were other groups */
     return kafka_refuse(request, offset->topic.data || offset->error != KAFKA_UNKNOWN_TOPIC_OR_PARTITION
                                      ? offset->error
                                      : KAFKA_UNKNOWN_TOPIC_ID);

@@ -25,6 +25,8 @@ static struct kafka_sync_group_response *sync_group(struct kafka_fixture *f, int
     struct kafka_sync_group_request_assignment assignment = {.member_id = member_id,
                                                              .assignment = BYTES_LITERAL("yours")};
     struct kafka_sync_group_request request = {.group_id = BYTES_LITERAL("g"),
+                                               .protocol_type = BYTES_LITERAL("consumer"),
+                                               .protocol_name = BYTES_LITERAL("range"),
                                                .generation_id = generation,
                                                .member_id = member_id,
                                                .assignments = &assignment,

@@ -8,6 +8,7 @@
 
 enum {
     VERSION_OF_MEMBER_ID_REQUIRED = 4, /* KIP-394 */
+    VERSION_OF_SYNC_PROTOCOLS = 5,     /* KIP-559 */
     VERSION_OF_SKIP_ASSIGNMENT = 9,    /* KIP-814 */
     VERSION_OF_LEAVING_MEMBERS = 3,    /* KIP-345 */
     VERSION_OF_GROUP_NOT_FOUND = 6,    /* KIP-1043 */
@@ -137,7 +138,12 @@ void kafka_handle_sync_group(struct kafka_request *request)
     };
     request->state = sync;
     request->cancel = sync_cancel;
-    coordinator_sync(request->log, sync);
+    if (request->header.api_version >= VERSION_OF_SYNC_PROTOCOLS &&
+        (!sync->protocol_type.data || !sync->protocol_name.data))
+        synced(request, &(struct coordinator_sync_result){.error = KAFKA_INCONSISTENT_GROUP_PROTOCOL,
+                                                          .assignment = BYTES_LITERAL("")});
+    else
+        coordinator_sync(request->log, sync);
 }
 
 /* --- Heartbeat, LeaveGroup --- */
@@ -173,6 +179,11 @@ void kafka_handle_leave_group(struct kafka_request *request)
     const struct kafka_leave_group_request *body = request->body;
     struct kafka_leave_group_response *response = KAFKA_NEW(&request->arena, kafka_leave_group_response);
     uint64_t lsn = 0;
+    if (body->group_id.size == 0) {
+        response->error_code = kafka_refuse(request, KAFKA_INVALID_GROUP_ID);
+        kafka_answer(request, response);
+        return;
+    }
     if (request->header.api_version < VERSION_OF_LEAVING_MEMBERS)
         response->error_code = leave_one(request, body->member_id, BYTES_NULL, &lsn);
     response->members = KAFKA_NEW_ARRAY(&request->arena, kafka_leave_group_response_member, body->members_count);

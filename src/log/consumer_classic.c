@@ -141,7 +141,7 @@ static void join_as_member(struct group *group, struct coordinator_join *request
     if (!take_part(&join, request)) {
         diag_debug("log", "group " BYTES_FORMAT ": " BYTES_FORMAT, BYTES_ARGS(group->id),
                    BYTES_ARGS(join.result.message));
-        coordinator_refuse_join(group->groups, request, join.result.error, request->member_id);
+        coordinator_refuse_join(group->groups, request, join.result.error, BYTES_LITERAL(""));
     } else {
         consumer_member_restart_session(join.call.member);
         if (!downgrade(&join, request))
@@ -156,11 +156,11 @@ void consumer_classic_join(struct group *group, struct coordinator_join *request
     struct groups *groups = group->groups;
     char id[COORDINATOR_ID_SIZE_MAX];
     if (!is_supported(group->consumer, request))
-        coordinator_refuse_join(groups, request, KAFKA_INCONSISTENT_GROUP_PROTOCOL, request->member_id);
+        coordinator_refuse_join(groups, request, KAFKA_INCONSISTENT_GROUP_PROTOCOL, BYTES_LITERAL(""));
     else if (request->member_id.size > 0 || request->group_instance_id.data || !request->member_id_required)
         join_as_member(group, request);
     else if (group->consumer->members.count >= LIMIT_GROUP_MEMBERS)
-        coordinator_refuse_join(groups, request, KAFKA_GROUP_MAX_SIZE_REACHED, request->member_id);
+        coordinator_refuse_join(groups, request, KAFKA_GROUP_MAX_SIZE_REACHED, BYTES_LITERAL(""));
     else
         coordinator_refuse_join(groups, request, KAFKA_MEMBER_ID_REQUIRED,
                                 coordinator_make_member_id(groups->log, request, id));

@@ -301,6 +301,36 @@ TEST(a_group_that_has_become_classic_again_rebalances_though_evoke_dies_in_betwe
     close_fleet(&fleet);
 }
 
+TEST(a_member_that_had_not_caught_up_keeps_what_it_has_until_it_has_joined_the_classic_group)
+{
+    struct fleet fleet;
+    open_fleet(&fleet, true, false);
+    stop(&fleet, 0);
+    start_new(&fleet, 0, "new");
+    settle(&fleet);
+    struct fixture_classic *behind = &fleet.places[1].old;
+    struct modern more = {.f = &fleet.f, .id = "more"};
+    CHECK_INT(speak(&more), KAFKA_NONE); /* the epoch rises */
+    stop(&fleet, 0);
+    CHECK_INT(leave(&more, CONSUMER_EPOCH_LEAVE), KAFKA_NONE);
+    CHECK(!is_of_new_protocol(&fleet));
+    CHECK(group_find(fleet.f.log, GROUP)->generation > behind->generation);
+
+    struct coordinator_offset offset = {.topic = BYTES_LITERAL("orders"), .offset = 1, .metadata = BYTES_LITERAL("")};
+    struct bytes id = bytes_of_string(behind->id);
+    uint64_t lsn;
+    CHECK_INT(coordinator_commit(fleet.f.log, GROUP, id, BYTES_NULL, behind->generation, &offset, 1, &lsn), KAFKA_NONE);
+    CHECK_INT(coordinator_commit(fleet.f.log, GROUP, id, BYTES_NULL, behind->generation - 1, &offset, 1, &lsn),
+              KAFKA_ILLEGAL_GENERATION);
+    size_t uses = behind->uses.count;
+    int32_t generation = behind->generation;
+    CHECK_INT(fixture_classic_heartbeat(behind), KAFKA_REBALANCE_IN_PROGRESS);
+    CHECK_INT(behind->uses.count, uses);
+    settle(&fleet);
+    CHECK_INT(coordinator_heartbeat(fleet.f.log, GROUP, id, BYTES_NULL, generation), KAFKA_ILLEGAL_GENERATION);
+    close_fleet(&fleet);
+}
+
 TEST(a_power_cut_that_takes_the_upgrade_back_leaves_the_classic_group)
 {
     struct fleet fleet;

@@ -158,6 +158,7 @@ static void make_classic(struct group *group, const struct consumer_member *with
         group_protocols_set(&to->protocols, from->protocols.at, from->protocols.count);
         to->session_timeout_ms = from->session_timeout_ms;
         to->rebalance_timeout_ms = from->rebalance_timeout_ms;
+        to->converted_generation = from->epoch;
         set_assignment(to, from);
     }
     group->state = GROUP_STABLE;

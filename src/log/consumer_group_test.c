@@ -550,6 +550,27 @@ TEST(an_empty_group_changes_over_between_the_protocols)
     fixture_deinit(&f);
 }
 
+TEST(a_member_cannot_take_another_instance_id)
+{
+    struct fixture f;
+    open_world(&f);
+    struct consumer one = new_consumer(&f, "one", "a"), two = new_consumer(&f, "two", "a");
+    one.instance = "i";
+    two.instance = "i";
+    CHECK_INT(join(&one), KAFKA_NONE);
+    CHECK_INT(join(&two), KAFKA_UNRELEASED_INSTANCE_ID);
+    one.instance = "j";
+    CHECK_INT(heartbeat(&one), KAFKA_UNKNOWN_MEMBER_ID);
+    CHECK_INT(leave(&one, CONSUMER_EPOCH_LEAVE), KAFKA_UNKNOWN_MEMBER_ID);
+    one.instance = "i";
+    two.epoch = one.epoch = 1;
+    CHECK_INT(heartbeat(&two), KAFKA_FENCED_INSTANCE_ID);
+    CHECK_INT(heartbeat(&one), KAFKA_NONE);
+    end(&one);
+    end(&two);
+    fixture_deinit(&f);
+}
+
 TEST(a_heartbeat_that_is_not_in_order_changes_nothing)
 {
     struct fixture f;

@@ -150,6 +150,8 @@ static bool find_static(struct consumer_call *call)
                consumer_refuse(call, KAFKA_UNRELEASED_INSTANCE_ID, "member " BYTES_FORMAT " has the instance id",
                                BYTES_ARGS(member->id));
     }
+    if (!member && call->request->member_epoch != CONSUMER_EPOCH_JOIN)
+        return consumer_refuse(call, KAFKA_UNKNOWN_MEMBER_ID, "no member has the instance id");
     if (!member)
         return find_dynamic(call); /* new; or known, and static from now on */
     if (!same)

@@ -348,10 +348,10 @@ enum kafka_error coordinator_heartbeat(struct log *log, struct bytes group_id, s
     if (!group || group->occupant || group->state == GROUP_EMPTY)
         return KAFKA_UNKNOWN_MEMBER_ID;
     enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
+    if (!error)
+        error = coordinator_check_generation(member, generation);
     if (error)
         return error;
-    if (generation != group->generation)
-        return KAFKA_ILLEGAL_GENERATION;
     coordinator_restart_session(member);
     return group->state == GROUP_PREPARING_REBALANCE ? KAFKA_REBALANCE_IN_PROGRESS : KAFKA_NONE;
 }

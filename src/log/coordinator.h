@@ -116,10 +116,10 @@ struct coordinator_offset {
 };
 
 /*
- * All partitions that are in order are committed in one frame. Generation below 0 with member id "": a consumer without
- * membership, only while the group has no members. Returns the error of the request as a whole, which is also set in
- * each partition; of a group of the new protocol the generation is the member's epoch. *lsn: wait for LOG_SYNCED before
- * the answer; 0: nothing was written.
+ * All partitions that are in order are committed in one frame. Generation below 0: a consumer without membership, only
+ * while the group has no members; else GROUP_ID_NOT_FOUND if there is no group. Returns the error of the request as a
+ * whole, which is also set in each partition; of a group of the new protocol the generation is the member's epoch.
+ * *lsn: wait for LOG_SYNCED before the answer; 0: nothing was written.
  */
 enum kafka_error coordinator_commit(struct log *log, struct bytes group_id, struct bytes member_id,
                                     struct bytes group_instance_id, int32_t generation,
@@ -153,7 +153,8 @@ struct bytes group_protocol_name(const struct group *group); /* "" unless Stable
 
 struct group_member_description {
     struct bytes member_id, group_instance_id, client_id, client_host;
-    struct bytes metadata, assignment; /* "" unless the group is Stable */
+    struct bytes metadata;   /* "" unless the group is Stable */
+    struct bytes assignment; /* the last one; "": none */
 };
 /* Of the classic protocol, in the order of joining. The array is in `arena`, the bytes are good until the group
  * changes. */

@@ -35,6 +35,14 @@ enum kafka_error coordinator_identify(const struct group *group, struct bytes me
     return KAFKA_NONE;
 }
 
+enum kafka_error coordinator_check_generation(const struct group_member *member, int32_t generation)
+{
+    const struct group *group = member->group;
+    bool converted = group->state == GROUP_PREPARING_REBALANCE && member->converted_generation > 0 &&
+                     generation == member->converted_generation;
+    return generation == group->generation || converted ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
+}
+
 static struct bytes cut(struct bytes text)
 {
     return bytes_slice(text.data ? text : BYTES_LITERAL(""), 0, COORDINATOR_CLIENT_SIZE_MAX);

@@ -23,15 +23,17 @@ static enum kafka_error check_committer(struct group *group, struct bytes member
         return KAFKA_UNKNOWN_MEMBER_ID;
     if (group && group->consumer && (generation >= 0 || group->consumer->members.count > 0))
         return consumer_group_check_epoch(group->consumer, member_id, generation);
-    if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
-        return !group || group->state == GROUP_EMPTY ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
+    if (generation < 0 && (!group || group->state == GROUP_EMPTY))
+        return KAFKA_NONE;
     if (!group)
-        return generation < 0 ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
+        return KAFKA_GROUP_ID_NOT_FOUND;
+    if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
+        return KAFKA_UNKNOWN_MEMBER_ID;
     enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
+    if (!error)
+        error = coordinator_check_generation(member, generation);
     if (error)
         return error;
-    if (generation != group->generation)
-        return KAFKA_ILLEGAL_GENERATION;
     coordinator_restart_session(member);
     return group->state == GROUP_COMPLETING_REBALANCE ? KAFKA_REBALANCE_IN_PROGRESS : KAFKA_NONE;
 }
@@ -79,10 +81,10 @@ enum kafka_error coordinator_check_transactional(struct log *log, struct bytes g
     if (!group)
         return generation < 0 ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
     enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
+    if (!error)
+        error = coordinator_check_generation(member, generation);
     if (error)
         return error;
-    if (generation != group->generation)
-        return KAFKA_ILLEGAL_GENERATION;
     coordinator_restart_session(member);
     return KAFKA_NONE;
 }
@@ -172,6 +174,8 @@ enum kafka_error coordinator_delete_offsets(struct log *log, struct bytes group_
 {
     *lsn = 0;
     const struct group *group = group_find(log, group_id);
+    if (group_id.size == 0)
+        return coordinator_fail_offsets(offsets, count, KAFKA_INVALID_GROUP_ID);
     if (!group)
         return coordinator_fail_offsets(offsets, count, KAFKA_GROUP_ID_NOT_FOUND);
     if (!group->occupant && group->state != GROUP_EMPTY && !bytes_equal_string(group->protocol_type, "consumer"))

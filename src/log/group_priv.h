@@ -35,6 +35,7 @@ struct group_member {
     struct group_protocols protocols;
     struct bytes assignment; /* a copy; null: none yet */
     int32_t session_timeout_ms, rebalance_timeout_ms;
+    int32_t converted_generation;  /* it had when the group became a classic one, until the next; 0: none */
     bool is_new;                   /* has never finished a rebalance */
     bool awaiting_join;            /* it has joined this rebalance; also when its connection is gone */
     bool sync_pending;             /* it has not sent SyncGroup in this generation */
