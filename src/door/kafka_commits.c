@@ -56,12 +56,14 @@ static bool is_too_old(struct kafka_request *request)
 {
     const struct kafka_offset_commit_request *body = request->body;
     const struct group *group = group_find(request->log, body->group_id);
-    return request->header.api_version < VERSION_OF_MEMBER_EPOCHS && group && group_is_consumer(group) &&
-           body->generation_id >= 0;
+    return request->header.api_version < VERSION_OF_MEMBER_EPOCHS && group &&
+           consumer_group_needs_epochs(group, body->member_id);
 }
 
 static int16_t commit_error(struct kafka_request *request, const struct coordinator_offset *offset)
 {
+    if (offset->error == KAFKA_GROUP_ID_NOT_FOUND && request->header.api_version < VERSION_OF_MEMBER_EPOCHS)
+        return kafka_refuse(request, KAFKA_ILLEGAL_GENERATION); /* as it was before there were other groups */
     return kafka_refuse(request, offset->topic.data || offset->error != KAFKA_UNKNOWN_TOPIC_OR_PARTITION
                                      ? offset->error
                                      : KAFKA_UNKNOWN_TOPIC_ID);

@@ -20,6 +20,41 @@ heartbeat(struct kafka_fixture *f, int16_t version, const struct kafka_consumer_
     return kafka_fixture_call(f, KAFKA_CONSUMER_GROUP_HEARTBEAT, version, request);
 }
 
+TEST(members_of_both_protocols_are_described)
+{
+    static const uint8_t subscription[] = {0,   0,   0,   0,   0,   1,    0,    6,    'o',
+                                           'r', 'd', 'e', 'r', 's', 0xff, 0xff, 0xff, 0xff};
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 2);
+    struct bytes topics[] = {BYTES_LITERAL("orders")}, group = BYTES_LITERAL("g");
+    struct kafka_consumer_group_heartbeat_request request = first_request(topics, 1);
+    CHECK_INT(heartbeat(&f, 1, &request)->error_code, 0);
+    struct kafka_join_group_request_protocol protocol = {.name = BYTES_LITERAL("range"),
+                                                         .metadata = bytes_of(subscription, sizeof subscription)};
+    struct kafka_join_group_request join = {.group_id = group,
+                                            .session_timeout_ms = 10000,
+                                            .rebalance_timeout_ms = 10000,
+                                            .protocol_type = BYTES_LITERAL("consumer"),
+                                            .protocols = &protocol,
+                                            .protocols_count = 1};
+    struct kafka_join_group_response *joined = kafka_fixture_call(&f, KAFKA_JOIN_GROUP, 3, &join);
+    CHECK_INT(joined->error_code, 0);
+    CHECK_INT(joined->generation_id, 2);
+    CHECK_BYTES(joined->leader, BYTES_LITERAL(""));
+    CHECK_INT(log_synced_lsn(f.log), log_lsn(f.log)); /* what it tells is on disk */
+    struct kafka_consumer_group_describe_request describe = {.group_ids = &group, .group_ids_count = 1};
+    struct kafka_consumer_group_describe_response *described =
+        kafka_fixture_call(&f, KAFKA_CONSUMER_GROUP_DESCRIBE, 1, &describe);
+    CHECK_INT(described->groups->members_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct kafka_consumer_group_describe_response_member *member = &described->groups->members[i];
+        CHECK_INT(member->member_type, bytes_equal_string(member->member_id, "me"));
+        CHECK(member->subscribed_topic_regex.data && member->subscribed_topic_regex.size == 0);
+    }
+    kafka_fixture_deinit(&f);
+}
+
 TEST(a_member_joins_is_told_its_partitions_by_topic_and_owns_them)
 {
     struct kafka_fixture f;

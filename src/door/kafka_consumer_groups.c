@@ -7,6 +7,7 @@
 
 enum {
     VERSION_OF_OWN_MEMBER_IDS = 1, /* KIP-1082 */
+    MEMBER_TYPE_CLASSIC = 0,
     MEMBER_TYPE_CONSUMER = 1,
 };
 
@@ -145,8 +146,8 @@ static void describe_member(struct kafka_request *request, const struct consumer
     out->client_host = member->client_host;
     out->subscribed_topic_names = (struct bytes *)(uintptr_t)member->topic_names;
     out->subscribed_topic_names_count = member->topic_name_count;
-    out->subscribed_topic_regex = member->topic_regex;
-    out->member_type = MEMBER_TYPE_CONSUMER;
+    out->subscribed_topic_regex = member->topic_regex.data ? member->topic_regex : BYTES_LITERAL("");
+    out->member_type = member->is_classic ? MEMBER_TYPE_CLASSIC : MEMBER_TYPE_CONSUMER;
     describe_set(request, member->assigned, &out->assignment);
     describe_set(request, member->target, &out->target_assignment);
 }
@@ -160,6 +161,11 @@ static void describe_group(struct kafka_request *request, struct bytes id,
     const struct consumer_member_description *members;
     size_t count;
     out->group_id = id;
+    if (id.size == 0) {
+        out->error_code = kafka_refuse(request, KAFKA_INVALID_GROUP_ID);
+        out->error_message = BYTES_LITERAL("the group's id is empty");
+        return;
+    }
     if (!group || !consumer_group_describe(group, &request->arena, &description, &members, &count)) {
         out->error_code = kafka_refuse(request, KAFKA_GROUP_ID_NOT_FOUND);
         out->error_message = arena_copy(&request->arena, group ? BYTES_LITERAL("the group is of the classic protocol")

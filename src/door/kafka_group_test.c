@@ -25,6 +25,8 @@ static struct kafka_sync_group_response *sync_group(struct kafka_fixture *f, int
     struct kafka_sync_group_request_assignment assignment = {.member_id = member_id,
                                                              .assignment = BYTES_LITERAL("yours")};
     struct kafka_sync_group_request request = {.group_id = BYTES_LITERAL("g"),
+                                               .protocol_type = BYTES_LITERAL("consumer"),
+                                               .protocol_name = BYTES_LITERAL("range"),
                                                .generation_id = generation,
                                                .member_id = member_id,
                                                .assignments = &assignment,
@@ -92,6 +94,69 @@ TEST(a_join_that_waits_ends_with_its_connection)
     struct kafka_heartbeat_response *beat = kafka_fixture_call(&f, KAFKA_HEARTBEAT, 4, &heartbeat);
     CHECK_INT(beat->error_code, KAFKA_REBALANCE_IN_PROGRESS);
     io_simulated_run_for(f.machine, 120000);
+    kafka_fixture_deinit(&f);
+}
+
+/* --- Odd calls: what Kafka 4.1 answers to them --- */
+
+static int16_t commit_as(struct kafka_fixture *f, int16_t version, const char *group, const char *member, int32_t epoch)
+{
+    struct kafka_offset_commit_request_partition partition = {.committed_offset = 1};
+    struct kafka_offset_commit_request_topic in = {
+        .name = BYTES_LITERAL("orders"), .partitions = &partition, .partitions_count = 1};
+    struct kafka_offset_commit_request request = {.group_id = bytes_of_string(group),
+                                                  .generation_id = epoch,
+                                                  .member_id = bytes_of_string(member),
+                                                  .topics = &in,
+                                                  .topics_count = 1};
+    struct kafka_offset_commit_response *response = kafka_fixture_call(f, KAFKA_OFFSET_COMMIT, version, &request);
+    return response->topics->partitions->error_code;
+}
+
+TEST(a_commit_to_a_group_that_is_not_there_needs_no_member)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_topic(&f, "orders", 1);
+    CHECK_INT(commit_as(&f, 9, "none", "m", 3), KAFKA_GROUP_ID_NOT_FOUND);
+    CHECK_INT(commit_as(&f, 8, "none", "m", 3), KAFKA_ILLEGAL_GENERATION);
+    CHECK_INT(commit_as(&f, 9, "none", "m", -1), 0);
+    CHECK_INT(commit_as(&f, 9, "none", "m", -1), 0); /* it is there now, and empty */
+    CHECK_INT(commit_as(&f, 9, "none", "m", 0), KAFKA_UNKNOWN_MEMBER_ID);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_group_id_that_is_empty_is_refused_as_a_whole)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    struct kafka_leave_group_request_member member = {.member_id = BYTES_LITERAL("m")};
+    struct kafka_leave_group_request leave = {.group_id = BYTES_LITERAL(""), .members = &member, .members_count = 1};
+    struct kafka_leave_group_response *left = kafka_fixture_call(&f, KAFKA_LEAVE_GROUP, 5, &leave);
+    CHECK_INT(left->error_code, KAFKA_INVALID_GROUP_ID);
+    CHECK_INT(left->members_count, 0);
+    struct kafka_offset_delete_request delete = {.group_id = BYTES_LITERAL("")};
+    struct kafka_offset_delete_response *deleted = kafka_fixture_call(&f, KAFKA_OFFSET_DELETE, 0, &delete);
+    CHECK_INT(deleted->error_code, KAFKA_INVALID_GROUP_ID);
+    struct bytes id = BYTES_LITERAL("");
+    struct kafka_consumer_group_describe_request describe = {.group_ids = &id, .group_ids_count = 1};
+    struct kafka_consumer_group_describe_response *described =
+        kafka_fixture_call(&f, KAFKA_CONSUMER_GROUP_DESCRIBE, 1, &describe);
+    CHECK_INT(described->groups->error_code, KAFKA_INVALID_GROUP_ID);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(a_member_names_its_protocol_when_it_syncs)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    struct kafka_join_group_response *joined = join(&f, 3, BYTES_LITERAL(""));
+    struct kafka_sync_group_request request = {
+        .group_id = BYTES_LITERAL("g"), .generation_id = 1, .member_id = joined->member_id};
+    struct kafka_sync_group_response *synced = kafka_fixture_call(&f, KAFKA_SYNC_GROUP, 5, &request);
+    CHECK_INT(synced->error_code, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    synced = kafka_fixture_call(&f, KAFKA_SYNC_GROUP, 4, &request); /* which had no place for it */
+    CHECK_INT(synced->error_code, 0);
     kafka_fixture_deinit(&f);
 }
 

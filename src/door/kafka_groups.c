@@ -8,6 +8,7 @@
 
 enum {
     VERSION_OF_MEMBER_ID_REQUIRED = 4, /* KIP-394 */
+    VERSION_OF_SYNC_PROTOCOLS = 5,     /* KIP-559 */
     VERSION_OF_SKIP_ASSIGNMENT = 9,    /* KIP-814 */
     VERSION_OF_LEAVING_MEMBERS = 3,    /* KIP-345 */
     VERSION_OF_GROUP_NOT_FOUND = 6,    /* KIP-1043 */
@@ -23,6 +24,18 @@ static struct bytes or_empty(struct bytes bytes)
 static void join_cancel(struct kafka_request *request)
 {
     coordinator_join_cancel(request->state);
+}
+
+static void join_failed(struct kafka_request *request, void *ctx)
+{
+    const struct kafka_join_group_request *body = request->body;
+    struct kafka_join_group_response *response = ctx;
+    *response = (struct kafka_join_group_response){.error_code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE),
+                                                   .generation_id = -1,
+                                                   .protocol_name =
+                                                       request->header.api_version < 7 ? BYTES_LITERAL("") : BYTES_NULL,
+                                                   .leader = BYTES_LITERAL(""),
+                                                   .member_id = body->member_id};
 }
 
 static void joined(void *ctx, const struct coordinator_join_result *result)
@@ -44,7 +57,7 @@ static void joined(void *ctx, const struct coordinator_join_result *result)
                                                       .group_instance_id = result->members[i].group_instance_id,
                                                       .metadata = result->members[i].metadata};
     request->cancel = NULL;
-    kafka_answer(request, response);
+    kafka_answer_when(request, response, result->lsn, LOG_SYNCED, join_failed);
 }
 
 void kafka_handle_join_group(struct kafka_request *request)
@@ -83,6 +96,13 @@ static void sync_cancel(struct kafka_request *request)
     coordinator_sync_cancel(request->state);
 }
 
+static void sync_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_sync_group_response *response = ctx;
+    *response = (struct kafka_sync_group_response){.error_code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE),
+                                                   .assignment = BYTES_LITERAL("")};
+}
+
 static void synced(void *ctx, const struct coordinator_sync_result *result)
 {
     struct kafka_request *request = ctx;
@@ -92,7 +112,7 @@ static void synced(void *ctx, const struct coordinator_sync_result *result)
     response->protocol_name = result->protocol_name;
     response->assignment = result->assignment;
     request->cancel = NULL;
-    kafka_answer(request, response);
+    kafka_answer_when(request, response, result->lsn, LOG_SYNCED, sync_failed);
 }
 
 void kafka_handle_sync_group(struct kafka_request *request)
@@ -118,7 +138,12 @@ void kafka_handle_sync_group(struct kafka_request *request)
     };
     request->state = sync;
     request->cancel = sync_cancel;
-    coordinator_sync(request->log, sync);
+    if (request->header.api_version >= VERSION_OF_SYNC_PROTOCOLS &&
+        (!sync->protocol_type.data || !sync->protocol_name.data))
+        synced(request, &(struct coordinator_sync_result){.error = KAFKA_INCONSISTENT_GROUP_PROTOCOL,
+                                                          .assignment = BYTES_LITERAL("")});
+    else
+        coordinator_sync(request->log, sync);
 }
 
 /* --- Heartbeat, LeaveGroup --- */
@@ -132,13 +157,35 @@ void kafka_handle_heartbeat(struct kafka_request *request)
     kafka_answer(request, response);
 }
 
+static void leave_failed(struct kafka_request *request, void *ctx)
+{
+    struct kafka_leave_group_response *response = ctx;
+    response->error_code = kafka_refuse(request, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    response->members_count = 0;
+}
+
+static int16_t leave_one(struct kafka_request *request, struct bytes member_id, struct bytes instance_id,
+                         uint64_t *lsn_max)
+{
+    const struct kafka_leave_group_request *body = request->body;
+    uint64_t lsn;
+    enum kafka_error error = coordinator_leave(request->log, body->group_id, member_id, instance_id, &lsn);
+    *lsn_max = lsn > *lsn_max ? lsn : *lsn_max;
+    return kafka_refuse(request, error);
+}
+
 void kafka_handle_leave_group(struct kafka_request *request)
 {
     const struct kafka_leave_group_request *body = request->body;
     struct kafka_leave_group_response *response = KAFKA_NEW(&request->arena, kafka_leave_group_response);
+    uint64_t lsn = 0;
+    if (body->group_id.size == 0) {
+        response->error_code = kafka_refuse(request, KAFKA_INVALID_GROUP_ID);
+        kafka_answer(request, response);
+        return;
+    }
     if (request->header.api_version < VERSION_OF_LEAVING_MEMBERS)
-        response->error_code =
-            kafka_refuse(request, coordinator_leave(request->log, body->group_id, body->member_id, BYTES_NULL));
+        response->error_code = leave_one(request, body->member_id, BYTES_NULL, &lsn);
     response->members = KAFKA_NEW_ARRAY(&request->arena, kafka_leave_group_response_member, body->members_count);
     response->members_count = body->members_count;
     for (size_t i = 0; i < body->members_count; i++) {
@@ -146,10 +193,9 @@ void kafka_handle_leave_group(struct kafka_request *request)
         struct kafka_leave_group_response_member *out = &response->members[i];
         out->member_id = in->member_id;
         out->group_instance_id = in->group_instance_id;
-        out->error_code = kafka_refuse(
-            request, coordinator_leave(request->log, body->group_id, in->member_id, in->group_instance_id));
+        out->error_code = leave_one(request, in->member_id, in->group_instance_id, &lsn);
     }
-    kafka_answer(request, response);
+    kafka_answer_when(request, response, lsn, LOG_SYNCED, leave_failed);
 }
 
 /* --- ListGroups, DescribeGroups, DeleteGroups --- */

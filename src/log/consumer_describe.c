@@ -23,6 +23,7 @@ bool consumer_group_describe(const struct group *group, struct arena *arena, str
             .topic_names = member->subscription->names,
             .topic_name_count = member->subscription->name_count,
             .topic_regex = member->subscription->regex,
+            .is_classic = member->is_classic,
             .assigned = &member->assigned,
             .target = &member->target,
         };

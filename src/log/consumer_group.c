@@ -12,12 +12,18 @@ bool group_is_consumer(const struct group *group)
     return group->consumer && !group->occupant;
 }
 
+struct consumer_group *consumer_group_new(struct group *group)
+{
+    struct consumer_group *in = NEW(struct consumer_group);
+    in->group = group;
+    return in;
+}
+
 struct consumer_group *consumer_group_ensure(struct groups *groups, struct bytes group_id)
 {
     struct group *group = group_ensure(groups, group_id);
     if (!group->consumer) {
-        group->consumer = NEW(struct consumer_group);
-        group->consumer->group = group;
+        group->consumer = consumer_group_new(group);
         coordinator_retire_group(group);
     }
     return group->consumer;
@@ -30,6 +36,8 @@ void consumer_group_free(struct group *group)
         return;
     map_each (entry, &in->members)
         consumer_member_free(entry->value);
+    for (struct map_entry *entry; (entry = map_first(&in->subscriptions));) /* that nobody has taken */
+        consumer_subscription_drop_unused(in, entry->value);
     list_remove(&in->changed_link);
     map_deinit(&in->members, NULL);
     map_deinit(&in->instances, NULL);
@@ -115,7 +123,26 @@ enum kafka_error consumer_group_check_epoch(const struct consumer_group *in, str
     const struct consumer_member *member = consumer_member_find(in, member_id);
     if (!member)
         return KAFKA_UNKNOWN_MEMBER_ID;
-    return member->epoch == epoch ? KAFKA_NONE : KAFKA_STALE_MEMBER_EPOCH;
+    if (member->epoch == epoch)
+        return KAFKA_NONE;
+    return member->is_classic ? KAFKA_ILLEGAL_GENERATION : KAFKA_STALE_MEMBER_EPOCH;
+}
+
+bool consumer_group_needs_epochs(const struct group *group, struct bytes member_id)
+{
+    const struct consumer_member *member =
+        group_is_consumer(group) ? consumer_member_find(group->consumer, member_id) : NULL;
+    return member && !member->is_classic;
+}
+
+bool consumer_group_supports(const struct consumer_group *in, struct bytes protocol)
+{
+    map_each (entry, &in->members) {
+        const struct consumer_member *member = entry->value;
+        if (member->is_classic && !group_protocols_find(&member->protocols, protocol))
+            return false;
+    }
+    return true;
 }
 
 bool consumer_group_subscribes(const struct consumer_group *in, struct bytes topic)

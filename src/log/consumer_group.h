@@ -9,6 +9,10 @@
  *     assignment epoch   the group epoch of which the target assignment was made: at the next heartbeat of any member
  *     member epoch       up to which target the member has come: STALE_MEMBER_EPOCH fences commits of those behind
  *
+ * Members of the classic protocol may join too, while a fleet rolls from one to the other (KIP-848, "Online
+ * Migration"): by coordinator.h's calls. A classic group with members of the type "consumer" becomes one of the new
+ * protocol when the first member of that joins, and is a classic one again when the last of them has gone.
+ *
  * Everything is records in __consumer_offsets, in Kafka's format, applied by the code that applies them at the next
  * start. A restart disturbs nobody: members go on with their heartbeats.
  *
@@ -65,10 +69,13 @@ struct consumer_member_description {
     const struct bytes *topic_names;
     size_t topic_name_count;
     struct bytes topic_regex; /* null: none */
+    bool is_classic;          /* it speaks the classic protocol still, or again */
     const struct partition_set *assigned, *target;
 };
 
 bool group_is_consumer(const struct group *group); /* of the new protocol; else classic, or offsets only */
+/* The member is of the new protocol: what it commits needs its epoch, and a version of the API that has one. */
+bool consumer_group_needs_epochs(const struct group *group, struct bytes member_id);
 /* False: it is not of the new protocol. In the order of member ids. */
 bool consumer_group_describe(const struct group *group, struct arena *arena, struct consumer_group_description *out,
                              const struct consumer_member_description **members, size_t *count);

@@ -2,7 +2,10 @@
 /*
  * Groups of the new protocol, for this folder alone:
  *     consumer_group.c         a group's life; its epochs
- *     consumer_heartbeat.c     the call: what is refused, and the steps
+ *     consumer_heartbeat.c     the call of the new protocol: what is refused
+ *     consumer_classic.c       members that still speak the classic protocol: their calls
+ *     consumer_convert.c       a classic group becomes one of the new protocol, and back
+ *     consumer_step.c          what a call does: records, target, the member's next step
  *     consumer_member.c        members, their timers, who owns which partition
  *     consumer_reconcile.c     one member's next step towards its target: a pure function
  *     consumer_subscription.c  topics by name and by regular expression; who is told of new ones
@@ -51,12 +54,16 @@ struct consumer_member {
     bool described; /* its metadata is known: false only while records are read back */
     int32_t rebalance_timeout_ms;
     struct consumer_subscription *subscription; /* NULL: not described */
+    bool is_classic;                            /* it speaks the classic protocol; and then: */
+    int32_t session_timeout_ms;
+    struct group_protocols protocols; /* at least one; all members' have one in common */
     int32_t epoch, previous_epoch;
     enum consumer_state state;
     struct partition_set assigned; /* what it may use */
     struct partition_set revoking; /* what it has to let go before its epoch rises */
     struct partition_set target;
-    struct io_timer session, rebalance;
+    struct io_timer session;
+    struct io_timer rebalance; /* until it has let go; of a classic member: until it joins or syncs, as it has to */
 };
 
 struct consumer_group {
@@ -74,10 +81,10 @@ struct consumer_group {
     struct list changed_link; /* in groups->changed_groups: its topics may have changed */
     bool topics_missed;       /* they have, and it could not be written */
     int64_t changed_ms;       /* when its epoch rose; of an empty group: when it became empty */
-    uint64_t lsn;             /* of its newest record */
 };
 
 /* --- A group's life --- */
+struct consumer_group *consumer_group_new(struct group *group); /* not group->consumer yet */
 struct consumer_group *consumer_group_ensure(struct groups *groups, struct bytes group_id);
 void consumer_group_free(struct group *group); /* its part of the new protocol, if any */
 void consumer_group_free_if_unused(struct group *group);
@@ -88,8 +95,11 @@ const char *consumer_group_state(const struct consumer_group *in);
 enum kafka_error consumer_group_give_way(struct group *group);
 /* The records that end it, without members. */
 void consumer_group_add_tombstones(struct group_batch *batch, const struct consumer_group *in);
-/* A commit, or (fetching) OffsetFetch by somebody who says who he is. */
+/* A commit, or OffsetFetch by somebody who says who he is: UNKNOWN_MEMBER_ID; STALE_MEMBER_EPOCH, to classic members
+ * ILLEGAL_GENERATION. */
 enum kafka_error consumer_group_check_epoch(const struct consumer_group *in, struct bytes member_id, int32_t epoch);
+/* All members of the classic protocol do; also if there are none. */
+bool consumer_group_supports(const struct consumer_group *in, struct bytes protocol);
 bool consumer_group_subscribes(const struct consumer_group *in, struct bytes topic);
 
 /* --- Members --- */
@@ -119,6 +129,52 @@ struct consumer_progress {
 bool consumer_reconcile(const struct consumer_member *member, const struct partition_set *owned,
                         struct consumer_progress *out);
 bool consumer_member_is_done(const struct consumer_member *member);
+/* There is something in its target that another has not let go of yet. */
+bool consumer_member_waits(const struct consumer_member *member);
+
+/* --- A member's call --- */
+/* What JoinGroup says beyond a heartbeat. */
+struct consumer_classic {
+    int32_t session_timeout_ms;
+    const struct coordinator_protocol *protocols;
+    size_t protocol_count;
+};
+struct consumer_call {
+    struct log *log;
+    const struct consumer_heartbeat *request;
+    const struct consumer_classic *classic; /* NULL: it is of the new protocol */
+    struct arena *arena;
+    struct consumer_heartbeat_result *out;
+    struct bytes member_id; /* the request's, or one that is made */
+    struct consumer_group *in;
+    struct consumer_member *member;   /* NULL: it is new */
+    struct consumer_member *replaced; /* a static member whose place the new one takes; gone after the step */
+};
+/* Both are false. */
+__attribute__((format(printf, 3, 4))) bool consumer_refuse(struct consumer_call *call, enum kafka_error error,
+                                                           const char *format, ...);
+bool consumer_unavailable(struct consumer_call *call, const struct error *err);
+void consumer_make_member_id(struct consumer_call *call);
+/* The member, which is then there, takes a step. *changed: it may use something else than before. False: refused. */
+bool consumer_step(struct consumer_call *call, bool *changed);
+
+/* --- Members of the classic protocol in a group that has members. As coordinator.h has them. --- */
+void consumer_classic_join(struct group *group, struct coordinator_join *request);
+void consumer_classic_sync(struct group *group, struct coordinator_sync *request);
+enum kafka_error consumer_classic_heartbeat(struct group *group, struct bytes member_id, struct bytes instance_id,
+                                            int32_t epoch);
+/* A member of either protocol, who leaves by itself or is removed by an administrator (member id ""). */
+enum kafka_error consumer_classic_leave(struct group *group, struct bytes member_id, struct bytes instance_id);
+
+/* --- From one protocol to the other, with all members (KIP-848, "Online Migration") --- */
+/* A classic group that has members. ERROR_INVALID, ERROR_UNSUPPORTED: it cannot be, because not all are consumers as
+ * Kafka's are. Their parked calls end with REBALANCE_IN_PROGRESS: they join again. */
+MUST_CHECK bool consumer_group_upgrade(struct group *group, struct error *err);
+/* Whether all that would be left without the member (NULL: without none) are of the classic protocol. */
+bool consumer_group_may_downgrade(const struct consumer_group *in, const struct consumer_member *without);
+/* The group is then a classic one, whose members are told to join again. */
+MUST_CHECK bool consumer_group_downgrade(struct consumer_group *in, const struct consumer_member *without,
+                                         struct error *err);
 
 /* --- Subscriptions --- */
 /* INVALID: too many, or one that cannot be a topic's name. */
@@ -157,6 +213,7 @@ struct consumer_metadata {
     struct bytes instance_id, rack_id, client_id, client_host, server_assignor;
     int32_t rebalance_timeout_ms;
     const struct consumer_subscription *subscription;
+    const struct consumer_classic *classic; /* NULL: of the new protocol */
 };
 void consumer_put_metadata(struct group_batch *batch, const struct consumer_group *in, struct bytes member_id,
                            const struct consumer_metadata *metadata);

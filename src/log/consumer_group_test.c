@@ -550,63 +550,24 @@ TEST(an_empty_group_changes_over_between_the_protocols)
     fixture_deinit(&f);
 }
 
-/* A member of the classic protocol; what it was told. */
-struct classic {
-    struct coordinator_join join;
-    enum kafka_error error;
-    int answers;
-    char id[100];
-};
-
-static void classic_joined(void *ctx, const struct coordinator_join_result *result)
-{
-    struct classic *c = ctx;
-    c->error = result->error;
-    c->answers++;
-    snprintf(c->id, sizeof c->id, BYTES_FORMAT, BYTES_ARGS(result->member_id));
-}
-
-static void classic_join(struct fixture *f, struct classic *c)
-{
-    static const struct coordinator_protocol range = {{(const uint8_t *)"range", 5}, {(const uint8_t *)"x", 1}};
-    c->join = (struct coordinator_join){.group_id = group_name(),
-                                        .member_id = BYTES_LITERAL(""),
-                                        .protocol_type = BYTES_LITERAL("consumer"),
-                                        .protocols = &range,
-                                        .protocol_count = 1,
-                                        .session_timeout_ms = 10000,
-                                        .rebalance_timeout_ms = 10000,
-                                        .done = classic_joined,
-                                        .ctx = c};
-    coordinator_join(f->log, &c->join);
-    fixture_run_ms(f, 20);
-}
-
-TEST(members_of_the_two_protocols_do_not_meet_in_one_group)
+TEST(a_member_cannot_take_another_instance_id)
 {
     struct fixture f;
-    struct classic classic = {0};
     open_world(&f);
-    struct consumer one = new_consumer(&f, "one", "a");
-    join(&one);
-    classic_join(&f, &classic);
-    CHECK_INT(classic.error, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
-    CHECK_STR(state(&f), "Stable");
-    leave(&one, CONSUMER_EPOCH_LEAVE);
-    classic_join(&f, &classic);
-    CHECK_INT(classic.error, KAFKA_NONE);
-    CHECK(!group_is_consumer(the_group(&f)));
-    CHECK_INT(join(&one), KAFKA_GROUP_ID_NOT_FOUND);
-    CHECK_STR(one.message, "the group has members of the classic protocol: it changes over once it is empty");
-    CHECK_INT(coordinator_leave(f.log, group_name(), bytes_of_string(classic.id), BYTES_NULL), KAFKA_NONE);
+    struct consumer one = new_consumer(&f, "one", "a"), two = new_consumer(&f, "two", "a");
+    one.instance = "i";
+    two.instance = "i";
     CHECK_INT(join(&one), KAFKA_NONE);
-    settle((struct consumer *[]){&one}, 1);
-    fixture_sync(&f);
-    fixture_kill(&f);
-    fixture_open(&f);
-    settle((struct consumer *[]){&one}, 1);
-    CHECK_INT(one.owned.count, 4);
+    CHECK_INT(join(&two), KAFKA_UNRELEASED_INSTANCE_ID);
+    one.instance = "j";
+    CHECK_INT(heartbeat(&one), KAFKA_UNKNOWN_MEMBER_ID);
+    CHECK_INT(leave(&one, CONSUMER_EPOCH_LEAVE), KAFKA_UNKNOWN_MEMBER_ID);
+    one.instance = "i";
+    two.epoch = one.epoch = 1;
+    CHECK_INT(heartbeat(&two), KAFKA_FENCED_INSTANCE_ID);
+    CHECK_INT(heartbeat(&one), KAFKA_NONE);
     end(&one);
+    end(&two);
     fixture_deinit(&f);
 }
 

@@ -37,7 +37,7 @@ static void on_session_end(void *ctx)
 
 static void on_rebalance_end(void *ctx)
 {
-    remove_silent(ctx, "did not let go of its partitions in time");
+    remove_silent(ctx, "did not do in time what the rebalance asked of it");
 }
 
 uint32_t consumer_group_setting_ms(const struct consumer_group *in, const char *name, uint32_t otherwise_ms)
@@ -50,8 +50,10 @@ uint32_t consumer_group_setting_ms(const struct consumer_group *in, const char *
 void consumer_member_restart_session(struct consumer_member *member)
 {
     const struct log *log = member->in->group->groups->log;
-    io_timer_start(&member->session, consumer_group_setting_ms(member->in, "consumer.session.timeout.ms",
-                                                               log->options.consumer_session_timeout_ms));
+    uint32_t timeout_ms = member->is_classic ? (uint32_t)member->session_timeout_ms
+                                             : consumer_group_setting_ms(member->in, "consumer.session.timeout.ms",
+                                                                         log->options.consumer_session_timeout_ms);
+    io_timer_start(&member->session, timeout_ms);
 }
 
 /* --- Coming and going --- */
@@ -91,6 +93,7 @@ void consumer_member_free(struct consumer_member *member)
     consumer_member_set_instance(member, BYTES_NULL);
     if (member->subscription)
         consumer_subscription_release(in, member->subscription);
+    group_protocols_deinit(&member->protocols);
     map_remove(&in->members, member->id);
     struct bytes *copies[] = {&member->id, &member->rack_id, &member->client_id, &member->client_host,
                               &member->server_assignor};
@@ -103,6 +106,12 @@ enum kafka_error consumer_member_remove(struct consumer_member *member)
 {
     struct consumer_group *in = member->in;
     struct error err;
+    if (consumer_group_may_downgrade(in, member)) {
+        if (consumer_group_downgrade(in, member, &err))
+            return KAFKA_NONE;
+        diag_warn("log", "group " BYTES_FORMAT " keeps the new protocol for members of the classic one: %s",
+                  BYTES_ARGS(in->group->id), err.message);
+    }
     AUTO_GROUP_BATCH batch;
     group_batch_begin(&batch, in->group->groups->log);
     consumer_put_member_tombstones(&batch, in, member->id);

@@ -13,6 +13,15 @@ bool consumer_member_is_done(const struct consumer_member *member)
     return member->state == CONSUMER_STABLE && member->epoch == member->in->assignment_epoch;
 }
 
+bool consumer_member_waits(const struct consumer_member *member)
+{
+    AUTO_PARTITION_SET wanted = partition_set_minus(&member->target, &member->assigned);
+    for (size_t i = 0; i < wanted.count; i++)
+        if (consumer_owner(member->in, &wanted.at[i]))
+            return true;
+    return false;
+}
+
 /* A member that does not say what it owns may own everything. */
 static bool still_owns(const struct partition_set *owned, const struct partition_set *partitions)
 {

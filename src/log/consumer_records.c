@@ -65,7 +65,7 @@ void consumer_put_metadata(struct group_batch *batch, const struct consumer_grou
                            const struct consumer_metadata *metadata)
 {
     const struct consumer_subscription *subscription = metadata->subscription;
-    const struct kafka_consumer_group_member_metadata value = {
+    struct kafka_consumer_group_member_metadata value = {
         .instance_id = metadata->instance_id,
         .rack_id = metadata->rack_id,
         .client_id = metadata->client_id,
@@ -76,6 +76,21 @@ void consumer_put_metadata(struct group_batch *batch, const struct consumer_grou
         .rebalance_timeout_ms = metadata->rebalance_timeout_ms,
         .server_assignor = metadata->server_assignor,
     };
+    struct kafka_consumer_group_member_metadata_classic classic;
+    AUTO_FREE(struct kafka_consumer_group_member_metadata_protocol) protocols = NULL;
+    if (metadata->classic) {
+        size_t count = metadata->classic->protocol_count;
+        protocols = memory_new_array(count, sizeof *protocols);
+        for (size_t i = 0; i < count; i++) {
+            protocols[i].name = metadata->classic->protocols[i].name;
+            protocols[i].metadata = metadata->classic->protocols[i].metadata;
+        }
+        classic = (struct kafka_consumer_group_member_metadata_classic){.session_timeout_ms =
+                                                                            metadata->classic->session_timeout_ms,
+                                                                        .supported_protocols = protocols,
+                                                                        .supported_protocols_count = count};
+        value.classic_member_metadata = &classic;
+    }
     put(batch, KEY_MEMBER, in, member_id, &kafka_consumer_group_member_metadata_type, &value);
 }
 
@@ -139,8 +154,8 @@ bool consumer_append(struct consumer_group *in, struct group_batch *batch, struc
     uint64_t lsn;
     bool ok = group_batch_append(batch, &lsn, err);
     struct group *group = map_get(&groups->by_id, group_id);
-    if (ok && group && group->consumer)
-        group->consumer->lsn = lsn;
+    if (ok && group)
+        group->lsn = lsn;
     free((void *)(uintptr_t)group_id.data);
     return ok;
 }
@@ -214,6 +229,29 @@ static bool apply_target_epoch(struct applying *at)
     return true;
 }
 
+/* A member has protocols, no more than JoinGroup takes. */
+static bool is_in_order(const struct kafka_consumer_group_member_metadata_classic *classic)
+{
+    return classic->supported_protocols_count > 0 && classic->supported_protocols_count <= COORDINATOR_PROTOCOLS_MAX &&
+           classic->session_timeout_ms >= 0;
+}
+
+/* NULL: it is of the new protocol. */
+static void take_classic(struct consumer_member *member,
+                         const struct kafka_consumer_group_member_metadata_classic *classic)
+{
+    group_protocols_deinit(&member->protocols);
+    member->is_classic = classic != NULL;
+    member->session_timeout_ms = classic ? classic->session_timeout_ms : 0;
+    if (!classic)
+        return;
+    struct coordinator_protocol protocols[COORDINATOR_PROTOCOLS_MAX];
+    for (size_t i = 0; i < classic->supported_protocols_count; i++)
+        protocols[i] = (struct coordinator_protocol){classic->supported_protocols[i].name,
+                                                     classic->supported_protocols[i].metadata};
+    group_protocols_set(&member->protocols, protocols, classic->supported_protocols_count);
+}
+
 static bool apply_metadata(struct applying *at)
 {
     struct consumer_member *member = find_member(at);
@@ -226,6 +264,8 @@ static bool apply_metadata(struct applying *at)
     if (!value)
         return false;
     struct error err;
+    if (value->classic_member_metadata && !is_in_order(value->classic_member_metadata))
+        return false;
     member = ensure_member(at);
     struct consumer_subscription *subscription =
         consumer_subscription_intern(member->in, value->subscribed_topic_names, value->subscribed_topic_names_count,
@@ -237,6 +277,7 @@ static bool apply_metadata(struct applying *at)
         consumer_subscription_release(member->in, member->subscription);
     member->subscription = subscription;
     member->described = true;
+    take_classic(member, value->classic_member_metadata);
     member->rebalance_timeout_ms = value->rebalance_timeout_ms;
     consumer_member_set_instance(member, value->instance_id);
     coordinator_set_bytes(&member->rack_id, value->rack_id);

@@ -64,6 +64,8 @@ void coordinator_start_group(struct group *group)
 {
     group_each_member (member, group)
         coordinator_restart_session(member);
+    if (!list_empty(&group->members) && !group->leader)
+        coordinator_prepare_rebalance(group);
 }
 
 void coordinator_stop_group(struct group *group)
@@ -89,9 +91,14 @@ void coordinator_deinit_group(struct group *group)
     coordinator_set_bytes(&group->protocol, BYTES_NULL);
 }
 
-/* Those that were to come back with an id will be told that it is unknown. */
+/* Those that were to come back with an id will be members of the new protocol's group then, or unknown to an empty one.
+ */
 void coordinator_retire_group(struct group *group)
 {
+    group_each_member (member, group) {
+        coordinator_refuse_join(group->groups, coordinator_take_join(member), KAFKA_REBALANCE_IN_PROGRESS, member->id);
+        coordinator_refuse_sync(group->groups, coordinator_take_sync(member), KAFKA_REBALANCE_IN_PROGRESS);
+    }
     coordinator_deinit_group(group);
     group->state = GROUP_EMPTY;
     group->generation = 0;
@@ -132,9 +139,8 @@ static enum kafka_error check_join(const struct log *log, const struct coordinat
     return check_protocols(request);
 }
 
-/* "<client or instance>-<uuid>", as Kafka's look. */
-static struct bytes make_member_id(struct log *log, const struct coordinator_join *request,
-                                   char out[COORDINATOR_ID_SIZE_MAX])
+struct bytes coordinator_make_member_id(struct log *log, const struct coordinator_join *request,
+                                        char out[COORDINATOR_ID_SIZE_MAX])
 {
     uint8_t random[16];
     char uuid[37];
@@ -152,13 +158,13 @@ static struct bytes make_member_id(struct log *log, const struct coordinator_joi
 
 static void take_from_request(struct group_member *member, const struct coordinator_join *request)
 {
-    coordinator_set_protocols(member, request->protocols, request->protocol_count);
+    group_protocols_set(&member->protocols, request->protocols, request->protocol_count);
     member->session_timeout_ms = request->session_timeout_ms;
     member->rebalance_timeout_ms =
         request->rebalance_timeout_ms < 0 ? request->session_timeout_ms : request->rebalance_timeout_ms;
 }
 
-static void await_join(struct group_member *member, struct coordinator_join *request)
+void coordinator_await_join(struct group_member *member, struct coordinator_join *request)
 {
     coordinator_park_join(member, request);
     member->awaiting_join = true;
@@ -176,13 +182,13 @@ static void add_and_rebalance(struct group *group, struct bytes member_id, struc
     take_from_request(member, request);
     member->is_new = true;
     group->member_added = true;
-    await_join(member, request);
+    coordinator_await_join(member, request);
 }
 
 static void update_and_rebalance(struct group_member *member, struct coordinator_join *request)
 {
     take_from_request(member, request);
-    await_join(member, request);
+    coordinator_await_join(member, request);
 }
 
 /* --- Static members that come back without their id --- */
@@ -237,7 +243,7 @@ static enum kafka_error replace_static(struct group_member *member, struct bytes
     if (group->state == GROUP_STABLE && bytes_equal(coordinator_select_protocol(group), group->protocol))
         error = go_on_renamed(member, request, old_leader);
     else
-        await_join(member, request);
+        coordinator_await_join(member, request);
     free((void *)(uintptr_t)old_leader.data);
     return error;
 }
@@ -251,7 +257,7 @@ static enum kafka_error join_without_id(struct group *group, struct coordinator_
         return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
     struct group_member *member =
         request->group_instance_id.data ? coordinator_find_static(group, request->group_instance_id) : NULL;
-    struct bytes member_id = make_member_id(group->groups->log, request, memory);
+    struct bytes member_id = coordinator_make_member_id(group->groups->log, request, memory);
     if (member)
         return replace_static(member, member_id, request);
     if (group->members_by_id.count + group->pending_count >= LIMIT_GROUP_MEMBERS)
@@ -270,7 +276,7 @@ static enum kafka_error join_without_id(struct group *group, struct coordinator_
 static enum kafka_error join_again(struct group_member *member, struct coordinator_join *request)
 {
     struct group *group = member->group;
-    bool same = coordinator_same_protocols(member, request->protocols, request->protocol_count);
+    bool same = group_protocols_equal(&member->protocols, request->protocols, request->protocol_count);
     bool leads = member == group->leader;
     if (group->state == GROUP_EMPTY)
         return KAFKA_UNKNOWN_MEMBER_ID;
@@ -301,13 +307,6 @@ static enum kafka_error join_with_id(struct group *group, struct coordinator_joi
     return supported ? join_again(member, request) : KAFKA_INCONSISTENT_GROUP_PROTOCOL;
 }
 
-/* The name is a group's of the new protocol: it gives it up once it is empty. */
-static enum kafka_error take_over(struct group *group)
-{
-    enum kafka_error error = consumer_group_give_way(group);
-    return error == KAFKA_NON_EMPTY_GROUP ? KAFKA_INCONSISTENT_GROUP_PROTOCOL : error;
-}
-
 void coordinator_join(struct log *log, struct coordinator_join *request)
 {
     request->link = (struct list){0};
@@ -318,8 +317,12 @@ void coordinator_join(struct log *log, struct coordinator_join *request)
         error = KAFKA_UNKNOWN_MEMBER_ID;
     if (!error && group && group->occupant)
         error = KAFKA_INCONSISTENT_GROUP_PROTOCOL;
+    if (!error && group && group->consumer && group->consumer->members.count > 0) {
+        consumer_classic_join(group, request);
+        return;
+    }
     if (!error && group && group->consumer)
-        error = take_over(group);
+        error = consumer_group_give_way(group);
     if (!error && !group && log->groups->by_id.count >= GROUP_COUNT_MAX)
         error = KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (!error) {
@@ -340,13 +343,15 @@ enum kafka_error coordinator_heartbeat(struct log *log, struct bytes group_id, s
         return KAFKA_INVALID_GROUP_ID;
     struct group *group = group_find(log, group_id);
     struct group_member *member;
+    if (group && group_is_consumer(group))
+        return consumer_classic_heartbeat(group, member_id, group_instance_id, generation);
     if (!group || group->occupant || group->state == GROUP_EMPTY)
         return KAFKA_UNKNOWN_MEMBER_ID;
     enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
+    if (!error)
+        error = coordinator_check_generation(member, generation);
     if (error)
         return error;
-    if (generation != group->generation)
-        return KAFKA_ILLEGAL_GENERATION;
     coordinator_restart_session(member);
     return group->state == GROUP_PREPARING_REBALANCE ? KAFKA_REBALANCE_IN_PROGRESS : KAFKA_NONE;
 }
@@ -359,13 +364,19 @@ void coordinator_on_session_end(void *ctx)
 /* --- LeaveGroup --- */
 
 enum kafka_error coordinator_leave(struct log *log, struct bytes group_id, struct bytes member_id,
-                                   struct bytes group_instance_id)
+                                   struct bytes group_instance_id, uint64_t *lsn)
 {
+    *lsn = 0;
     if (group_id.size == 0)
         return KAFKA_INVALID_GROUP_ID;
     struct group *group = group_find(log, group_id);
     if (!group)
         return KAFKA_UNKNOWN_MEMBER_ID;
+    if (group_is_consumer(group)) {
+        enum kafka_error error = consumer_classic_leave(group, member_id, group_instance_id);
+        *lsn = error ? 0 : group->lsn;
+        return error;
+    }
     struct group_pending_member *pending = find_pending(group, member_id);
     if (pending && !group_instance_id.data) {
         on_pending_end(pending);

@@ -8,6 +8,9 @@
  * members, generation and assignments are a record in __consumer_offsets, so a restart of evoke disturbs no consumer:
  * it goes on with its heartbeats.
  *
+ * A group of the new protocol serves members of this one as well, while it has members (log/consumer_group.h): the
+ * calls are the same.
+ *
  * Errors of this protocol are values that clients act upon, so they are Kafka's codes throughout this header, not
  * struct error. KAFKA_COORDINATOR_NOT_AVAILABLE: the disk failed or is full; retriable.
  *
@@ -45,6 +48,7 @@ struct coordinator_join_result {
     struct bytes member_id;     /* with MEMBER_ID_REQUIRED: the one to come back with */
     const struct coordinator_member *members; /* for the leader; else none */
     size_t member_count;
+    uint64_t lsn; /* the owner waits for LOG_SYNCED before it tells; 0: nothing to wait for */
 };
 
 struct coordinator_join {
@@ -77,6 +81,7 @@ struct coordinator_sync_result {
     enum kafka_error error;
     struct bytes protocol_type, protocol_name; /* null with an error */
     struct bytes assignment;                   /* as the leader gave it; "" when it gave none; never null */
+    uint64_t lsn;                              /* as of a join */
 };
 
 struct coordinator_sync {
@@ -96,9 +101,9 @@ void coordinator_sync_cancel(struct coordinator_sync *request);
 /* --- Heartbeat, LeaveGroup --- */
 enum kafka_error coordinator_heartbeat(struct log *log, struct bytes group_id, struct bytes member_id,
                                        struct bytes group_instance_id, int32_t generation);
-/* One member. By instance id alone (member_id ""): as an admin removes a static member. */
+/* One member, of either protocol. By instance id alone (member_id ""): as an admin removes a static member. */
 enum kafka_error coordinator_leave(struct log *log, struct bytes group_id, struct bytes member_id,
-                                   struct bytes group_instance_id);
+                                   struct bytes group_instance_id, uint64_t *lsn);
 
 /* --- OffsetCommit --- */
 struct coordinator_offset {
@@ -111,10 +116,10 @@ struct coordinator_offset {
 };
 
 /*
- * All partitions that are in order are committed in one frame. Generation below 0 with member id "": a consumer without
- * membership, only while the group has no members. Returns the error of the request as a whole, which is also set in
- * each partition; of a group of the new protocol the generation is the member's epoch. *lsn: wait for LOG_SYNCED before
- * the answer; 0: nothing was written.
+ * All partitions that are in order are committed in one frame. Generation below 0: a consumer without membership, only
+ * while the group has no members; else GROUP_ID_NOT_FOUND if there is no group. Returns the error of the request as a
+ * whole, which is also set in each partition; of a group of the new protocol the generation is the member's epoch.
+ * *lsn: wait for LOG_SYNCED before the answer; 0: nothing was written.
  */
 enum kafka_error coordinator_commit(struct log *log, struct bytes group_id, struct bytes member_id,
                                     struct bytes group_instance_id, int32_t generation,
@@ -148,7 +153,8 @@ struct bytes group_protocol_name(const struct group *group); /* "" unless Stable
 
 struct group_member_description {
     struct bytes member_id, group_instance_id, client_id, client_host;
-    struct bytes metadata, assignment; /* "" unless the group is Stable */
+    struct bytes metadata;   /* "" unless the group is Stable */
+    struct bytes assignment; /* the last one; "": none */
 };
 /* Of the classic protocol, in the order of joining. The array is in `arena`, the bytes are good until the group
  * changes. */

@@ -152,8 +152,8 @@ void coordinator_answer_generation(struct group_member *member, struct coordinat
     coordinator_answer_join(group->groups, request, &result);
 }
 
-static void answer_sync(struct groups *groups, struct coordinator_sync *request,
-                        const struct coordinator_sync_result *result)
+void coordinator_give_sync(struct groups *groups, struct coordinator_sync *request,
+                           const struct coordinator_sync_result *result)
 {
     if (!request)
         return;
@@ -161,7 +161,7 @@ static void answer_sync(struct groups *groups, struct coordinator_sync *request,
     arena_init(&answer->arena, 0);
     answer->result = (struct coordinator_sync_result){result->error, keep(&answer->arena, result->protocol_type),
                                                       keep(&answer->arena, result->protocol_name),
-                                                      keep(&answer->arena, result->assignment)};
+                                                      keep(&answer->arena, result->assignment), result->lsn};
     request->parked = answer;
     list_append(&groups->sync_answers, &request->link);
     io_defer(&groups->run_answers);
@@ -172,13 +172,13 @@ void coordinator_answer_sync(struct group_member *member, struct coordinator_syn
     const struct group *group = member->group;
     const struct coordinator_sync_result result = {KAFKA_NONE, group->protocol_type, group->protocol,
                                                    coordinator_assignment_of(member)};
-    answer_sync(group->groups, request, &result);
+    coordinator_give_sync(group->groups, request, &result);
 }
 
 void coordinator_refuse_sync(struct groups *groups, struct coordinator_sync *request, enum kafka_error error)
 {
     const struct coordinator_sync_result result = {.error = error, .assignment = BYTES_LITERAL("")};
-    answer_sync(groups, request, &result);
+    coordinator_give_sync(groups, request, &result);
 }
 
 /* --- Delivering --- */

@@ -70,7 +70,7 @@ size_t group_members(const struct group *group, struct arena *arena, const struc
             .client_id = member->client_id,
             .client_host = member->client_host,
             .metadata = stable ? coordinator_member_metadata(member, group->protocol) : BYTES_LITERAL(""),
-            .assignment = stable ? coordinator_assignment_of(member) : BYTES_LITERAL(""),
+            .assignment = coordinator_assignment_of(member),
         };
     }
     return count;

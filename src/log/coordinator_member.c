@@ -35,6 +35,14 @@ enum kafka_error coordinator_identify(const struct group *group, struct bytes me
     return KAFKA_NONE;
 }
 
+enum kafka_error coordinator_check_generation(const struct group_member *member, int32_t generation)
+{
+    const struct group *group = member->group;
+    bool converted = group->state == GROUP_PREPARING_REBALANCE && member->converted_generation > 0 &&
+                     generation == member->converted_generation;
+    return generation == group->generation || converted ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
+}
+
 static struct bytes cut(struct bytes text)
 {
     return bytes_slice(text.data ? text : BYTES_LITERAL(""), 0, COORDINATOR_CLIENT_SIZE_MAX);
@@ -75,8 +83,7 @@ void coordinator_remove_member(struct group_member *member)
                               &member->client_host, &member->assignment,        &member->renamed_leader};
     for (size_t i = 0; i < ARRAY_SIZE(copies); i++)
         coordinator_set_bytes(copies[i], BYTES_NULL);
-    free(member->protocol_memory);
-    free(member->protocols);
+    group_protocols_deinit(&member->protocols);
     free(member);
 }
 
@@ -87,50 +94,9 @@ void coordinator_rename_member(struct group_member *member, struct bytes member_
     map_put(&member->group->members_by_id, member->id, member);
 }
 
-void coordinator_set_protocols(struct group_member *member, const struct coordinator_protocol *protocols, size_t count)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < count; i++)
-        size += protocols[i].name.size + protocols[i].metadata.size; /* at most COORDINATOR_PROTOCOLS_SIZE_MAX */
-    free(member->protocol_memory);
-    free(member->protocols);
-    uint8_t *at = member->protocol_memory = memory_new(size);
-    member->protocols = memory_new_array(count, sizeof *member->protocols);
-    member->protocol_count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct bytes name = protocols[i].name, metadata = protocols[i].metadata;
-        if (name.size > 0)
-            memcpy(at, name.data, name.size);
-        member->protocols[i].name = bytes_of(at, name.size);
-        at += name.size;
-        if (metadata.size > 0)
-            memcpy(at, metadata.data, metadata.size);
-        member->protocols[i].metadata = bytes_of(at, metadata.size);
-        at += metadata.size;
-    }
-}
-
-bool coordinator_same_protocols(const struct group_member *member, const struct coordinator_protocol *protocols,
-                                size_t count)
-{
-    bool same = member->protocol_count == count;
-    for (size_t i = 0; same && i < count; i++)
-        same = bytes_equal(member->protocols[i].name, protocols[i].name) &&
-               bytes_equal(member->protocols[i].metadata, protocols[i].metadata);
-    return same;
-}
-
-static const struct group_protocol *find_protocol(const struct group_member *member, struct bytes name)
-{
-    for (size_t i = 0; i < member->protocol_count; i++)
-        if (bytes_equal(member->protocols[i].name, name))
-            return &member->protocols[i];
-    return NULL;
-}
-
 struct bytes coordinator_member_metadata(const struct group_member *member, struct bytes protocol)
 {
-    const struct group_protocol *found = find_protocol(member, protocol);
+    const struct coordinator_protocol *found = group_protocols_find(&member->protocols, protocol);
     return found ? found->metadata : BYTES_LITERAL("");
 }
 
@@ -158,7 +124,7 @@ void coordinator_restart_session(struct group_member *member)
 static bool all_support(const struct group *group, struct bytes protocol)
 {
     group_each_member (member, group)
-        if (!find_protocol(member, protocol))
+        if (!group_protocols_find(&member->protocols, protocol))
             return false;
     return true;
 }
@@ -181,24 +147,24 @@ bool coordinator_supports(const struct group *group, struct bytes protocol_type,
  */
 struct bytes coordinator_select_protocol(const struct group *group)
 {
-    const struct group_member *first = coordinator_member_of(group->members.next);
+    const struct group_protocols *first = &coordinator_member_of(group->members.next)->protocols;
     bool candidate[COORDINATOR_PROTOCOLS_MAX] = {false};
     size_t votes[COORDINATOR_PROTOCOLS_MAX] = {0}, best = 0;
-    assert(first->protocol_count <= COORDINATOR_PROTOCOLS_MAX);
-    for (size_t i = 0; i < first->protocol_count; i++)
-        candidate[i] = all_support(group, first->protocols[i].name);
+    assert(first->count <= COORDINATOR_PROTOCOLS_MAX);
+    for (size_t i = 0; i < first->count; i++)
+        candidate[i] = all_support(group, first->at[i].name);
     group_each_member (member, group) {
         bool voted = false;
-        for (size_t i = 0; i < member->protocol_count && !voted; i++) {
-            const struct group_protocol *known = find_protocol(first, member->protocols[i].name);
-            if (known && candidate[known - first->protocols]) {
-                votes[known - first->protocols]++;
+        for (size_t i = 0; i < member->protocols.count && !voted; i++) {
+            const struct coordinator_protocol *known = group_protocols_find(first, member->protocols.at[i].name);
+            if (known && candidate[known - first->at]) {
+                votes[known - first->at]++;
                 voted = true;
             }
         }
     }
-    for (size_t i = 1; i < first->protocol_count; i++)
+    for (size_t i = 1; i < first->count; i++)
         if (votes[i] > votes[best])
             best = i;
-    return first->protocols[best].name;
+    return first->at[best].name;
 }

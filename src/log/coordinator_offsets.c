@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OffsetCommit by members, OffsetFetch of a whole group, OffsetDelete, DeleteGroups. */
-#include <endian.h>
-
 #include "base/memory.h"
 #include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
+#include "log/embedded_protocol.h"
 
 enum kafka_error coordinator_fail_offsets(struct coordinator_offset *offsets, size_t count, enum kafka_error error)
 {
@@ -24,15 +23,17 @@ static enum kafka_error check_committer(struct group *group, struct bytes member
         return KAFKA_UNKNOWN_MEMBER_ID;
     if (group && group->consumer && (generation >= 0 || group->consumer->members.count > 0))
         return consumer_group_check_epoch(group->consumer, member_id, generation);
-    if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
-        return !group || group->state == GROUP_EMPTY ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
+    if (generation < 0 && (!group || group->state == GROUP_EMPTY))
+        return KAFKA_NONE;
     if (!group)
-        return generation < 0 ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
+        return KAFKA_GROUP_ID_NOT_FOUND;
+    if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
+        return KAFKA_UNKNOWN_MEMBER_ID;
     enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
+    if (!error)
+        error = coordinator_check_generation(member, generation);
     if (error)
         return error;
-    if (generation != group->generation)
-        return KAFKA_ILLEGAL_GENERATION;
     coordinator_restart_session(member);
     return group->state == GROUP_COMPLETING_REBALANCE ? KAFKA_REBALANCE_IN_PROGRESS : KAFKA_NONE;
 }
@@ -80,10 +81,10 @@ enum kafka_error coordinator_check_transactional(struct log *log, struct bytes g
     if (!group)
         return generation < 0 ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
     enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
+    if (!error)
+        error = coordinator_check_generation(member, generation);
     if (error)
         return error;
-    if (generation != group->generation)
-        return KAFKA_ILLEGAL_GENERATION;
     coordinator_restart_session(member);
     return KAFKA_NONE;
 }
@@ -145,24 +146,6 @@ bool coordinator_committed_next(struct log *log, struct bytes group_id, struct c
 
 /* --- OffsetDelete --- */
 
-/* A consumer's subscription: i16 version, i32 count, topics as i16 length and bytes (and more). */
-static bool subscribes(struct bytes subscription, struct bytes topic)
-{
-    uint16_t size;
-    uint32_t count;
-    if (subscription.size < 2 + sizeof count)
-        return false;
-    memcpy(&count, subscription.data + 2, sizeof count);
-    struct bytes rest = bytes_slice(subscription, 2 + sizeof count, SIZE_MAX);
-    for (uint32_t i = 0; i < be32toh(count) && rest.size >= sizeof size; i++) {
-        memcpy(&size, rest.data, sizeof size);
-        if (bytes_equal(bytes_slice(rest, sizeof size, be16toh(size)), topic))
-            return true;
-        rest = bytes_slice(rest, sizeof size + be16toh(size), SIZE_MAX);
-    }
-    return false;
-}
-
 static bool group_subscribes(const struct group *group, struct bytes topic)
 {
     if (group->occupant)
@@ -170,8 +153,8 @@ static bool group_subscribes(const struct group *group, struct bytes topic)
     if (group->consumer)
         return consumer_group_subscribes(group->consumer, topic);
     group_each_member (member, group) {
-        for (size_t i = 0; i < member->protocol_count; i++)
-            if (subscribes(member->protocols[i].metadata, topic))
+        for (size_t i = 0; i < member->protocols.count; i++)
+            if (embedded_subscribes(member->protocols.at[i].metadata, topic))
                 return true;
     }
     return false;
@@ -191,6 +174,8 @@ enum kafka_error coordinator_delete_offsets(struct log *log, struct bytes group_
 {
     *lsn = 0;
     const struct group *group = group_find(log, group_id);
+    if (group_id.size == 0)
+        return coordinator_fail_offsets(offsets, count, KAFKA_INVALID_GROUP_ID);
     if (!group)
         return coordinator_fail_offsets(offsets, count, KAFKA_GROUP_ID_NOT_FOUND);
     if (!group->occupant && group->state != GROUP_EMPTY && !bytes_equal_string(group->protocol_type, "consumer"))

@@ -26,9 +26,12 @@ enum {
 /* --- For group.c --- */
 void coordinator_init_group(struct group *group);
 void coordinator_deinit_group(struct group *group);
-void coordinator_start_group(struct group *group);  /* after recovery: its members' sessions begin anew */
+/* After recovery: its members' sessions begin anew, and without a leader a rebalance. */
+void coordinator_start_group(struct group *group);
 void coordinator_stop_group(struct group *group);   /* no timer, no callback any more */
-void coordinator_retire_group(struct group *group); /* an empty one, which the new protocol takes over */
+void coordinator_retire_group(struct group *group); /* the new protocol takes over; who waits is told to join again */
+/* The member has joined the next generation: the request is answered when that begins. */
+void coordinator_await_join(struct group_member *member, struct coordinator_join *request);
 bool coordinator_uses_group(const struct group *group);
 /* During recovery the group as the record says; later only deletion is news. False: does not parse. */
 bool coordinator_apply_group(struct groups *groups, struct bytes group_id, struct bytes value);
@@ -51,13 +54,13 @@ struct group_member *coordinator_find_static(const struct group *group, struct b
 /* The member of that id, or of that instance id, whose id it must be: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID. */
 enum kafka_error coordinator_identify(const struct group *group, struct bytes member_id, struct bytes group_instance_id,
                                       struct group_member **out);
+/* ILLEGAL_GENERATION; a member that had not caught up when the group became a classic one goes on until it has joined.
+ */
+enum kafka_error coordinator_check_generation(const struct group_member *member, int32_t generation);
 struct group_member *coordinator_add_member(struct group *group, struct bytes member_id, struct bytes group_instance_id,
                                             struct bytes client_id, struct bytes client_host);
 void coordinator_remove_member(struct group_member *member); /* its parked requests must have been answered */
 void coordinator_rename_member(struct group_member *member, struct bytes member_id);
-void coordinator_set_protocols(struct group_member *member, const struct coordinator_protocol *protocols, size_t count);
-bool coordinator_same_protocols(const struct group_member *member, const struct coordinator_protocol *protocols,
-                                size_t count);
 /* Its metadata for a protocol; "" when it does not have it. */
 struct bytes coordinator_member_metadata(const struct group_member *member, struct bytes protocol);
 void coordinator_set_assignment(struct group_member *member, struct bytes assignment);
@@ -69,6 +72,10 @@ bool coordinator_supports(const struct group *group, struct bytes protocol_type,
 struct bytes coordinator_select_protocol(const struct group *group);
 void coordinator_set_bytes(struct bytes *copy, struct bytes value); /* frees what was there */
 
+/* "<client or instance>-<uuid>", as Kafka's look. */
+struct bytes coordinator_make_member_id(struct log *log, const struct coordinator_join *request,
+                                        char out[COORDINATOR_ID_SIZE_MAX]);
+
 /* --- Answers. The request is not parked any more. --- */
 void coordinator_answer_join(struct groups *groups, struct coordinator_join *request,
                              const struct coordinator_join_result *result);
@@ -77,6 +84,8 @@ void coordinator_refuse_join(struct groups *groups, struct coordinator_join *req
 /* The member's generation. `leader`: as it is to see it; `skip`: skip_assignment. */
 void coordinator_answer_generation(struct group_member *member, struct coordinator_join *request, struct bytes leader,
                                    bool with_members, bool skip);
+void coordinator_give_sync(struct groups *groups, struct coordinator_sync *request,
+                           const struct coordinator_sync_result *result);
 void coordinator_answer_sync(struct group_member *member, struct coordinator_sync *request);
 void coordinator_refuse_sync(struct groups *groups, struct coordinator_sync *request, enum kafka_error error);
 void coordinator_park_join(struct group_member *member, struct coordinator_join *request);
@@ -104,6 +113,7 @@ enum kafka_error coordinator_check_transactional(struct log *log, struct bytes g
                                                  struct bytes group_instance_id, int32_t generation);
 
 /* --- The record --- */
+MUST_CHECK bool coordinator_put_group(struct group_batch *batch, const struct group *group, struct error *err);
 /* Appends the group as it is. *lsn: of the record. */
 MUST_CHECK bool coordinator_store(struct group *group, uint64_t *lsn, struct error *err);
 void coordinator_on_stored(void *group, const struct error *err);

@@ -86,6 +86,7 @@ static void begin_generation(struct group *group)
     group_each_member (member, group) {
         member->awaiting_join = false;
         member->is_new = false;
+        member->converted_generation = 0;
         member->sync_pending = true;
         coordinator_answer_generation(member, coordinator_take_join(member), group->leader->id, member == group->leader,
                                       false);

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "base/memory.h"
+#include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
 
 /* --- The group's record --- */
@@ -29,27 +30,30 @@ static void put_members(const struct group *group, struct buf *out)
     }
 }
 
-bool coordinator_store(struct group *group, uint64_t *lsn, struct error *err)
+bool coordinator_put_group(struct group_batch *batch, const struct group *group, struct error *err)
 {
-    struct log *log = group->groups->log;
     const struct group_record_key key = {.group = group->id};
     const struct group_record_group record = {
         .protocol_type = group->protocol_type.data ? group->protocol_type : BYTES_LITERAL(""),
         .generation = group->generation,
         .protocol = group->protocol,
         .leader = group->leader ? group->leader->id : BYTES_NULL,
-        .state_ms = io_wall_ms(log->io),
+        .state_ms = io_wall_ms(batch->log->io),
         .member_count = (int32_t)group->members_by_id.count,
     };
     AUTO_BUF value;
-    AUTO_GROUP_BATCH batch;
     buf_init(&value, RECORD_SIZE_MAX);
     group_record_put_group(&value, &record);
     put_members(group, &value);
-    group_batch_begin(&batch, log);
-    group_batch_add(&batch, &key, buf_bytes(&value));
-    return (!value.overflowed || error_set(err, ERROR_LIMIT, "the group's members and assignments are too large")) &&
-           group_batch_append(&batch, lsn, err);
+    group_batch_add(batch, &key, buf_bytes(&value));
+    return !value.overflowed || error_set(err, ERROR_LIMIT, "the group's members and assignments are too large");
+}
+
+bool coordinator_store(struct group *group, uint64_t *lsn, struct error *err)
+{
+    AUTO_GROUP_BATCH batch;
+    group_batch_begin(&batch, group->groups->log);
+    return coordinator_put_group(&batch, group, err) && group_batch_append(&batch, lsn, err);
 }
 
 static void load_member(struct group *group, const struct group_record_group *record,
@@ -58,7 +62,7 @@ static void load_member(struct group *group, const struct group_record_group *re
     struct group_member *member = coordinator_add_member(group, stored->member_id, stored->group_instance_id,
                                                          stored->client_id, stored->client_host);
     const struct coordinator_protocol protocol = {record->protocol, stored->subscription};
-    coordinator_set_protocols(member, &protocol, 1);
+    group_protocols_set(&member->protocols, &protocol, 1);
     coordinator_set_assignment(member, stored->assignment);
     member->session_timeout_ms = stored->session_timeout_ms;
     member->rebalance_timeout_ms = stored->rebalance_timeout_ms;
@@ -89,6 +93,8 @@ static bool load(struct group *group, struct bytes value)
             return false;
         load_member(group, &record, &member);
     }
+    if (!record.leader.data)
+        group->leader = NULL; /* it was to rebalance: coordinator_start_group() */
     return true;
 }
 
@@ -125,7 +131,7 @@ static enum kafka_error check(struct log *log, const struct coordinator_sync *re
     if (request->group_id.size == 0)
         return KAFKA_INVALID_GROUP_ID;
     struct group *group = group_find(log, request->group_id);
-    if (!group)
+    if (!group || group->occupant)
         return KAFKA_UNKNOWN_MEMBER_ID;
     enum kafka_error error = coordinator_identify(group, request->member_id, request->group_instance_id, member);
     if (error)
@@ -194,6 +200,11 @@ void coordinator_sync(struct log *log, struct coordinator_sync *request)
     struct group_member *member;
     request->link = (struct list){0};
     request->parked = NULL;
+    struct group *of_members = group_find(log, request->group_id);
+    if (of_members && group_is_consumer(of_members)) {
+        consumer_classic_sync(of_members, request);
+        return;
+    }
     enum kafka_error error = check(log, request, &member);
     if (error) {
         coordinator_refuse_sync(log->groups, request, error);

@@ -175,6 +175,12 @@ static void start_two(struct fixture *f, struct consumer *a, struct consumer *b)
     CHECK_STR(state(f), "Stable");
 }
 
+static enum kafka_error leave_group(struct fixture *f, struct bytes member_id, struct bytes instance_id)
+{
+    uint64_t lsn;
+    return coordinator_leave(f->log, BYTES_LITERAL("g"), member_id, instance_id, &lsn);
+}
+
 TEST(a_first_member_leads_and_gets_what_it_assigns_to_itself)
 {
     struct fixture f;
@@ -296,15 +302,15 @@ TEST(a_member_that_leaves_is_out_at_once_and_the_last_one_leaves_an_empty_group)
     struct consumer a, b;
     open_world(&f);
     start_two(&f, &a, &b);
-    CHECK_INT(coordinator_leave(f.log, BYTES_LITERAL("g"), bytes_of_string(a.id), BYTES_NULL), KAFKA_NONE);
+    CHECK_INT(leave_group(&f, bytes_of_string(a.id), BYTES_NULL), KAFKA_NONE);
     CHECK_INT(heartbeat(&b), KAFKA_REBALANCE_IN_PROGRESS);
     join(&b, false);
     settle(&f);
     CHECK_STR(b.leader, b.id);
-    CHECK_INT(coordinator_leave(f.log, BYTES_LITERAL("g"), bytes_of_string(b.id), BYTES_NULL), KAFKA_NONE);
+    CHECK_INT(leave_group(&f, bytes_of_string(b.id), BYTES_NULL), KAFKA_NONE);
     CHECK_STR(state(&f), "Empty");
     CHECK_INT(heartbeat(&b), KAFKA_UNKNOWN_MEMBER_ID);
-    CHECK_INT(coordinator_leave(f.log, BYTES_LITERAL("g"), bytes_of_string(b.id), BYTES_NULL), KAFKA_UNKNOWN_MEMBER_ID);
+    CHECK_INT(leave_group(&f, bytes_of_string(b.id), BYTES_NULL), KAFKA_UNKNOWN_MEMBER_ID);
     fixture_deinit(&f);
 }
 
@@ -528,11 +534,9 @@ TEST(a_static_member_may_be_removed_by_its_instance_id)
     a.instance = "one";
     join(&a, true);
     settle(&f);
-    CHECK_INT(coordinator_leave(f.log, BYTES_LITERAL("g"), BYTES_LITERAL("wrong"), BYTES_LITERAL("one")),
-              KAFKA_FENCED_INSTANCE_ID);
-    CHECK_INT(coordinator_leave(f.log, BYTES_LITERAL("g"), BYTES_LITERAL(""), BYTES_LITERAL("two")),
-              KAFKA_UNKNOWN_MEMBER_ID);
-    CHECK_INT(coordinator_leave(f.log, BYTES_LITERAL("g"), BYTES_LITERAL(""), BYTES_LITERAL("one")), KAFKA_NONE);
+    CHECK_INT(leave_group(&f, BYTES_LITERAL("wrong"), BYTES_LITERAL("one")), KAFKA_FENCED_INSTANCE_ID);
+    CHECK_INT(leave_group(&f, BYTES_LITERAL(""), BYTES_LITERAL("two")), KAFKA_UNKNOWN_MEMBER_ID);
+    CHECK_INT(leave_group(&f, BYTES_LITERAL(""), BYTES_LITERAL("one")), KAFKA_NONE);
     CHECK_STR(state(&f), "Empty");
     fixture_deinit(&f);
 }
@@ -676,10 +680,16 @@ TEST(who_may_commit)
 TEST(groups_and_offsets_are_deleted)
 {
     struct fixture f;
-    struct consumer a;
+    static const uint8_t of_nothing[] = {0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+    const struct coordinator_protocol protocols[] = {{BYTES_LITERAL("range"), {of_nothing, sizeof of_nothing}}};
     uint64_t lsn;
     open_world(&f);
-    start_one(&f, &a);
+    struct consumer a = new_consumer(&f);
+    a.protocols = protocols;
+    join(&a, false);
+    settle(&f);
+    sync_with(&a, (const char *[]){a.id}, (const char *[]){"all"}, 1);
+    settle(&f);
     struct coordinator_offset offsets[] = {offset_of("orders", 0, 10), offset_of("orders", 1, 11)};
     CHECK_INT(commit(&a, offsets, 2, &lsn), KAFKA_NONE);
     CHECK_INT(coordinator_delete_group(f.log, BYTES_LITERAL("g"), &lsn), KAFKA_NON_EMPTY_GROUP);
@@ -688,7 +698,7 @@ TEST(groups_and_offsets_are_deleted)
     CHECK_INT(coordinator_delete_offsets(f.log, BYTES_LITERAL("g"), offsets, 1, &lsn), KAFKA_NONE);
     CHECK_INT(offsets[0].error, KAFKA_NONE);
     CHECK_INT(group_committed(f.log, BYTES_LITERAL("g"), BYTES_LITERAL("orders"), 0).offset, -1);
-    CHECK_INT(coordinator_leave(f.log, BYTES_LITERAL("g"), bytes_of_string(a.id), BYTES_NULL), KAFKA_NONE);
+    CHECK_INT(leave_group(&f, bytes_of_string(a.id), BYTES_NULL), KAFKA_NONE);
     CHECK_INT(coordinator_delete_group(f.log, BYTES_LITERAL("g"), &lsn), KAFKA_NONE);
     CHECK_STR(state(&f), "Dead");
     fixture_close(&f);
@@ -701,7 +711,7 @@ TEST(a_topic_that_consumers_are_subscribed_to_keeps_its_offsets)
 {
     struct fixture f;
     struct consumer a = new_consumer(&f);
-    static const uint8_t subscription[] = {0, 1, 0, 0, 0, 1, 0, 6, 'o', 'r', 'd', 'e', 'r', 's', 0, 0, 0, 0};
+    static const uint8_t subscription[] = {0, 0, 0, 0, 0, 1, 0, 6, 'o', 'r', 'd', 'e', 'r', 's', 0, 0, 0, 0};
     const struct coordinator_protocol protocols[] = {{BYTES_LITERAL("range"), {subscription, sizeof subscription}}};
     uint64_t lsn;
     open_world(&f);
@@ -767,7 +777,7 @@ TEST(a_full_group_takes_those_who_have_their_id_and_nobody_else)
     join(&all[LIMIT_GROUP_MEMBERS], true); /* a member counts as it did before it was one */
     settle(&f);
     CHECK_INT(all[LIMIT_GROUP_MEMBERS].error, KAFKA_GROUP_MAX_SIZE_REACHED);
-    CHECK_INT(coordinator_leave(f.log, BYTES_LITERAL("g"), bytes_of_string(all[1].id), BYTES_NULL), KAFKA_NONE);
+    CHECK_INT(leave_group(&f, bytes_of_string(all[1].id), BYTES_NULL), KAFKA_NONE);
     join(&all[LIMIT_GROUP_MEMBERS], true);
     settle(&f);
     CHECK_INT(all[LIMIT_GROUP_MEMBERS].error, KAFKA_MEMBER_ID_REQUIRED);

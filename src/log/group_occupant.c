@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/memory.h"
 #include "log/coordinator_priv.h"
+#include "log/embedded_protocol.h"
 
 void group_occupy(struct log *log, struct group_occupant *occupant, struct bytes group_id, const struct topic *topic)
 {
@@ -30,26 +31,13 @@ void group_vacate(struct group_occupant *occupant)
     *occupant = (struct group_occupant){.name = occupant->name};
 }
 
-/* --- What tools see: a member with all partitions of the topic, told as consumers tell each other (Kafka's "Consumer
- * Embedded Protocol", version 0):
- *     subscription: version i16, topics [string], user data bytes?
- *     assignment:   version i16, [topic string, partitions [i32]], user data bytes?
- */
-
-static void put_topic(struct buf *out, const struct group_occupant *occupant)
-{
-    buf_append_be16(out, 0); /* version */
-    buf_append_be32(out, 1); /* topics */
-    buf_append_be16(out, (uint16_t)occupant->topic.size);
-    buf_append(out, occupant->topic);
-}
+/* --- What tools see: a member with all partitions of the topic, told as consumers tell each other. --- */
 
 static struct bytes subscription_of(const struct group_occupant *occupant, struct arena *arena)
 {
     AUTO_BUF out;
     buf_init(&out, TOPIC_NAME_SIZE_MAX + 64);
-    put_topic(&out, occupant);
-    buf_append_be32(&out, UINT32_MAX); /* no user data */
+    embedded_subscription_write(occupant->topic, &out);
     return arena_copy(arena, buf_bytes(&out));
 }
 
@@ -57,13 +45,12 @@ static struct bytes assignment_of(const struct group_occupant *occupant, struct 
 {
     const struct topic *topic = topic_find(occupant->log, occupant->topic);
     int32_t count = topic ? topic_partition_count(topic) : 0;
+    AUTO_PARTITION_SET all = {0};
     AUTO_BUF out;
     buf_init(&out, TOPIC_NAME_SIZE_MAX + 64 + (size_t)count * sizeof count);
-    put_topic(&out, occupant);
-    buf_append_be32(&out, (uint32_t)count);
     for (int32_t i = 0; i < count; i++)
-        buf_append_be32(&out, (uint32_t)i);
-    buf_append_be32(&out, UINT32_MAX);
+        partition_set_add(&all, topic_id(topic), i);
+    embedded_assignment_write(occupant->log, &all, &out);
     return arena_copy(arena, buf_bytes(&out));
 }
 

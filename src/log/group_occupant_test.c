@@ -178,7 +178,8 @@ TEST(nobody_else_moves_or_deletes_the_offsets_of_an_occupied_group)
     CHECK_INT(offsets[0].error, KAFKA_GROUP_SUBSCRIBED_TO_TOPIC);
     CHECK_INT(offsets[1].error, KAFKA_NONE);
     CHECK_INT(coordinator_delete_group(w.f.log, group_name, &lsn), KAFKA_NON_EMPTY_GROUP);
-    CHECK_INT(coordinator_leave(w.f.log, group_name, BYTES_LITERAL("dispatch"), BYTES_NULL), KAFKA_UNKNOWN_MEMBER_ID);
+    CHECK_INT(coordinator_leave(w.f.log, group_name, BYTES_LITERAL("dispatch"), BYTES_NULL, &lsn),
+              KAFKA_UNKNOWN_MEMBER_ID);
     CHECK_INT(committed(&w), 7);
     group_vacate(&w.occupant);
     CHECK_INT(commit_outside(&w, "", -1), KAFKA_NONE);

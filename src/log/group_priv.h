@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "log/coordinator.h"
 #include "log/group.h"
+#include "log/group_protocols.h"
 #include "log/group_records.h"
 #include "log/log_priv.h"
 
@@ -27,19 +28,14 @@ struct group_offset {
 
 enum group_state { GROUP_EMPTY, GROUP_PREPARING_REBALANCE, GROUP_COMPLETING_REBALANCE, GROUP_STABLE };
 
-struct group_protocol {
-    struct bytes name, metadata; /* in the member's `protocol_memory` */
-};
-
 struct group_member {
     struct list link; /* in group->members */
     struct group *group;
     struct bytes id, group_instance_id, client_id, client_host; /* copies */
-    struct group_protocol *protocols;
-    size_t protocol_count;
-    uint8_t *protocol_memory;
+    struct group_protocols protocols;
     struct bytes assignment; /* a copy; null: none yet */
     int32_t session_timeout_ms, rebalance_timeout_ms;
+    int32_t converted_generation;  /* it had when the group became a classic one, until the next; 0: none */
     bool is_new;                   /* has never finished a rebalance */
     bool awaiting_join;            /* it has joined this rebalance; also when its connection is gone */
     bool sync_pending;             /* it has not sent SyncGroup in this generation */
@@ -81,6 +77,7 @@ struct group {
     struct io_timer expiry;        /* when the first of its offsets is due */
     int64_t empty_ms, released_ms; /* wall time: of its record without members; when the last hold on it ended */
 
+    uint64_t lsn;                    /* of the newest record of its new protocol */
     struct consumer_group *consumer; /* NULL: not of the new protocol; else the above is as of an empty group */
     struct group_occupant *occupant; /* NULL: none; else those above and in `consumer` are on their way out */
 };

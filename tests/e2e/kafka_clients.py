@@ -6,7 +6,8 @@
     consume BOOTSTRAP COUNT TOPIC ...          prints "<topic> <partition> <offset> <key> <codec> <i> <n>" of each record
     seek BOOTSTRAP TOPIC MS                    prints "<offset> <value>" of the first record of partition 0 that is not older
     group BOOTSTRAP TOPIC GROUP                prints "assigned <partition> ..." and "got <partition> <offset>" until SIGTERM;
-                                               confluent, kcat and Java take settings of the client behind it, as NAME=VALUE
+                                               confluent, kcat and Java take settings of the client behind it, as NAME=VALUE;
+                                               confluent and Java print "owns <wall time in us> <partition> ..." as well
     admin BOOTSTRAP TOPIC FILLED GROUP         makes TOPIC with 2 partitions, compacted, grows it to 4, sets retention.ms; deletes
                                                records of FILLED below offset 2; deletes TOPIC and GROUP; prints what it sees
                                                meanwhile, as in ADMINISTERED

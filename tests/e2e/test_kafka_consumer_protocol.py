@@ -3,6 +3,8 @@
 seconds, as in Kafka, so a partition that changes hands takes some."""
 import pytest
 
+import kafka_clients
+import manifests
 from conftest import wait_until
 from test_kafka_groups import PARTITIONS, create_topic, has_all, members, publish  # noqa: F401 (members is a fixture)
 
@@ -100,3 +102,50 @@ def test_tools_see_the_group_and_its_offsets(evoke, members):
     wait_until(lambda: len(classic.got) == 3, SLOW_S, "the classic member reads the new ones only")
     classic.end()
     admin.delete_consumer_groups(["new-seen"])["new-seen"].result(10)
+
+
+def consumer_deployment(clients, evoke, name, topic, group):
+    """Pods that are consumers of the new protocol, without a Service: nothing but lag calls them."""
+    command = [*kafka_clients.command(clients, "confluent", "group"), "group", evoke.kafka, topic, group, NEW]
+    pod = {"runtimeClassName": "process", "terminationGracePeriodSeconds": 20,
+           "containers": [{"name": "consumer", "image": "process", "command": command}]}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"replicas": 0, "selector": {"matchLabels": {"app": name}},
+                     "template": {"metadata": {"labels": {"app": name}}, "spec": pod}}}
+
+
+def lag_scaler(name, topic, group):
+    metadata = {"bootstrapServers": "127.0.0.1:9092", "consumerGroup": group, "topic": topic, "lagThreshold": "50",
+                "offsetResetPolicy": "earliest"}
+    return {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"scaleTargetRef": {"name": name}, "minReplicaCount": 0, "maxReplicaCount": 3, "cooldownPeriod": 3,
+                     "triggers": [{"type": "kafka", "metadata": metadata}]}}
+
+
+def test_consumers_scale_from_zero_to_several_and_back(evoke, clients):
+    from confluent_kafka import ConsumerGroupTopicPartitions
+    from confluent_kafka.admin import AdminClient
+    topic = group = name = "scaled-consumers"
+    create_topic(evoke, topic)
+    evoke.kubectl("apply", "-f", "-", stdin=manifests.text(
+        consumer_deployment(clients, evoke, name, topic, group), lag_scaler(name, topic, group)))
+    admin = AdminClient({"bootstrap.servers": evoke.kafka})
+
+    def replicas():
+        return int(evoke.kubectl("get", "deployment", name, "-o", "jsonpath={.spec.replicas}").stdout)
+
+    def committed():
+        listed = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(10)
+        return sum(max(p.offset, 0) for p in listed.topic_partitions)
+
+    def group_members():
+        return len(admin.describe_consumer_groups([group])[group].result(10).members)
+
+    assert replicas() == 0
+    for round in (1, 2):  # to several, to zero, and once more
+        for partition in range(PARTITIONS):
+            publish(evoke, topic, 500, partition)
+        wait_until(lambda: replicas() > 1, SLOW_S, f"round {round}: it scales to several")
+        wait_until(lambda: committed() == round * PARTITIONS * 500, SLOW_S, f"round {round}: all is read")
+        wait_until(lambda: replicas() == 0, SLOW_S, f"round {round}: it scales to zero")
+        wait_until(lambda: group_members() == 0, SLOW_S, f"round {round}: all have left")

@@ -20,6 +20,7 @@ class Member:
         self.process = kafka_clients.start(clients, client, "group", bootstrap, topic, group, *settings)
         self.assigned = None
         self.history = []  # every assignment it has said it has
+        self.owned = []    # the same with its wall time in microseconds, from clients that say it
         self.got = []
         self.errors = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
@@ -31,6 +32,8 @@ class Member:
             if word == "assigned":
                 self.assigned = [int(n) for n in numbers]
                 self.history.append(self.assigned)
+            elif word == "owns":
+                self.owned.append((int(numbers[0]), {int(n) for n in numbers[1:]}))
             else:
                 self.got.append(tuple(int(n) for n in numbers))
 

@@ -2,6 +2,8 @@
 // The Java client behind the verbs of kafka_clients.py. See there.
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;
@@ -11,6 +13,7 @@ import java.util.Properties;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -18,6 +21,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RebalanceInProgressException;
 import org.apache.kafka.common.errors.WakeupException;
 
 public class Client {
@@ -97,7 +101,20 @@ public class Client {
     static void show(Set<TopicPartition> owned) {
         var numbers = new TreeSet<Integer>();
         owned.forEach(p -> numbers.add(p.partition()));
-        System.out.println("assigned " + String.join(" ", numbers.stream().map(n -> "" + n).toList()));
+        var list = String.join(" ", numbers.stream().map(n -> "" + n).toList());
+        System.out.println("owns " + ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now()) + " " + list);
+        System.out.println("assigned " + list);
+    }
+
+    /** What was polled has been worked on, also when it is to end. */
+    static void commit(KafkaConsumer<String, String> consumer) {
+        try {
+            consumer.commitSync();
+        } catch (WakeupException e) {
+            commit(consumer);
+        } catch (CommitFailedException | RebalanceInProgressException e) { // the next commit covers it
+            System.err.println("commit: " + e);
+        }
     }
 
     static void group(String bootstrap, String topic, String name, List<String> settings) throws Exception {
@@ -111,7 +128,9 @@ public class Client {
         }
         var consumer = new KafkaConsumer<String, String>(properties);
         var thread = Thread.currentThread();
+        var ending = new AtomicBoolean();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            ending.set(true);
             consumer.wakeup();
             try {
                 thread.join();
@@ -121,6 +140,11 @@ public class Client {
         var owned = new HashSet<TopicPartition>();
         subscribe(consumer, topic, new ConsumerRebalanceListener() {
             public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+                commit(consumer);
+                owned.removeAll(partitions);
+                show(owned);
+            }
+            public void onPartitionsLost(Collection<TopicPartition> partitions) {
                 owned.removeAll(partitions);
                 show(owned);
             }
@@ -130,16 +154,12 @@ public class Client {
             }
         });
         try {
-            for (;;) {
+            while (!ending.get()) {
                 var records = consumer.poll(Duration.ofMillis(200));
                 for (var record : records)
                     System.out.println("got " + record.partition() + " " + record.offset());
-                try {
-                    if (!records.isEmpty())
-                        consumer.commitSync();
-                } catch (CommitFailedException e) { // a rebalance came between: the next commit covers it
-                    System.err.println("commit: " + e);
-                }
+                if (!records.isEmpty())
+                    commit(consumer);
             }
         } catch (WakeupException e) {
         } finally {

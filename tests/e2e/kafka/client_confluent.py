@@ -2,8 +2,9 @@
 """confluent-kafka (librdkafka) behind the verbs of kafka_clients.py. See there."""
 import signal
 import sys
+import time
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 
 def produce(bootstrap, prefix, count, *codecs):
@@ -41,18 +42,27 @@ def group(bootstrap, topic, name, *settings):
     def told(change):
         def on_change(_, partitions):
             change({p.partition for p in partitions})
+            print("owns", time.time_ns() // 1000, *sorted(owned), flush=True)
             print("assigned", *sorted(owned), flush=True)
         return on_change
 
-    consumer.subscribe([topic], on_assign=told(owned.update), on_revoke=told(owned.difference_update), on_lost=told(owned.difference_update))
+    def let_go(partitions):
+        commit()
+        owned.difference_update(partitions)
+
+    def commit(*message):
+        try:
+            consumer.commit(*message, asynchronous=False)
+        except KafkaException as e:  # a rebalance came between, or the broker is away: the next commit covers it
+            if e.args[0].code() != KafkaError._NO_OFFSET:
+                print("commit:", e, file=sys.stderr, flush=True)
+
+    consumer.subscribe([topic], on_assign=told(owned.update), on_revoke=told(let_go), on_lost=told(owned.difference_update))
     while not stop:
         message = consumer.poll(0.2)
         if message and not message.error():
             print("got", message.partition(), message.offset(), flush=True)
-            try:
-                consumer.commit(message, asynchronous=False)
-            except KafkaException as e:  # a rebalance came between, or the broker is away: the next commit covers it
-                print("commit:", e, file=sys.stderr, flush=True)
+            commit(message)
     consumer.close()
 
 
