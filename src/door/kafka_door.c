@@ -242,4 +242,5 @@ size_t kafka_door_held(const struct kafka_door *door)
 void kafka_door_metrics(const struct kafka_door *door, struct kafka_door_metrics *out)
 {
     *out = door->metrics;
+    out->handshakes = io_listener_handshakes(door->listener);
 }

@@ -234,6 +234,16 @@ TEST(a_connection_that_says_nothing_is_ended_after_ten_minutes)
     kafka_fixture_deinit(&f);
 }
 
+TEST(a_frame_that_is_not_ended_is_counted_as_stalled_when_its_connection_is)
+{
+    WITH_FIXTURE;
+    io_stream_write(f.stream, bytes_of("\0\0\0\100half", 8));
+    kafka_fixture_expect_end(&f);
+    CHECK_INT(kafka_fixture_metrics(&f).frames_stalled, 1);
+    CHECK_INT(kafka_fixture_metrics(&f).connections_idle, 0);
+    kafka_fixture_deinit(&f);
+}
+
 TEST(a_connection_that_ends_takes_its_waiting_requests_along)
 {
     WITH_FIXTURE;

@@ -192,6 +192,8 @@ static bool locate_error(const struct config *config, struct error *err)
 static bool finish(struct config *config, struct error *err)
 {
     return finish_address("listen-kafka", config->listen_kafka, "127.0.0.1:9092", &config->kafka, err) &&
+           (!config->advertise_kafka || io_address_parse(config->advertise_kafka, &config->advertised, err) ||
+            error_wrap(err, "--advertise-kafka")) &&
            finish_address("listen-api", config->listen_api, "127.0.0.1:6443", &config->api, err) &&
            finish_address("listen-http", config->listen_http, "127.0.0.1:8080", &config->http, err) &&
            finish_address("listen-admin", config->listen_admin, "127.0.0.1:9644", &config->admin, err) &&

@@ -67,18 +67,16 @@ static bool open_admin(struct daemon *daemon, struct error *err)
 
 static bool open_kafka(struct daemon *daemon, struct error *err)
 {
-    struct io_address advertised;
+    const struct io_address *advertised = &daemon->config->advertised;
     char host[IO_ADDRESS_TEXT_SIZE];
     struct kafka_door_options options = {.address = daemon->config->kafka,
                                          .request_bytes_max = daemon->config->kafka_requests_bytes_max};
     if (!is_on(&options.address))
         return true;
-    if (daemon->config->advertise_kafka) {
-        if (!io_address_parse(daemon->config->advertise_kafka, &advertised, err))
-            return error_wrap(err, "--advertise-kafka");
-        io_address_format_ip(&advertised, host);
+    if (advertised->family != IO_ADDRESS_NONE) {
+        io_address_format_ip(advertised, host);
         options.advertised_host = host;
-        options.advertised_port = advertised.port;
+        options.advertised_port = advertised->port;
     }
     daemon->parts.kafka = kafka_door_open(daemon->io, daemon->parts.log, &options, err);
     return daemon->parts.kafka || wrap_door_error(&options.address, "listen-kafka", err);

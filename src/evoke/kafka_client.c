@@ -83,7 +83,7 @@ static void on_timeout(void *ctx)
 const struct flag kafka_client_flags[] = {
     {"brokers", "HOST[:PORT],...",
      "the Kafka server: the first that answers (default $EVOKE_BROKERS or " KAFKA_CLIENT_DEFAULT ")",
-     offsetof(struct kafka_client_options, brokers), 'b', FLAG_TEXT},
+     offsetof(struct kafka_client_options, brokers), 'b', FLAG_TEXT, broker_check_list},
     {0},
 };
 
@@ -115,6 +115,10 @@ struct kafka_client *kafka_client_open(const struct kafka_client_options *option
 {
     const char *brokers = brokers_of(options);
     struct bytes rest = bytes_of_string(brokers), broker;
+    if (!options->brokers && !broker_check_list(brokers, err)) {
+        error_wrap(err, "EVOKE_BROKERS");
+        return NULL;
+    }
     struct io *io = io_linux_new(err);
     if (!io)
         return NULL;
@@ -125,12 +129,9 @@ struct kafka_client *kafka_client_open(const struct kafka_client_options *option
     while (bytes_split(&rest, ',', &broker))
         if (connect_to(client, broker))
             return client;
-    if (client->err.kind == ERROR_INVALID)
-        *err = client->err;
-    else
-        error_set(err, ERROR_UNAVAILABLE,
-                  "nobody answers at %s (%s); start \"evoke serve\", or say where it listens with --brokers", brokers,
-                  client->err.message);
+    error_set(err, ERROR_UNAVAILABLE,
+              "nobody answers at %s (%s); start \"evoke serve\", or say where it listens with --brokers", brokers,
+              client->err.message);
     kafka_client_close(client);
     return NULL;
 }

@@ -76,7 +76,7 @@ static void on_append(void *ctx)
     struct log_slice slice;
     struct error err;
     int64_t seen = partition_high_watermark(watched->partition), end = partition_last_stable_offset(watched->partition);
-    if (partition_read_below(watched->partition, watched->offset, end, LIVE_READ_SIZE, &slice, &err)) {
+    if (partition_read_below(watched->partition, watched->offset, end, LIVE_READ_SIZE, NULL, &slice, &err)) {
         show_slice(watched, &slice);
         if (slice.count > 0)
             watched->offset = slice.next_offset;

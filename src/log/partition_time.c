@@ -48,7 +48,8 @@ static bool find_in_segments(struct partition *partition, int64_t timestamp_ms, 
         struct error err;
         if (list->at[i].max_timestamp < timestamp_ms || list->at[i].end_offset <= partition->log_start_offset)
             continue;
-        if (!segment_find_time(partition->log->segments, partition->stream, &list->at[i], timestamp_ms, &from, &err))
+        if (!segment_find_time(partition->log->segments, partition->stream, &list->at[i], timestamp_ms, NULL, &from,
+                               &err))
             return false;
         if (from < partition->log_start_offset)
             from = partition->log_start_offset;

@@ -105,6 +105,7 @@ static void job_end(struct spill_job *job)
         spill->failing = false;
     spill_job_free(job);
     spill_go_on(spill);
+    log_give_room(spill->log);
 }
 
 static void job_fail(struct spill_job *job, const struct error *err)

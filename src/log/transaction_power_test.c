@@ -463,7 +463,7 @@ static void check_partition(struct town *town, int index)
         CHECK_INT(end, open < partition_end_offset(partition) ? open : partition_end_offset(partition));
     for (int64_t offset = 0; offset < end;) {
         struct log_slice slice;
-        CHECK_OK(partition_read_below(partition, offset, end, 5000, &slice, &err), &err);
+        CHECK_OK(partition_read_below(partition, offset, end, 5000, NULL, &slice, &err), &err);
         CHECK(slice.count > 0);
         for (size_t i = 0; i < slice.count; i++)
             while (slice.parts[i].size > 0)

@@ -156,7 +156,9 @@ void host_choose_faults(struct host *host)
     faults->garble_ppm = host_below(host, 2) == 0 ? (uint32_t)host_below(host, 300000) : 0;
     faults->sync_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
     faults->write_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
+    faults->cold_ppm = host_below(host, 2) == 0 ? (uint32_t)host_below(host, 1000000) : 0;
     faults->disk_size_max = 0;
+    tally_add("host: lives with little in memory", faults->cold_ppm > 0);
     tally_add("host: lives with a slow disk", faults->disk_max_ns > 0);
     tally_add("host: lives with garbled sectors", faults->garble_ppm > 0);
     tally_add("host: lives with failing syncs", faults->sync_error_ppm > 0);
