@@ -44,9 +44,11 @@ const struct command command_check = {
     .name = "check",
     .about = "Read a whole data directory and say what is in it and what is damaged",
     .flags = {.tables = {check_flags}, .arguments = "DIR"},
-    .details = "Without --repair it changes nothing. With it, evoke must not run on the directory: what is damaged\n"
-               "is taken out of the way of the rest, which is then read as before; it says which offsets that costs.\n"
-               "Exit code 0: sound, or mended; 1: damaged, or it cannot be read.",
+    .details =
+        "Without --repair it changes nothing. With it, evoke must not run on the directory: what is damaged\n"
+        "is taken out of the way of the rest, which is then read as before; it says which offsets that costs.\n"
+        "Of the two copies of the checkpoint a good one is made. What the disk does not give counts as damaged.\n"
+        "Exit code 0: sound, or mended; 1: damaged, or it cannot be read.",
     .examples = "  evoke check /var/lib/evoke\n  evoke check --repair /var/lib/evoke\n",
     .run = run,
 };

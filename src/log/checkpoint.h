@@ -33,7 +33,8 @@
 
 #include "log/log_priv.h"
 
-enum { CHECKPOINT_HEADER_SIZE = 16, CHECKPOINT_SIZE_MAX = 1 << 30 };
+#define CHECKPOINT_MAGIC "EVOKECHK"
+enum { CHECKPOINT_VERSION = 1, CHECKPOINT_HEADER_SIZE = 16, CHECKPOINT_SIZE_MAX = 1 << 30 };
 
 /* The state now, in memory; it may be written once log_lsn() is synced. `first_file` of the journal is the oldest one
  * that is still needed. */
@@ -44,6 +45,7 @@ void checkpoint_finish(struct buf *out);
 void checkpoint_put_header(struct buf *out);
 void checkpoint_seal(struct buf *out);
 
+/* --- checkpoint_parse.c --- */
 /* Its sum, and what it says of the journal. ERROR_CORRUPT says where, if it can be known; ERROR_UNSUPPORTED. */
 MUST_CHECK bool checkpoint_verify(struct bytes content, struct journal_start *out, struct error *err);
 /* All of it, into a log that is empty yet. Errors also as above. */
