@@ -17,7 +17,7 @@
 
 #include "base/memory.h"
 #include "io/file.h"
-#include "log/checkpoint.h"
+#include "log/checkpoint_copies.h"
 #include "log/log_priv.h"
 #include "log/segment_index.h"
 
@@ -128,10 +128,10 @@ static bool make_topic(struct log *log, int32_t partition_count, uint64_t segmen
 static bool write_checkpoint(struct log *log, struct error *err)
 {
     AUTO_BUF content;
-    AUTO_FREE(char) path = checkpoint_path(log);
     buf_init(&content, 1 << 30);
     checkpoint_take(log, journal_first_file(log->journal), &content);
-    return io_path_write(log->io, path, buf_bytes(&content), 0600, err);
+    checkpoint_finish(&content);
+    return checkpoint_copies_write(log->io, log->options.directory, buf_bytes(&content), err);
 }
 
 static void stop(void *ctx, const struct error *err)

@@ -11,6 +11,7 @@
  * read;
  *   - a frame that is too large, is cut short, or has an unknown key or version, ends the connection, with one line in
  *     the diagnostics and a counter;
+ *   - while the disk is behind, a Produce waits, and what stands behind it on its connection;
  *   - Produce with acks=0 has no answer; its failure ends the connection.
  */
 #ifndef DOOR_KAFKA_DOOR_H
@@ -74,6 +75,7 @@ struct kafka_door_metrics {
     uint64_t batches_refused;                           /* too large, out of sequence, stale epoch, invalid */
     uint64_t bytes_in, bytes_out;
     uint64_t records_in;      /* records appended by Produce */
+    uint64_t produce_waits;   /* requests that waited for the disk to catch up */
     uint64_t fetches_waiting; /* parked now */
     uint64_t paused;          /* times that a connection was no longer read: its unanswered requests, a quota */
     uint64_t throttled;       /* answers that told their client that it is above a quota */

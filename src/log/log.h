@@ -74,7 +74,7 @@ struct topic_config_entry {
 struct topic_spec {
     struct bytes name;       /* Kafka's rules: 1..249 of [a-zA-Z0-9._-], not "." or ".." */
     int32_t partition_count; /* 1 .. LIMIT_PARTITIONS_PER_TOPIC */
-    bool internal;           /* evoke's own: hidden from clients unless listed by name, never auto-created */
+    bool internal;           /* evoke's own: no client makes, writes or deletes it */
     const struct topic_config_entry *configs; /* Kafka's topic settings, checked; unknown names are ERROR_INVALID */
     size_t config_count;
 };
@@ -178,6 +178,20 @@ struct log_waiter {
 };
 void log_wait(struct log *log, struct log_waiter *waiter, uint64_t lsn, enum log_durability durability);
 void log_wait_cancel(struct log_waiter *waiter);
+
+/* Whether log_append() would say EAGAIN to so many bytes, or others wait for room already. */
+bool log_is_behind(const struct log *log, size_t size);
+/* For who would rather wait then. Embedded and cancelled likewise; `run` is called from the loop, once, in the order of
+ * arrival, when the log takes `size` bytes again or has another reason to refuse them. Who is slow to append then may
+ * still find that others were quicker. */
+struct log_room_waiter {
+    void (*run)(void *ctx);
+    void *ctx;
+    size_t size; /* set by log_wait_room */
+    struct list link;
+};
+void log_wait_room(struct log *log, struct log_room_waiter *waiter, size_t size); /* which is behind */
+void log_wait_room_cancel(struct log_room_waiter *waiter);
 
 /* --- Reading --- */
 enum { LOG_SLICE_PARTS_MAX = 64 };

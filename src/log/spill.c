@@ -17,10 +17,18 @@ static bool oldest_is_synced(const struct journal *journal)
     return journal_first_lsn(journal, next) <= journal_synced_lsn(journal) + 1;
 }
 
+/* A journal that has got another file meanwhile found room for it: then there may be room for segments too. */
+static bool waits_to_retry(struct spill *spill)
+{
+    if (spill->failed_at != journal_last_file(spill->log->journal))
+        io_timer_stop(&spill->retry);
+    return io_timer_active(&spill->retry);
+}
+
 void spill_check(struct spill *spill)
 {
     struct journal *journal = spill->log->journal;
-    bool retrying = io_timer_active(&spill->retry);
+    bool retrying = waits_to_retry(spill);
     bool crowded = journal_crowded(journal);
     journal_set_stuck(journal, retrying);
     if (retrying || spill->stopping || spill_busy(spill) || journal_failure(journal))

@@ -13,7 +13,7 @@
 #include "log/spill_priv.h"
 #include "log/storage.h"
 
-enum { RETRY_MS = 1000, CHECKPOINT_SIZE_MAX = 1 << 30 };
+enum { RETRY_MS = 1000 };
 
 static struct spill_job *job_new(struct spill *spill, uint32_t file)
 {
@@ -105,6 +105,7 @@ static void job_end(struct spill_job *job)
         spill->failing = false;
     spill_job_free(job);
     spill_go_on(spill);
+    log_give_room(spill->log);
 }
 
 static void job_fail(struct spill_job *job, const struct error *err)
@@ -114,6 +115,7 @@ static void job_fail(struct spill_job *job, const struct error *err)
     if (!spill->failing)
         diag_warn("log", "the journal's oldest file can not be moved to segments yet: %s", err->message);
     spill->failing = true;
+    spill->failed_at = journal_last_file(spill->log->journal);
     io_timer_start(&spill->retry, RETRY_MS);
     job_end(job);
 }

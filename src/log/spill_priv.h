@@ -25,7 +25,8 @@ struct spill {
     struct spill_removal *removal; /* under way */
     struct spill_sweep *sweep;     /* the same */
     struct io_timer retry;
-    bool failing; /* it was said */
+    bool failing;       /* it was said */
+    uint32_t failed_at; /* the journal's last file then */
     bool stopping;
     struct io_deferred quiet;
     void (*done)(void *ctx);
