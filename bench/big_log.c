@@ -50,7 +50,8 @@ static bool make_batch(struct plan *plan, struct error *err)
     return kafka_batch_end(&builder, &bytes, err) && kafka_batch_parse(&bytes, &plan->batch, err);
 }
 
-/* What is behind the head is zeros: a hole. */
+/* What is behind the head is zeros: a hole. The last byte is written, so that the file's data does not end before it.
+ */
 static bool write_batches(struct plan *plan, struct io_file *data, struct segment *segment, struct buf *index,
                           struct error *err)
 {
@@ -65,7 +66,7 @@ static bool write_batches(struct plan *plan, struct io_file *data, struct segmen
         segment->end_offset++;
     }
     segment->max_timestamp = plan->batch.max_timestamp;
-    return io_file_truncate(data, segment->size, err);
+    return io_file_write_now(data, segment->size - 1, bytes_of("", 1), err);
 }
 
 static bool write_segment(struct plan *plan, uint64_t stream, struct segment *segment, struct error *err)
