@@ -252,6 +252,9 @@ static bool print_records(struct consume *consume, struct position *position, st
         /* Kafka may cut the last batch short: the next fetch brings it whole. */
         if (!kafka_batch_parse(&data, &batch, err))
             return position->offset > from;
+        if (!kafka_batch_verify(&batch, err))
+            return error_wrap(err, "partition %d: offsets %" PRId64 " to %" PRId64, position->partition,
+                              batch.base_offset, kafka_batch_last_offset(&batch));
         bool hidden = (read_committed(consume) && aborted_has(aborted, &batch)) || kafka_batch_is_control(&batch);
         if (!hidden && !print_batch(consume, position, &batch, err))
             return false;

@@ -27,6 +27,7 @@ struct daemon {
     struct parts parts; /* evoke/metrics.h: all that has figures */
     struct admin_door *admin;
     struct runtime *processes, *containers; /* ours to close; NULL when they are the caller's */
+    struct error no_containers;             /* why there is no runtime for them */
     char cluster_dns[IO_ADDRESS_TEXT_SIZE]; /* where containers ask for names; "": nowhere */
     char events_url[IO_ADDRESS_TEXT_SIZE + 16];
     struct pods_end *pods_end; /* daemon_stop_pods() */
@@ -165,17 +166,20 @@ static bool open_runtimes(struct daemon *daemon, const struct daemon_options *op
 {
     const struct runtime_options runtime_options = {.directory = daemon->config->data,
                                                     .pod_cidr = daemon->config->pod_cidr};
-    struct error no_containers;
     if (options->processes)
         return true;
     daemon->processes = runtime_process_open(daemon->io, &runtime_options, err);
     if (!daemon->processes)
         return false;
-    if (geteuid() != 0)
+    if (geteuid() != 0) {
+        error_set(&daemon->no_containers, ERROR_DENIED, "containers need root");
         return true;
-    daemon->containers = runtime_oci_open(daemon->io, &runtime_options, &no_containers);
+    }
+    daemon->containers = runtime_oci_open(daemon->io, &runtime_options, &daemon->no_containers);
     if (!daemon->containers)
-        diag_warn("evoke", "pods run as processes, not as containers: %s", no_containers.message);
+        diag_warn("evoke", "pods run as processes, not as containers: %s", daemon->no_containers.message);
+    if (daemon->containers && daemon->containers->trouble)
+        diag_warn("evoke", "containers will not start: %s", daemon->containers->trouble);
     return true;
 }
 
@@ -186,7 +190,8 @@ static bool open_node(struct daemon *daemon, const struct daemon_options *option
                                         .machine = options->machine,
                                         .cluster_dns = daemon->cluster_dns[0] ? daemon->cluster_dns : NULL,
                                         .processes = daemon->processes ? daemon->processes : options->processes,
-                                        .containers = daemon->processes ? daemon->containers : options->containers};
+                                        .containers = daemon->processes ? daemon->containers : options->containers,
+                                        .no_containers = daemon->processes ? daemon->no_containers.message : NULL};
     if (!options->machine) {
         machine_read(&machine);
         node_options.machine = &machine;

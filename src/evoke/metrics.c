@@ -77,7 +77,8 @@ static void collect_api(void *ctx, struct metrics *out)
     metrics_family(out, "evoke_api_objects", METRICS_GAUGE, "Objects in the store by kind.");
     const struct kind *kind;
     for (size_t i = 0; (kind = kind_at(i)); i++)
-        metrics_sample(out, (double)api_count(parts->api, kind), "kind", kind->kind, NULL);
+        if (!kind->stored)
+            metrics_sample(out, (double)api_count(parts->api, kind), "kind", kind->kind, NULL);
     metrics_gauge(out, "evoke_api_revision", "resourceVersion of the newest write.", api_revision(parts->api));
     if (!parts->kube)
         return;

@@ -308,6 +308,8 @@ static bool sim_read(struct io_file *file, uint64_t offset, void *out, size_t si
     const struct node *node = node_of(file);
     uint64_t left = offset < node->size ? node->size - offset : 0;
     *got = size < left ? size : (size_t)left;
+    if (spoiled_within(node, offset, offset + *got))
+        return fail(file, EIO, "read", err);
     memcpy(out, node->cache + (*got ? offset : 0), *got);
     return true;
 }

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "log/catalog.h"
-#include "log/checkpoint.h"
+#include "log/checkpoint_copies.h"
 #include "log/cleaning.h"
 #include "log/consumer_group_priv.h"
 #include "log/group_priv.h"

@@ -148,7 +148,7 @@ static bool check_copy(const struct partition *partition, const struct segment *
         return true;
     err->kind = ERROR_CORRUPT; /* also where it looks like an older format */
     return segment_path(path, partition->log->options.directory, partition->stream, segment, "log", &ignored) &&
-           error_wrap(err, "%s: position %" PRIu64, path, at + bad);
+           error_wrap(err, "%s: position %" PRIu64 ", offset %" PRId64, path, at + bad, good->next);
 }
 
 /* What the segments are asked for. */

@@ -13,7 +13,7 @@
 #include "log/spill_priv.h"
 #include "log/storage.h"
 
-enum { RETRY_MS = 1000, CHECKPOINT_SIZE_MAX = 1 << 30 };
+enum { RETRY_MS = 1000 };
 
 static struct spill_job *job_new(struct spill *spill, uint32_t file)
 {

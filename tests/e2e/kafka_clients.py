@@ -12,6 +12,7 @@
                                                meanwhile, as in ADMINISTERED
     node BOOTSTRAP TOPIC                       what there is to know and to set of a cluster of one node (Java)
     quota BOOTSTRAP CLIENT_ID NAME VALUE       sets one (Java)
+    every BOOTSTRAP                            prints what each call of an administrator comes to (EveryCall.java)
 
 Of transactions:
     transact BOOTSTRAP TOPIC ID              "first 0".."first 9" committed, "aborted .." aborted, "second .." committed, "open" left open
@@ -50,7 +51,7 @@ def scripts(runner, suffix):
 
 def java(name):
     run = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"@/{name}/jars/*"]
-    return {kind: [*run, HERE / f"{file}.java"] for kind, file in (("client", "Client"), ("admin", "Administrator"), ("txn", "Transactions"))}
+    return {kind: [*run, HERE / f"{file}.java"] for kind, file in (("client", "Client"), ("admin", "Administrator"), ("txn", "Transactions"), ("every", "EveryCall"))}
 
 
 def binary(path):
@@ -70,7 +71,7 @@ CLIENTS = {  # "@" is the folder that setup.sh has filled
     "rskafka": Client(binary("@/rust_client"), groups=False, compiled=True,
                       missing=("nodes", "policy", "retention", "groups", "committed")),
 }
-KIND = {**dict.fromkeys(("admin", "node", "quota"), "admin"), **dict.fromkeys((*ALL, "hanging"), "txn")}  # the rest is "client"
+KIND = {**dict.fromkeys(("admin", "node", "quota"), "admin"), **dict.fromkeys((*ALL, "hanging"), "txn"), "every": "every"}  # the rest is "client"
 
 
 def missing(clients, name):

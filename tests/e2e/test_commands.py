@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of the program as scripts and people use them: what they print, and their exit codes."""
+import functools
 import json
 import os
 import pathlib
@@ -110,6 +111,12 @@ def test_nobody_at_the_address_exits_with_4_and_says_what_to_do(run):
     assert address in text and "evoke serve" in text and "--brokers" in text
 
 
+def test_a_server_of_another_protocol_is_named(run, evoke):
+    for address in (evoke.http, evoke.api):
+        text = run("topic", "list", "-b", address, code=NOT_NOW)
+        assert f"{address} closed the connection at the first request; is it a Kafka server?" in text
+
+
 def test_brokers_are_hosts_of_which_the_first_that_answers_is_asked(run, evoke):
     here = "localhost:" + evoke.kafka.split(":")[1]
     run("topic", "list", "-b", here)
@@ -172,8 +179,9 @@ def test_a_topic_lives(run, topic):
     assert "(TOPIC_ALREADY_EXISTS)" in run("topic", "create", topic, code=FAILED)
     run("topic", "create", topic, "--if-not-exists")
     assert topic in run("topic", "list", "-o", "name").split()
-    row = next(t for t in json.loads(run("topic", "list", "-o", "json")) if t["name"] == topic)
-    assert row == {"name": topic, "partitions": 2, "internal": False}
+    listed = {t["name"]: t for t in json.loads(run("topic", "list", "--internal", "-o", "json"))}
+    assert listed[topic] == {"name": topic, "partitions": 2, "internal": False} and listed["__consumer_offsets"]["internal"]
+    assert "__consumer_offsets" not in run("topic", "list", "-o", "name").split()
     run("topic", "alter", topic, "--partitions", 3, "-c", "max.message.bytes=1000", "--delete-config", "retention.ms")
     assert "INVALID_PARTITIONS" in run("topic", "alter", topic, "-p", 1, code=FAILED)
     assert "INVALID_CONFIG" in run("topic", "alter", topic, "-c", "retention.ms=soon", code=FAILED)
@@ -502,6 +510,37 @@ def test_up_ends_its_pods_and_the_next_up_starts_them_again(new_evoke, app):
     assert up.end(signal.SIGTERM) == 0 and not alive(second)
 
 
+def test_up_shows_warnings_of_its_own_run_only(new_evoke, app):
+    def warn(evoke, name):
+        evoke.kubectl("create", "-f", "-", stdin=json.dumps({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "type": "Warning", "reason": "Trouble", "message": name,
+            "involvedObject": {"apiVersion": "v1", "kind": "Service", "name": "app", "namespace": "default"}}))
+    path, _ = app
+    evoke = new_evoke()
+    for run in range(2):
+        up = Up(evoke, path)
+        warn(evoke, f"in-run-{run}")
+        wait_until(lambda: f"Trouble: in-run-{run}" in evoke.output(), what="the warning is shown")
+        assert up.end() == 0
+    assert evoke.output().count("Trouble: in-run-0") == 1, evoke.output()
+
+
+def test_up_shows_events_of_both_modes(new_evoke, run, tmp_path):
+    path = tmp_path / "broker.json"
+    path.write_text(manifests.text(manifests.broker()))
+    evoke = new_evoke()
+    up = Up(evoke, path)
+    publish = functools.partial(run, "publish", "default.default", "-b", evoke.kafka)
+    publish("-H", "ce_specversion=1.0", "-H", "ce_id=1", "-H", "ce_source=s", "-H", "ce_type=binary", "data")
+    publish("-H", "content-type=application/cloudevents+json",
+            json.dumps({"specversion": "1.0", "id": "2", "source": "s", "type": "structured"}))
+    publish("neither")
+    shown = lambda: [line.split("event ")[1].split(" at ")[0].strip() for line in evoke.output().splitlines() if "  event  " in line]
+    wait_until(lambda: len(shown()) == 3, what="three records are shown")
+    assert shown() == ["binary 1", "structured 2", "(no CloudEvent)"]
+    assert up.end() == 0
+
+
 def test_up_changes_what_its_manifest_changes_and_nothing_else(new_evoke, app):
     path, pid = app
     evoke = new_evoke()
@@ -563,6 +602,17 @@ def test_up_names_file_and_line_of_what_is_wrong(new_evoke, tmp_path, manifest, 
 
 
 # --- The rest ---
+
+@pytest.mark.parametrize("name, text, code, words", [
+    ("missing.yaml", None, NOT_FOUND, "no such file or directory"),
+    ("broken.yaml", "kind: [Pod\n", FAILED, "broken.yaml:"),
+])
+def test_up_of_what_cannot_be_read_starts_nothing(run, tmp_path, name, text, code, words):
+    if text:
+        (tmp_path / name).write_text(text)
+    assert words in run("up", tmp_path / name, "--data", tmp_path / "data", code=code)
+    assert not (tmp_path / "data").exists()
+
 
 def test_kubeconfig_image_list_check_and_version(run, evoke, tmp_path):
     assert run("kubeconfig", "--data", evoke.data) == pathlib.Path(evoke.kubeconfig).read_text()
