@@ -88,6 +88,7 @@ static enum kafka_error end(struct transaction *transaction, bool committed, enu
     uint64_t ids_lsn; /* before the frame's */
     int16_t marker_epoch = next.epoch;
     next.state = committed ? TRANSACTION_COMPLETE_COMMIT : TRANSACTION_COMPLETE_ABORT;
+    next.client_version = (int16_t)version;
     if (version >= TRANSACTION_V2) {
         marker_epoch++;
         next.epoch++;
@@ -116,9 +117,12 @@ static enum kafka_error ended(const struct transaction *transaction, bool commit
 }
 
 /* Each transaction has an epoch of its own, so a retry is told from the next one: it comes with the epoch before, or
- * with the last epoch of the producer id before. */
+ * with the last epoch of the producer id before. Behind a transaction of version 1 the epoch before is another
+ * producer's, which was fenced. */
 static bool is_retry(const struct transaction_record *record, struct transaction_producer producer)
 {
+    if (record->client_version < TRANSACTION_V2)
+        return false;
     return (producer.id == record->producer_id && producer.epoch == record->epoch - 1) ||
            (record->epoch == 0 && producer.id == record->previous_producer_id &&
             producer.epoch == TRANSACTION_EPOCH_MAX);

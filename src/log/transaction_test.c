@@ -390,6 +390,22 @@ TEST(with_transaction_version_2_each_transaction_has_an_epoch_of_its_own)
     fixture_deinit(&f);
 }
 
+TEST(who_was_fenced_is_not_told_the_end_of_a_transaction_of_version_1_as_its_own)
+{
+    WITH_FIXTURE(1);
+    struct transaction_producer first = init(&f, "t"), out;
+    CHECK_INT(add(&f, "t", first, "orders"), KAFKA_NONE);
+    write(&f, first, "orders", 0, "a");
+    struct transaction_producer second = init(&f, "t"); /* which aborts that */
+    CHECK_INT(add(&f, "t", second, "orders"), KAFKA_NONE);
+    write(&f, second, "orders", 0, "b");
+    CHECK_INT(end(&f, "t", second, true), KAFKA_NONE);
+    CHECK_INT(end_v2(&f, first, true, &out), KAFKA_PRODUCER_FENCED);
+    fixture_sync(&f);
+    check_committed(&f, "orders", "b ");
+    fixture_deinit(&f);
+}
+
 TEST(when_its_epochs_are_used_up_a_producer_gets_a_new_id)
 {
     WITH_FIXTURE(1);

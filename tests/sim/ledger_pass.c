@@ -96,6 +96,17 @@ static bool must_be_compacted(struct ledger *ledger, const struct ledger_partiti
     return false;
 }
 
+static int64_t age_ms(const struct ledger *ledger, const struct ledger_slot *slot)
+{
+    return io_wall_ms(ledger->io) - ledger->producers[slot->producer].records[slot->number].made_ms;
+}
+
+/* min.compaction.lag.ms keeps it, whatever came behind it. */
+static bool is_young(const struct ledger *ledger, const struct ledger_topic *topic, const struct ledger_slot *slot)
+{
+    return age_ms(ledger, slot) < topic->rules.min_lag_ms_min;
+}
+
 /* Compaction may have taken it: it was aborted, or a later one of its key is known, or it is a tombstone that has been
  * kept for its time; and it is not too young to be looked at. */
 static bool may_be_compacted(struct ledger *ledger, const struct ledger_topic *topic,
@@ -103,10 +114,10 @@ static bool may_be_compacted(struct ledger *ledger, const struct ledger_topic *t
 {
     const struct ledger_slot *slot = &partition->slots[offset];
     const struct ledger_record *record = ledger_record_of(ledger, slot->producer, slot->number);
-    int64_t age_ms = io_wall_ms(ledger->io) - record->made_ms;
-    if (age_ms < topic->rules.min_lag_ms_min)
+    if (is_young(ledger, topic, slot))
         return false;
-    if ((record->tombstone && age_ms >= topic->rules.delete_retention_ms_min) || may_be_aborted(ledger, slot))
+    if ((record->tombstone && age_ms(ledger, slot) >= topic->rules.delete_retention_ms_min) ||
+        may_be_aborted(ledger, slot))
         return true;
     for (int64_t later = offset + 1; later < partition->slot_count; later++) {
         const struct ledger_slot *other = &partition->slots[later];
@@ -219,7 +230,8 @@ static void check_met(struct ledger *ledger, const struct ledger_pass *pass, int
         return;
     }
     /* The later one of its key may be one that nobody knows of yet; the next pass will, if it stays. */
-    if (topic->rules.compacted && (++slot->missed < 3 || may_be_unseen_tombstone(ledger, slot)))
+    if (topic->rules.compacted && !is_young(ledger, topic, slot) &&
+        (++slot->missed < 3 || may_be_unseen_tombstone(ledger, slot)))
         return;
     if (slot->promise == LEDGER_WRITTEN && pass->life != ledger->life)
         return; /* acknowledged behind what the pass saw of an earlier life */

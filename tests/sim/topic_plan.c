@@ -10,8 +10,8 @@ enum {
     DELETED = 4,
     RETENTION_MS_MIN = 500,
     RETENTION_MS_SPAN = 5500,
-    MIN_LAG_MS_MAX = 900, /* never above a max.compaction.lag.ms, which evoke would refuse */
-    MAX_LAG_MS_MIN = 1000,
+    MIN_LAG_MS_MAX = 2900, /* never above a max.compaction.lag.ms, which evoke would refuse */
+    MAX_LAG_MS_MIN = 3000,
     MAX_LAG_MS_SPAN = 3000,
 };
 static const int64_t delete_retention_ms_default = 24 * 3600 * 1000;
