@@ -46,6 +46,7 @@ FILES = [
     ("discovery", "discoveryv1", ["EndpointSlice"]),
     ("runtimeclass", "nodev1", ["RuntimeClass"]),
     ("coordination", "coordinationv1", ["Lease"]),
+    ("events", "eventsv1", ["Event"]),
     ("autoscaling", "autoscalingv1", ["Scale"]),
     ("policy", "policyv1", ["Eviction"]),
     ("authentication", "authenticationv1", ["TokenRequest", "TokenReview", "SelfSubjectReview"]),
@@ -140,7 +141,8 @@ def resolve(package, go):
             return SCALARS[go], None
         if alias in packages:
             return resolve(packages[alias], name)
-        raise SystemExit("unknown type " + go)
+        raise SystemExit("%s: unknown type %s: neither PACKAGES nor ALIASES has %s, nor SCALARS the type"
+                         % (package.alias, go, alias))
     if package.alias == "metav1" and "metav1." + go in SCALARS:
         return SCALARS["metav1." + go], None
     if go in SCALARS:
@@ -242,7 +244,9 @@ def write(file, package, messages):
 
 
 def row(hand, message, name, tag, kind, facts):
-    acted, rules, words = hand.fields.get((message, name), (False, [], ""))
+    # Every kind is known by these three; what else is acted on, people say.
+    identity = name in ("apiVersion", "kind") and tag == 0 or kind.startswith("ObjectMeta")
+    acted, rules, words = hand.fields.get((message, name), (identity, [], ""))
     if any(rule.startswith("default=") for rule in rules):
         facts = [fact for fact in facts if not fact.startswith("default=")]
     return (("* " if acted else "  ") + name, str(tag), kind, " ".join(facts + rules), words)

@@ -3,9 +3,9 @@
 // Writes an object of each kind with every field filled, as JSON, YAML and protobuf, with the published Go types:
 // the samples in tests/kinds/ that the codec is tested with.
 //
-// usage: in a directory with a go.mod of its own (go mod init x; go get k8s.io/api@v0.35.0 sigs.k8s.io/yaml):
+// usage: in an empty directory, with a copy of this file:
 //
-//	go run fill_kinds.go DIR
+//	go mod init x && go get k8s.io/api@v0.35.0 && go mod tidy && go run fill_kinds.go DIR
 package main
 
 import (
@@ -25,6 +25,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -145,6 +146,7 @@ func main() {
 		{corev1.SchemeGroupVersion, &corev1.Service{}},
 		{corev1.SchemeGroupVersion, &corev1.ServiceAccount{}},
 		{discoveryv1.SchemeGroupVersion, &discoveryv1.EndpointSlice{}},
+		{eventsv1.SchemeGroupVersion, &eventsv1.Event{}},
 		{nodev1.SchemeGroupVersion, &nodev1.RuntimeClass{}},
 		{policyv1.SchemeGroupVersion, &policyv1.Eviction{}},
 	}
@@ -156,6 +158,9 @@ func main() {
 		name := value.Type().Name()
 		kind.object.GetObjectKind().SetGroupVersionKind(kind.groupVersion.WithKind(name))
 		path := filepath.Join(os.Args[1], name)
+		if kind.groupVersion == eventsv1.SchemeGroupVersion {
+			path += "." + kind.groupVersion.Group // there is an Event in v1 too
+		}
 		text, err := json.Marshal(kind.object)
 		write(path+".json", append(text, '\n'), err)
 		text, err = yaml.JSONToYAML(text)

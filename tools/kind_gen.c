@@ -349,7 +349,7 @@ static size_t default_of(const char *text)
 
 struct attributes {
     char flags[400];
-    size_t merge_key, list_keys, otherwise;
+    size_t merge_key, list_keys, otherwise, stored;
     int rule, rule_count;
 };
 
@@ -381,6 +381,8 @@ static void read_attribute(struct attributes *attributes, const char *attribute)
         add_flag(attributes, "HAS_DEFAULT"), attributes->otherwise = default_of(attribute + 8);
     else if (strncmp(attribute, "neutral=", 8) == 0)
         attributes->otherwise = default_of(attribute + 8);
+    else if (strncmp(attribute, "stored=", 7) == 0)
+        attributes->stored = name_of(attribute + 7);
     else if (is_rule(attribute))
         attributes->rule_count++;
     else
@@ -430,10 +432,10 @@ static void write_row(const struct source_field *field, const char *package, con
     for (int i = 0; i < field->attribute_count; i++)
         read_attribute(&attributes, field->attributes[i]);
     bool inlined = extra_flag && strcmp(extra_flag, "INLINED") == 0;
-    printf("    {%zu, %d, %d, %s, TYPE_%s, SHAPE_%s, %d, %d, %zu, %zu, %zu, %zu}, /* %s */\n", name_of(field->name),
-           inlined ? 0 : field->tag, type.message < 0 ? 0 : type.message, attributes.flags, type.type, type.shape,
-           attributes.rule_count, attributes.rule, attributes.merge_key, attributes.list_keys, attributes.otherwise,
-           pool_add(&words, field->words), field->name);
+    printf("    {%zu, %d, %d, %s, TYPE_%s, SHAPE_%s, %d, %d, %zu, %zu, %zu, %zu, %zu}, /* %s */\n",
+           name_of(field->name), inlined ? 0 : field->tag, type.message < 0 ? 0 : type.message, attributes.flags,
+           type.type, type.shape, attributes.rule_count, attributes.rule, attributes.merge_key, attributes.list_keys,
+           attributes.otherwise, attributes.stored, pool_add(&words, field->words), field->name);
     row_count++;
 }
 
@@ -494,6 +496,22 @@ static void write_list(const char *member, const char *values)
     printf("NULL}");
 }
 
+/* That of "apps/v1/Deployment" among those that are written; the kinds are in their order. */
+static int kind_index(const char *full_name)
+{
+    int index = 0;
+    for (int i = 0; i < kind_count; i++) {
+        size_t size = strlen(kinds[i].group_version);
+        if (kinds[i].request)
+            continue;
+        if (strncmp(full_name, kinds[i].group_version, size) == 0 && full_name[size] == '/' &&
+            strcmp(full_name + size + 1, kinds[i].name) == 0)
+            return index;
+        index++;
+    }
+    die("no such kind: %s", full_name);
+}
+
 static void write_kind(const struct source_kind *kind)
 {
     current_file = kind->file;
@@ -523,6 +541,8 @@ static void write_kind(const struct source_kind *kind)
             printf(", .has_scale = true");
         else if (strcmp(attribute, "custom") == 0)
             printf(", .custom = true");
+        else if (strncmp(attribute, "view=", 5) == 0)
+            printf(", .stored = &schema_kinds[%d]", kind_index(attribute + 5));
         else
             die("no such attribute of a kind: %s", attribute);
     }

@@ -20,7 +20,9 @@
 #include "wire/json.h"
 
 struct api;
-struct kind; /* api/kind.h: the table that describes a kind */
+struct kind; /* api/kind.h: the table that describes a kind. Where a call takes one it may be a view (api/view.h): what
+              * is written is then in its shape; what is given out is what is stored. Listeners hear of stored kinds
+              * alone. */
 
 struct object {
     const struct kind *kind;

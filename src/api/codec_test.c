@@ -22,7 +22,8 @@ static struct bytes read_sample(const char *name, const char *suffix)
     snprintf(path, sizeof path, "%s/tests/kinds/%s.%s", source ? source : ".", name, suffix);
     FILE *in = fopen(path, "rb");
     if (!in)
-        test_fail(__FILE__, __LINE__, "%s cannot be read: set EVOKE_SOURCE", path);
+        test_fail(__FILE__, __LINE__,
+                  "%s cannot be read: run this from the root or set EVOKE_SOURCE; tools/fill_kinds.go makes it", path);
     size_t size = fread(data, 1, sizeof data, in);
     fclose(in);
     return bytes_of(data, size);
@@ -97,22 +98,24 @@ static void check_sample(const char *name)
 
 TEST(every_field_of_every_kind_is_the_same_in_json_yaml_and_protobuf)
 {
+    for (size_t i = 0; kind_at(i); i++) {
+        if (!kind_at(i)->custom)
+            check_sample(kind_at(i)->kind);
+    }
+    /* And what is not stored: bodies of requests. */
     char path[500];
     const char *source = getenv("EVOKE_SOURCE");
     snprintf(path, sizeof path, "%s/tests/kinds", source ? source : ".");
     DIR *directory = opendir(path);
     CHECK(directory);
-    size_t count = 0;
     for (struct dirent *entry; (entry = readdir(directory));) {
         char *suffix = strrchr(entry->d_name, '.');
         if (!suffix || strcmp(suffix, ".json") != 0)
             continue;
         *suffix = 0;
         check_sample(entry->d_name);
-        count++;
     }
     closedir(directory);
-    CHECK(count >= 20);
 }
 
 TEST(defaults_are_those_of_kubernetes)

@@ -4,7 +4,10 @@
 
 #include <stdio.h>
 
+#include "api/view.h"
 #include "base/memory.h"
+
+enum { FIELD_PATH_SIZE = 200 };
 
 /* What Kubernetes lets each kind be selected by, beside its name and namespace. */
 static const struct {
@@ -52,6 +55,13 @@ struct field_selector {
 
 static const char *path_of(const struct kind *kind, struct bytes field)
 {
+    char stored[FIELD_PATH_SIZE];
+    if (kind->stored) {
+        if (!view_path(kind, field, stored, sizeof stored))
+            return NULL;
+        field = bytes_of_string(stored);
+        kind = kind->stored;
+    }
     if (bytes_equal_string(field, "metadata.name"))
         return "metadata.name";
     if (kind->namespaced && bytes_equal_string(field, "metadata.namespace"))

@@ -13,7 +13,7 @@ const struct kind *kind_at(size_t index)
 const struct kind *kind_by_name(const char *kind)
 {
     for (size_t i = 0; i < schema_kind_count; i++)
-        if (strcmp(schema_kinds[i].kind, kind) == 0)
+        if (!schema_kinds[i].stored && strcmp(schema_kinds[i].kind, kind) == 0)
             return &schema_kinds[i];
     return NULL;
 }

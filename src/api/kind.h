@@ -14,6 +14,11 @@
 #include "base/error.h"
 #include "wire/json.h"
 
+/* The Kubernetes whose API this is: what /version says, and the node. */
+#define KUBERNETES_MAJOR "1"
+#define KUBERNETES_MINOR "34"
+#define KUBERNETES_VERSION "v" KUBERNETES_MAJOR "." KUBERNETES_MINOR ".0+evoke-" EVOKE_VERSION
+
 struct message; /* a message's fields: api/schema_table.h */
 struct column;  /* a printed column: api/schema_table.h */
 
@@ -29,7 +34,8 @@ struct kind {
     bool namespaced;
     bool has_status;
     bool has_scale;
-    bool custom; /* a custom resource in Kubernetes: no protobuf form, no strategic merge */
+    bool custom;               /* a custom resource in Kubernetes: no protobuf form, no strategic merge */
+    const struct kind *stored; /* of a view, which is another shape of these objects (api/view.h); NULL: it is none */
     const struct message *message;
     const struct column *columns;
     size_t column_count;
@@ -37,7 +43,7 @@ struct kind {
 
 /* All kinds, in the order of group, version, kind. */
 const struct kind *kind_at(size_t index);          /* NULL behind the last */
-const struct kind *kind_by_name(const char *kind); /* "Deployment"; NULL: none */
+const struct kind *kind_by_name(const char *kind); /* "Deployment"; NULL: none; never a view */
 const struct kind *kind_by_resource(struct bytes group, struct bytes version, struct bytes plural);
 const struct kind *kind_by_gvk(struct bytes api_version, struct bytes kind); /* "apps/v1", "Deployment" */
 /* "v1" or "apps/v1" */

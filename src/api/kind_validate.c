@@ -302,6 +302,7 @@ void kind_validate(struct validation *validation, const struct json *object)
         {"ConfigMap", validate_settings},
         {"Deployment", validate_deployment},
         {"EndpointSlice", validate_slice},
+        {"Event", validate_event},
         {"Pod", validate_pod},
         {"ReplicaSet", validate_template},
         {"RuntimeClass", validate_runtime_class},

@@ -6,6 +6,9 @@
  * A listener that is new gets what is there, as one consistent moment: the changes up to that moment are in it and are
  * not told to it again.
  */
+#include <assert.h>
+
+#include "api/kind.h"
 #include "api/store_priv.h"
 #include "base/memory.h"
 
@@ -52,6 +55,7 @@ void listener_queue(struct api *api, enum api_event_type type, struct object *ob
 
 void api_listen(struct api *api, struct api_listener *listener)
 {
+    assert(!listener->kind || !listener->kind->stored);
     listener->api = api;
     listener->started = false;
     list_append(&api->listeners, &listener->link);

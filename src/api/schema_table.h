@@ -57,6 +57,7 @@ struct field {
     uint16_t merge_key; /* offset in schema_names: "name"; 0: none */
     uint16_t list_keys; /* offset in schema_names: "containerPort,protocol"; 0: none */
     uint16_t otherwise; /* offset in schema_names: the default, or else the neutral value, as JSON text */
+    uint16_t stored;    /* offset in schema_names: in a view, the field's name in what is stored; 0: the same */
     uint32_t words;     /* offset in schema_words; 0: none */
 };
 

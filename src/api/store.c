@@ -14,6 +14,7 @@
 #include "api/record.h"
 #include "api/schema.h"
 #include "api/store_priv.h"
+#include "api/view.h"
 #include "base/diag.h"
 #include "base/limits.h"
 #include "base/memory.h"
@@ -38,6 +39,7 @@ struct bytes store_key(char out[STORE_KEY_SIZE], struct bytes namespace, struct 
 
 struct collection *store_collection(struct api *api, const struct kind *kind)
 {
+    kind = kind_stored(kind);
     struct bytes key = bytes_of(&kind, sizeof kind);
     struct collection *collection = map_get(&api->collections, key);
     if (collection)

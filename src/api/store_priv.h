@@ -69,7 +69,7 @@ struct object *object_new(const struct kind *kind, struct json *json, struct byt
 struct object *object_at_revision(const struct object *object, uint64_t revision);
 
 /* --- store.c --- */
-struct collection *store_collection(struct api *api, const struct kind *kind);
+struct collection *store_collection(struct api *api, const struct kind *kind); /* of a view: what is stored */
 /* Room for a key of a collection: namespace, NUL, name. */
 enum { STORE_KEY_SIZE = 512 };
 struct bytes store_key(char out[STORE_KEY_SIZE], struct bytes namespace, struct bytes name);

@@ -6,6 +6,7 @@
 
 #include "api/schema_table.h"
 #include "api/table_cells.h"
+#include "api/view.h"
 
 static bool is_age(const struct column *column)
 {
@@ -72,8 +73,8 @@ struct json *table_partial_metadata(const struct json *object)
     return partial;
 }
 
-static struct json *row_of(const struct kind *kind, const struct json *object, enum table_include include,
-                           int64_t now_s)
+static struct json *row_of(const struct kind *kind, const struct kind *shown, const struct json *object,
+                           enum table_include include, int64_t now_s)
 {
     struct json *row = json_new_object(), *cells = json_new_array();
     for (size_t i = 0; i < kind->column_count; i++)
@@ -82,18 +83,19 @@ static struct json *row_of(const struct kind *kind, const struct json *object, e
     if (include == TABLE_METADATA)
         json_set(row, "object", table_partial_metadata(object));
     else if (include == TABLE_OBJECT)
-        json_set(row, "object", json_ref(object));
+        json_set(row, "object", view_show(shown, object));
     return row;
 }
 
-struct json *table_print(const struct kind *kind, const struct json *const *objects, size_t count,
+struct json *table_print(const struct kind *shown, const struct json *const *objects, size_t count,
                          const struct json *metadata, enum table_include include, int64_t now_s, bool with_columns)
 {
+    const struct kind *kind = kind_stored(shown);
     struct json *table = json_new_object(), *columns = json_new_array(), *rows = json_new_array();
     for (size_t i = 0; with_columns && i < kind->column_count; i++)
         json_append(columns, column_definition(kind, &kind->columns[i]));
     for (size_t i = 0; i < count; i++)
-        json_append(rows, row_of(kind, objects[i], include, now_s));
+        json_append(rows, row_of(kind, shown, objects[i], include, now_s));
     json_set(table, "kind", json_new_text("Table"));
     json_set(table, "apiVersion", json_new_text("meta.k8s.io/v1"));
     json_set(table, "metadata", metadata ? json_ref(metadata) : json_new_object());

@@ -40,6 +40,8 @@ void validation_selector(struct validation *validation, const char *name, const 
 void kind_validate(struct validation *validation, const struct json *object);
 /* spec of a pod or of a template, at the current path: kind_validate_pod.c. */
 void validate_pod_spec(struct validation *validation, const struct json *spec);
+/* An Event, or one in the shape of its view: kind_validate_event.c. */
+void validate_event(struct validation *validation, const struct json *event);
 /* What may change in a pod that exists. */
 void validate_pod_update(struct validation *validation, const struct json *pod);
 

@@ -8,6 +8,7 @@
 
 #include "api/schema.h"
 #include "api/store_priv.h"
+#include "api/view.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -59,22 +60,31 @@ const struct field_errors *api_field_errors(const struct api *api)
     return api->field_errors;
 }
 
-static struct json *decode(const struct kind *kind, const struct json *json, int flags, struct error *err)
+static struct json *normal_form(const struct kind *kind, const struct json *json, struct error *err)
 {
     struct json *out = NULL;
+    if (schema_decode_json(kind, json, SCHEMA_IGNORE, &out, NULL, err))
+        return out;
+    err->sys = EBADMSG;
+    return NULL;
+}
+
+/* In the shape that is stored. */
+static struct json *decode(const struct kind *kind, const struct json *json, int flags, struct error *err)
+{
     if (!json_is_object(json)) {
         bad_request(err, "an object is expected");
         return NULL;
     }
-    if (flags & API_DECODED) {
-        out = json_clone(json);
-    } else {
-        AUTO_WARNINGS warnings = {0};
-        if (!schema_decode_json(kind, json, SCHEMA_IGNORE, &out, &warnings, err)) {
-            err->sys = EBADMSG;
-            return NULL;
-        }
+    struct json *out = flags & API_DECODED ? json_clone(json) : normal_form(kind, json, err);
+    if (out && kind->stored) {
+        AUTO_JSON *shown = out;
+        AUTO_JSON *stored = view_store(kind, shown);
+        kind = kind->stored;
+        out = normal_form(kind, stored, err);
     }
+    if (!out)
+        return NULL;
     if (!json_is_object(json_get(out, "metadata")))
         json_set(out, "metadata", json_new_object());
     json_set(out, "apiVersion", json_new_text(kind_api_version(kind)));
@@ -103,12 +113,23 @@ static bool admit(struct api *api, const struct kind *kind, struct json *json, c
     return api->field_errors->count == 0;
 }
 
+/* A view has rules of its own, in its own words. */
+static bool valid_view(struct api *api, const struct kind *kind, const struct json *json, const struct json *old)
+{
+    if (!kind->stored)
+        return true;
+    AUTO_JSON *shown = view_show(kind, json);
+    AUTO_JSON *shown_old = old ? view_show(kind, old) : NULL;
+    return schema_validate(kind, shown, shown_old, api->field_errors);
+}
+
 static bool validate(struct api *api, const struct kind *kind, struct json *json, const struct json *old,
                      struct error *err)
 {
     field_errors_deinit(api->field_errors);
     *api->field_errors = (struct field_errors){0};
-    if (schema_validate(kind, json, old, api->field_errors) && admit(api, kind, json, old))
+    if (valid_view(api, kind, json, old) && schema_validate(kind_stored(kind), json, old, api->field_errors) &&
+        admit(api, kind_stored(kind), json, old))
         return true;
     char message[500];
     field_errors_message(api->field_errors, kind, json_bytes(json_at(json, "metadata.name")), message);
@@ -163,6 +184,7 @@ static bool has_generation(const struct json *json)
 static bool commit(struct api *api, enum api_event_type type, const struct kind *kind, struct object *before,
                    struct json *json, int flags, struct object **out, struct error *err)
 {
+    kind = kind_stored(kind);
     if (!(flags & API_DRY_RUN))
         return store_commit(api, type, kind, before, json, out, err);
     if (out) {
@@ -254,10 +276,10 @@ static bool prepare_create(struct api *api, const struct kind *kind, struct byte
     if (!check_namespace(kind, json, namespace, err))
         return false;
     AUTO_JSON *status = flags & API_STATUS ? json_ref(json_get(json, "status")) : NULL;
-    schema_prepare_create(kind, json);
+    schema_prepare_create(kind_stored(kind), json);
     if (status)
         json_set(json, "status", TAKE(status));
-    schema_default(kind, json);
+    schema_default(kind_stored(kind), json);
     set_system_metadata(api, json);
     return namespace_takes(api, kind, namespace, json_bytes(json_get(metadata, "name")), err) &&
            choose_name(api, kind, json, namespace, err) && validate(api, kind, json, NULL, err);
@@ -357,7 +379,7 @@ static struct json *merge_parts(const struct kind *kind, struct json *given, con
         carry(given, current->json, "status");
     if (is_kind(kind, "Namespace"))
         carry(given, current->json, "spec"); /* its finalizers, and nothing else */
-    schema_prepare_update(kind, given, current->json);
+    schema_prepare_update(kind_stored(kind), given, current->json);
     return given;
 }
 
@@ -396,7 +418,7 @@ static bool commit_update(struct api *api, const struct kind *kind, struct objec
         return commit(api, API_MODIFIED, kind, current, next, flags, out, err);
     json_unref(next);
     if (!(flags & API_DRY_RUN))
-        return store_commit(api, API_DELETED, kind, current, NULL, out, err);
+        return store_commit(api, API_DELETED, current->kind, current, NULL, out, err);
     if (out)
         *out = object_ref(current);
     return true;
@@ -412,7 +434,7 @@ bool api_update(struct api *api, const struct kind *kind, struct bytes namespace
     if (!next || !check_namespace(kind, next, namespace, err) || !check_update(kind, next, current, err))
         return false;
     next = merge_parts(kind, TAKE(next), current, flags);
-    schema_default(kind, next);
+    schema_default(kind_stored(kind), next);
     return finalizers_only_leave(kind, next, current, err) && validate(api, kind, next, current->json, err) &&
            commit_update(api, kind, current, TAKE(next), flags, out, err);
 }

@@ -119,7 +119,7 @@ static bool empty(struct namespaces *all, const struct object *namespace, struct
     struct remains remains = {0};
     const struct kind *kind;
     for (size_t i = 0; (kind = kind_at(i)); i++)
-        if (kind->plural && kind->namespaced)
+        if (kind->plural && kind->namespaced && !kind->stored)
             empty_kind(all, kind, namespace->name, &remains);
     if (remains.objects == 0)
         return finalize(all, namespace, err);

@@ -58,6 +58,7 @@ struct dispatch_metrics {
     uint64_t brokers, triggers, in_flight, waiting_retry;
     uint64_t events_read, events_filtered;            /* filtered: did not match */
     uint64_t events_invalid;                          /* records that are no CloudEvents, and were passed over */
+    uint64_t read_failures;                           /* that a Trigger came to what can not be read, and stopped */
     uint64_t deliveries;                              /* attempts, by how they ended: */
     uint64_t succeeded, refused, failed;              /* 2xx; another status; no response (timeout, connection) */
     uint64_t retries, replies, dead_letters, dropped; /* dropped: failed for good, and no dead letter sink */

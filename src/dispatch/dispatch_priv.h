@@ -125,11 +125,15 @@ struct feed {
     struct partition_waiter waiter;
     bool waiting;
     uint64_t corrupt_seen;
+    char *damage;               /* why it does not read on: what the log says; NULL: it does */
+    struct io_timer read_retry; /* until that is mended */
 };
 struct feed *feed_open(struct trigger *trigger, struct partition *partition);
 void feed_close(struct feed *feed);
 /* Reads up to `max` events; true: there may be more, and room for it. */
 bool feed_pump(struct feed *feed, size_t max);
+/* Whether a partition that stops the Trigger there, and what is wrong with it. NULL: none does. */
+const char *trigger_damage(const struct trigger *trigger);
 
 /* --- delivery.c --- */
 enum delivery_stage { TO_SUBSCRIBER, TO_DEAD_LETTER };

@@ -5,6 +5,7 @@
  */
 #include "dispatch/dispatch.h"
 
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -15,6 +16,7 @@
 #include "log/coordinator.h"
 #include "log/event.h"
 #include "log/group.h"
+#include "log/spill.h"
 #include "log/transaction.h"
 #include "test.h"
 
@@ -845,6 +847,60 @@ TEST(dispatch_passes_over_records_that_are_no_events)
     UNTIL(lag("billing") == 0);
     CHECK_STR(buf_string(&diary), "/ order/1 ");
     CHECK_INT(metrics().events_invalid, 1);
+    stop();
+}
+
+static uint64_t segment_count(void)
+{
+    struct log_metrics metrics;
+    log_metrics(event_log, &metrics);
+    return metrics.segments;
+}
+
+/* A byte within the records of the only segment that there is; done again it is mended. */
+static void flip_segment(const char *directory)
+{
+    char pattern[500];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/segments/*/*.log", directory);
+    CHECK_INT(glob(pattern, 0, NULL, &found), 0);
+    CHECK_INT(found.gl_pathc, 1);
+    FILE *file = fopen(found.gl_pathv[0], "r+b");
+    CHECK(file && fseek(file, 80, SEEK_SET) == 0);
+    int byte = fgetc(file);
+    CHECK(fseek(file, 80, SEEK_SET) == 0 && fputc(byte ^ 1, file) != EOF && fclose(file) == 0);
+    globfree(&found);
+}
+
+TEST(a_trigger_that_comes_to_damage_says_so_and_goes_on_when_it_is_mended)
+{
+    start();
+    create_trigger("billing", NULL, "/", "");
+    await_ready("billing");
+    publish("keep", "0", NULL); /* holds the offset back */
+    UNTIL(kept_count == 1);
+    settle();
+    spill_early(topic_partition(topic_find(event_log, BYTES_LITERAL("shop.orders")), 0));
+    UNTIL(segment_count() == 1);
+    struct io_address address = http_server_address(handler);
+    AUTO_FREE(char) directory = memory_string(bytes_of_string(log_directory(event_log)));
+    close_world();
+    flip_segment(directory);
+    buf_reset(&diary);
+    open_world(&address);
+    UNTIL(strcmp(condition("Trigger", "billing", "SubscriptionReady"), "False") == 0);
+    CHECK_STR(condition("Trigger", "billing", "Ready"), "False");
+    publish("order", "1", NULL);
+    for (int i = 0; i < 10; i++)
+        settle();
+    CHECK_STR(buf_string(&diary), "");
+    CHECK_INT(metrics().read_failures, 1);
+    flip_segment(directory);
+    UNTIL(occurrences("order/1") == 1);
+    UNTIL(strcmp(condition("Trigger", "billing", "Ready"), "True") == 0);
+    CHECK_INT(metrics().read_failures, 1);
+    answer_kept(202);
+    UNTIL(lag("billing") == 0);
     stop();
 }
 

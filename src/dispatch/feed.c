@@ -8,6 +8,7 @@
  * log itself.
  */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "base/diag.h"
 #include "base/memory.h"
@@ -19,6 +20,7 @@
 enum {
     FRAME_DELIVERIES_MAX = 64,
     RECORD_RETRY_MS = 1000,
+    READ_RETRY_MS = 1000,
     METADATA_SIZE_MAX = 4096,
 };
 
@@ -313,13 +315,61 @@ static void warn_of_corruption(struct feed *feed)
     trigger_event(feed->trigger, "Warning", "UnreadableBatch", "A batch of records cannot be read and was passed over");
 }
 
+static void on_readable(void *ctx)
+{
+    struct feed *feed = ctx;
+    trigger_pump_later(feed->trigger);
+}
+
+/* It is asked again and again, for nobody tells when a disk is mended, and said once. */
+static void stop_reading(struct feed *feed, const struct error *err)
+{
+    struct trigger *trigger = feed->trigger;
+    io_timer_start(&feed->read_retry, READ_RETRY_MS);
+    if (feed->damage)
+        return;
+    feed->damage = memory_string(bytes_of_string(err->message));
+    trigger->dispatch->metrics.read_failures++;
+    diag_error("dispatch", "%s stops at offset %" PRId64 " until this can be read: %s", trigger->group_id,
+               feed->reader.next, err->message);
+    trigger->last_event_ms = 0; /* this one is not to be left out */
+    trigger_event(trigger, "Warning", "EventsNotReadable", "events wait: %s", err->message);
+    trigger_refresh_later(trigger);
+}
+
+static void read_again(struct feed *feed)
+{
+    if (!feed->damage)
+        return;
+    free(TAKE(feed->damage));
+    io_timer_stop(&feed->read_retry);
+    diag_info("dispatch", "%s goes on at offset %" PRId64, feed->trigger->group_id, feed->reader.next);
+    trigger_refresh_later(feed->trigger);
+}
+
+/* False: there is nothing to read now. */
+static bool next_record(struct feed *feed, const struct kafka_record **out)
+{
+    struct error err;
+    if (io_timer_active(&feed->read_retry))
+        return false;
+    *out = reader_peek(&feed->reader, &err);
+    warn_of_corruption(feed);
+    if (!*out && feed->reader.end == READER_FAILED)
+        stop_reading(feed, &err);
+    else if (*out || feed->reader.end == READER_AT_END)
+        read_again(feed);
+    return *out || feed->reader.end == READER_AT_END;
+}
+
 bool feed_pump(struct feed *feed, size_t max)
 {
     for (size_t count = 0; count < max; count++) {
         if (!has_room(feed))
             return false;
-        const struct kafka_record *record = reader_peek(&feed->reader);
-        warn_of_corruption(feed);
+        const struct kafka_record *record;
+        if (!next_record(feed, &record))
+            return false;
         if (!pass_gap(feed, feed->reader.next))
             return false;
         if (!record) {
@@ -381,8 +431,9 @@ struct feed *feed_open(struct trigger *trigger, struct partition *partition)
     list_init(&feed->retry);
     io_deferred_init(io, &feed->record, record, feed);
     io_timer_init(io, &feed->record_retry, record, feed);
+    io_timer_init(io, &feed->read_retry, on_readable, feed);
     read_progress(feed);
-    reader_init(&feed->reader, partition, feed->progress.base);
+    reader_init(&feed->reader, partition, feed->progress.base, on_readable, feed);
     feed->passed = feed->progress.base;
     if (feed->dirty)
         io_defer(&feed->record);
@@ -400,6 +451,8 @@ void feed_close(struct feed *feed)
     if (feed->waiting)
         partition_wait_cancel(&feed->waiter);
     io_timer_stop(&feed->record_retry);
+    io_timer_stop(&feed->read_retry);
+    free(feed->damage);
     io_deferred_cancel(&feed->record);
     free_deliveries(&feed->open);
     free_deliveries(&feed->done);

@@ -3,9 +3,9 @@
 
 enum { READ_SIZE = 256 << 10 };
 
-void reader_init(struct reader *reader, struct partition *partition, int64_t offset)
+void reader_init(struct reader *reader, struct partition *partition, int64_t offset, void (*run)(void *ctx), void *ctx)
 {
-    *reader = (struct reader){.partition = partition, .next = offset};
+    *reader = (struct reader){.partition = partition, .next = offset, .waiter = {.run = run, .ctx = ctx}};
 }
 
 static void drop_batch(struct reader *reader)
@@ -26,6 +26,7 @@ static void drop_slice(struct reader *reader)
 void reader_deinit(struct reader *reader)
 {
     drop_slice(reader);
+    log_read_cancel(&reader->waiter);
 }
 
 /* All of the batch is passed. */
@@ -73,9 +74,17 @@ static bool next_batch(struct reader *reader)
     }
 }
 
-static bool next_slice(struct reader *reader)
+static bool read_slice(struct reader *reader, int64_t end, struct error *err)
 {
-    struct error err;
+    reader->has_slice =
+        partition_read_below(reader->partition, reader->next, end, READ_SIZE, &reader->waiter, &reader->slice, err);
+    if (!reader->has_slice)
+        reader->end = log_is_being_read(err) ? READER_WAITS : READER_FAILED;
+    return reader->has_slice;
+}
+
+static bool next_slice(struct reader *reader, struct error *err)
+{
     int64_t start = partition_log_start_offset(reader->partition);
     int64_t end = partition_last_stable_offset(reader->partition);
     if (reader->has_slice && reader->next < reader->slice.next_offset)
@@ -83,20 +92,19 @@ static bool next_slice(struct reader *reader)
     drop_slice(reader);
     if (reader->next < start)
         reader->next = start; /* retention was faster */
-    if (reader->next >= end ||
-        !partition_read_below(reader->partition, reader->next, end, READ_SIZE, &reader->slice, &err))
+    if (list_linked(&reader->waiter.link))
         return false;
-    reader->has_slice = true;
+    reader->end = READER_AT_END;
     reader->part = 0;
     reader->rest = BYTES_NULL;
-    return reader->slice.count > 0;
+    return reader->next < end && read_slice(reader, end, err) && reader->slice.count > 0;
 }
 
-const struct kafka_record *reader_peek(struct reader *reader)
+const struct kafka_record *reader_peek(struct reader *reader, struct error *err)
 {
     while (!reader->has_current) {
         if (!reader->has_batch && (!reader->has_slice || !next_batch(reader))) {
-            if (!next_slice(reader))
+            if (!next_slice(reader, err))
                 return NULL;
             continue;
         }

@@ -67,6 +67,14 @@ static void open_feeds(struct trigger *trigger, struct topic *topic)
     }
 }
 
+const char *trigger_damage(const struct trigger *trigger)
+{
+    for (int32_t i = 0; i < trigger->feed_count; i++)
+        if (trigger->feeds[i]->damage)
+            return trigger->feeds[i]->damage;
+    return NULL;
+}
+
 static void pump(void *ctx)
 {
     struct trigger *trigger = ctx;
@@ -216,6 +224,8 @@ static void set_uri(struct json *json, const char *key, const char *url)
         json_remove(status, key);
 }
 
+static const char unreadable[] = "EventsNotReadable";
+
 static void set_ready(struct trigger *trigger, struct json *json, const struct resolution *now)
 {
     const char *reason = "", *message = "";
@@ -230,7 +240,18 @@ static void set_ready(struct trigger *trigger, struct json *json, const struct r
     else if (!now->dead_letter_ok)
         reason = "DeadLetterSinkNotResolved", message = now->dead_letter_err.message;
     trigger->ready = reason[0] == '\0';
-    set_condition(trigger, json, "Ready", trigger->ready, reason, message);
+    if (trigger->ready && trigger_damage(trigger)) /* the other partitions' events go on */
+        reason = unreadable, message = trigger_damage(trigger);
+    set_condition(trigger, json, "Ready", reason[0] == '\0', reason, message);
+}
+
+static void set_subscription_ready(struct trigger *trigger, struct json *json, const struct resolution *now)
+{
+    const char *damage = trigger_damage(trigger);
+    if (!now->filter_ok)
+        set_condition(trigger, json, "SubscriptionReady", false, "FilterNotSupported", now->filter_err.message);
+    else
+        set_condition(trigger, json, "SubscriptionReady", !damage, unreadable, damage);
 }
 
 static bool write_status(struct trigger *trigger, const struct resolution *now, struct error *err)
@@ -248,7 +269,7 @@ static bool write_status(struct trigger *trigger, const struct resolution *now, 
     set_condition(trigger, json, "SubscriberResolved", now->subscriber_ok, "SubscriberNotResolved",
                   now->subscriber_err.message);
     set_condition(trigger, json, "SubscriberReady", !trigger->stall[0], "NoReadyEndpoint", trigger->stall);
-    set_condition(trigger, json, "SubscriptionReady", now->filter_ok, "FilterNotSupported", now->filter_err.message);
+    set_subscription_ready(trigger, json, now);
     set_ready(trigger, json, now);
     set_uri(json, "subscriberUri", now->subscriber_ok ? now->subscriber.url : NULL);
     set_uri(json, "deadLetterSinkUri", now->dead_letter.url);

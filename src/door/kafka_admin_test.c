@@ -79,6 +79,7 @@ TEST(a_setting_is_told_with_where_it_comes_from)
     CHECK_INT(describe(&f, CONFIG_BROKER, "")->configs_count, 1);
     CHECK_INT(alter(&f, CONFIG_TOPIC, "orders", "retention.ms", DELETE, NULL), 0);
     CHECK_INT(alter(&f, CONFIG_BROKER, "0", "log.retention.ms", DELETE, NULL), 0);
+    CHECK_INT(alter(&f, CONFIG_BROKER, "0", "leader.replication.throttled.rate", DELETE, NULL), 0); /* it never was */
     CHECK_STR(config_text(&f, CONFIG_TOPIC, "orders", "retention.ms"),
               "3000 3: log.retention.ms=3000/3 log.retention.ms=604800000/5");
     CHECK_STR(config_text(&f, CONFIG_BROKER, "0", "num.partitions"), "2 4: num.partitions=2/4");
@@ -246,6 +247,28 @@ TEST(topics_that_cannot_be_made_are_refused_each_for_its_reason)
     kafka_fixture_deinit(&f);
 }
 
+TEST(partitions_of_a_new_topic_are_assigned_in_any_order_but_each_once)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    int32_t node = 0;
+    struct kafka_create_topics_request_assignment any[] = {{2, &node, 1}, {0, &node, 1}, {1, &node, 1}};
+    struct kafka_create_topics_request_topic topic = {.name = BYTES_LITERAL("orders"),
+                                                      .num_partitions = -1,
+                                                      .replication_factor = -1,
+                                                      .assignments = any,
+                                                      .assignments_count = ARRAY_SIZE(any)};
+    static const int32_t wrong[] = {-1, 0, 2, 3, INT32_MAX}; /* of the last one */
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        any[2].partition_index = wrong[i];
+        CHECK_INT(create(&f, &topic, 1, false), KAFKA_INVALID_REPLICA_ASSIGNMENT);
+    }
+    any[2].partition_index = 1;
+    CHECK_INT(create(&f, &topic, 1, false), 0);
+    CHECK_INT(topic_partition_count(topic_find(f.log, topic.name)), 3);
+    kafka_fixture_deinit(&f);
+}
+
 static int16_t grow(struct kafka_fixture *f, struct kafka_create_partitions_request_topic *topics, size_t count)
 {
     struct kafka_create_partitions_request request = {.topics = topics, .topics_count = count};
@@ -295,7 +318,8 @@ static const char *page(struct kafka_fixture *f, const char *names, int32_t limi
             CHECK(response->topics[i].partitions[p].last_known_elr != NULL);
             buf_printf(&text, "%d,", response->topics[i].partitions[p].partition_index);
         }
-        buf_printf(&text, "%s ", response->topics[i].error_code ? "?" : "");
+        enum kafka_error code = response->topics[i].error_code;
+        buf_printf(&text, "%s ", code == KAFKA_INVALID_TOPIC_EXCEPTION ? "bad" : code ? "?" : "");
     }
     if (response->next_cursor)
         buf_printf(&text, "-> " BYTES_FORMAT ":%d", BYTES_ARGS(response->next_cursor->topic_name),
@@ -317,6 +341,7 @@ TEST(partitions_are_described_in_pages)
     CHECK_STR(page(&f, "c a b", 2, &cursor), "a:2, b:0, -> c:0");
     cursor.partition_index = 9;
     CHECK_STR(page(&f, "a nowhere", 2, &cursor), "a: nowhere:? ");
+    CHECK_STR(page(&f, "a! b", 2, NULL), "a!:bad b:0, ");
     cursor.topic_name = BYTES_LITERAL("bb");
     CHECK_STR(page(&f, "", 2000, &cursor), "c:0,1, ");
     kafka_fixture_deinit(&f);

@@ -203,17 +203,19 @@ static struct bytes list_before(const struct change *change, const struct config
 static bool edit(struct change *change, const struct kafka_incremental_alter_configs_request_config *in,
                  enum kafka_error *code, struct error *err)
 {
+    if (in->config_operation ==
+        OPERATION_DELETE) { /* as in Kafka also of what is unknown: tools clear what might be set */
+        take_out(change, in->name);
+        return true;
+    }
     const struct config_entry *entry = known(change, in->name, code, err);
     if (!entry)
         return false;
-    if (in->config_operation != OPERATION_DELETE && !in->value.data)
+    if (!in->value.data)
         return fail(err, code, KAFKA_INVALID_REQUEST, "a setting needs a value");
     switch (in->config_operation) {
     case OPERATION_SET:
         return put(change, entry, in->value, err);
-    case OPERATION_DELETE:
-        take_out(change, in->name);
-        return true;
     case OPERATION_APPEND:
     case OPERATION_SUBTRACT:
         if (entry->info->type != TOPIC_CONFIG_LIST)

@@ -21,6 +21,7 @@ struct filter {
         struct bytes name;
     } parts[2];
     bool strict;
+    bool of_ip; /* which nothing has a quota for */
 };
 
 static int part_of_type(struct bytes type)
@@ -28,25 +29,29 @@ static int part_of_type(struct bytes type)
     return bytes_equal_string(type, "user") ? 0 : bytes_equal_string(type, "client-id") ? 1 : -1;
 }
 
-static bool read_filter(const struct kafka_describe_client_quotas_request *body, struct filter *out,
-                        const char **message)
+static enum kafka_error read_filter(const struct kafka_describe_client_quotas_request *body, struct filter *out,
+                                    const char **message)
 {
     *out = (struct filter){.strict = body->strict};
     for (size_t i = 0; i < body->components_count; i++) {
         const struct kafka_describe_client_quotas_request_component *in = &body->components[i];
         int part = part_of_type(in->entity_type);
+        bool ip = bytes_equal_string(in->entity_type, "ip");
         *message = "quotas are of user and client-id here";
-        if (part < 0)
-            return false;
+        if (part < 0 && !ip)
+            return KAFKA_UNSUPPORTED_VERSION;
         *message = "a type of entity is there twice, or its match makes no sense";
-        if (out->parts[part].present || in->match_type < MATCH_EXACT || in->match_type > MATCH_ANY ||
-            (in->match_type == MATCH_EXACT) != (in->match.data != NULL))
-            return false;
+        if ((ip ? out->of_ip : out->parts[part].present) || in->match_type < MATCH_EXACT ||
+            in->match_type > MATCH_ANY || (in->match_type == MATCH_EXACT) != (in->match.data != NULL))
+            return KAFKA_INVALID_REQUEST;
+        out->of_ip |= ip;
+        if (ip)
+            continue;
         out->parts[part].present = true;
         out->parts[part].type = (enum match_type)in->match_type;
         out->parts[part].name = in->match;
     }
-    return true;
+    return KAFKA_NONE;
 }
 
 static bool matches_part(const struct filter *filter, int part, bool has, struct bytes name)
@@ -63,7 +68,7 @@ static bool matches_part(const struct filter *filter, int part, bool has, struct
 /* Without components everything is meant, unless strict: then entities without any, of which there are none. */
 static bool matches(const struct filter *filter, const struct quota_entity *entity)
 {
-    return matches_part(filter, 0, entity->has_user, entity->user) &&
+    return !filter->of_ip && matches_part(filter, 0, entity->has_user, entity->user) &&
            matches_part(filter, 1, entity->has_client, entity->client);
 }
 
@@ -92,8 +97,9 @@ void kafka_handle_describe_client_quotas(struct kafka_request *request)
     struct filter filter;
     const char *message;
     size_t count = 0;
-    if (!read_filter(request->body, &filter, &message)) {
-        response->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+    enum kafka_error code = read_filter(request->body, &filter, &message);
+    if (code) {
+        response->error_code = kafka_refuse(request, code);
         response->error_message = bytes_of_string(message);
         kafka_answer(request, response);
         return;
@@ -238,4 +244,23 @@ void kafka_handle_alter_client_quotas(struct kafka_request *request)
     }
     quotas_changed(request->door->quotas);
     kafka_answer_when(request, response, lsn, LOG_SYNCED, alter_failed);
+}
+
+/* --- DescribeUserScramCredentials --- */
+
+/* What tools ask together with the quotas of users. No user has a password here: there is no SASL. */
+void kafka_handle_describe_user_scram_credentials(struct kafka_request *request)
+{
+    const struct kafka_describe_user_scram_credentials_request *body = request->body;
+    struct kafka_describe_user_scram_credentials_response *response =
+        KAFKA_NEW(&request->arena, kafka_describe_user_scram_credentials_response);
+    response->results =
+        KAFKA_NEW_ARRAY(&request->arena, kafka_describe_user_scram_credentials_response_result, body->users_count);
+    response->results_count = body->users_count;
+    for (size_t i = 0; i < body->users_count; i++) {
+        response->results[i].user = body->users[i].name;
+        response->results[i].error_code = kafka_refuse(request, KAFKA_RESOURCE_NOT_FOUND);
+        response->results[i].error_message = BYTES_LITERAL("there is no SASL here: no user has credentials");
+    }
+    kafka_answer(request, response);
 }

@@ -122,7 +122,7 @@ static void list_resources(struct kafka_request *request, struct kafka_list_conf
                                                  metrics.topics + count_groups(request->log) + 1);
     if (asks_for(body, CONFIG_TOPIC))
         for (struct topic *topic = topic_first(request->log); topic; topic = topic_next(request->log, topic))
-            if (kafka_find_topic(request, topic_name(topic)))
+            if (kafka_shows_topic(topic))
                 list(response, CONFIG_TOPIC, topic_name(topic));
     if (asks_for(body, CONFIG_BROKER))
         list(response, CONFIG_BROKER, BYTES_LITERAL("0"));

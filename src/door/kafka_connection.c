@@ -268,7 +268,8 @@ static void idle(void *ctx)
     struct kafka_connection *connection = ctx;
     uint64_t silent_ms = io_now_ms(connection->door->io) - connection->active_ms;
     if (silent_ms >= KAFKA_IDLE_MS && list_empty(&connection->requests)) {
-        connection->door->metrics.connections_idle++;
+        struct kafka_door_metrics *metrics = &connection->door->metrics;
+        *(connection->in.size > 0 ? &metrics->frames_stalled : &metrics->connections_idle) += 1;
         kafka_connection_end(connection, io_stream_close);
         return;
     }

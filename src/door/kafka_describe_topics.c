@@ -50,7 +50,7 @@ static bool describe(struct page *page, struct topic *topic, struct bytes name)
     struct kafka_describe_topic_partitions_response_topic *out = &response->topics[response->topics_count++];
     out->name = name;
     if (!topic) {
-        out->error_code = kafka_refuse(page->request, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+        out->error_code = kafka_refuse_topic(page->request, name);
         return true;
     }
     count = count < 0 ? 0 : count < page->room ? count : page->room;
@@ -81,7 +81,7 @@ static void describe_all(struct page *page)
     page->response->topics =
         KAFKA_NEW_ARRAY(&page->request->arena, kafka_describe_topic_partitions_response_topic, room);
     for (struct topic *topic = topic_first(log); topic; topic = topic_next(log, topic))
-        if (kafka_find_topic(page->request, topic_name(topic)) && !is_before_start(page, topic_name(topic)) &&
+        if (kafka_shows_topic(topic) && !is_before_start(page, topic_name(topic)) &&
             !describe(page, topic, topic_name(topic)))
             return;
 }

@@ -49,6 +49,7 @@ static const struct kafka_handler handlers[] = {
     {KAFKA_OFFSET_DELETE, kafka_handle_offset_delete},
     {KAFKA_DESCRIBE_CLIENT_QUOTAS, kafka_handle_describe_client_quotas},
     {KAFKA_ALTER_CLIENT_QUOTAS, kafka_handle_alter_client_quotas},
+    {KAFKA_DESCRIBE_USER_SCRAM_CREDENTIALS, kafka_handle_describe_user_scram_credentials},
     {KAFKA_DESCRIBE_QUORUM, kafka_handle_describe_quorum},
     {KAFKA_DESCRIBE_CLUSTER, kafka_handle_describe_cluster},
     {KAFKA_DESCRIBE_PRODUCERS, kafka_handle_describe_producers},
@@ -155,11 +156,15 @@ bool kafka_is_twice(const struct map *names, int8_t type, struct bytes name)
     return map_get(names, buf_bytes(&key)) == &times[TWICE];
 }
 
+bool kafka_shows_topic(const struct topic *topic)
+{
+    return !topic_internal(topic) || bytes_equal_string(topic_name(topic), "__consumer_offsets") ||
+           bytes_equal_string(topic_name(topic), "__transaction_state");
+}
+
 static struct topic *if_shown(struct topic *topic)
 {
-    bool shown = topic && (!topic_internal(topic) || bytes_equal_string(topic_name(topic), "__consumer_offsets") ||
-                           bytes_equal_string(topic_name(topic), "__transaction_state"));
-    return shown ? topic : NULL;
+    return topic && kafka_shows_topic(topic) ? topic : NULL;
 }
 
 struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name)
@@ -170,6 +175,14 @@ struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name)
 struct topic *kafka_find_topic_by_id(struct kafka_request *request, const uint8_t id[16])
 {
     return if_shown(topic_find_by_id(request->log, id));
+}
+
+int16_t kafka_refuse_topic(struct kafka_request *request, struct bytes name)
+{
+    struct topic_spec spec = {.name = name, .partition_count = 1};
+    struct error err;
+    bool never = !topic_check(request->log, &spec, &err) && err.kind == ERROR_INVALID;
+    return kafka_refuse(request, never ? KAFKA_INVALID_TOPIC_EXCEPTION : KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
 }
 
 struct partition *kafka_find_partition(struct kafka_request *request, struct bytes topic, int32_t index)
@@ -242,4 +255,5 @@ size_t kafka_door_held(const struct kafka_door *door)
 void kafka_door_metrics(const struct kafka_door *door, struct kafka_door_metrics *out)
 {
     *out = door->metrics;
+    out->handshakes = io_listener_handshakes(door->listener);
 }

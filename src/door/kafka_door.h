@@ -11,6 +11,7 @@
  * read;
  *   - a frame that is too large, is cut short, or has an unknown key or version, ends the connection, with one line in
  *     the diagnostics and a counter;
+ *   - while the disk is behind, a Produce waits, and what stands behind it on its connection;
  *   - Produce with acks=0 has no answer; its failure ends the connection.
  */
 #ifndef DOOR_KAFKA_DOOR_H
@@ -21,6 +22,7 @@
 #include "base/histogram.h"
 #include "io/address.h"
 #include "io/io.h"
+#include "io/stream.h"
 #include "log/log.h"
 
 struct io_tls; /* io/tls.h */
@@ -62,7 +64,9 @@ struct kafka_door_metrics {
     uint64_t frames_malformed;                          /* cut short, counts that do not fit */
     uint64_t frames_unknown;                            /* api key or version that is not served */
     uint64_t frames_refused;                            /* while all connections together hold too much */
+    uint64_t frames_stalled;                            /* of which nothing came any more for ten minutes */
     uint64_t connections_idle;                          /* ended after ten minutes without a request */
+    struct io_handshake_metrics handshakes;
     struct kafka_api_metrics apis[KAFKA_DOOR_API_KEYS]; /* by api key */
     uint64_t errors_by_code[KAFKA_DOOR_ERROR_CODES];    /* by code - KAFKA_DOOR_ERROR_FIRST */
     struct histogram produce_bytes;                     /* of record batches, in histogram_bytes */
@@ -71,6 +75,7 @@ struct kafka_door_metrics {
     uint64_t batches_refused;                           /* too large, out of sequence, stale epoch, invalid */
     uint64_t bytes_in, bytes_out;
     uint64_t records_in;      /* records appended by Produce */
+    uint64_t produce_waits;   /* requests that waited for the disk to catch up */
     uint64_t fetches_waiting; /* parked now */
     uint64_t paused;          /* times that a connection was no longer read: its unanswered requests, a quota */
     uint64_t throttled;       /* answers that told their client that it is above a quota */

@@ -25,14 +25,14 @@
 
 enum {
     KAFKA_NODE_ID = 0,
-    KAFKA_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8, /* what may be done to a group: READ, DELETE, DESCRIBE */
-    KAFKA_ANSWER_SIZE_MAX = 16 << 20,                  /* of what is not records */
+    KAFKA_ANSWER_SIZE_MAX = 16 << 20,    /* of what is not records */
     KAFKA_WORK_SIZE_MAX = 256 << 20,     /* memory for making one answer, where a request could ask for any amount */
     KAFKA_FETCH_SIZE_MAX = 16 << 20,     /* records in one answer: a reader that is slow holds no more */
     KAFKA_CONNECTION_HELD_MAX = 8 << 20, /* frames of unanswered requests: above it nothing more is read */
     KAFKA_QUOTA_WINDOWS = 11,            /* of a second each, as Kafka's quota.window.num */
     /* Bit sets of Kafka's ACL operations: what may be done where nothing is forbidden. */
     KAFKA_TOPIC_OPERATIONS = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
+    KAFKA_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11,
     KAFKA_CLUSTER_OPERATIONS = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
     KAFKA_IDLE_MS = 600000, /* as Kafka's connections.max.idle.ms */
 };
@@ -129,8 +129,12 @@ struct bytes kafka_peer_host(struct kafka_request *request); /* "/127.0.0.1" */
 
 /* NULL: no such. Of evoke's internal topics only those are shown that Kafka has too and its tools read; the API's
  * objects are in another one, Secrets among them, and are for the API door to give, which asks who wants them. */
+bool kafka_shows_topic(const struct topic *topic);
 struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name);
 struct topic *kafka_find_topic_by_id(struct kafka_request *request, const uint8_t id[16]);
+/* Of a topic that is not there: UNKNOWN_TOPIC_OR_PARTITION, or INVALID_TOPIC_EXCEPTION if it never can be. Counts it.
+ */
+int16_t kafka_refuse_topic(struct kafka_request *request, struct bytes name);
 struct partition *kafka_find_partition(struct kafka_request *request, struct bytes topic, int32_t index);
 /* The client's idea of the leader epoch (-1: none) against ours: NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
 enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch);
@@ -196,5 +200,6 @@ void kafka_handle_describe_log_dirs(struct kafka_request *request);
 void kafka_handle_describe_quorum(struct kafka_request *request);
 void kafka_handle_describe_client_quotas(struct kafka_request *request);
 void kafka_handle_alter_client_quotas(struct kafka_request *request);
+void kafka_handle_describe_user_scram_credentials(struct kafka_request *request);
 
 #endif

@@ -171,7 +171,7 @@ TEST(answers_keep_the_order_of_requests_when_a_fetch_waits)
     CHECK_INT(fetched->topics->partitions->high_watermark, 3);
     CHECK(fetched->topics->partitions->records.size > 0);
     struct kafka_metadata_response *described = kafka_fixture_receive(&f, KAFKA_METADATA, 8, metadata);
-    CHECK_INT(described->topics_count, 1);
+    CHECK_INT(described->topics_count, 3);
     kafka_fixture_receive(&f, KAFKA_PRODUCE, 9, produce);
     kafka_fixture_deinit(&f);
 }
@@ -234,6 +234,16 @@ TEST(a_connection_that_says_nothing_is_ended_after_ten_minutes)
     kafka_fixture_deinit(&f);
 }
 
+TEST(a_frame_that_is_not_ended_is_counted_as_stalled_when_its_connection_is)
+{
+    WITH_FIXTURE;
+    io_stream_write(f.stream, bytes_of("\0\0\0\100half", 8));
+    kafka_fixture_expect_end(&f);
+    CHECK_INT(kafka_fixture_metrics(&f).frames_stalled, 1);
+    CHECK_INT(kafka_fixture_metrics(&f).connections_idle, 0);
+    kafka_fixture_deinit(&f);
+}
+
 TEST(a_connection_that_ends_takes_its_waiting_requests_along)
 {
     WITH_FIXTURE;
@@ -277,8 +287,27 @@ TEST(metadata_makes_topics_where_that_is_wanted)
     CHECK_INT(metadata_of(&f, "orders", false)->error_code, 0);
     CHECK_INT(metadata_of(&f, "a bad name", true)->error_code, KAFKA_INVALID_TOPIC_EXCEPTION);
     CHECK_INT(metadata_of(&f, "", true)->error_code, KAFKA_INVALID_TOPIC_EXCEPTION);
-    struct kafka_metadata_response_topic *offsets = metadata_of(&f, "__consumer_offsets", false);
-    CHECK(offsets->error_code == 0 && offsets->is_internal);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(metadata_of_all_topics_has_the_internal_ones_that_kafka_has_too_and_marks_them)
+{
+    WITH_FIXTURE;
+    kafka_fixture_topic(&f, "orders", 1);
+    struct topic_spec spec = {.name = BYTES_LITERAL("__objects"), .partition_count = 1, .internal = true};
+    struct topic *objects;
+    uint64_t lsn;
+    struct error err;
+    CHECK(topic_create(f.log, &spec, &objects, &lsn, &err));
+    struct kafka_metadata_request request = {0};
+    struct kafka_metadata_response *response = kafka_fixture_call(&f, KAFKA_METADATA, 12, &request);
+    static const char *const names[] = {"__consumer_offsets", "__transaction_state", "orders"};
+    CHECK_INT(response->topics_count, ARRAY_SIZE(names));
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        CHECK_BYTES(response->topics[i].name, bytes_of_string(names[i]));
+        CHECK_INT(response->topics[i].is_internal, i < 2);
+    }
+    CHECK_INT(metadata_of(&f, "__objects", true)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
     kafka_fixture_deinit(&f);
 }
 

@@ -2,8 +2,9 @@
 /*
  * Fetch. The records are slices of the log, in memory or in a file, which go to the socket without a copy. A fetch that
  * finds less than min_bytes waits on its partitions, each of which tells when its high watermark moves, and on a timer
- * of max_wait_ms; the one partition that moved is then read again, not all of them. A topic may be deleted meanwhile,
- * so partitions are looked up each time, by name or (since version 13) by id.
+ * of max_wait_ms; the one partition that moved is then read again, not all of them. What is not in memory is waited for
+ * likewise, whatever max_wait_ms says: the answer would else be empty though there are records. A topic may be deleted
+ * meanwhile, so partitions are looked up each time, by name or (since version 13) by id.
  *
  * There are no fetch sessions (KIP-227): session id 0 in every answer says so, and every request is a full one. The
  * client's rack and the cluster's id are read and make no difference: there is one replica of everything.
@@ -32,6 +33,8 @@ struct fetch_part {
     int64_t end;             /* of what may be read: the high watermark or the last stable offset */
     struct partition_waiter waiter;
     bool waiting;
+    struct log_read_waiter reader;
+    bool reading; /* from the disk */
 };
 
 /* Everything but the pin, which outlives the request until the peer has the bytes, is in the request's arena. */
@@ -39,11 +42,12 @@ struct fetch {
     struct kafka_request *request;
     struct kafka_fetch_response *response;
     struct fetch_part *parts;
-    size_t part_count, slice_count;
+    size_t part_count, slice_count, reading_count;
     int64_t size, size_max, size_min;
     bool refused; /* some partition has an error, or another history: that is answered at once */
     bool capped;  /* some partition has more than what was asked for at most */
     bool parked;
+    bool late; /* max_wait_ms are over */
     struct io_timer timer;
 };
 
@@ -182,11 +186,21 @@ static bool has_diverged(struct fetch_part *part, const struct partition *partit
     return true;
 }
 
-/* Nothing there, or more than may be added. */
-static void skip_slice(struct fetch_part *part, struct log_slice *slice)
+/* `left`: what may be added. The first one may be more, so that there is always something. */
+static void take_slice(struct fetch_part *part, struct log_slice *slice, int64_t left)
 {
+    if (slice->size > 0 && (part->fetch->size == 0 || (int64_t)slice->size <= left)) {
+        keep_slice(part, slice);
+        return;
+    }
     part->fetch->capped |= slice->size > 0;
     log_slice_release(slice);
+}
+
+static void begin_reading(struct fetch_part *part)
+{
+    part->reading = true;
+    part->fetch->reading_count++;
 }
 
 /* partition_read_range() gives at least one batch, however little is asked for; the first partition that has something
@@ -200,13 +214,13 @@ static void read_slice(struct fetch_part *part, struct partition *partition)
     if (left <= 0 || fetch->slice_count == FETCH_SLICES_MAX)
         return;
     size_t size_max = (size_t)(wanted < 0 ? 0 : wanted < left ? wanted : left);
-    if (!partition_read_range(partition, part->in->fetch_offset, part->end, size_max, &slice, &err))
+    if (partition_read_range(partition, part->in->fetch_offset, part->end, size_max, &part->reader, &slice, &err))
+        take_slice(part, &slice, left);
+    else if (log_is_being_read(&err))
+        begin_reading(part);
+    else
         refuse(part, kafka_refuse(fetch->request,
                                   err.kind == ERROR_INVALID ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_KAFKA_STORAGE_ERROR));
-    else if (slice.size > 0 && (fetch->size == 0 || (int64_t)slice.size <= left))
-        keep_slice(part, &slice);
-    else
-        skip_slice(part, &slice);
 }
 
 static void read_part(struct fetch_part *part)
@@ -242,9 +256,11 @@ static void stop_waiting(struct fetch *fetch)
     fetch->parked = false;
     fetch->request->door->metrics.fetches_waiting--;
     io_timer_stop(&fetch->timer);
-    for (size_t i = 0; i < fetch->part_count; i++)
+    for (size_t i = 0; i < fetch->part_count; i++) {
         if (fetch->parts[i].waiting)
             partition_wait_cancel(&fetch->parts[i].waiter);
+        log_read_cancel(&fetch->parts[i].reader);
+    }
 }
 
 static void release(struct fetch *fetch)
@@ -304,27 +320,41 @@ static void answer(struct fetch *fetch)
     kafka_answer(fetch->request, fetch->response);
 }
 
-static bool is_enough(const struct fetch *fetch)
+static bool is_answerable(const struct fetch *fetch)
 {
-    return fetch->refused || fetch->capped || fetch->size >= fetch->size_min;
+    return fetch->reading_count == 0 &&
+           (fetch->late || fetch->refused || fetch->capped || fetch->size >= fetch->size_min);
 }
 
 static void wait_for(struct fetch_part *part);
 
-static void moved(void *ctx)
+static void read_again(struct fetch_part *part)
 {
-    struct fetch_part *part = ctx;
-    part->waiting = false;
     read_part(part);
-    if (is_enough(part->fetch))
+    if (is_answerable(part->fetch))
         answer(part->fetch);
     else
         wait_for(part);
 }
 
+static void moved(void *ctx)
+{
+    struct fetch_part *part = ctx;
+    part->waiting = false;
+    read_again(part);
+}
+
+static void was_read(void *ctx)
+{
+    struct fetch_part *part = ctx;
+    part->reading = false;
+    part->fetch->reading_count--;
+    read_again(part);
+}
+
 static void wait_for(struct fetch_part *part)
 {
-    struct partition *partition = find(part);
+    struct partition *partition = part->reading ? NULL : find(part);
     if (!partition)
         return;
     part->waiter = (struct partition_waiter){.run = moved, .ctx = part};
@@ -335,7 +365,10 @@ static void wait_for(struct fetch_part *part)
 
 static void timed_out(void *ctx)
 {
-    answer(ctx);
+    struct fetch *fetch = ctx;
+    fetch->late = true;
+    if (is_answerable(fetch))
+        answer(fetch);
 }
 
 static void park(struct fetch *fetch, int32_t wait_ms)
@@ -348,7 +381,8 @@ static void park(struct fetch *fetch, int32_t wait_ms)
     for (size_t i = 0; i < fetch->part_count; i++)
         wait_for(&fetch->parts[i]);
     io_timer_init(request->door->io, &fetch->timer, timed_out, fetch);
-    io_timer_start(&fetch->timer, (uint64_t)(wait_ms < FETCH_WAIT_MAX_MS ? wait_ms : FETCH_WAIT_MAX_MS));
+    if (!fetch->late)
+        io_timer_start(&fetch->timer, (uint64_t)(wait_ms < FETCH_WAIT_MAX_MS ? wait_ms : FETCH_WAIT_MAX_MS));
 }
 
 /* --- The request --- */
@@ -360,7 +394,7 @@ static void prepare_partition(struct fetch *fetch, struct fetch_part *part,
 {
     const struct kafka_fetch_request *body = fetch->request->body;
     static const struct bytes nothing[1];
-    *part = (struct fetch_part){.fetch = fetch, .in = in, .out = out};
+    *part = (struct fetch_part){.fetch = fetch, .in = in, .out = out, .reader = {.run = was_read, .ctx = part}};
     if (fetch->request->header.api_version < VERSION_OF_TOPIC_IDS)
         part->topic = topic->topic;
     memcpy(part->topic_id, topic->topic_id, sizeof part->topic_id);
@@ -414,6 +448,7 @@ void kafka_handle_fetch(struct kafka_request *request)
         .response = KAFKA_NEW(&request->arena, kafka_fetch_response),
         .size_max = size_max_of(request),
         .size_min = body->min_bytes,
+        .late = body->max_wait_ms <= 0,
     };
     if (body->session_epoch != SESSION_EPOCH_NEW && body->session_epoch != SESSION_EPOCH_FINAL) {
         fetch->response->error_code = kafka_refuse(request, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
@@ -423,7 +458,7 @@ void kafka_handle_fetch(struct kafka_request *request)
     prepare(fetch);
     for (size_t i = 0; i < fetch->part_count; i++)
         read_part(&fetch->parts[i]);
-    if (is_enough(fetch) || body->max_wait_ms <= 0)
+    if (is_answerable(fetch))
         answer(fetch);
     else
         park(fetch, body->max_wait_ms);

@@ -119,13 +119,9 @@ static struct topic *find_or_create(struct kafka_request *request, struct bytes 
     if (topic)
         return topic;
     out->name = name;
-    if (!topic_check(request->log, &spec, &err)) {
-        out->error_code = kafka_refuse(request, err.kind == ERROR_INVALID ? KAFKA_INVALID_TOPIC_EXCEPTION
-                                                                          : KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
-        return NULL;
-    }
-    if (!body->allow_auto_topic_creation || request->door->options.no_auto_create) {
-        out->error_code = kafka_refuse(request, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    if (!body->allow_auto_topic_creation || request->door->options.no_auto_create ||
+        !topic_check(request->log, &spec, &err)) {
+        out->error_code = kafka_refuse_topic(request, name);
         return NULL;
     }
     if (!topic_create(request->log, &spec, &topic, &lsn, &err)) {
@@ -177,10 +173,10 @@ static void describe_all(struct kafka_request *request, struct kafka_metadata_re
 {
     size_t count = 0;
     for (struct topic *topic = topic_first(request->log); topic; topic = topic_next(request->log, topic))
-        count += !topic_internal(topic);
+        count += kafka_shows_topic(topic);
     response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, count);
     for (struct topic *topic = topic_first(request->log); topic; topic = topic_next(request->log, topic))
-        if (!topic_internal(topic))
+        if (kafka_shows_topic(topic))
             describe_topic(request, topic, &response->topics[response->topics_count++]);
 }
 

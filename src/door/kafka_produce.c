@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "door/kafka_produce_convert.h"
+#include "door/kafka_produce_wait.h"
 
 enum {
     ACKS_ALL = -1,
@@ -219,8 +220,14 @@ static void produce(struct kafka_request *request, struct kafka_conversions *con
         kafka_no_answer(request);
 }
 
-void kafka_handle_produce(struct kafka_request *request)
+static void begin(struct kafka_request *request)
 {
     if (!kafka_convert_batches(request, produce))
         produce(request, NULL);
+}
+
+void kafka_handle_produce(struct kafka_request *request)
+{
+    if (!kafka_wait_for_room(request, begin))
+        begin(request);
 }

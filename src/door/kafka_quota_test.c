@@ -138,6 +138,7 @@ TEST(quotas_are_described_by_whom_they_are_for_and_outlive_a_restart)
     CHECK_INT(count_quotas(&f, "user", 0, "a,b=%", false), 1);
     CHECK_INT(count_quotas(&f, "user", 0, "a,b=%", true), 0);
     CHECK_INT(count_quotas(&f, "user", 0, "other", false), 0);
+    CHECK_INT(count_quotas(&f, "ip", 2, NULL, true), 0);
     kafka_fixture_deinit(&f);
 }
 
@@ -156,6 +157,28 @@ TEST(quotas_that_make_no_sense_are_refused)
     CHECK_INT(set_quota(&f, test_client, "producer_byte_rate", 1.5), KAFKA_INVALID_REQUEST);
     CHECK_INT(set_quota(&f, test_client, "producer_byte_rate", __builtin_nan("")), KAFKA_INVALID_REQUEST);
     CHECK_INT(count_quotas(&f, NULL, 0, NULL, false), 0);
+    struct kafka_describe_client_quotas_request_component color = {BYTES_LITERAL("color"), 2, BYTES_NULL};
+    struct kafka_describe_client_quotas_request request = {.components = &color, .components_count = 1};
+    struct kafka_describe_client_quotas_response *response =
+        kafka_fixture_call(&f, KAFKA_DESCRIBE_CLIENT_QUOTAS, 1, &request);
+    CHECK_INT(response->error_code, KAFKA_UNSUPPORTED_VERSION);
+    kafka_fixture_deinit(&f);
+}
+
+TEST(users_are_asked_for_and_have_no_credentials)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    struct kafka_describe_user_scram_credentials_request_user user = {BYTES_LITERAL("alice")};
+    struct kafka_describe_user_scram_credentials_request request = {0};
+    struct kafka_describe_user_scram_credentials_response *response =
+        kafka_fixture_call(&f, KAFKA_DESCRIBE_USER_SCRAM_CREDENTIALS, 0, &request);
+    CHECK(response->error_code == 0 && response->results_count == 0);
+    request.users = &user;
+    request.users_count = 1;
+    response = kafka_fixture_call(&f, KAFKA_DESCRIBE_USER_SCRAM_CREDENTIALS, 0, &request);
+    CHECK_INT(response->results_count, 1);
+    CHECK_INT(response->results->error_code, KAFKA_RESOURCE_NOT_FOUND);
     kafka_fixture_deinit(&f);
 }
 

@@ -153,7 +153,7 @@ static void describe_all_sizes(struct kafka_request *request, struct kafka_descr
     log_metrics(request->log, &metrics);
     out->topics = KAFKA_NEW_ARRAY(arena, kafka_describe_log_dirs_response_topic, metrics.topics);
     for (struct topic *topic = topic_first(request->log); topic; topic = topic_next(request->log, topic)) {
-        if (!kafka_find_topic(request, topic_name(topic)))
+        if (!kafka_shows_topic(topic))
             continue;
         struct kafka_describe_log_dirs_response_topic *one = &out->topics[out->topics_count++];
         one->name = topic_name(topic);

@@ -35,25 +35,30 @@ static bool fail(struct error *err, enum kafka_error *code, enum kafka_error is,
     return error_set(err, ERROR_INVALID, "%s", message);
 }
 
-static bool check_assignments(const struct kafka_create_topics_request_topic *in, enum kafka_error *code,
-                              struct error *err)
+/* In any order: Java's come as its hash map has them. */
+static bool check_assignments(struct kafka_request *request, const struct kafka_create_topics_request_topic *in,
+                              enum kafka_error *code, struct error *err)
 {
+    bool *seen = arena_alloc_array(&request->arena, in->assignments_count, sizeof *seen);
     if (in->assignments_count == 0)
         return true;
     if (in->num_partitions != BROKER_DEFAULT || in->replication_factor != BROKER_DEFAULT)
         return fail(err, code, KAFKA_INVALID_REQUEST, "a count and an assignment of partitions exclude each other");
     for (size_t i = 0; i < in->assignments_count; i++) {
         const struct kafka_create_topics_request_assignment *assignment = &in->assignments[i];
-        if (assignment->partition_index != (int32_t)i || assignment->broker_ids_count != 1 ||
-            assignment->broker_ids[0] != KAFKA_NODE_ID)
+        int32_t index = assignment->partition_index;
+        if (index < 0 || (size_t)index >= in->assignments_count || seen[index])
             return fail(err, code, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-                        "there is one node, 0; partitions are assigned to it in order");
+                        "partitions are assigned each once, from 0 on without a gap");
+        if (assignment->broker_ids_count != 1 || assignment->broker_ids[0] != KAFKA_NODE_ID)
+            return fail(err, code, KAFKA_INVALID_REPLICA_ASSIGNMENT, "there is one node, 0");
+        seen[index] = true;
     }
     return true;
 }
 
-static bool check_topic(const struct kafka_create_topics_request_topic *in, const struct map *names,
-                        enum kafka_error *code, struct error *err)
+static bool check_topic(struct kafka_request *request, const struct kafka_create_topics_request_topic *in,
+                        const struct map *names, enum kafka_error *code, struct error *err)
 {
     if (kafka_is_twice(names, 0, in->name))
         return fail(err, code, KAFKA_INVALID_REQUEST, "the topic is in the request twice");
@@ -64,7 +69,7 @@ static bool check_topic(const struct kafka_create_topics_request_topic *in, cons
         return fail(err, code, KAFKA_INVALID_PARTITIONS, "a topic has 1 partition or more");
     if (in->replication_factor != BROKER_DEFAULT && in->replication_factor != 1)
         return fail(err, code, KAFKA_INVALID_REPLICATION_FACTOR, "there is one node: the replication factor is 1");
-    return check_assignments(in, code, err);
+    return check_assignments(request, in, code, err);
 }
 
 static int32_t partition_count_of(const struct kafka_request *request,
@@ -146,7 +151,7 @@ void kafka_handle_create_topics(struct kafka_request *request)
         enum kafka_error code;
         struct error err;
         out->name = body->topics[i].name;
-        if (check_topic(&body->topics[i], &names, &code, &err)) {
+        if (check_topic(request, &body->topics[i], &names, &code, &err)) {
             create_topic(request, &body->topics[i], out, &lsn);
         } else {
             out->error_code = kafka_refuse(request, code);

@@ -174,8 +174,7 @@ struct json *kube_body_raw(struct kube_call *call, const struct kind *expected, 
     if (has_type(call, "application/yaml"))
         return body_of_yaml(body, err);
     struct bytes type = http_head_get(call->request->head, "Content-Type");
-    if (type.size > 0 && !has_type(call, "application/json") && !has_type(call, "text/plain") &&
-        !has_type(call, "application/x-www-form-urlencoded")) {
+    if (type.size > 0 && !has_type(call, "application/json")) {
         error_set(err, ERROR_UNSUPPORTED,
                   "the body of the request was in an unknown format - accepted media types include: application/json, "
                   "application/yaml, application/vnd.kubernetes.protobuf");
@@ -239,16 +238,36 @@ void kube_respond_json(struct kube_call *call, int status, struct json *json)
     kube_respond_bytes(call, status, "application/json", buf_bytes(&text));
 }
 
+/* The kind that the client asked for, which may be a view of the object's. */
+static const struct kind *shown_kind(const struct kube_call *call, const struct object *object)
+{
+    const struct kind *asked = call->target.kind;
+    return asked && asked->stored == object->kind ? asked : object->kind;
+}
+
+void kube_print_object(struct kube_call *call, const struct object *object, struct buf *out)
+{
+    const struct kind *kind = shown_kind(call, object);
+    if (kind == object->kind) {
+        buf_append(out, object_text(object));
+        return;
+    }
+    AUTO_JSON *shown = view_show(kind, object->json);
+    json_print(shown, out);
+}
+
 void kube_respond_object(struct kube_call *call, int status, struct object *object)
 {
     AUTO_OBJECT *held = object;
     const struct json *json = held->json;
     if (call->form == KUBE_TABLE)
         kube_respond_json(call, status,
-                          table_print(held->kind, &json, 1, json_get(json, "metadata"), call->include,
+                          table_print(shown_kind(call, held), &json, 1, json_get(json, "metadata"), call->include,
                                       io_wall_ms(call->door->io) / 1000, true));
     else if (call->form == KUBE_PARTIAL)
         kube_respond_json(call, status, table_partial_metadata(json));
+    else if (shown_kind(call, held) != held->kind)
+        kube_respond_json(call, status, view_show(shown_kind(call, held), json));
     else
         kube_respond_bytes(call, status, "application/json", object_text(held));
 }

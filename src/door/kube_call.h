@@ -25,6 +25,7 @@
 #include "api/retry.h"
 #include "api/schema.h"
 #include "api/table.h"
+#include "api/view.h"
 #include "api/watcher.h"
 #include "door/kube_door.h"
 #include "door/kube_pki.h"
@@ -104,6 +105,8 @@ struct json *kube_body_raw(struct kube_call *call, const struct kind *expected, 
 /* The object in the form that the client wants. Takes over the reference. With `durable`: when it is on disk. */
 void kube_respond_object(struct kube_call *call, int status, struct object *object);
 void kube_respond_durable(struct kube_call *call, int status, struct object *object);
+/* Its JSON, in the shape of the kind that was asked for. */
+void kube_print_object(struct kube_call *call, const struct object *object, struct buf *out);
 /* A JSON value; takes it over. */
 void kube_respond_json(struct kube_call *call, int status, struct json *json);
 void kube_respond_json_durable(struct kube_call *call, int status, struct json *json);

@@ -115,9 +115,9 @@ static bool route_public(struct kube_call *call, struct bytes path)
     if (!bytes_equal_string(path, "/version"))
         return false;
     struct json *json = json_new_object();
-    json_set(json, "major", json_new_text("1"));
-    json_set(json, "minor", json_new_text("34"));
-    json_set(json, "gitVersion", json_new_text("v1.34.0+evoke-" EVOKE_VERSION));
+    json_set(json, "major", json_new_text(KUBERNETES_MAJOR));
+    json_set(json, "minor", json_new_text(KUBERNETES_MINOR));
+    json_set(json, "gitVersion", json_new_text(KUBERNETES_VERSION));
     json_set(json, "gitCommit", json_new_text(""));
     json_set(json, "gitTreeState", json_new_text("clean"));
     json_set(json, "buildDate", json_new_text("1970-01-01T00:00:00Z"));

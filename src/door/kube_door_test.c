@@ -361,13 +361,60 @@ TEST(what_is_wrong_with_a_body_is_said)
     CHECK_STR(text_at(&f, "reason"), "Invalid");
     CHECK_STR(text_at(&f, "details.causes.0.field"), "metadata.name");
     CHECK_INT(ask(&f, "POST", "/api/v1/namespaces/none/configmaps", "{\"metadata\":{\"name\":\"a\"}}"), 404);
-    CHECK_INT(ask_with(&f,
-                       &(struct asking){
-                           .method = "POST", .target = config_maps, .content_type = "application/cbor", .body = "x"}),
-              415);
+    static const char *const unknown[] = {"application/cbor", "text/plain", "application/x-www-form-urlencoded"};
+    struct asking a = {.method = "POST", .target = config_maps, .body = "{\"metadata\":{\"name\":\"a\"}}"};
+    for (size_t i = 0; i < ARRAY_SIZE(unknown); i++) {
+        a.content_type = unknown[i];
+        CHECK_INT(ask_with(&f, &a), 415);
+        CHECK_STR(text_at(&f, "reason"), "UnsupportedMediaType");
+        CHECK_STR(text_at(&f, "message"),
+                  "the body of the request was in an unknown format - accepted media types include: "
+                  "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+    }
+    a.content_type = NULL;
+    CHECK_INT(ask_with(&f, &a), 201);
     AUTO_FREE(char) large = memory_new(LIMIT_API_BODY_SIZE + 2);
     memset(large, ' ', LIMIT_API_BODY_SIZE + 1);
     CHECK_INT(ask(&f, "POST", config_maps, large), 413);
+    fixture_close(&f);
+}
+
+TEST(a_view_is_served_in_its_shape_and_what_is_stored_in_its_own)
+{
+    static const char newer[] = "/apis/events.k8s.io/v1/namespaces/default/events";
+    static const char core[] = "/api/v1/namespaces/default/events";
+    char target[200];
+    struct fixture f;
+    fixture_open(&f);
+    CHECK_INT(ask(&f, "POST", newer,
+                  "{\"metadata\":{\"name\":\"a\"},\"eventTime\":\"2026-01-01T00:00:00.000000Z\",\"type\":\"Normal\","
+                  "\"reportingController\":\"c\",\"reportingInstance\":\"i\",\"action\":\"A\",\"reason\":\"R\","
+                  "\"regarding\":{\"namespace\":\"default\",\"name\":\"p\"},\"note\":\"n\"}"),
+              201);
+    CHECK_STR(text_at(&f, "apiVersion"), "events.k8s.io/v1");
+    CHECK_STR(text_at(&f, "note"), "n");
+    CHECK_INT(ask(&f, "GET", core, NULL), 200);
+    CHECK_STR(text_at(&f, "items.0.message"), "n");
+    CHECK_INT(ask(&f, "GET", newer, NULL), 200);
+    CHECK_STR(text_at(&f, "kind"), "EventList");
+    CHECK_STR(text_at(&f, "items.0.apiVersion"), "events.k8s.io/v1");
+    CHECK_STR(text_at(&f, "items.0.regarding.name"), "p");
+    snprintf(target, sizeof target, "%s/a", newer);
+    struct asking a = {.method = "PATCH",
+                       .target = target,
+                       .content_type = "application/strategic-merge-patch+json",
+                       .body = "{\"series\":{\"count\":2,\"lastObservedTime\":\"2026-01-01T00:00:01.000000Z\"}}"};
+    CHECK_INT(ask_with(&f, &a), 200);
+    CHECK_STR(text_at(&f, "note"), "n");
+    a.body = "{\"note\":\"other\"}";
+    CHECK_INT(ask_with(&f, &a), 422);
+    CHECK_STR(text_at(&f, "details.causes.0.field"), "note");
+    CHECK_INT(ask(&f, "GET", "/apis/events.k8s.io/v1/namespaces/default/events/none", NULL), 404);
+    CHECK_STR(text_at(&f, "message"), "events.events.k8s.io \"none\" not found");
+    CHECK_INT(ask(&f, "DELETE", newer, NULL), 200);
+    CHECK_STR(text_at(&f, "items.0.note"), "n");
+    CHECK_INT(ask(&f, "GET", core, NULL), 200);
+    CHECK(!json_at(f.json, "items.0"));
     fixture_close(&f);
 }
 

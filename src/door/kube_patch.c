@@ -78,10 +78,12 @@ struct json *kube_patch_apply(struct kube_call *call, const struct kind *kind, c
 static struct json *patched(struct kube_call *call, const struct object *current, struct error *err)
 {
     struct json *out = NULL;
-    AUTO_JSON *json = kube_patch_apply(call, current->kind, current->json, err);
+    const struct kind *kind = call->target.kind;
+    AUTO_JSON *shown = view_show(kind, current->json);
+    AUTO_JSON *json = kube_patch_apply(call, kind, shown, err);
     if (!json)
         return NULL;
-    if (schema_decode_json(current->kind, json, call->validation, &out, call->warnings, err))
+    if (schema_decode_json(kind, json, call->validation, &out, call->warnings, err))
         return out;
     err->sys = err->kind == ERROR_INVALID ? EBADMSG : err->sys;
     return NULL;

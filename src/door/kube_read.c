@@ -214,7 +214,7 @@ static void append_item(struct listing *listing, size_t i, struct buf *out)
     if (i > 0)
         buf_append_byte(out, ',');
     if (listing->call->form != KUBE_PARTIAL) {
-        buf_append(out, object_text(listing->objects[i]));
+        kube_print_object(listing->call, listing->objects[i], out);
         return;
     }
     AUTO_JSON *partial = table_partial_metadata(listing->objects[i]->json);

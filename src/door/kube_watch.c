@@ -82,7 +82,7 @@ static void append_change(struct stream *stream, struct buf *out, const struct w
     const struct object *object = event->object;
     if (stream->call->form == KUBE_PLAIN) {
         buf_printf(out, "{\"type\":\"%s\",\"object\":", types[event->type]);
-        buf_append(out, object_text(object));
+        kube_print_object(stream->call, object, out);
         buf_append_string(out, "}\n");
         return;
     }

@@ -158,7 +158,7 @@ static bool delete_selected(struct kube_call *call, const struct kube_selection 
     while ((object = api_iterator_next(&iterator))) {
         if (!watcher_selects(&selection->options, object))
             continue;
-        json_append(items, json_clone(object->json));
+        json_append(items, view_show(call->target.kind, object->json));
         if (!api_delete(call->api, object->kind, object->namespace, object->name, options, NULL, err) &&
             err->kind != ERROR_NOT_FOUND) {
             api_iterator_end(&iterator);

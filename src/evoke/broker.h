@@ -9,7 +9,10 @@
 
 /* Without a port it is Kafka's own, 9092. A host has the first of its addresses, an IPv4 one if it has any: that is
  * where evoke listens. Asks the machine's resolver, and waits for it. ERROR_INVALID: not written like one;
- * ERROR_UNAVAILABLE: the host is not known. */
+ * ERROR_UNAVAILABLE: the host is not known. Messages name the text; the caller says where it stands. */
 MUST_CHECK bool broker_resolve(struct bytes text, struct io_address *out, struct error *err);
+
+/* Whether "HOST[:PORT],..." is written like that; the resolver is not asked. */
+MUST_CHECK bool broker_check_list(const char *text, struct error *err);
 
 #endif

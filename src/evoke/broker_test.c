@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "test.h"
 
 #include "evoke/broker.h"
@@ -31,6 +33,19 @@ TEST(what_is_no_address_is_named)
         struct error err;
         struct io_address address;
         CHECK(!broker_resolve(bytes_of_string(wrong[i]), &address, &err));
+        CHECK_INT(err.kind, ERROR_INVALID);
+        CHECK(!broker_check_list(wrong[i], &err));
+        CHECK(strstr(err.message, wrong[i]) != NULL);
+    }
+}
+
+TEST(a_list_of_brokers_is_checked_without_asking_for_its_hosts)
+{
+    struct error err;
+    CHECK_OK(broker_check_list("a.host.that.is.not.there,127.0.0.1:7,[::1]", &err), &err);
+    static const char *const wrong[] = {"one,", ",one", "one,,two", "one,two:x", "a:b:c"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK(!broker_check_list(wrong[i], &err));
         CHECK_INT(err.kind, ERROR_INVALID);
     }
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -18,7 +19,7 @@
 #include "wire/kafka_batch.h"
 #include "wire/kafka_error.h"
 
-enum { CONSUME_WAIT_MS = 10000, CONSUME_FETCH_SIZE = 4 << 20 };
+enum { CONSUME_WAIT_MS = 10000, CONSUME_LOOK_MS = 5000, CONSUME_FETCH_SIZE = 4 << 20 };
 
 enum { READ_UNCOMMITTED = 0, READ_COMMITTED = 1 };
 
@@ -43,6 +44,7 @@ struct consume {
     struct position *positions;
     int32_t position_count;
     int64_t printed;
+    int64_t looked_ms; /* when it last looked for partitions that were added */
 };
 
 static bool list_offset(struct consume *consume, const struct position *position, int64_t timestamp_ms, int64_t *out,
@@ -159,6 +161,45 @@ static bool resolve_positions(struct consume *consume, struct error *err)
     return true;
 }
 
+/* Whether it reads all that there are, and those that may come. */
+static bool follows_all(const struct consume *consume)
+{
+    return consume->options->follow && !consume->member && consume->options->partition < 0;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* All that is in a partition which is new came after we had begun. */
+static bool add_partitions(struct consume *consume, int32_t count, struct error *err)
+{
+    if (count <= consume->position_count)
+        return true;
+    consume->positions = memory_resize_array(consume->positions, (size_t)count, sizeof *consume->positions);
+    while (consume->position_count < count) {
+        struct position *position = &consume->positions[consume->position_count];
+        *position = (struct position){.partition = consume->position_count, .committed = -1};
+        if (!list_offset(consume, position, KAFKA_CLIENT_EARLIEST, &position->offset, err))
+            return false;
+        consume->position_count++;
+    }
+    return true;
+}
+
+static bool look_for_partitions(struct consume *consume, struct error *err)
+{
+    int32_t count;
+    if (!follows_all(consume) || now_ms() - consume->looked_ms < CONSUME_LOOK_MS)
+        return true;
+    consume->looked_ms = now_ms();
+    return kafka_client_partitions(consume->client, consume->topic, false, &count, err) &&
+           add_partitions(consume, count, err);
+}
+
 static bool has_enough(const struct consume *consume)
 {
     return consume->options->count_max > 0 && consume->printed >= consume->options->count_max;
@@ -211,6 +252,9 @@ static bool print_records(struct consume *consume, struct position *position, st
         /* Kafka may cut the last batch short: the next fetch brings it whole. */
         if (!kafka_batch_parse(&data, &batch, err))
             return position->offset > from;
+        if (!kafka_batch_verify(&batch, err))
+            return error_wrap(err, "partition %d: offsets %" PRId64 " to %" PRId64, position->partition,
+                              batch.base_offset, kafka_batch_last_offset(&batch));
         bool hidden = (read_committed(consume) && aborted_has(aborted, &batch)) || kafka_batch_is_control(&batch);
         if (!hidden && !print_batch(consume, position, &batch, err))
             return false;
@@ -223,7 +267,9 @@ static bool print_records(struct consume *consume, struct position *position, st
 static struct kafka_fetch_request *make_request(const struct consume *consume, struct arena *arena)
 {
     struct kafka_fetch_request *request = KAFKA_NEW(arena, kafka_fetch_request);
-    request->max_wait_ms = consume->member ? GROUP_MEMBER_BEAT_MS : CONSUME_WAIT_MS;
+    request->max_wait_ms = consume->member        ? GROUP_MEMBER_BEAT_MS
+                           : follows_all(consume) ? CONSUME_LOOK_MS
+                                                  : CONSUME_WAIT_MS;
     request->min_bytes = 1;
     request->max_bytes = CONSUME_FETCH_SIZE;
     request->isolation_level = read_committed(consume) ? READ_COMMITTED : READ_UNCOMMITTED;
@@ -319,7 +365,7 @@ static bool step(struct consume *consume, struct error *err)
 {
     bool changed;
     if (!consume->member)
-        return fetch(consume, err);
+        return look_for_partitions(consume, err) && fetch(consume, err);
     if (!group_member_keep(consume->member, &changed, err) || (changed && !resolve_positions(consume, err)))
         return false;
     if (consume->position_count == 0)
@@ -420,11 +466,12 @@ const struct command command_consume = {
     .name = "consume",
     .about = "Print the records of a topic",
     .flags = {.tables = {flags, kafka_client_flags}, .arguments = "TOPIC"},
-    .details = "It ends at the end of the topic, unless told to follow.\n\n"
-               "Outputs: text is the value and a line break; raw the value alone, byte for byte; json a line of JSON "
-               "with all of\n"
-               "the record; full a text with offset, time, key, headers and value.\n\n"
-               "With --group, what is printed is committed, and --offset counts where nothing is committed yet.",
+    .details =
+        "It ends at the end of the topic, unless told to follow; then it also sees partitions that are added.\n\n"
+        "Outputs: text is the value and a line break; raw the value alone, byte for byte; json a line of JSON "
+        "with all of\n"
+        "the record; full a text with offset, time, key, headers and value.\n\n"
+        "With --group, what is printed is committed, and --offset counts where nothing is committed yet.",
     .examples = "  evoke consume orders --follow --offset end\n"
                 "  evoke consume orders --offset -10 -o full\n"
                 "  evoke consume orders --offset @2026-11-21T09:00:00Z -n 1 -o json\n"

@@ -3,13 +3,13 @@
 #include <stdio.h>
 
 #include "evoke/command_group.h"
+#include "evoke/command_names.h"
 #include "evoke/listing.h"
 #include "wire/kafka_error.h"
 
 struct options {
     struct kafka_client_options client;
     const char *output;
-    bool lenient;
 };
 
 /* --- list --- */
@@ -89,29 +89,13 @@ static bool delete_group(struct kafka_client *client, const char *name, bool len
 
 static int delete_groups(const struct command *self, int argc, char **argv)
 {
-    struct options options = {0};
-    struct arguments arguments;
-    int exit_code;
-    struct error err;
-    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
-        return exit_code;
-    struct kafka_client *client = kafka_client_open(&options.client, &err);
-    bool ok = client;
-    for (size_t i = 0; ok && i < arguments.count; i++)
-        ok = delete_group(client, arguments.items[i], options.lenient, &err);
-    kafka_client_close(client);
-    return ok ? EXIT_DONE : command_fail(&err);
+    return names_delete(self, argc, argv, delete_group);
 }
-
-static const struct flag delete_flags[] = {
-    {"if-exists", NULL, "fine if it is not there", offsetof(struct options, lenient), 0, FLAG_SWITCH},
-    {0},
-};
 
 static const struct command group_delete_command = {
     .name = "delete",
     .about = "Delete groups and the offsets they have committed",
-    .flags = {.tables = {delete_flags, kafka_client_flags}, .arguments = "GROUP..."},
+    .flags = {.tables = {names_delete_flags, kafka_client_flags}, .arguments = "GROUP..."},
     .details = "A group with members is not deleted.",
     .examples = "  evoke group delete reports\n",
     .run = delete_groups,

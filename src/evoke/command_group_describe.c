@@ -5,14 +5,10 @@
 #include <stdlib.h>
 
 #include "evoke/command_group.h"
+#include "evoke/command_names.h"
 #include "evoke/consumer_protocol.h"
 #include "evoke/listing.h"
 #include "wire/kafka_error.h"
-
-struct options {
-    struct kafka_client_options client;
-    const char *output;
-};
 
 const struct kafka_describe_groups_response_group *group_describe(struct kafka_client *client, struct bytes name,
                                                                   struct arena *arena, struct error *err)
@@ -172,36 +168,13 @@ static void print_group(const struct json *group)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct options options = {0};
-    struct arguments arguments;
-    int exit_code;
-    struct error err;
-    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
-        return exit_code;
-    struct kafka_client *client = kafka_client_open(&options.client, &err);
-    AUTO_JSON *groups = json_new_array();
-    bool ok = client;
-    for (size_t i = 0; ok && i < arguments.count; i++)
-        ok = json_append(groups, describe(client, arguments.items[i], &err));
-    kafka_client_close(client);
-    if (!ok)
-        return command_fail(&err);
-    if (listing_is_json(options.output))
-        listing_print_json(groups, stdout);
-    json_array_each (i, group, listing_is_json(options.output) ? NULL : groups) {
-        if (i > 0)
-            putchar('\n');
-        print_group(group);
-    }
-    return EXIT_DONE;
+    return names_describe(self, argc, argv, describe, print_group);
 }
-
-static const struct flag flags[] = {LISTING_DESCRIBE_FLAG(offsetof(struct options, output)), {0}};
 
 const struct command group_describe_command = {
     .name = "describe",
     .about = "Show the members of groups, what they have committed, and their lag",
-    .flags = {.tables = {flags, kafka_client_flags}, .arguments = "GROUP..."},
+    .flags = {.tables = {names_describe_flags, kafka_client_flags}, .arguments = "GROUP..."},
     .examples = "  evoke group describe trigger.shop.billing\n"
                 "  evoke group describe reports -o json | jq '[.[0].partitions[].lag] | add'\n",
     .run = run,

@@ -15,7 +15,7 @@ struct options {
 
 #define DATA_FLAG                                                                                                      \
     {                                                                                                                  \
-        "data", "DIR", "the data directory of the daemon", offsetof(struct options, data), 0, FLAG_TEXT                \
+        "data", "DIR", "the data directory (default: as of \"serve\")", offsetof(struct options, data), 0, FLAG_TEXT   \
     }
 
 static const char *data_of(const struct options *options)

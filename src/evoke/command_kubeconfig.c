@@ -39,7 +39,7 @@ static int run(const struct command *self, int argc, char **argv)
 }
 
 static const struct flag flags[] = {
-    {"data", "DIR", "the data directory of the daemon", offsetof(struct options, data), 0, FLAG_TEXT},
+    {"data", "DIR", "the data directory (default: as of \"serve\")", offsetof(struct options, data), 0, FLAG_TEXT},
     {0},
 };
 

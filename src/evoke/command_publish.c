@@ -10,12 +10,13 @@
 #include "evoke/producer.h"
 #include "evoke/record_json.h"
 #include "io/file.h"
+#include "wire/kafka_codec.h"
 
 enum { VALUE_SIZE_MAX = 8 << 20 };
 
 struct options {
     struct kafka_client_options client;
-    const char *key, *key_separator, *input;
+    const char *key, *key_separator, *input, *compression;
     int64_t partition, rate;
     struct flag_list headers, files;
     bool quiet, tombstone;
@@ -168,6 +169,16 @@ static bool check(struct publish *publish, const struct arguments *arguments, st
     return true;
 }
 
+/* None, or what the flag says; flags_parse() has seen to it that it is one of them. */
+static enum kafka_codec codec_of(const struct options *options)
+{
+    static const enum kafka_codec codecs[] = {KAFKA_CODEC_GZIP, KAFKA_CODEC_SNAPPY, KAFKA_CODEC_LZ4, KAFKA_CODEC_ZSTD};
+    for (size_t i = 0; options->compression && i < ARRAY_SIZE(codecs); i++)
+        if (strcmp(options->compression, kafka_codec_name(codecs[i])) == 0)
+            return codecs[i];
+    return KAFKA_CODEC_NONE;
+}
+
 static void print(const struct publish *publish)
 {
     int32_t partition;
@@ -192,7 +203,7 @@ static int run(const struct command *self, int argc, char **argv)
     if (!check(&publish, &arguments, &err))
         return command_fail_usage(&err);
     struct kafka_client *client = kafka_client_open(&options.client, &err);
-    publish.producer = client ? producer_new(client, publish.topic, options.partition, &err) : NULL;
+    publish.producer = client ? producer_new(client, publish.topic, options.partition, codec_of(&options), &err) : NULL;
     bool ok = publish.producer && publish_all(&publish, arguments.count == 2 ? arguments.items[1] : NULL, &err);
     if (publish.producer && !options.quiet && (ok || producer_published(publish.producer) > 0))
         print(&publish);
@@ -210,6 +221,7 @@ static const struct flag flags[] = {
     {"tombstone", NULL, "a record without a value: compaction removes its key", AT(tombstone), 0, FLAG_SWITCH},
     {"key-separator", "TEXT", "of each line, what stands before TEXT is the key", AT(key_separator), 'K', FLAG_TEXT},
     {"input", "lines|json", "json: lines as \"evoke consume -o json\" prints them", AT(input), 'i', FLAG_CHOICE},
+    {"compression", "none|gzip|snappy|lz4|zstd", "packs the records (default none)", AT(compression), 'z', FLAG_CHOICE},
     {"rate", "N", "at most N records a second", AT(rate), 'r', FLAG_COUNT},
     {"quiet", NULL, "print nothing", AT(quiet), 'q', FLAG_SWITCH},
     {0},

@@ -141,6 +141,10 @@ static int run(struct serve *serve, const char *manifests)
         command_fail(&err);
         return 2;
     }
+    if (manifests && !manifest_check(serve->io, manifests, &err)) {
+        io_free(serve->io);
+        return command_fail(&err);
+    }
     if (manifests)
         serve->screen = screen_open(serve->io, STDOUT_FILENO);
     diag_set_sink(print_message, serve,

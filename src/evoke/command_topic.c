@@ -3,9 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "evoke/command.h"
+#include "evoke/command_names.h"
 #include "evoke/command_topic.h"
-#include "evoke/kafka_client.h"
 #include "evoke/listing.h"
 #include "wire/kafka_error.h"
 
@@ -16,7 +15,7 @@ struct options {
     int64_t partitions;
     struct flag_list configs, deleted_configs;
     const char *output;
-    bool internal, lenient; /* --if-not-exists, --if-exists */
+    bool internal, lenient; /* --if-not-exists */
 };
 
 static bool not_about_it(struct error *err)
@@ -297,29 +296,13 @@ static bool delete_topic(struct kafka_client *client, const char *name, bool len
 
 static int delete_topics(const struct command *self, int argc, char **argv)
 {
-    struct options options = {0};
-    struct arguments arguments;
-    int exit_code;
-    struct error err;
-    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
-        return exit_code;
-    struct kafka_client *client = kafka_client_open(&options.client, &err);
-    bool ok = client;
-    for (size_t i = 0; ok && i < arguments.count; i++)
-        ok = delete_topic(client, arguments.items[i], options.lenient, &err);
-    kafka_client_close(client);
-    return ok ? EXIT_DONE : command_fail(&err);
+    return names_delete(self, argc, argv, delete_topic);
 }
-
-static const struct flag delete_flags[] = {
-    {"if-exists", NULL, "fine if it is not there", offsetof(struct options, lenient), 0, FLAG_SWITCH},
-    {0},
-};
 
 static const struct command topic_delete_command = {
     .name = "delete",
     .about = "Delete topics and what is in them",
-    .flags = {.tables = {delete_flags, kafka_client_flags}, .arguments = "TOPIC..."},
+    .flags = {.tables = {names_delete_flags, kafka_client_flags}, .arguments = "TOPIC..."},
     .examples = "  evoke topic delete orders\n",
     .run = delete_topics,
 };

@@ -5,16 +5,12 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "evoke/command_names.h"
 #include "evoke/command_topic.h"
 #include "evoke/listing.h"
 #include "wire/kafka_error.h"
 
 enum { RESOURCE_TOPIC = 2, SOURCE_TOPIC = 1 /* DescribeConfigs' config_source: set on this topic */ };
-
-struct options {
-    struct kafka_client_options client;
-    const char *output;
-};
 
 static int by_index(const void *a, const void *b)
 {
@@ -114,36 +110,13 @@ static void print_topic(const struct json *topic)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct options options = {0};
-    struct arguments arguments;
-    int exit_code;
-    struct error err;
-    if (!command_parse(self, argc, argv, &options, &arguments, &exit_code))
-        return exit_code;
-    struct kafka_client *client = kafka_client_open(&options.client, &err);
-    AUTO_JSON *topics = json_new_array();
-    bool ok = client;
-    for (size_t i = 0; ok && i < arguments.count; i++)
-        ok = json_append(topics, describe_topic(client, arguments.items[i], &err));
-    kafka_client_close(client);
-    if (!ok)
-        return command_fail(&err);
-    if (listing_is_json(options.output))
-        listing_print_json(topics, stdout);
-    json_array_each (i, topic, listing_is_json(options.output) ? NULL : topics) {
-        if (i > 0)
-            putchar('\n');
-        print_topic(topic);
-    }
-    return EXIT_DONE;
+    return names_describe(self, argc, argv, describe_topic, print_topic);
 }
-
-static const struct flag flags[] = {LISTING_DESCRIBE_FLAG(offsetof(struct options, output)), {0}};
 
 const struct command topic_describe_command = {
     .name = "describe",
     .about = "Show the partitions of topics with their offsets, and their settings",
-    .flags = {.tables = {flags, kafka_client_flags}, .arguments = "TOPIC..."},
+    .flags = {.tables = {names_describe_flags, kafka_client_flags}, .arguments = "TOPIC..."},
     .examples = "  evoke topic describe orders\n  evoke topic describe orders -o json | jq '.[0].partitions[].end'\n",
     .run = run,
 };

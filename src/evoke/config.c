@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "control/service_ip.h"
 #include "io/file.h"
+#include "node/network.h"
 #include "wire/yaml.h"
 
 #define SETTING(member) offsetof(struct config, member)
@@ -189,9 +191,29 @@ static bool locate_error(const struct config *config, struct error *err)
     return false;
 }
 
+/* Whoever takes a range has its rules; that the two share no address is seen only here. */
+static bool finish_ranges(const struct config *config, struct error *err)
+{
+    const char *pods = config->pod_cidr ? config->pod_cidr : "10.88.0.0/16";
+    const char *services = config->service_cidr ? config->service_cidr : "10.96.0.0/16";
+    struct network network;
+    struct ip_range range;
+    if (!network_parse("evoke0", pods, &network, err))
+        return error_wrap(err, "--pod-cidr");
+    if (!ip_range_parse(services, &range, err))
+        return error_wrap(err, "--service-cidr");
+    if (range.first - network.base < network_size(&network) || network.base - range.first < range.count)
+        return error_set(err, ERROR_INVALID,
+                         "--%s: the pods' range %s and the services' range %s have addresses in common",
+                         config->pod_cidr ? "pod-cidr" : "service-cidr", pods, services);
+    return true;
+}
+
 static bool finish(struct config *config, struct error *err)
 {
     return finish_address("listen-kafka", config->listen_kafka, "127.0.0.1:9092", &config->kafka, err) &&
+           (!config->advertise_kafka || io_address_parse(config->advertise_kafka, &config->advertised, err) ||
+            error_wrap(err, "--advertise-kafka")) &&
            finish_address("listen-api", config->listen_api, "127.0.0.1:6443", &config->api, err) &&
            finish_address("listen-http", config->listen_http, "127.0.0.1:8080", &config->http, err) &&
            finish_address("listen-admin", config->listen_admin, "127.0.0.1:9644", &config->admin, err) &&
@@ -201,7 +223,7 @@ static bool finish(struct config *config, struct error *err)
            finish_size("journal-size-max", config->journal_size_max, 512ull << 20, &config->journal_bytes_max, err) &&
            finish_minutes("offsets-retention-minutes", config->offsets_retention_minutes, &config->offsets_retention_ms,
                           err) &&
-           finish_level(config->log_level, &config->level, err);
+           finish_ranges(config, err) && finish_level(config->log_level, &config->level, err);
 }
 
 bool config_finish(struct config *config, struct io *io, struct arena *arena, struct error *err)

@@ -31,6 +31,7 @@ struct config {
 
     /* What config_finish() makes of it. family IO_ADDRESS_NONE: off */
     struct io_address kafka, api, http, admin;
+    struct io_address advertised; /* to Kafka's clients; of no family: where it listens */
     uint64_t kafka_requests_bytes_max;
     uint64_t journal_file_bytes, journal_bytes_max;
     uint64_t offsets_retention_ms; /* 0: seven days */

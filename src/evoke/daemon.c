@@ -27,6 +27,7 @@ struct daemon {
     struct parts parts; /* evoke/metrics.h: all that has figures */
     struct admin_door *admin;
     struct runtime *processes, *containers; /* ours to close; NULL when they are the caller's */
+    struct error no_containers;             /* why there is no runtime for them */
     char cluster_dns[IO_ADDRESS_TEXT_SIZE]; /* where containers ask for names; "": nowhere */
     char events_url[IO_ADDRESS_TEXT_SIZE + 16];
     struct pods_end *pods_end; /* daemon_stop_pods() */
@@ -67,18 +68,16 @@ static bool open_admin(struct daemon *daemon, struct error *err)
 
 static bool open_kafka(struct daemon *daemon, struct error *err)
 {
-    struct io_address advertised;
+    const struct io_address *advertised = &daemon->config->advertised;
     char host[IO_ADDRESS_TEXT_SIZE];
     struct kafka_door_options options = {.address = daemon->config->kafka,
                                          .request_bytes_max = daemon->config->kafka_requests_bytes_max};
     if (!is_on(&options.address))
         return true;
-    if (daemon->config->advertise_kafka) {
-        if (!io_address_parse(daemon->config->advertise_kafka, &advertised, err))
-            return error_wrap(err, "--advertise-kafka");
-        io_address_format_ip(&advertised, host);
+    if (advertised->family != IO_ADDRESS_NONE) {
+        io_address_format_ip(advertised, host);
         options.advertised_host = host;
-        options.advertised_port = advertised.port;
+        options.advertised_port = advertised->port;
     }
     daemon->parts.kafka = kafka_door_open(daemon->io, daemon->parts.log, &options, err);
     return daemon->parts.kafka || wrap_door_error(&options.address, "listen-kafka", err);
@@ -167,17 +166,20 @@ static bool open_runtimes(struct daemon *daemon, const struct daemon_options *op
 {
     const struct runtime_options runtime_options = {.directory = daemon->config->data,
                                                     .pod_cidr = daemon->config->pod_cidr};
-    struct error no_containers;
     if (options->processes)
         return true;
     daemon->processes = runtime_process_open(daemon->io, &runtime_options, err);
     if (!daemon->processes)
         return false;
-    if (geteuid() != 0)
+    if (geteuid() != 0) {
+        error_set(&daemon->no_containers, ERROR_DENIED, "containers need root");
         return true;
-    daemon->containers = runtime_oci_open(daemon->io, &runtime_options, &no_containers);
+    }
+    daemon->containers = runtime_oci_open(daemon->io, &runtime_options, &daemon->no_containers);
     if (!daemon->containers)
-        diag_warn("evoke", "pods run as processes, not as containers: %s", no_containers.message);
+        diag_warn("evoke", "pods run as processes, not as containers: %s", daemon->no_containers.message);
+    if (daemon->containers && daemon->containers->trouble)
+        diag_warn("evoke", "containers will not start: %s", daemon->containers->trouble);
     return true;
 }
 
@@ -188,7 +190,8 @@ static bool open_node(struct daemon *daemon, const struct daemon_options *option
                                         .machine = options->machine,
                                         .cluster_dns = daemon->cluster_dns[0] ? daemon->cluster_dns : NULL,
                                         .processes = daemon->processes ? daemon->processes : options->processes,
-                                        .containers = daemon->processes ? daemon->containers : options->containers};
+                                        .containers = daemon->processes ? daemon->containers : options->containers,
+                                        .no_containers = daemon->processes ? daemon->no_containers.message : NULL};
     if (!options->machine) {
         machine_read(&machine);
         node_options.machine = &machine;

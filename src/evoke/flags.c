@@ -94,6 +94,8 @@ static bool set(const struct flag *flag, void *options, const char *value, struc
         *(const char **)out = value;
         return true;
     case FLAG_TEXT:
+        if (flag->check && !flag->check(value, err))
+            return error_wrap(err, "--%s", flag->name);
         *(const char **)out = value;
         return true;
     case FLAG_NUMBER:

@@ -38,6 +38,7 @@ struct flag {
     size_t at;         /* where the value goes: offsetof() in the command's options */
     char letter;       /* 0: none */
     enum flag_type type;
+    bool (*check)(const char *value, struct error *err); /* of a text; NULL: any will do */
 };
 
 struct arguments {

@@ -22,6 +22,8 @@ struct kafka_client {
     struct buf received;
     int32_t correlation_id;
     bool failed, committed;
+    bool answered; /* at least once: so it is a Kafka server */
+    struct bytes broker;
     struct error err;
     struct io_timer timeout;
 };
@@ -68,7 +70,9 @@ static void on_data(void *ctx, struct bytes data)
 static void on_end(void *ctx, const struct error *err)
 {
     struct error closed;
-    error_set(&closed, ERROR_UNAVAILABLE, "the server closed the connection%s%s", err ? ": " : "",
+    const struct kafka_client *client = ctx;
+    error_set(&closed, ERROR_UNAVAILABLE, BYTES_FORMAT " closed the connection%s%s%s", BYTES_ARGS(client->broker),
+              client->answered ? "" : " at the first request; is it a Kafka server?", err ? ": " : "",
               err ? err->message : "");
     stop_with(ctx, &closed);
 }
@@ -83,7 +87,7 @@ static void on_timeout(void *ctx)
 const struct flag kafka_client_flags[] = {
     {"brokers", "HOST[:PORT],...",
      "the Kafka server: the first that answers (default $EVOKE_BROKERS or " KAFKA_CLIENT_DEFAULT ")",
-     offsetof(struct kafka_client_options, brokers), 'b', FLAG_TEXT},
+     offsetof(struct kafka_client_options, brokers), 'b', FLAG_TEXT, broker_check_list},
     {0},
 };
 
@@ -100,6 +104,7 @@ static bool connect_to(struct kafka_client *client, struct bytes broker)
 {
     static const struct io_stream_callbacks callbacks = {.on_data = on_data, .on_end = on_end};
     struct io_address address;
+    client->broker = broker;
     client->failed = !broker_resolve(broker, &address, &client->err);
     if (client->failed)
         return false;
@@ -115,6 +120,10 @@ struct kafka_client *kafka_client_open(const struct kafka_client_options *option
 {
     const char *brokers = brokers_of(options);
     struct bytes rest = bytes_of_string(brokers), broker;
+    if (!options->brokers && !broker_check_list(brokers, err)) {
+        error_wrap(err, "EVOKE_BROKERS");
+        return NULL;
+    }
     struct io *io = io_linux_new(err);
     if (!io)
         return NULL;
@@ -125,12 +134,9 @@ struct kafka_client *kafka_client_open(const struct kafka_client_options *option
     while (bytes_split(&rest, ',', &broker))
         if (connect_to(client, broker))
             return client;
-    if (client->err.kind == ERROR_INVALID)
-        *err = client->err;
-    else
-        error_set(err, ERROR_UNAVAILABLE,
-                  "nobody answers at %s (%s); start \"evoke serve\", or say where it listens with --brokers", brokers,
-                  client->err.message);
+    error_set(err, ERROR_UNAVAILABLE,
+              "nobody answers at %s (%s); start \"evoke serve\", or say where it listens with --brokers", brokers,
+              client->err.message);
     kafka_client_close(client);
     return NULL;
 }
@@ -164,6 +170,7 @@ void *kafka_client_call(struct kafka_client *client, enum kafka_api_key key, int
         *err = client->err;
         return NULL;
     }
+    client->answered = true;
     /* The answer's strings point into the frame: it moves to the arena with them. */
     struct bytes frame = arena_copy(arena, bytes_slice(buf_bytes(&client->received), 4, SIZE_MAX));
     int32_t correlation_id;

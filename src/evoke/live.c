@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/memory.h"
 #include "log/group.h"
+#include "wire/cloudevents.h"
 #include "wire/kafka_batch.h"
 
 enum { LIVE_READ_SIZE = 1 << 20, LIVE_TOPICS_MAX = 256, LIVE_TRIGGERS_MAX = 256 };
@@ -35,7 +36,7 @@ struct live {
     size_t topic_count, tally_count;
     struct api_listener pods, deployments, events, brokers;
     struct topic_listener created;
-    uint64_t opened_ms;
+    uint64_t opened_revision;
 };
 
 /* --- Events on the Brokers' topics --- */
@@ -43,9 +44,15 @@ struct live {
 static void show_record(struct watched_topic *watched, const struct kafka_record *record)
 {
     struct bytes topic = topic_name(partition_topic(watched->partition));
-    struct bytes type = BYTES_LITERAL("(no ce_type)"), id = BYTES_LITERAL("");
-    kafka_record_find_header(record, "ce_type", &type);
-    kafka_record_find_header(record, "ce_id", &id);
+    struct bytes type = BYTES_LITERAL("(no CloudEvent)"), id = BYTES_LITERAL("");
+    struct error err;
+    struct cloudevent event;
+    AUTO_ARENA arena;
+    arena_init(&arena, 0); /* a record is bounded, and what is made of it with it */
+    if (cloudevent_from_kafka(record, &arena, &event, &err)) {
+        type = cloudevent_get(&event, "type");
+        id = cloudevent_get(&event, "id");
+    }
     screen_line(watched->live->screen, SCREEN_BLUE, "event",
                 BYTES_FORMAT " " BYTES_FORMAT " at " BYTES_FORMAT "/%d offset %lld", BYTES_ARGS(type), BYTES_ARGS(id),
                 BYTES_ARGS(topic), partition_index(watched->partition), (long long)record->offset);
@@ -76,7 +83,7 @@ static void on_append(void *ctx)
     struct log_slice slice;
     struct error err;
     int64_t seen = partition_high_watermark(watched->partition), end = partition_last_stable_offset(watched->partition);
-    if (partition_read_below(watched->partition, watched->offset, end, LIVE_READ_SIZE, &slice, &err)) {
+    if (partition_read_below(watched->partition, watched->offset, end, LIVE_READ_SIZE, NULL, &slice, &err)) {
         show_slice(watched, &slice);
         if (slice.count > 0)
             watched->offset = slice.next_offset;
@@ -268,7 +275,7 @@ static void on_event(void *ctx, enum api_event_type type, struct object *event, 
     (void)before;
     if (type == API_DELETED || strcmp(json_text_at(event->json, "type", ""), "Warning") != 0)
         return;
-    if (type == API_ADDED && io_now_ms(api_io(live->api)) == live->opened_ms)
+    if (event->resource_version <= live->opened_revision)
         return; /* of an earlier run */
     screen_line(live->screen, SCREEN_YELLOW, "warning", "%s %s: %s: %s",
                 json_text_at(event->json, "involvedObject.kind", ""),
@@ -376,7 +383,7 @@ struct live *live_open(struct api *api, struct screen *screen)
     struct live *live = NEW(struct live);
     live->api = api;
     live->screen = screen;
-    live->opened_ms = io_now_ms(api_io(api));
+    live->opened_revision = api_revision(api);
     list_init(&live->topics);
     list_init(&live->tallies);
     live->created = (struct topic_listener){.created = on_topic_created, .deleted = on_topic_deleted, .ctx = live};

@@ -7,6 +7,7 @@
 #include "api/kind.h"
 #include "api/merge_patch.h"
 #include "api/schema.h"
+#include "api/view.h"
 #include "base/memory.h"
 #include "io/file.h"
 #include "wire/yaml.h"
@@ -133,7 +134,8 @@ static bool update(struct manifest *manifest, const struct kind *kind, struct ob
     AUTO_JSON *patch = json_clone(json);
     remove_unchanged(patch, last);
     remove_dropped(patch, last, json);
-    AUTO_JSON *merged = merge_patch_apply(held->json, patch);
+    AUTO_JSON *shown = view_show(kind, held->json);
+    AUTO_JSON *merged = merge_patch_apply(shown, patch);
     set_last_applied(merged, json);
     json_remove(json_get(merged, "metadata"), "resourceVersion");
     if (!api_update(manifest->api, kind, held->namespace, held->name, merged, 0, &stored, err))
@@ -270,6 +272,18 @@ bool manifest_apply(struct api *api, const char *path, manifest_report *report_l
     for (size_t i = 0; i < files->count; i++) {
         if (yamls)
             yaml_deinit(&yamls[i]);
+        free(files->paths[i]);
+    }
+    return ok;
+}
+
+bool manifest_check(struct io *io, const char *path, struct error *err)
+{
+    AUTO_FREE(struct files) files = NEW(struct files);
+    bool ok = list_files(io, path, files, err);
+    for (size_t i = 0; i < files->count; i++) {
+        AUTO_YAML yaml = {0};
+        ok = ok && read_file(io, files->paths[i], &yaml, err);
         free(files->paths[i]);
     }
     return ok;

@@ -26,4 +26,7 @@ enum { MANIFEST_FILES_MAX = 1000 };
 MUST_CHECK bool manifest_apply(struct api *api, const char *path, manifest_report *report, void *ctx,
                                struct error *err);
 
+/* Whether there is anything to apply and all of it is YAML or JSON: what can be known before evoke runs. */
+MUST_CHECK bool manifest_check(struct io *io, const char *path, struct error *err);
+
 #endif

@@ -77,7 +77,8 @@ static void collect_api(void *ctx, struct metrics *out)
     metrics_family(out, "evoke_api_objects", METRICS_GAUGE, "Objects in the store by kind.");
     const struct kind *kind;
     for (size_t i = 0; (kind = kind_at(i)); i++)
-        metrics_sample(out, (double)api_count(parts->api, kind), "kind", kind->kind, NULL);
+        if (!kind->stored)
+            metrics_sample(out, (double)api_count(parts->api, kind), "kind", kind->kind, NULL);
     metrics_gauge(out, "evoke_api_revision", "resourceVersion of the newest write.", api_revision(parts->api));
     if (!parts->kube)
         return;
@@ -159,6 +160,29 @@ static void collect_http(void *ctx, struct metrics *out)
                 count, offsetof(struct http_server_metrics, connections_refused));
 }
 
+static void handshakes_of(struct metrics *out, const char *door, const struct io_handshake_metrics *handshakes)
+{
+    metrics_sample(out, (double)handshakes->timed_out, "door", door, "reason", "timeout", NULL);
+    metrics_sample(out, (double)handshakes->refused, "door", door, "reason", "refused", NULL);
+    metrics_sample(out, (double)handshakes->broken_off, "door", door, "reason", "broken_off", NULL);
+}
+
+static void collect_handshakes(void *ctx, struct metrics *out)
+{
+    const struct parts *parts = ctx;
+    struct http_door doors[3];
+    size_t count = http_doors(parts, doors);
+    metrics_family(out, "evoke_tls_handshakes_failed_total", METRICS_COUNTER,
+                   "TLS handshakes that did not end well, by door and reason.");
+    for (size_t i = 0; i < count; i++)
+        handshakes_of(out, doors[i].name, &doors[i].metrics.handshakes);
+    if (!parts->kafka)
+        return;
+    AUTO_FREE(struct kafka_door_metrics) kafka = NEW(struct kafka_door_metrics);
+    kafka_door_metrics(parts->kafka, kafka);
+    handshakes_of(out, "kafka", &kafka->handshakes);
+}
+
 static void collect_mesh(void *ctx, struct metrics *out)
 {
     const struct parts *parts = ctx;
@@ -206,6 +230,9 @@ static void collect_dispatch(void *ctx, struct metrics *out)
                     dispatch.events_filtered);
     metrics_counter(out, "evoke_dispatch_invalid_total", "Records of a Broker's topic that are no CloudEvents.",
                     dispatch.events_invalid);
+    metrics_counter(out, "evoke_dispatch_read_failures_total",
+                    "Times that a Trigger came to events that can not be read, and stopped there.",
+                    dispatch.read_failures);
     metrics_family(out, "evoke_dispatch_deliveries_total", METRICS_COUNTER, "Delivery attempts by result.");
     metrics_sample(out, (double)dispatch.succeeded, "result", "success", NULL);
     metrics_sample(out, (double)dispatch.refused, "result", "refused", NULL);
@@ -267,6 +294,7 @@ void metrics_register(struct parts *parts, struct admin_door *door)
     admin_door_add_collector(door, collect_api, parts);
     admin_door_add_collector(door, collect_events, parts);
     admin_door_add_collector(door, collect_http, parts);
+    admin_door_add_collector(door, collect_handshakes, parts);
     admin_door_add_collector(door, collect_mesh, parts);
     admin_door_add_collector(door, collect_names, parts);
     admin_door_add_collector(door, collect_dispatch, parts);

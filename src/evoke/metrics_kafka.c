@@ -84,6 +84,7 @@ static void collect_refused(struct metrics *out, const struct kafka_door_metrics
     metrics_sample(out, (double)kafka->frames_malformed, "reason", "malformed", NULL);
     metrics_sample(out, (double)kafka->frames_unknown, "reason", "unknown", NULL);
     metrics_sample(out, (double)kafka->frames_refused, "reason", "memory", NULL);
+    metrics_sample(out, (double)kafka->frames_stalled, "reason", "stalled", NULL);
     metrics_family(out, "evoke_kafka_batches_refused_total", METRICS_COUNTER, "Record batches that were refused.");
     metrics_sample(out, (double)kafka->batches_corrupt, "reason", "corrupt", NULL);
     metrics_sample(out, (double)kafka->batches_refused, "reason", "invalid", NULL);
@@ -106,6 +107,8 @@ void metrics_collect_kafka(void *ctx, struct metrics *out)
     metrics_counter(out, "evoke_kafka_received_bytes_total", "Bytes received.", kafka->bytes_in);
     metrics_counter(out, "evoke_kafka_sent_bytes_total", "Bytes sent.", kafka->bytes_out);
     metrics_counter(out, "evoke_kafka_records_total", "Records appended by Produce.", kafka->records_in);
+    metrics_counter(out, "evoke_kafka_produce_waits_total", "Produce requests that waited for the disk to catch up.",
+                    kafka->produce_waits);
     metrics_base_histogram(out, "evoke_kafka_produce_bytes", "Sizes of record batches appended by Produce.",
                            &kafka->produce_bytes, histogram_bytes);
     metrics_base_histogram(out, "evoke_kafka_fetch_bytes", "Bytes of records in answers to Fetch.", &kafka->fetch_bytes,

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "log/event.h"
+#include "wire/kafka_codec.h"
 #include "wire/kafka_error.h"
 
 enum { BATCH_SIZE = 512 << 10, REQUEST_SIZE = 8 << 20, RECORD_OVERHEAD = 128, SERVER_TIMEOUT_MS = 30000 };
@@ -14,6 +15,7 @@ struct gathered {
     struct buf buf;
     struct kafka_batch_builder builder;
     uint64_t count; /* 0: nothing is begun */
+    struct buf packed;
     struct bytes batch;
 };
 
@@ -21,6 +23,7 @@ struct producer {
     struct kafka_client *client;
     const char *topic;
     int64_t partition; /* < 0: by the key */
+    enum kafka_codec codec;
     int32_t partition_count, next_without_key;
     struct gathered *gathered; /* one for each partition */
     size_t size;
@@ -29,7 +32,8 @@ struct producer {
     int64_t last_offset;
 };
 
-struct producer *producer_new(struct kafka_client *client, const char *topic, int64_t partition, struct error *err)
+struct producer *producer_new(struct kafka_client *client, const char *topic, int64_t partition, enum kafka_codec codec,
+                              struct error *err)
 {
     int32_t count;
     if (!kafka_client_partitions(client, topic, true, &count, err))
@@ -40,10 +44,13 @@ struct producer *producer_new(struct kafka_client *client, const char *topic, in
         return NULL;
     }
     struct producer *producer = NEW(struct producer);
-    *producer = (struct producer){.client = client, .topic = topic, .partition = partition, .partition_count = count};
+    *producer = (struct producer){
+        .client = client, .topic = topic, .partition = partition, .codec = codec, .partition_count = count};
     producer->gathered = memory_new_array((size_t)count, sizeof *producer->gathered);
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         buf_init(&producer->gathered[i].buf, LIMIT_KAFKA_FRAME_SIZE);
+        buf_init(&producer->gathered[i].packed, LIMIT_KAFKA_FRAME_SIZE);
+    }
     return producer;
 }
 
@@ -51,8 +58,10 @@ void producer_free(struct producer *producer)
 {
     if (!producer)
         return;
-    for (int32_t i = 0; i < producer->partition_count; i++)
+    for (int32_t i = 0; i < producer->partition_count; i++) {
         buf_deinit(&producer->gathered[i].buf);
+        buf_deinit(&producer->gathered[i].packed);
+    }
     free(producer->gathered);
     free(producer);
 }
@@ -91,6 +100,23 @@ bool producer_add(struct producer *producer, int64_t timestamp_ms, struct bytes 
 
 /* --- Sending --- */
 
+/* The batch that was gathered, packed. */
+static bool end_batch(const struct producer *producer, struct gathered *gathered, struct error *err)
+{
+    struct kafka_batch plain, packed;
+    if (!kafka_batch_end(&gathered->builder, &gathered->batch, err))
+        return false;
+    if (producer->codec == KAFKA_CODEC_NONE)
+        return true;
+    struct bytes rest = gathered->batch;
+    bool ok = kafka_batch_parse(&rest, &plain, err) &&
+              kafka_batch_convert(&plain, producer->codec, kafka_codec_default_level(producer->codec),
+                                  &gathered->packed, &packed, err);
+    if (ok)
+        gathered->batch = packed.bytes;
+    return ok;
+}
+
 static struct kafka_produce_request *make_request(struct producer *producer, struct arena *arena, struct error *err)
 {
     struct kafka_produce_request *request = KAFKA_NEW(arena, kafka_produce_request);
@@ -105,7 +131,7 @@ static struct kafka_produce_request *make_request(struct producer *producer, str
         struct gathered *gathered = &producer->gathered[i];
         if (gathered->count == 0)
             continue;
-        if (!kafka_batch_end(&gathered->builder, &gathered->batch, err))
+        if (!end_batch(producer, gathered, err))
             return NULL;
         struct kafka_produce_request_partition *partition =
             &request->topics->partitions[request->topics->partitions_count++];
@@ -136,6 +162,7 @@ static void empty(struct producer *producer)
     for (int32_t i = 0; i < producer->partition_count; i++) {
         producer->gathered[i].count = 0;
         buf_reset(&producer->gathered[i].buf);
+        buf_reset(&producer->gathered[i].packed);
     }
     producer->size = 0;
     producer->next_without_key = (producer->next_without_key + 1) % producer->partition_count;

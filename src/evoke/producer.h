@@ -14,8 +14,10 @@ struct producer;
 
 enum { PRODUCER_PARTITIONS_MAX = 100000 };
 
-/* `partition` below zero: by the key. The topic is made if the server does that. The client is borrowed. */
-struct producer *producer_new(struct kafka_client *client, const char *topic, int64_t partition, struct error *err);
+/* `partition` below zero: by the key. `codec` packs the batches, at its default level. The topic is made if the server
+ * does that. The client is borrowed. */
+struct producer *producer_new(struct kafka_client *client, const char *topic, int64_t partition, enum kafka_codec codec,
+                              struct error *err);
 void producer_free(struct producer *producer); /* NULL is allowed */
 
 /* Sends what there is first when it would become too much for one request. ERROR_LIMIT: the record alone is. */

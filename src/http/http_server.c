@@ -441,6 +441,7 @@ struct io_address http_server_address(const struct http_server *server)
 void http_server_metrics(const struct http_server *server, struct http_server_metrics *out)
 {
     *out = server->metrics;
+    out->handshakes = io_listener_handshakes(server->listener);
 }
 
 void http_server_close(struct http_server *server)

@@ -53,6 +53,7 @@ struct http_server_options {
 
 struct http_server_metrics {
     uint64_t connections_open, connections_total, connections_refused, requests, bad_requests, timeouts;
+    struct io_handshake_metrics handshakes;
     uint64_t responses[6]; /* by the first digit of the status: [2] are 2xx */
 };
 

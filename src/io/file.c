@@ -2,12 +2,20 @@
 /* The way into the engine's files, and what can be said in terms of it: whole files, parents, sorted names. */
 #include "io/file.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/memory.h"
 #include "io/file_priv.h"
 
 enum { READ_WHOLE_STEP = 64 << 10 };
+
+bool io_file_cold(const char *path, struct error *err)
+{
+    error_set(err, ERROR_UNAVAILABLE, "open %s: the disk has to be asked", path);
+    err->sys = EAGAIN;
+    return false;
+}
 
 bool io_file_open(struct io *io, const char *path, int flags, struct io_file **out, struct error *err)
 {
@@ -43,6 +51,13 @@ bool io_file_truncate(struct io_file *file, uint64_t size, struct error *err)
 bool io_file_read(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, struct error *err)
 {
     return file->io->engine->file->read(file, offset, out, size, got, err);
+}
+
+bool io_file_read_cached(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, bool *cold,
+                         struct error *err)
+{
+    *cold = false;
+    return file->io->engine->file->read_cached(file, offset, out, size, got, cold, err);
 }
 
 bool io_file_write_now(struct io_file *file, uint64_t offset, struct bytes data, struct error *err)

@@ -19,6 +19,7 @@ enum io_file_flags {
     IO_FILE_WRITE = 1,     /* otherwise read-only */
     IO_FILE_CREATE = 2,    /* make it if it is not there, mode 0600 */
     IO_FILE_EXCLUSIVE = 4, /* with CREATE: fail if it is there */
+    IO_FILE_CACHED = 8,    /* alone: ERROR_UNAVAILABLE with EAGAIN if the disk had to be asked where the path leads */
 };
 
 MUST_CHECK bool io_file_open(struct io *io, const char *path, int flags, struct io_file **out, struct error *err);
@@ -51,6 +52,21 @@ void io_file_map_forget(struct io_file *file, struct bytes mapping);
  * bad sector, or somebody else cut the file); the page reads as zeros from then on, until the file is closed, whatever
  * is written to it. Also within io_work(), while the file is open. */
 MUST_CHECK bool io_map_check(struct io *io, struct bytes part, size_t *bad_at);
+
+/*
+ * Reading what is not in memory waits for the disk, and so does sending it. Who must not wait reads what is cached, and
+ * has the rest brought in: it will be cached then, unless it was thrown out again at once (who has waited once may
+ * therefore read without asking the next time, so that it goes on whatever happens).
+ */
+/* *cold true: not all of it is in memory; nothing of *out and *got counts. Engines that can not tell read it. */
+MUST_CHECK bool io_file_read_cached(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got,
+                                    bool *cold, struct error *err);
+/* A guess, by its first and last byte. */
+bool io_file_is_cached(struct io_file *file, uint64_t at, size_t size);
+/* On a helper thread (io_work_reading()); the file may be closed meanwhile. `done` from the loop, also when it could
+ * not be read, but not after io_file_warm_cancel() (NULL is allowed). */
+struct io_warming *io_file_warm(struct io_file *file, uint64_t at, size_t size, void (*done)(void *ctx), void *ctx);
+void io_file_warm_cancel(struct io_warming *warming);
 
 /*
  * Writes and syncs of one file take effect in the order of the calls, and their `done` runs in that order. So a write

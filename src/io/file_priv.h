@@ -9,4 +9,7 @@ struct io_file {
     struct io *io;
 };
 
+/* Of a path that IO_FILE_CACHED does not find in memory. Returns false. */
+bool io_file_cold(const char *path, struct error *err);
+
 #endif

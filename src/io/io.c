@@ -15,6 +15,8 @@ void io_base_init(struct io *io, const struct io_engine *engine)
     io->engine = engine;
     list_init(&io->deferred);
     list_init(&io->flush);
+    list_init(&io->readings);
+    list_init(&io->readings_waiting);
 }
 
 void io_base_deinit(struct io *io)

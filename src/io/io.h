@@ -86,6 +86,10 @@ void io_deferred_cancel(struct io_deferred *deferred);
  * runs on the core thread. At most a few run at once, the rest queue. Cannot be cancelled. */
 void io_work(struct io *io, void (*work)(void *ctx), void (*done)(void *ctx), void *ctx);
 
+/* The same for work that waits for the disk most of the time, as reading what is cold: two at once, the rest queue, so
+ * that a slow disk leaves threads for what does not need it. */
+void io_work_reading(struct io *io, void (*work)(void *ctx), void (*done)(void *ctx), void *ctx);
+
 /* SIGINT and SIGTERM (and SIGHUP) of this process, for evoke/ alone. */
 void io_on_signal(struct io *io, void (*run)(void *ctx, int signal), void *ctx);
 

@@ -26,6 +26,9 @@ struct file_engine {
     bool (*allocate)(struct io_file *file, uint64_t size, struct error *err);
     bool (*truncate)(struct io_file *file, uint64_t size, struct error *err);
     bool (*read)(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, struct error *err);
+    bool (*read_cached)(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, bool *cold,
+                        struct error *err);
+    struct io_file *(*duplicate)(struct io_file *file); /* another handle, for reading on a helper thread */
     bool (*write_now)(struct io_file *file, uint64_t offset, struct bytes data, struct error *err);
     bool (*write_parts_now)(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
                             struct error *err);
@@ -59,7 +62,7 @@ struct net_engine {
     bool (*connect)(struct io *io, const struct io_address *address, struct io_stream **out, struct error *err);
     /* Takes what fits: bytes taken, 0 when none does now, or a negative errno. `more` follows at once. */
     int64_t (*send)(struct io_stream *stream, const struct iovec *parts, int count, bool more);
-    /* The same of a file; it may also take less because the disk has to be waited for. EIO: the file ends before. */
+    /* The same of a file. EIO: the file ends before. */
     int64_t (*send_file)(struct io_stream *stream, struct io_file *file, uint64_t at, size_t size);
     void (*want)(struct io_stream *stream, bool read, bool write);
     void (*shutdown)(struct io_stream *stream);
@@ -107,11 +110,15 @@ struct io {
         uint64_t order;
     } timers;
     struct list deferred;
-    struct list flush; /* streams that have something to send, to say or to change */
+    struct list readings, readings_waiting; /* reading.c */
+    unsigned reading_count;                 /* of those that run */
+    struct list flush;                      /* streams that have something to send, to say or to change */
 };
 
 void io_base_init(struct io *io, const struct io_engine *engine);
 void io_base_deinit(struct io *io);
+/* When the engine ends: no work runs any more. */
+void io_readings_drop(struct io *io);
 
 /* When the next timer is due; UINT64_MAX: none. */
 uint64_t io_timers_next_ns(const struct io *io);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of the Linux engine: plain system calls on the core thread, but for write and sync (linux_flusher.c). */
+/* Files of the Linux engine: plain system calls of the calling thread, but for write and sync (linux_flusher.c). */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -39,11 +41,22 @@ static bool fail(const struct io_file *file, const char *what, struct error *err
     return error_sys(err, errno, "%s %s", what, ((const struct linux_file *)file)->path);
 }
 
+/* EAGAIN: the kernel has not got all of the path in memory. Kernels before 5.12 can not tell, some sandboxes do not let
+ * us ask: then it may block. */
+static int open_cached(const char *path, int how)
+{
+    struct open_how exactly = {.flags = (uint64_t)how, .resolve = RESOLVE_CACHED};
+    long fd = syscall(SYS_openat2, AT_FDCWD, path, &exactly, sizeof exactly);
+    return fd >= 0 || errno == EAGAIN || errno == ENOENT ? (int)fd : open(path, how);
+}
+
 static bool linux_open(struct io *io, const char *path, int flags, int mode, struct io_file **out, struct error *err)
 {
     int how = (flags & IO_FILE_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | (flags & IO_FILE_CREATE ? O_CREAT : 0) |
               (flags & IO_FILE_EXCLUSIVE ? O_EXCL : 0);
-    int fd = open(path, how, mode);
+    int fd = flags & IO_FILE_CACHED ? open_cached(path, how) : open(path, how, mode);
+    if (fd < 0 && errno == EAGAIN)
+        return io_file_cold(path, err);
     if (fd < 0)
         return error_sys(err, errno, "open %s", path);
     struct linux_file *file = NEW(struct linux_file);
@@ -141,6 +154,39 @@ static bool linux_read(struct io_file *file, uint64_t offset, void *out, size_t 
     }
     *got = filled;
     return true;
+}
+
+static bool linux_read_cached(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, bool *cold,
+                              struct error *err)
+{
+    for (size_t filled = 0; filled < size;) {
+        struct iovec rest = {(uint8_t *)out + filled, size - filled};
+        ssize_t part = preadv2(fd_of(file), &rest, 1, (off_t)(offset + filled), RWF_NOWAIT);
+        if (part < 0 && errno == EINTR)
+            continue;
+        if (part < 0 && errno == EOPNOTSUPP) /* a file system that can not tell */
+            return linux_read(file, offset, out, size, got, err);
+        *cold = part < 0 && errno == EAGAIN;
+        if (*cold)
+            return true;
+        if (part < 0)
+            return fail(file, "read", err);
+        *got = filled += (size_t)part;
+        if (part == 0)
+            return true;
+    }
+    return true;
+}
+
+static struct io_file *linux_duplicate(struct io_file *base)
+{
+    const struct linux_file *file = (const struct linux_file *)base;
+    struct linux_file *copy = NEW(struct linux_file);
+    *copy = (struct linux_file){.base.io = base->io,
+                                .fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0), /* -1: then nothing can be read from it */
+                                .path = memory_string(bytes_of_string(file->path))};
+    list_init(&copy->mappings);
+    return &copy->base;
 }
 
 static bool linux_write_now(struct io_file *file, uint64_t offset, struct bytes data, struct error *err)
@@ -241,6 +287,8 @@ const struct file_engine linux_file_engine = {
     .allocate = linux_allocate,
     .truncate = linux_truncate,
     .read = linux_read,
+    .read_cached = linux_read_cached,
+    .duplicate = linux_duplicate,
     .write_now = linux_write_now,
     .write_parts_now = linux_write_parts_now,
     .sync_now = linux_sync_now,

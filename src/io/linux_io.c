@@ -172,6 +172,7 @@ static void linux_free(struct io *base)
     uv_loop_close(&io->loop);
     for (size_t i = 0; i < io->lock_count; i++)
         close(io->locks[i]);
+    io_readings_drop(base);
     io_base_deinit(base);
     free(io);
 }

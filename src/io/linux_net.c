@@ -21,15 +21,12 @@ enum {
     BACKLOG = 4096,
     ACCEPTS_PER_TURN = 64,
     READS_PER_TURN = 16,
-    SENDFILE_SIZE_MAX = 512 << 10,
     ACCEPT_RETRY_MS = 100,
 };
 
 struct linux_stream {
     struct io_stream base;
     struct watch watch;
-    struct warming *warming; /* NULL: no part of a file is waited for */
-    bool warmed;             /* the next part was just brought in: it is sent, whatever the page cache says */
 };
 
 struct linux_listener {
@@ -187,27 +184,13 @@ static int64_t linux_send(struct io_stream *base, const struct iovec *parts, int
     }
 }
 
-static void warmed(void *ctx)
+static int64_t linux_send_file(struct io_stream *stream, struct io_file *file, uint64_t at, size_t size)
 {
-    struct linux_stream *stream = ctx;
-    stream->warming = NULL;
-    stream->warmed = true;
-    stream_writable(&stream->base);
-}
-
-static int64_t linux_send_file(struct io_stream *base, struct io_file *file, uint64_t at, size_t size)
-{
-    struct linux_stream *stream = (struct linux_stream *)base;
+    int fd = ((struct linux_stream *)stream)->watch.fd;
     size_t sent = 0;
     while (sent < size) {
-        size_t some = size - sent < SENDFILE_SIZE_MAX ? size - sent : SENDFILE_SIZE_MAX;
-        if (!stream->warmed && !linux_file_is_warm(file, at + sent, some)) {
-            stream->warming = linux_file_warm(file, at + sent, some, warmed, stream);
-            break;
-        }
-        stream->warmed = false;
         off_t offset = (off_t)(at + sent);
-        ssize_t got = sendfile(stream->watch.fd, linux_file_fd(file), &offset, some);
+        ssize_t got = sendfile(fd, linux_file_fd(file), &offset, size - sent);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN)
@@ -219,11 +202,10 @@ static int64_t linux_send_file(struct io_stream *base, struct io_file *file, uin
     return (int64_t)sent;
 }
 
-/* While the disk is waited for, that the socket takes more is no news. */
 static void linux_want(struct io_stream *base, bool read, bool write)
 {
     struct linux_stream *stream = (struct linux_stream *)base;
-    watch_want(&stream->watch, (read ? WATCH_READ : 0) | (write && !stream->warming ? WATCH_WRITE : 0));
+    watch_want(&stream->watch, (read ? WATCH_READ : 0) | (write ? WATCH_WRITE : 0));
 }
 
 static void linux_shutdown(struct io_stream *stream)
@@ -233,10 +215,7 @@ static void linux_shutdown(struct io_stream *stream)
 
 static void linux_stream_close(struct io_stream *base)
 {
-    struct linux_stream *stream = (struct linux_stream *)base;
-    if (stream->warming)
-        linux_file_warm_cancel(stream->warming);
-    watch_close(&stream->watch);
+    watch_close(&((struct linux_stream *)base)->watch);
 }
 
 static bool linux_connect(struct io *io, const struct io_address *address, struct io_stream **out, struct error *err)

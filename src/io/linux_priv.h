@@ -82,14 +82,7 @@ void flusher_deliver(struct flusher *flusher); /* calls `done` of what is finish
 void flusher_write(struct flusher *flusher, int fd, uint64_t offset, const struct bytes *parts, size_t count,
                    bool quiet, io_file_done *done, void *ctx);
 void flusher_sync(struct flusher *flusher, int fd, io_file_done *done, void *ctx);
-/* --- linux_warm.c: parts of files that the page cache does not have --- */
-struct warming;
-int linux_file_fd(const struct io_file *file);
-bool linux_file_is_warm(const struct io_file *file, uint64_t at, size_t size); /* by its first and last byte */
-/* Brings it in by a helper thread, then `done`, unless it is cancelled. */
-struct warming *linux_file_warm(struct io_file *file, uint64_t at, size_t size, void (*done)(void *ctx), void *ctx);
-void linux_file_warm_cancel(struct warming *warming);
-
+int linux_file_fd(const struct io_file *file);                                   /* linux_file.c */
 int linux_write_all(int fd, uint64_t offset, struct iovec *parts, size_t count); /* errno, 0: good; changes `parts` */
 void flusher_wait(struct flusher *flusher); /* until all that was asked for is finished; blocks */
 

@@ -55,6 +55,7 @@ void node_unref(struct node *node)
     }
     node->disk->used -= node->size;
     free(node->dirty);
+    free(node->spoiled);
     free(node);
 }
 
@@ -97,6 +98,7 @@ int node_resize(struct node *node, uint64_t size)
     if (size < node->size) { /* what comes back later is zeros, in both */
         zero(node->cache, size, node->size);
         flip_overwritten(node, size, node->size);
+        (void)spoiled_overwritten(node, size, node->size);
         mark_dirty(node, size, node->size);
     }
     disk->used = disk->used - node->size + size;
@@ -110,6 +112,8 @@ int node_write(struct node *node, uint64_t offset, struct bytes data)
     if (__builtin_add_overflow(offset, data.size, &end))
         return EFBIG;
     int sys = end > node->size ? node_resize(node, end) : 0;
+    if (sys == 0)
+        sys = spoiled_overwritten(node, offset, end);
     if (sys || data.size == 0)
         return sys;
     memcpy(node->cache + offset, data.data, data.size);

@@ -13,7 +13,7 @@
 #include "base/map.h"
 #include "io/rng.h"
 
-enum { DISK_SECTOR_SIZE = 512, DISK_FILE_SIZE_MAX = 256 << 20 };
+enum { DISK_SECTOR_SIZE = 512, DISK_PAGE_SIZE = 4096, DISK_FILE_SIZE_MAX = 256 << 20 };
 
 struct disk {
     struct map names;    /* path -> struct node: as programs see it */
@@ -39,7 +39,9 @@ struct node {
     uint8_t *durable;      /* the same */
     uint64_t *dirty;       /* one bit a sector */
     size_t dirty_capacity; /* words */
-    bool given_up;         /* a sync has failed: cache and durable may differ where nothing is dirty */
+    uint64_t *spoiled;     /* pages that can not be read */
+    size_t spoiled_count;
+    bool given_up; /* a sync has failed: cache and durable may differ where nothing is dirty */
 };
 
 void disk_init(struct disk *disk);
@@ -74,6 +76,9 @@ void node_sync(struct node *node);
 /* For the disk's own parts: what the cache holds in from..to is new; the one is a copy of the other there. */
 void flip_overwritten(struct node *node, uint64_t from, uint64_t to);
 void flip_copied(struct node *node, uint64_t from, uint64_t to, bool to_durable);
+bool spoiled_within(const struct node *node, uint64_t from, uint64_t to);
+/* 0: what was spoiled there is good again. EIO: only a part of it is written; nothing has happened. */
+int spoiled_overwritten(struct node *node, uint64_t from, uint64_t to);
 /* What a failed fdatasync leaves: clean pages that are not on the disk. */
 void node_give_up_dirty(struct node *node);
 

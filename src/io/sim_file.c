@@ -195,6 +195,31 @@ static void sim_sync(struct io_file *file, io_file_done *done, void *ctx)
 
 /* --- Handles --- */
 
+static bool is_cold(const struct io *io)
+{
+    struct world *world = ((const struct sim_io *)io)->world;
+    return world->faults.cold_ppm > 0 && rng_chance(&world->rng, world->faults.cold_ppm);
+}
+
+static struct io_file *open_node(struct io *io, struct node *node, const char path[DISK_PATH_SIZE], bool writable)
+{
+    struct sim_file *file = NEW(struct sim_file);
+    file->base.io = io;
+    file->node = node;
+    file->writable = writable;
+    memcpy(file->path, path, sizeof file->path);
+    node_ref(node);
+    list_init(&file->queue);
+    list_append(&sim_io_of(io)->files, &file->link);
+    return &file->base;
+}
+
+static struct io_file *sim_duplicate(struct io_file *base)
+{
+    const struct sim_file *file = (struct sim_file *)base;
+    return open_node(base->io, file->node, file->path, false);
+}
+
 static bool sim_open(struct io *io, const char *path, int flags, int mode, struct io_file **out, struct error *err)
 {
     (void)mode;
@@ -212,15 +237,9 @@ static bool sim_open(struct io *io, const char *path, int flags, int mode, struc
     } else if (node->is_dir) {
         return error_sys(err, EISDIR, "open %s", path);
     }
-    struct sim_file *file = NEW(struct sim_file);
-    file->base.io = io;
-    file->node = node;
-    file->writable = flags & IO_FILE_WRITE;
-    memcpy(file->path, normal, sizeof normal);
-    node_ref(node);
-    list_init(&file->queue);
-    list_append(&sim_io_of(io)->files, &file->link);
-    *out = &file->base;
+    if ((flags & IO_FILE_CACHED) && is_cold(io))
+        return io_file_cold(path, err);
+    *out = open_node(io, node, normal, flags & IO_FILE_WRITE);
     return true;
 }
 
@@ -289,8 +308,17 @@ static bool sim_read(struct io_file *file, uint64_t offset, void *out, size_t si
     const struct node *node = node_of(file);
     uint64_t left = offset < node->size ? node->size - offset : 0;
     *got = size < left ? size : (size_t)left;
+    if (spoiled_within(node, offset, offset + *got))
+        return fail(file, EIO, "read", err);
     memcpy(out, node->cache + (*got ? offset : 0), *got);
     return true;
+}
+
+static bool sim_read_cached(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, bool *cold,
+                            struct error *err)
+{
+    *cold = is_cold(file->io);
+    return *cold || sim_read(file, offset, out, size, got, err);
 }
 
 static bool sim_write_parts_now(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
@@ -478,6 +506,8 @@ const struct file_engine sim_file_engine = {
     .allocate = sim_allocate,
     .truncate = sim_truncate,
     .read = sim_read,
+    .read_cached = sim_read_cached,
+    .duplicate = sim_duplicate,
     .write_now = sim_write_now,
     .write_parts_now = sim_write_parts_now,
     .sync_now = sim_sync_now,

@@ -449,6 +449,7 @@ static void sim_free(struct io *base)
     struct sim_io *io = sim_io_of(base);
     struct world *world = io->world;
     io_simulated_kill(base);
+    io_readings_drop(base);
     sim_net_free(io);
     sim_file_free(io);
     sim_process_free(io);

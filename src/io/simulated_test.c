@@ -606,6 +606,32 @@ TEST(a_flipped_bit_that_was_written_over_is_not_flipped_back)
     io_free(io);
 }
 
+TEST(a_spoiled_page_is_not_read_until_all_of_it_is_written)
+{
+    struct error err;
+    struct io *io = io_simulated_new(3);
+    uint8_t bytes[3 * 4096] = {0};
+    size_t got;
+    struct io_file *file = open_file(io, "/f");
+    CHECK(!io_simulated_spoil(io, "/f", 0));
+    CHECK_OK(io_file_write_now(file, 0, bytes_of(bytes, sizeof bytes - 96), &err), &err);
+    CHECK(io_simulated_spoil(io, "/f", 5000));
+    CHECK(io_simulated_spoil(io, "/f", 8192));
+    CHECK_OK(io_file_read(file, 0, bytes, 4096, &got, &err), &err);
+    CHECK(!io_file_read(file, 4000, bytes, 97, &got, &err));
+    CHECK_INT(err.sys, EIO);
+    CHECK(!io_file_write_now(file, 8000, bytes_of(bytes, 192), &err));
+    CHECK_INT(err.sys, EIO);
+    CHECK_OK(io_file_write_now(file, 4000, bytes_of(bytes, 4192), &err), &err);
+    CHECK_OK(io_file_read(file, 0, bytes, 8192, &got, &err), &err);
+    CHECK(!io_file_read(file, 0, bytes, sizeof bytes, &got, &err));
+    CHECK_OK(io_file_write_now(file, 8192, bytes_of(bytes, 4000), &err), &err); /* to the file's end */
+    CHECK_OK(io_file_read(file, 0, bytes, sizeof bytes, &got, &err), &err);
+    CHECK_INT(got, sizeof bytes - 96);
+    io_file_close(file);
+    io_free(io);
+}
+
 TEST(a_write_error_is_told)
 {
     struct error err;

@@ -20,7 +20,8 @@ enum {
     CLOSE_TIMEOUT_MS = 5000,
     SEND_PARTS_MAX = 64,
     TLS_RECORD_SIZE = 16384,
-    TLS_AHEAD_MAX = 256 << 10, /* encrypted bytes that wait for the transport */
+    FILE_PART_SIZE = 512 << 10, /* of a file, sent or waited for at a time */
+    TLS_AHEAD_MAX = 256 << 10,  /* encrypted bytes that wait for the transport */
 };
 
 void stream_init(struct io_stream *stream, struct io *io)
@@ -115,7 +116,7 @@ void stream_received_end(struct io_stream *stream)
         char peer[IO_ADDRESS_TEXT_SIZE];
         io_address_format(&stream->peer, peer);
         error_set(&err, ERROR_UNAVAILABLE, "%s: closed during the TLS handshake", peer);
-        stream_open_failed(stream, &err);
+        stream_open_failed(stream, STREAM_BROKEN_OFF, &err);
     } else if (stream->tls) {
         read_tls(stream);
     } else {
@@ -175,29 +176,64 @@ void io_stream_write_file(struct io_stream *stream, struct io_file *file, uint64
     stream_mark(stream);
 }
 
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void on_warm(void *ctx)
+{
+    struct io_stream *stream = ctx;
+    stream->warming = NULL;
+    stream->warmed = true;
+    stream_mark(stream);
+}
+
+/* Others are served meanwhile. */
+static void wait_for_disk(struct io_stream *stream, const struct queue_range *range)
+{
+    stream->warming = io_file_warm(range->file, range->at, least(range->size, FILE_PART_SIZE), on_warm, stream);
+}
+
+/* False, without an error, while the disk is waited for: stream->warming is set. */
+static bool read_plain(struct io_stream *stream, const struct queue_range *range, uint8_t memory[TLS_RECORD_SIZE],
+                       size_t *got, struct error *err)
+{
+    size_t size = least(range->size, TLS_RECORD_SIZE);
+    bool cold = false, wait = !stream->warmed;
+    stream->warmed = false;
+    if (wait ? !io_file_read_cached(range->file, range->at, memory, size, got, &cold, err)
+             : !io_file_read(range->file, range->at, memory, size, got, err))
+        return false;
+    if (cold)
+        wait_for_disk(stream, range);
+    return !cold && (*got > 0 || error_set(err, ERROR_CORRUPT, "a file ends within what was to be sent"));
+}
+
 /* What TLS is to encrypt next; read into `memory` when it is a range of a file. */
 static bool next_plain(struct io_stream *stream, uint8_t memory[TLS_RECORD_SIZE], struct bytes *out, struct error *err)
 {
     struct queue_range range = queue_first_range(&stream->plain);
-    size_t got, size = range.size < TLS_RECORD_SIZE ? range.size : TLS_RECORD_SIZE;
+    size_t got;
     *out = bytes_slice(queue_first(&stream->plain), 0, TLS_RECORD_SIZE);
     if (!range.file)
         return true;
-    if (!io_file_read(range.file, range.at, memory, size, &got, err))
+    if (!read_plain(stream, &range, memory, &got, err))
         return false;
     *out = bytes_of(memory, got);
-    return got > 0 || error_set(err, ERROR_CORRUPT, "a file ends within what was to be sent");
+    return true;
 }
 
 static void encrypt(struct io_stream *stream)
 {
-    while (stream->plain.size > 0 && stream->out.size < TLS_AHEAD_MAX) {
+    while (stream->plain.size > 0 && stream->out.size < TLS_AHEAD_MAX && !stream->warming) {
         uint8_t memory[TLS_RECORD_SIZE];
         struct bytes part;
         struct error err;
         if (!next_plain(stream, memory, &part, &err) ||
             !stream->tls->engine->write(stream->tls, part, &stream->out, &err)) {
-            stream_failed(stream, &err);
+            if (!stream->warming)
+                stream_failed(stream, &err);
             return;
         }
         queue_consume(&stream->plain, part.size);
@@ -206,30 +242,49 @@ static void encrypt(struct io_stream *stream)
         queue_consume(&stream->plain, 0); /* what was borrowed at size 0 */
 }
 
-/* The front of the queue, as far as it is memory or one range of a file; *size is how much that is. */
+/* A part of the range of a file at the front. */
+static int64_t send_range(struct io_stream *stream, size_t *size)
+{
+    struct queue_range range = queue_first_range(&stream->out);
+    *size = least(range.size, FILE_PART_SIZE);
+    if (!stream->warmed && !io_file_is_cached(range.file, range.at, *size)) {
+        wait_for_disk(stream, &range);
+        return 0;
+    }
+    stream->warmed = false;
+    return stream->io->engine->net->send_file(stream, range.file, range.at, *size);
+}
+
+/* The front of the queue, as far as it is memory or a part of a file; *size is how much that is. */
 static int64_t send_front(struct io_stream *stream, size_t *size)
 {
     struct iovec parts[SEND_PARTS_MAX];
     int count = queue_peek(&stream->out, parts, SEND_PARTS_MAX);
-    if (count == 0) {
-        struct queue_range range = queue_first_range(&stream->out);
-        *size = range.size;
-        return stream->io->engine->net->send_file(stream, range.file, range.at, range.size);
-    }
+    if (count == 0)
+        return send_range(stream, size);
     *size = 0;
     for (int i = 0; i < count; i++)
         *size += parts[i].iov_len;
     return stream->io->engine->net->send(stream, parts, count, *size < stream->out.size);
 }
 
-/* Until all has left or the transport is full. */
+static bool may_send(const struct io_stream *stream)
+{
+    bool waits_for_disk = stream->warming && !stream->tls; /* what TLS has encrypted already goes */
+    return stream->out.size > 0 && !stream->blocked && !waits_for_disk && !stream->error &&
+           stream->state != STREAM_CONNECTING;
+}
+
+/* Until all has left, the transport is full, or the disk is waited for. */
 static void send_queue(struct io_stream *stream)
 {
     if (stream->tls && stream->state == STREAM_OPEN)
         encrypt(stream);
-    while (stream->out.size > 0 && !stream->blocked && !stream->error && stream->state != STREAM_CONNECTING) {
+    while (may_send(stream)) {
         size_t size;
         int64_t sent = send_front(stream, &size);
+        if (stream->warming && !stream->tls)
+            return;
         if (sent < 0) {
             struct error err;
             char peer[IO_ADDRESS_TEXT_SIZE];
@@ -285,7 +340,7 @@ static void flush(struct io_stream *stream)
         struct error err = *stream->error;
         drop_queues(stream);
         if (!stream->closed && stream->state != STREAM_OPEN) {
-            stream_open_failed(stream, &err);
+            stream_open_failed(stream, STREAM_BROKEN_OFF, &err);
             return;
         }
         if (!stream->closed && stream->started)
@@ -349,6 +404,7 @@ void stream_deinit(struct io_stream *stream)
     stream->closed = true;
     list_remove(&stream->flush_link);
     io_timer_stop(&stream->timer);
+    io_file_warm_cancel(TAKE(stream->warming));
     listener_left(stream);
     drop_queues(stream);
     if (stream->tls)

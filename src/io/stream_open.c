@@ -52,13 +52,24 @@ static void connecting_failed(void *ctx)
     done(done_ctx, NULL, &err);
 }
 
-void stream_open_failed(struct io_stream *stream, const struct error *err)
+static void count_failure(struct io_listener *listener, enum stream_failure failure)
+{
+    if (!listener)
+        return;
+    struct io_handshake_metrics *metrics = &listener->handshakes;
+    *(failure == STREAM_TIMED_OUT ? &metrics->timed_out
+      : failure == STREAM_REFUSED ? &metrics->refused
+                                  : &metrics->broken_off) += 1;
+}
+
+void stream_open_failed(struct io_stream *stream, enum stream_failure failure, const struct error *err)
 {
     if (stream->connecting) {
         stream->connecting->err = *err;
         connecting_failed(stream->connecting);
     } else {
-        io_stream_close(stream); /* a client that cannot do TLS is nobody's concern */
+        count_failure(stream->listener, failure); /* a client that cannot do TLS is nobody's concern */
+        io_stream_close(stream);
     }
 }
 
@@ -86,7 +97,7 @@ static void open_timeout(void *ctx)
     io_address_format(&stream->peer, peer);
     error_set(&err, ERROR_TIMEOUT, "%s: no %s in time", peer,
               stream->state == STREAM_CONNECTING ? "connection" : "TLS handshake");
-    stream_open_failed(stream, &err);
+    stream_open_failed(stream, STREAM_TIMED_OUT, &err);
 }
 
 void stream_handshake(struct io_stream *stream)
@@ -101,7 +112,7 @@ void stream_handshake(struct io_stream *stream)
             int count = queue_peek(&stream->out, parts, ALERT_PARTS_MAX);
             (void)stream->io->engine->net->send(stream, parts, count, false);
         }
-        stream_open_failed(stream, &err);
+        stream_open_failed(stream, STREAM_REFUSED, &err);
     } else if (result == TLS_OK) {
         opened(stream);
     }
@@ -226,4 +237,9 @@ void listener_left(struct io_stream *stream)
     stream->listener = NULL;
     if (listener->stream_count-- == listener->stream_count_max)
         listener->io->engine->net->listener_want(listener, true);
+}
+
+struct io_handshake_metrics io_listener_handshakes(const struct io_listener *listener)
+{
+    return listener->handshakes;
 }

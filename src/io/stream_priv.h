@@ -37,7 +37,9 @@ struct io_stream {
     struct queue out;   /* to the transport */
     struct queue plain; /* to be encrypted; unused without TLS */
     struct tls_session *tls;
-    struct io_timer timer; /* of connect and handshake, then of io_stream_close_after_write() */
+    struct io_warming *warming; /* what is to be sent next is on the disk and is being read; NULL: it is not */
+    bool warmed;                /* it was just brought in: it is sent, whatever is in memory */
+    struct io_timer timer;      /* of connect and handshake, then of io_stream_close_after_write() */
     struct list flush_link;
     struct io_address peer, local;
     struct io_listener *listener; /* that accepted it; NULL: none, or closed */
@@ -53,8 +55,12 @@ struct io_listener {
     void *ctx;
     struct list streams;
     size_t stream_count, stream_count_max;
+    struct io_handshake_metrics handshakes;
     bool closed;
 };
+
+/* Why a stream never opened. */
+enum stream_failure { STREAM_TIMED_OUT, STREAM_REFUSED, STREAM_BROKEN_OFF };
 
 /* --- An engine reports --- */
 void stream_init(struct io_stream *stream, struct io *io);
@@ -73,7 +79,8 @@ void stream_failed(struct io_stream *stream, const struct error *err);
 /* --- Between stream.c and stream_open.c --- */
 void stream_mark(struct io_stream *stream); /* stream_flush_all() looks at it */
 void stream_handshake(struct io_stream *stream);
-void stream_open_failed(struct io_stream *stream, const struct error *err); /* closes it, tells who has called */
+/* Closes it, tells who has called, counts it at the listener. */
+void stream_open_failed(struct io_stream *stream, enum stream_failure failure, const struct error *err);
 void stream_connecting_free(struct io_stream *stream);
 void listener_left(struct io_stream *stream); /* it is closed: makes room for another */
 

@@ -8,7 +8,6 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "log/check_priv.h"
-#include "log/checkpoint.h"
 
 void check_say(struct check *check, const char *format, ...)
 {
@@ -48,6 +47,7 @@ static void summarize(struct check *check)
             check_segments(check, topic->partitions[i]);
             summarize_partition(check, topic->partitions[i]);
         }
+    check_unknown_segments(check);
     if (check->unknown_streams > 0)
         check_say(check, "%" PRIu64 " batches belong to topics whose own records are lost", check->unknown_streams);
     if (result->segments > 0)
@@ -58,35 +58,13 @@ static void summarize(struct check *check)
               " records, %" PRIu64 " damages",
               result->files, result->frames, result->first_lsn, result->last_lsn, result->batches, result->records,
               result->damages);
-}
-
-/* A checkpoint that is damaged is as none: what the journal still holds is looked at. */
-static bool load_checkpoint(struct check *check, const struct log_options *options, struct error *err)
-{
-    struct error why;
-    check->log = log_new(check->io, options);
-    if (checkpoint_load(check->log, &check->log->start, &why)) {
-        if (check->log->start.first_lsn > 0)
-            check_say(check,
-                      "%s/checkpoint: up to frame %" PRIu64 "; the journal is needed from file %020" PRIu64 " on",
-                      options->directory, check->log->start.synced_lsn, check->log->start.first_lsn);
-        return true;
-    }
-    if (why.kind != ERROR_CORRUPT) {
-        *err = why;
-        return false;
-    }
-    check->result.damages++;
-    check->checkpoint_damaged = true;
-    check_say(check, "DAMAGED: %s", why.message);
-    log_free(check->log);
-    check->log = log_new(check->io, options);
-    return true;
+    if (check->repair && result->damages > 0)
+        check_say(check, "%" PRIu64 " of the damages are mended", result->mended);
 }
 
 bool check_open(struct check *check, const struct log_options *options, struct error *err)
 {
-    return load_checkpoint(check, options, err) &&
+    return check_checkpoint(check, options, err) &&
            journal_scan_open(check->io, options->directory, &check->log->start, &check->scan, err);
 }
 
@@ -103,7 +81,7 @@ static bool run(struct check *check, const struct log_options *options, struct e
     if (!check_open(check, options, err))
         return false;
     check->result.files = check->scan.file_count;
-    if (check->scan.file_count == 0)
+    if (check->scan.file_count == 0 && check->log->start.first_lsn == 0)
         return error_set(err, ERROR_NOT_FOUND, "%s: there is no journal in this directory", options->directory);
     for (size_t i = 0; i < check->scan.file_count; i++)
         check_say(check, "%s: %" PRIu64 " bytes", check->scan.files[i].path, check->scan.files[i].size);

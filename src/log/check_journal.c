@@ -27,6 +27,7 @@ static void report_missing(struct check *check, const struct partition *partitio
         check->result.damages++;
     check_say(check, "  missing: " BYTES_FORMAT " [%" PRId32 "] offsets %" PRId64 " to %" PRId64,
               BYTES_ARGS(check_name_of(partition)), partition->index, want, got - 1);
+    check->catalog_lost |= !partition->topic;
     if (!partition->topic)
         check_say(check, "  with them changes to topics, their settings, segments or producer ids: see that they are "
                          "what they should be");
@@ -276,66 +277,109 @@ static bool is_sound(struct check *check, struct error *err)
     return ok;
 }
 
-static void mend(struct check *check, uint64_t damages)
+static bool mend(struct check *check, uint64_t damages)
 {
     struct error err;
     if (!check->repair_journal || !repair_journal_needed(check->repair_journal))
-        return;
-    if (check->not_mendable)
+        return false;
+    if (check->not_mendable) {
         check_say(check, "the journal is left as it is");
-    else if (!repair_journal_apply(check->repair_journal, &check->scan, &err) || !is_sound(check, &err))
-        check_say(check, "the journal can not be mended: %s", err.message);
-    else {
-        check->result.mended += damages;
-        check_say(check, "the journal is mended: what was damaged is in %s", check->repair->side);
+        return false;
     }
+    if (!repair_journal_apply(check->repair_journal, &check->scan, &err) || !is_sound(check, &err)) {
+        check_say(check, "the journal can not be mended: %s", err.message);
+        return false;
+    }
+    check->result.mended += damages;
+    check_say(check, "the journal is mended: what was damaged is in %s", check->repair->side);
+    return true;
+}
+
+static bool scan_again(struct check *check, struct error *err)
+{
+    journal_scan_close(&check->scan);
+    return journal_scan_open(check->io, check->log->options.directory, &check->log->start, &check->scan, err);
+}
+
+/* The file that the checkpoint needs first is lost: an empty one takes its place, and all that was in it is found to be
+ * lost when it is read. */
+static bool make_first_file(struct check *check, struct error *err)
+{
+    const struct journal_start *start = &check->log->start;
+    if (start->first_lsn == 0 || (check->scan.file_count > 0 && check->scan.files[0].first_lsn == start->first_lsn))
+        return true;
+    return repair_journal_make_file(check->repair, start, err) && scan_again(check, err);
+}
+
+static bool take_header(struct check *check, size_t file, const struct journal_file_header *header, struct error *err)
+{
+    struct journal_scan_file *scanned = &check->scan.files[file];
+    check->result.damages++;
+    check_say(check, "%s: position 0: DAMAGED: the file header does not verify or has a wrong number", scanned->path);
+    if (!check->repair) { /* what it should be is enough to read on */
+        scanned->header = *header;
+        scanned->header_valid = true;
+        return true;
+    }
+    if (!repair_journal_header(check->repair, &check->scan, file, header, err))
+        return false;
+    check->result.mended++;
+    check_say(check, "  mended: the old one is in %s", check->repair->side);
+    return true;
 }
 
 /* Headers first: without its mark nothing of a file can be read. */
-static bool mend_headers(struct check *check, struct error *err)
+static bool check_headers(struct check *check, struct error *err)
 {
     bool any = false;
     for (size_t i = 0; i < check->scan.file_count; i++) {
-        bool mended;
-        if (!repair_journal_header(check->repair, &check->scan, i, &mended, err))
+        struct journal_file_header header;
+        bool needed;
+        if (!repair_journal_find_header(&check->scan, i, &header, &needed, err) ||
+            (needed && !take_header(check, i, &header, err)))
             return false;
-        any |= mended;
-        check->result.damages += mended;
-        check->result.mended += mended;
-        if (mended)
-            check_say(check,
-                      "%s: position 0: DAMAGED: the file header does not verify or has a wrong number; "
-                      "mended, the old one is in %s",
-                      check->scan.files[i].path, check->repair->side);
+        any |= needed;
     }
-    if (!any)
-        return true;
-    journal_scan_close(&check->scan);
-    return journal_scan_open(check->io, check->log->options.directory, &check->log->start, &check->scan, err);
+    return !any || !check->repair || scan_again(check, err);
 }
 
 /* Where the journal begins must be beyond doubt: else all that is there would look as if much were lost before it. */
 static bool begin_is_known(const struct check *check)
 {
-    uint64_t first = check->log->start.first_lsn;
-    return !check->checkpoint_damaged && check->scan.files[0].first_lsn == (first > 0 ? first : 1);
+    return !check->checkpoint_damaged && (check->log->start.first_lsn > 0 || check->scan.files[0].first_lsn == 1);
+}
+
+/* No file, though the checkpoint needs one. */
+static void report_no_files(struct check *check)
+{
+    check->result.damages++;
+    check_say(check,
+              "%s/journal: DAMAGED: the file %020" PRIu64 " is missing, which the checkpoint needs, and all others",
+              check->log->options.directory, check->log->start.first_lsn);
+    end_covered(check);
 }
 
 bool check_journal(struct check *check, struct error *err)
 {
-    bool repairs = check->repair && begin_is_known(check);
+    bool known = begin_is_known(check), repairs = check->repair && known;
     if (check->repair && !repairs)
         check_say(check, "the journal is left as it is: without the checkpoint nothing says where it begins");
-    if (repairs && !mend_headers(check, err))
+    if (repairs && !make_first_file(check, err))
         return false;
+    if (known && !check_headers(check, err))
+        return false;
+    if (check->scan.file_count == 0) {
+        report_no_files(check);
+        return true;
+    }
     if (repairs)
         check->repair_journal = repair_journal_new(check->repair, check->log->start.synced_lsn);
     uint64_t before = check->result.damages;
     bool ok = walk(check, err);
     if (ok && check->result.damages > before)
         report_open_transactions(check);
-    if (ok)
-        mend(check, check->result.damages - before);
+    if (ok && !mend(check, check->result.damages - before) && (check->repair || !known))
+        check->catalog_lost = false; /* it is as it was */
     repair_journal_free(check->repair_journal);
     return ok;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A check under way: check.c reads the checkpoint and sums up, check_journal.c and check_segments.c look at the rest.
- */
+/* A check under way: check.c sums up what check_checkpoint.c, check_journal.c and check_segments.c look at. */
 #ifndef LOG_CHECK_PRIV_H
 #define LOG_CHECK_PRIV_H
 
@@ -21,6 +20,7 @@ struct check {
     struct repair *repair;                 /* NULL: nothing is changed */
     struct repair_journal *repair_journal; /* NULL: the journal is not */
     bool checkpoint_damaged;
+    bool catalog_lost;          /* records of the catalog are lost */
     bool not_mendable;          /* something in the journal can not be mended */
     uint64_t unknown_streams;   /* batches whose topic's own record is lost */
     bool covered_done;          /* what the checkpoint covers has been read */
@@ -38,11 +38,14 @@ struct check_claim {
 void check_say(struct check *check, const char *format, ...) PRINTF_LIKE(2, 3);
 struct bytes check_name_of(const struct partition *partition);
 
+/* Makes the log, and reads the checkpoint into it. */
+MUST_CHECK bool check_checkpoint(struct check *check, const struct log_options *options, struct error *err);
 /* Reads the checkpoint and lists the journal's files. False: it can not be read, or a newer evoke wrote it. */
 MUST_CHECK bool check_open(struct check *check, const struct log_options *options, struct error *err);
 void check_close(struct check *check); /* also after check_open() has failed */
 /* All of it, and mends it. False: it can not be read at all. */
 MUST_CHECK bool check_journal(struct check *check, struct error *err);
 void check_segments(struct check *check, const struct partition *partition);
+void check_unknown_segments(struct check *check);
 
 #endif

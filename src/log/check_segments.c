@@ -34,10 +34,12 @@ static void mend_segment(struct check *check, const struct partition *partition,
     uint64_t before = check->repair->mended;
     if (!repair_segment(check->repair, partition->stream, segment, findings, &err))
         check_say(check, "  it can not be mended: %s", err.message);
-    else if (findings->damage_count > 0)
+    else if (findings->damage_count > 0 && check->repair->side[0])
         check_say(check, "  mended: what was damaged is in %s", check->repair->side);
+    else if (findings->damage_count > 0)
+        check_say(check, "  mended");
     else
-        check_say(check, "  mended: the index is removed");
+        check_say(check, "  mended: the index is made again");
     check->result.mended += check->repair->mended - before;
 }
 

@@ -8,8 +8,8 @@
 #include "base/crc32c.h"
 #include "base/limits.h"
 #include "base/memory.h"
-#include "io/file.h"
 #include "log/catalog.h"
+#include "log/checkpoint_sums.h"
 #include "log/partition_transactions.h"
 #include "log/settings.h"
 #include "log/topic_config.h"
@@ -17,22 +17,11 @@
 
 enum {
     VERSION = 1,
-    HEADER_SIZE = 16,
     CRC_AT = 12,
-    SECTION_HEADER_SIZE = 12,
-    SIZE_MAX_OF_FILE = 1 << 30,
     TOPIC_NAME_SIZE = 249,
 };
 
 static const uint8_t magic[8] = {'E', 'V', 'O', 'K', 'E', 'C', 'H', 'K'};
-
-char *checkpoint_path(const struct log *log)
-{
-    size_t size = strlen(log->options.directory) + sizeof "/checkpoint";
-    char *path = memory_new(size);
-    snprintf(path, size, "%s/checkpoint", log->options.directory);
-    return path;
-}
 
 /* --- Taking --- */
 
@@ -164,19 +153,34 @@ static void put_settings(struct log *log, struct buf *out)
     end_section(out, at);
 }
 
-void checkpoint_take(struct log *log, uint32_t first_file, struct buf *out)
+void checkpoint_put_header(struct buf *out)
 {
     buf_append(out, bytes_of(magic, sizeof magic));
     buf_append_be32(out, VERSION);
     buf_append_be32(out, 0);
+}
+
+void checkpoint_seal(struct buf *out)
+{
+    if (out->overflowed)
+        return;
+    uint32_t crc = htobe32(crc32c(0, bytes_slice(buf_bytes(out), CHECKPOINT_HEADER_SIZE, SIZE_MAX)));
+    memcpy(out->data + CRC_AT, &crc, sizeof crc);
+}
+
+void checkpoint_take(struct log *log, uint32_t first_file, struct buf *out)
+{
+    checkpoint_put_header(out);
     put_log(log, first_file, out);
     put_settings(log, out); /* before the topics, some of which follow them */
     put_topics(log, out);
     put_producers(log, out);
-    if (out->overflowed)
-        return;
-    uint32_t crc = htobe32(crc32c(0, bytes_slice(buf_bytes(out), HEADER_SIZE, SIZE_MAX)));
-    memcpy(out->data + CRC_AT, &crc, sizeof crc);
+}
+
+void checkpoint_finish(struct buf *out)
+{
+    checkpoint_sums_append(out);
+    checkpoint_seal(out);
 }
 
 /* --- Reading: behind the end everything is zero, and `bad` is set --- */
@@ -391,6 +395,8 @@ static bool read_section(struct log *log, struct bytes tag, struct reader *conte
         read_topics(log, content);
     else if (bytes_equal_string(tag, "PROD"))
         read_producers(log, content);
+    else if (bytes_equal_string(tag, "SUMS"))
+        content->rest = BYTES_NULL; /* the sum over all has been compared */
     else
         return error_set(err, ERROR_UNSUPPORTED, "section " BYTES_FORMAT " is of a newer evoke", BYTES_ARGS(tag));
     if (content->rest.size > 0)
@@ -399,18 +405,42 @@ static bool read_section(struct log *log, struct bytes tag, struct reader *conte
            error_set(err, ERROR_CORRUPT, "section " BYTES_FORMAT " is not what it should be", BYTES_ARGS(tag));
 }
 
-bool checkpoint_parse(struct log *log, struct bytes content, struct journal_start *out, struct error *err)
+static bool does_not_verify(struct bytes content, struct error *err)
+{
+    uint64_t at;
+    if (content.size < CHECKPOINT_HEADER_SIZE)
+        return error_set(err, ERROR_CORRUPT, "it ends at position %zu", content.size);
+    if (checkpoint_sums_find_damage(content, &at))
+        return error_set(err, ERROR_CORRUPT, "position %" PRIu64 " does not verify", at);
+    return error_set(err, ERROR_CORRUPT, "its %zu bytes do not verify", content.size);
+}
+
+bool checkpoint_verify(struct bytes content, struct journal_start *out, struct error *err)
 {
     struct reader reader = {.rest = content};
-    struct journal_start start = {0};
     bool ours = bytes_equal(get(&reader, sizeof magic), bytes_of(magic, sizeof magic));
     uint32_t version = get32(&reader);
     uint32_t crc = get32(&reader);
     if (!ours || reader.bad || crc != crc32c(0, reader.rest))
-        return error_set(err, ERROR_CORRUPT, "it does not verify");
+        return does_not_verify(content, err);
     if (version != VERSION)
         return error_set(err, ERROR_UNSUPPORTED, "format %" PRIu32 " is of a newer evoke; this one knows format %d",
                          version, VERSION);
+    if (!bytes_equal_string(get(&reader, 4), "LOG_"))
+        return error_set(err, ERROR_CORRUPT, "it does not say where the journal goes on");
+    get64(&reader);
+    out->synced_lsn = (uint64_t)get64(&reader);
+    out->number = get32(&reader);
+    out->first_lsn = (uint64_t)get64(&reader);
+    return true;
+}
+
+bool checkpoint_parse(struct log *log, struct bytes content, struct journal_start *out, struct error *err)
+{
+    struct journal_start start;
+    if (!checkpoint_verify(content, &start, err))
+        return false;
+    struct reader reader = {.rest = bytes_slice(content, CHECKPOINT_HEADER_SIZE, SIZE_MAX)};
     while (reader.rest.size > 0) {
         struct bytes tag = get(&reader, 4);
         uint64_t size = (uint64_t)get64(&reader);
@@ -422,16 +452,4 @@ bool checkpoint_parse(struct log *log, struct bytes content, struct journal_star
     }
     *out = start;
     return start.first_lsn > 0 || error_set(err, ERROR_CORRUPT, "it does not say where the journal goes on");
-}
-
-bool checkpoint_load(struct log *log, struct journal_start *out, struct error *err)
-{
-    AUTO_FREE(char) path = checkpoint_path(log);
-    *out = (struct journal_start){0};
-    if (!io_path_exists(log->io, path))
-        return true;
-    AUTO_BUF content;
-    buf_init(&content, SIZE_MAX_OF_FILE);
-    return io_path_read(log->io, path, &content, err) &&
-           (checkpoint_parse(log, buf_bytes(&content), out, err) || error_wrap(err, "%s", path));
 }

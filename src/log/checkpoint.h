@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The checkpoint: what the log knows at one LSN, so that a start need not read the journal from its beginning, and the
- * journal need not keep it. DIR/checkpoint, replaced as a whole; the journal goes on from it.
+ * journal need not keep it. It is replaced as a whole; the journal goes on from it. Topics stand nowhere else once the
+ * journal's first files are gone, so it is kept twice: see checkpoint_copies.h.
  *
  * It holds the catalog's fold (topics with their ids, settings and streams, the leader epoch, the block of producer
  * ids, the cluster's id) and, for each partition, what the batches before have made of it: where it starts and ends,
@@ -25,19 +26,27 @@
  *            last_stable_offset i64)
  *     PROD   list of producers, oldest first: stream u64, id i64, used_ms i64, epoch u16, coordinator_epoch i32,
  *            list of batches, oldest first (first_sequence u32, last_sequence u32, base_offset i64)
+ *     SUMS   see checkpoint_sums.h
  */
 #ifndef LOG_CHECKPOINT_H
 #define LOG_CHECKPOINT_H
 
 #include "log/log_priv.h"
 
-/* The state now, in memory: content for DIR/checkpoint. It may be written once log_lsn() is synced. `first_file` of the
- * journal is the oldest one that is still needed. */
+enum { CHECKPOINT_HEADER_SIZE = 16, CHECKPOINT_SIZE_MAX = 1 << 30 };
+
+/* The state now, in memory; it may be written once log_lsn() is synced. `first_file` of the journal is the oldest one
+ * that is still needed. */
 void checkpoint_take(struct log *log, uint32_t first_file, struct buf *out);
-/* Into a log that is empty yet. No checkpoint: *out is zeroed. ERROR_CORRUPT, ERROR_UNSUPPORTED. */
-MUST_CHECK bool checkpoint_load(struct log *log, struct journal_start *out, struct error *err);
-/* The same from bytes. */
+/* Its sums, which another thread may make: then it is what is written. */
+void checkpoint_finish(struct buf *out);
+/* In parts. */
+void checkpoint_put_header(struct buf *out);
+void checkpoint_seal(struct buf *out);
+
+/* Its sum, and what it says of the journal. ERROR_CORRUPT says where, if it can be known; ERROR_UNSUPPORTED. */
+MUST_CHECK bool checkpoint_verify(struct bytes content, struct journal_start *out, struct error *err);
+/* All of it, into a log that is empty yet. Errors also as above. */
 MUST_CHECK bool checkpoint_parse(struct log *log, struct bytes content, struct journal_start *out, struct error *err);
-char *checkpoint_path(const struct log *log); /* free() */
 
 #endif

@@ -74,22 +74,48 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* The journal has nothing of it that can be read already. */
+static bool is_on_its_way(const struct partition *partition)
+{
+    const struct index *index = &partition->batches;
+    return index_base_offset(index, index_begin(index)) >= partition->high_watermark;
+}
+
+/* The time of the oldest batch in the journal, or about it; -1: none, or it can not be read. */
+static int64_t journal_since(const struct partition *partition)
+{
+    const struct index *index = &partition->batches;
+    struct kafka_batch first;
+    struct error err;
+    if (index_empty(index))
+        return -1;
+    if (is_on_its_way(partition))
+        return io_wall_ms(partition->log->io);
+    if (partition_batch_at(partition, index_begin(index), &first, &err))
+        return first.base_timestamp;
+    log_tell_unreadable(partition->log, &err);
+    return -1;
+}
+
+/* What no run has seen: of a segment only its newest time is known. */
+static void find_dirty_since(struct partition *partition)
+{
+    const struct segment_list *list = &partition->segments;
+    size_t i = 0;
+    while (i < list->count && list->at[i].end_offset <= partition->cleaned_end)
+        i++;
+    partition->dirty_since_ms = i < list->count ? list->at[i].max_timestamp : journal_since(partition);
+}
+
 /* Until the journal's part should become a segment. */
 static int64_t spill_in(const struct partition *partition, int64_t now_ms)
 {
     const struct topic *topic = partition->topic;
-    const struct index *index = &partition->batches;
-    if (index_empty(index) || index_base_offset(index, index_begin(index)) >= partition->high_watermark)
+    if (index_empty(&partition->batches))
         return INT64_MAX;
     if (partition->journal_bytes >= (uint64_t)topic->segment_bytes)
-        return 0;
-    struct kafka_batch first;
-    struct error err;
-    if (!partition_batch_at(partition, index_begin(index), &first, &err)) {
-        log_tell_unreadable(partition->log, &err);
-        return INT64_MAX;
-    }
-    int64_t since_ms = first.base_timestamp;
+        return is_on_its_way(partition) ? CLEANING_PAUSE_MS : 0;
+    int64_t since_ms = journal_since(partition);
     return least(age_in(since_ms, partition_segment_ms(partition), now_ms),
                  age_in(since_ms, topic->max_compaction_lag_ms, now_ms));
 }
@@ -220,7 +246,7 @@ static bool swap(struct cleaning_job *job, struct error *err)
     set_cleaned_end(partition, result->cleaned_end);
     partition->horizon_ms = result->horizon_min_ms;
     if (partition->cleaned_end >= partition->spilled_end)
-        partition->dirty_since_ms = -1;
+        find_dirty_since(partition);
     partition->log->compaction_runs++;
     partition->log->compaction_bytes_before += result->bytes_before;
     partition->log->compaction_bytes_after += result->bytes_after;
@@ -352,8 +378,11 @@ void cleaning_init(struct partition *partition)
 void cleaning_configs_changed(struct topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++) {
-        io_timer_stop(&topic->partitions[i]->cleaning);
-        cleaning_reconsider(topic->partitions[i]);
+        struct partition *partition = topic->partitions[i];
+        io_timer_stop(&partition->cleaning);
+        if (topic->compacted && partition->dirty_since_ms < 0 && !partition->log->recovering)
+            find_dirty_since(partition);
+        cleaning_reconsider(partition);
     }
 }
 
@@ -375,9 +404,6 @@ static void restore(struct partition *partition)
     const struct segment_list *list = &partition->segments;
     for (size_t i = 0; i < list->count && (list->at[i].flags & SEGMENT_CLEANED); i++)
         set_cleaned_end(partition, list->at[i].end_offset);
-    for (size_t i = 0; i < list->count && partition->dirty_since_ms < 0; i++)
-        if (list->at[i].end_offset > partition->cleaned_end)
-            partition->dirty_since_ms = list->at[i].max_timestamp;
     if (partition->cleaned_end > 0)
         partition->horizon_ms = io_wall_ms(partition->log->io); /* not known: the next run tells */
 }

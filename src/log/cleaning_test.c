@@ -152,6 +152,65 @@ TEST(little_that_is_new_waits_for_its_share_or_for_the_largest_lag)
     fixture_deinit(&f);
 }
 
+static void put_nine(struct fixture *f, struct partition *partition)
+{
+    for (int i = 0; i < 9; i++)
+        put(f, partition, (char[]){(char)('a' + i), 0}, "a value that stays");
+}
+
+/* As above, for what no run of compaction was told of when it came. */
+TEST(the_largest_lag_is_kept_across_a_start)
+{
+    const struct topic_config_entry entries[] = {{BYTES_LITERAL("segment.ms"), BYTES_LITERAL("1000")},
+                                                 {BYTES_LITERAL("max.compaction.lag.ms"), BYTES_LITERAL("10000")}};
+    WITH_WORLD;
+    struct partition *partition = make_topic(&f, entries, 2);
+    put_nine(&f, partition);
+    fixture_run_ms(&f, 20000);
+    CHECK_INT(partition->log->compaction_runs, 1);
+    put(&f, partition, "a", "2");
+    fixture_sync(&f);
+    restart(&f);
+    partition = fixture_partition(&f, "state", 0);
+    fixture_run_ms(&f, 20000);
+    CHECK_INT(partition->cleaned_end, 10);
+    fixture_deinit(&f);
+}
+
+TEST(the_largest_lag_is_kept_for_what_came_while_compaction_ran)
+{
+    const struct topic_config_entry entries[] = {{BYTES_LITERAL("segment.ms"), BYTES_LITERAL("1000")},
+                                                 {BYTES_LITERAL("max.compaction.lag.ms"), BYTES_LITERAL("10000")}};
+    WITH_WORLD;
+    struct partition *partition = make_topic(&f, entries, 2);
+    put_nine(&f, partition);
+    for (int i = 0; i < 100000 && !partition->cleaning_job; i++)
+        io_simulated_step(f.world);
+    put(&f, partition, "a", "2");
+    fixture_run_ms(&f, 20000);
+    CHECK_INT(partition->cleaned_end, 10);
+    fixture_deinit(&f);
+}
+
+TEST(the_largest_lag_is_kept_for_what_came_under_another_policy)
+{
+    const struct topic_config_entry entries[] = {{BYTES_LITERAL("segment.ms"), BYTES_LITERAL("1000")},
+                                                 {BYTES_LITERAL("max.compaction.lag.ms"), BYTES_LITERAL("10000")},
+                                                 {BYTES_LITERAL("cleanup.policy"), BYTES_LITERAL("compact")}};
+    WITH_WORLD;
+    struct partition *partition = make_topic(&f, entries, 2);
+    struct error err;
+    uint64_t lsn;
+    put_nine(&f, partition);
+    fixture_run_ms(&f, 20000);
+    CHECK_OK(topic_set_configs(f.log, partition->topic, NULL, 0, &lsn, &err), &err);
+    put(&f, partition, "a", "2");
+    CHECK_OK(topic_set_configs(f.log, partition->topic, entries, ARRAY_SIZE(entries), &lsn, &err), &err);
+    fixture_run_ms(&f, 20000);
+    CHECK_INT(partition->cleaned_end, 10);
+    fixture_deinit(&f);
+}
+
 TEST(what_is_young_is_not_compacted)
 {
     const struct topic_config_entry entries[] = {{BYTES_LITERAL("segment.ms"), BYTES_LITERAL("1000")},

@@ -198,8 +198,9 @@ bool compaction_filter(struct compaction *compaction, const struct kafka_batch *
     passage.horizon_passed =
         batch->attributes & KAFKA_BATCH_DELETE_HORIZON && batch->base_timestamp <= compaction->now_ms;
     if (kafka_batch_is_control(batch)) {
+        bool filler = !(batch->attributes & KAFKA_BATCH_TRANSACTIONAL); /* repair_filler.c: nobody needs it */
         lonely = lonely && !is_listed_marker(compaction, batch);
-        passage.all_go = lonely && passage.horizon_passed;
+        passage.all_go = filler || (lonely && passage.horizon_passed);
         passage.all_stay = !passage.all_go;
         passage.waits = lonely && passage.all_stay;
     }

@@ -7,7 +7,7 @@
  *
  * At any time: no partition is used by two members, nor given to two by the coordinator. When it is quiet again: all
  * partitions are used, as evenly as can be, and the group is of the new protocol if a member is. EVOKE_SEED=n repeats
- * one.
+ * one, EVOKE_SEEDS=n tries more.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -382,9 +382,11 @@ static bool run_seed_forked(uint64_t seed)
 TEST(whoever_dies_no_partition_has_two_owners_and_all_are_owned_in_the_end)
 {
     const char *only = getenv("EVOKE_SEED");
+    const char *more = getenv("EVOKE_SEEDS");
+    uint64_t seeds = more ? strtoull(more, NULL, 10) : SEEDS;
     if (only)
         run_seed(strtoull(only, NULL, 10));
-    for (uint64_t seed = 1; !only && seed <= SEEDS; seed++)
+    for (uint64_t seed = 1; !only && seed <= seeds; seed++)
         if (!run_seed_forked(seed))
             test_fail(__FILE__, __LINE__, "EVOKE_SEED=%d repeats it", (int)seed);
 }

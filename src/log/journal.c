@@ -51,7 +51,7 @@ void journal_group_free(struct journal *journal, struct journal_group *group)
 
 /* --- Appending --- */
 
-struct journal_file *journal_current_file(struct journal *journal)
+struct journal_file *journal_current_file(const struct journal *journal)
 {
     return journal->files[journal->file_count - 1];
 }
@@ -119,6 +119,21 @@ void journal_lay_out(struct journal *journal, struct journal_slot *slots, size_t
     journal->reserved_size = size;
 }
 
+static bool fits_current_file(const struct journal *journal, size_t size)
+{
+    const struct journal_file *file = journal_current_file(journal);
+    return file->end + size + CLOSING_SIZE <= file->size;
+}
+
+bool journal_is_behind(const struct journal *journal, size_t size)
+{
+    size = frame_size(&size, 1);
+    if (journal->stuck || journal->full || journal_failure(journal))
+        return false;
+    return journal->pending_size + size > JOURNAL_PENDING_SIZE_MAX ||
+           (!fits_current_file(journal, size) && !journal_has_room(journal));
+}
+
 bool journal_reserve(struct journal *journal, struct journal_slot *slots, size_t count, struct error *err)
 {
     assert(!journal->reserved && count > 0);
@@ -138,8 +153,7 @@ bool journal_reserve(struct journal *journal, struct journal_slot *slots, size_t
         err->sys = EAGAIN;
         return false;
     }
-    if (journal_current_file(journal)->end + size + CLOSING_SIZE > journal_current_file(journal)->size &&
-        !journal_roll(journal, err))
+    if (!fits_current_file(journal, size) && !journal_roll(journal, err))
         return false;
     journal_lay_out(journal, slots, count, size, 0);
     return true;

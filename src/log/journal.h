@@ -107,6 +107,8 @@ struct journal_slot {
 /* ERROR_LIMIT: the frame is too large (EMSGSIZE), journal or disk full (ENOSPC); ERROR_UNAVAILABLE: too much waits for
  * the disk (EAGAIN), the next file cannot be made, failed, or closing. */
 MUST_CHECK bool journal_reserve(struct journal *journal, struct journal_slot *slots, size_t count, struct error *err);
+/* Whether so many bytes would be refused now with EAGAIN. */
+bool journal_is_behind(const struct journal *journal, size_t size);
 /* The frame that was reserved last; returns its LSN. It is written soon, and synced within a moment, or at once if: */
 uint64_t journal_commit(struct journal *journal);
 /* Somebody waits until all that was committed so far is synced. `journal` is a struct journal. */

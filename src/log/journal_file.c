@@ -91,6 +91,7 @@ void journal_file_reader_close(struct journal_file_reader *reader)
 {
     io_file_close(reader->file);
     free(reader->window);
+    bad_sectors_deinit(&reader->bad);
     *reader = (struct journal_file_reader){0};
 }
 
@@ -114,7 +115,7 @@ bool journal_file_reader_at(struct journal_file_reader *reader, uint64_t at, siz
             reader->window_capacity = wanted;
         }
         reader->window_size = 0;
-        if (!io_file_read(reader->file, at, reader->window, wanted, &reader->window_size, err))
+        if (!bad_sectors_read(reader->file, at, reader->window, wanted, &reader->window_size, &reader->bad, err))
             return false;
         reader->window_at = at;
         if (reader->window_size < size) /* it shrank under our eyes */
@@ -170,7 +171,7 @@ bool journal_file_reader_find_content(struct journal_file_reader *reader, uint64
             return false;
         if (window.size == 0)
             break;
-        *found = !is_zero(window);
+        *found = !is_zero(window) || bad_sectors_find(&reader->bad, at, at + window.size);
     }
     return true;
 }

@@ -15,7 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "io/file.h"
+#include "log/bad_sectors.h"
 
 enum {
     JOURNAL_FILE_HEADER_SIZE = 4096,
@@ -36,8 +36,8 @@ void journal_file_encode(const struct journal_file_header *header, uint8_t out[J
 /* ERROR_CORRUPT: not a header of ours, or damaged; ERROR_UNSUPPORTED: of a newer evoke. */
 MUST_CHECK bool journal_file_decode(struct bytes bytes, struct journal_file_header *out, struct error *err);
 
-/* Reads a file front to back through a window, by read(2) and not by mapping it: a bad sector is then an error and not
- * a signal, and what was read once does not count as memory of ours. */
+/* Reads a file front to back through a window, by read(2) and not by mapping it: a bad sector is then no signal, and
+ * what was read once does not count as memory of ours. What is bad reads as zeros: see bad_sectors.h. */
 struct journal_file_reader {
     struct io_file *file;
     uint64_t file_size;
@@ -45,6 +45,7 @@ struct journal_file_reader {
     uint8_t *window;
     uint64_t window_at;
     size_t window_size, window_capacity;
+    struct bad_sectors bad; /* of what was read */
 };
 
 MUST_CHECK bool journal_file_reader_open(struct io *io, const char *path, struct journal_file_reader *out,
@@ -57,7 +58,7 @@ MUST_CHECK bool journal_file_reader_at(struct journal_file_reader *reader, uint6
  * `from`. Further on there are zeros, or bytes of the life that the file had before (see journal_remove_first()). */
 MUST_CHECK bool journal_file_reader_find_end(struct journal_file_reader *reader, uint64_t from, uint32_t mark,
                                              uint64_t *end, struct error *err);
-/* *found: a byte at or after `from` is not zero. */
+/* *found: a byte at or after `from` is not zero, or can not be read. */
 MUST_CHECK bool journal_file_reader_find_content(struct journal_file_reader *reader, uint64_t from, bool *found,
                                                  struct error *err);
 

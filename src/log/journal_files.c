@@ -138,7 +138,7 @@ static bool refuse_full(struct journal *journal, struct error *err)
     return false;
 }
 
-static bool has_room(const struct journal *journal)
+bool journal_has_room(const struct journal *journal)
 {
     bool urgent = journal->reserve_open || journal->starting;
     uint64_t most = journal->size_max + (urgent ? JOURNAL_FILES_BEYOND * journal->file_size : 0);
@@ -162,7 +162,7 @@ bool journal_roll(struct journal *journal, struct error *err)
         *err = journal->full_why;
         return false;
     }
-    if (has_room(journal) ? journal_add_file(journal, err) : refuse_full(journal, err)) {
+    if (journal_has_room(journal) ? journal_add_file(journal, err) : refuse_full(journal, err)) {
         if (journal->full)
             diag_info("log", "appends are accepted again");
         journal->full = false;

@@ -95,7 +95,7 @@ struct journal {
 };
 
 /* --- journal.c --- */
-struct journal_file *journal_current_file(struct journal *journal);
+struct journal_file *journal_current_file(const struct journal *journal);
 void journal_lay_out(struct journal *journal, struct journal_slot *slots, size_t count, size_t size, uint16_t flags);
 uint64_t journal_commit_frame(struct journal *journal); /* and does not start to write it */
 void journal_group_free(struct journal *journal, struct journal_group *group);
@@ -104,6 +104,7 @@ void journal_group_free(struct journal *journal, struct journal_group *group);
 bool journal_add_file(struct journal *journal, struct error *err);
 /* The current file has no room: the next one. */
 bool journal_roll(struct journal *journal, struct error *err);
+bool journal_has_room(const struct journal *journal); /* for another file */
 struct journal_file *journal_file_of(const struct journal *journal, uint32_t number);
 void journal_file_free(struct journal_file *file); /* closes it */
 char *journal_file_path(const struct journal *journal, uint64_t first_lsn);

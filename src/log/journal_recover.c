@@ -43,7 +43,7 @@ static bool refuse_damage(struct recovery *recovery, const struct journal_scan_i
         journal->callbacks.describe(journal->ctx, &frame, &content);
     return error_set(err, ERROR_CORRUPT,
                      "%s: damaged at position %" PRIu64 ": %s%s%s (evoke check tells more, and"
-                     " --repair mends it)",
+                     " --repair mends what can be mended)",
                      recovery->scan.files[item->file].path, item->at, item->message,
                      content.size > 0 ? "; it seems to hold " : "", buf_string(&content));
 }

@@ -149,7 +149,9 @@ static bool find_end(struct journal_scan *scan, size_t file, uint64_t from, uint
 }
 
 struct witness {
-    bool found;   /* the missing frame had been synced */
+    bool found; /* the missing frame had been synced, or nobody can know: */
+    int sys;    /* the disk does not give the place where it should stand, from here on: */
+    uint64_t bad_at;
     bool resumes; /* a frame verifies further on, at: */
     size_t file;
     uint64_t at, lsn;
@@ -209,6 +211,54 @@ static bool look_behind(struct journal_scan *scan, struct witness *witness, stru
     return true;
 }
 
+/* What the disk does not give may have been a frame: nobody can know that it is a torn tail. Nor could it be written
+ * again in parts. */
+static bool look_for_bad_sectors(struct journal_scan *scan, struct witness *witness, struct error *err)
+{
+    bool resumes_here = witness->found && witness->resumes && witness->file == scan->file;
+    uint64_t ignored;
+    if (!scan->files[scan->file].header_valid)
+        return true;
+    if ((!scan->reader.file || scan->reader_file != scan->file) &&
+        !find_end(scan, scan->file, scan->at, &ignored, err)) /* another file was looked at: read it again */
+        return false;
+    const struct bad_range *bad =
+        bad_sectors_find(&scan->reader.bad, scan->at, resumes_here ? witness->at : UINT64_MAX);
+    if (bad) {
+        witness->found = true;
+        witness->sys = bad->sys;
+        witness->bad_at = bad->at;
+    }
+    return true;
+}
+
+/* The frames that are lost, and how it is known that they were there. */
+static void describe(const struct journal_scan *scan, const struct witness *witness, char *out, size_t size)
+{
+    uint64_t lost = scan->lsn, first = scan->files[0].first_lsn, behind = witness->resumes ? witness->lsn : 0;
+    if (witness->damaged_header_of)
+        snprintf(out, size, "the file header does not verify");
+    else if (scan->start.first_lsn == 0 && lost < first)
+        snprintf(out, size,
+                 "the journal begins with frame %" PRIu64 ", and the checkpoint, which has what was before, is missing",
+                 first);
+    else if (lost < first)
+        snprintf(out, size, "the journal's file %020" PRIu64 " is missing, which the checkpoint needs", lost);
+    else if (witness->sys)
+        snprintf(out, size, "frame %" PRIu64 " does not verify: the disk does not give position %" PRIu64 " (%s)", lost,
+                 witness->bad_at, strerror(witness->sys));
+    else if (behind == lost + 1)
+        snprintf(out, size, "frame %" PRIu64 " does not verify, though it was synced: frame %" PRIu64 " follows it",
+                 lost, behind);
+    else if (behind > 0)
+        snprintf(out, size,
+                 "frames %" PRIu64 " to %" PRIu64
+                 " do not verify or are missing, though they were synced: frame %" PRIu64 " follows them",
+                 lost, behind - 1, behind);
+    else
+        snprintf(out, size, "frame %" PRIu64 " does not verify, though the checkpoint knows it: it was synced", lost);
+}
+
 static void report_damage(struct journal_scan *scan, const struct witness *witness, struct journal_scan_item *out)
 {
     *out = (struct journal_scan_item){.kind = JOURNAL_SCAN_DAMAGE,
@@ -218,29 +268,20 @@ static void report_damage(struct journal_scan *scan, const struct witness *witne
                                       .resumed_lsn = witness->resumes ? witness->lsn : 0,
                                       .resumed_file = witness->file,
                                       .resumed_at = witness->at};
-    if (witness->damaged_header_of)
-        snprintf(out->message, sizeof out->message, "the file header does not verify");
-    else if (witness->resumes)
-        snprintf(out->message, sizeof out->message,
-                 "frame %" PRIu64 " does not verify, though it was synced: frames follow it up to %" PRIu64
-                 " and further",
-                 scan->lsn, witness->lsn);
-    else
-        snprintf(out->message, sizeof out->message,
-                 "frame %" PRIu64 " does not verify, though the checkpoint knows it: it was synced", scan->lsn);
-    if (witness->damaged_header_of)
-        for (size_t i = 0; i < scan->file_count; i++)
-            if (scan->files[i].path == witness->damaged_header_of) {
-                out->file = i;
-                out->at = 0;
-            }
+    describe(scan, witness, out->message, sizeof out->message);
+    for (size_t i = 0; i < scan->file_count && witness->damaged_header_of; i++)
+        if (scan->files[i].path == witness->damaged_header_of) {
+            out->file = i;
+            out->at = 0;
+        }
 }
 
 /* The frame that should stand here does not. */
 static bool judge_gap(struct journal_scan *scan, struct journal_scan_item *out, struct error *err)
 {
-    struct witness witness = {.found = scan->lsn <= scan->start.synced_lsn};
-    if (!look_behind(scan, &witness, err))
+    bool begins_later = scan->lsn < scan->files[0].first_lsn;
+    struct witness witness = {.found = begins_later || scan->lsn <= scan->start.synced_lsn};
+    if (!look_behind(scan, &witness, err) || !look_for_bad_sectors(scan, &witness, err))
         return false;
     if (!witness.found) {
         bool usable = scan->files[scan->file].header_valid;
@@ -263,11 +304,9 @@ static bool judge_gap(struct journal_scan *scan, struct journal_scan_item *out, 
 bool journal_scan_next(struct journal_scan *scan, struct journal_scan_item *out, struct error *err)
 {
     if (scan->file_count == 0 && scan->start.first_lsn > 0)
-        return error_set(err, ERROR_CORRUPT, "the journal's file %020" PRIu64 " is missing, which the checkpoint needs",
+        return error_set(err, ERROR_CORRUPT,
+                         "%020" PRIu64 " is missing in the journal, which has no files: the checkpoint needs it",
                          scan->start.first_lsn);
-    if (scan->file_count > 0 && scan->start.first_lsn > 0 && scan->files[0].first_lsn != scan->start.first_lsn)
-        return error_set(err, ERROR_CORRUPT, "%s: is the oldest file, but the checkpoint needs %020" PRIu64,
-                         scan->files[0].path, scan->start.first_lsn);
     if (scan->file_count == 0 || scan->ended) {
         *out =
             (struct journal_scan_item){.kind = JOURNAL_SCAN_END, .file = scan->file, .at = scan->ended ? scan->at : 0};

@@ -27,6 +27,9 @@
  * A checkpoint is a witness, too: it is written once all frames up to its own LSN are synced. The files that it needs
  * no more are not looked at, and the first one that it does need is there, or that is damage.
  *
+ * What the disk does not give (bad_sectors.h), where L should be or behind it, is damage too: nothing says that it was
+ * never synced.
+ *
  * It follows that whoever recovers must zero what is dropped before it appends (a frame left over would stand behind a
  * new one, and could fit), and must sync what it keeps (it may be in the page cache only), because its next group will
  * witness for it.

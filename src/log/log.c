@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "log/catalog.h"
-#include "log/checkpoint.h"
+#include "log/checkpoint_copies.h"
 #include "log/cleaning.h"
 #include "log/consumer_group_priv.h"
 #include "log/group_priv.h"
@@ -98,7 +98,9 @@ static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, ui
 
 static void on_written(void *ctx, uint64_t lsn)
 {
-    log_advance(ctx, LOG_WRITTEN, lsn);
+    struct log *log = ctx;
+    log_advance(log, LOG_WRITTEN, lsn);
+    log_give_room(log);
 }
 
 static void on_synced(void *ctx, uint64_t lsn)
@@ -106,12 +108,14 @@ static void on_synced(void *ctx, uint64_t lsn)
     struct log *log = ctx;
     log_advance(log, LOG_SYNCED, lsn);
     spill_check(log->spill);
+    log_give_room(log);
 }
 
 static void on_failed(void *ctx, const struct error *err)
 {
     (void)err;
     log_fail_waiters(ctx);
+    log_give_room(ctx);
 }
 
 static void describe_damaged(void *ctx, const struct frame *frame, struct buf *out)
@@ -319,10 +323,16 @@ static void on_closed(void *ctx)
 }
 
 /* The end: first nobody works on segments any more, then the journal. */
-static void on_spill_quiet(void *ctx)
+static void on_segments_quiet(void *ctx)
 {
     struct log *log = ctx;
     journal_close(log->journal, on_closed, log);
+}
+
+static void on_spill_quiet(void *ctx)
+{
+    struct log *log = ctx;
+    segment_cache_stop(log->segments, on_segments_quiet, log);
 }
 
 static void on_cleaning_quiet(void *ctx)

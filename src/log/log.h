@@ -74,7 +74,7 @@ struct topic_config_entry {
 struct topic_spec {
     struct bytes name;       /* Kafka's rules: 1..249 of [a-zA-Z0-9._-], not "." or ".." */
     int32_t partition_count; /* 1 .. LIMIT_PARTITIONS_PER_TOPIC */
-    bool internal;           /* evoke's own: hidden from clients unless listed by name, never auto-created */
+    bool internal;           /* evoke's own: no client makes, writes or deletes it */
     const struct topic_config_entry *configs; /* Kafka's topic settings, checked; unknown names are ERROR_INVALID */
     size_t config_count;
 };
@@ -179,6 +179,20 @@ struct log_waiter {
 void log_wait(struct log *log, struct log_waiter *waiter, uint64_t lsn, enum log_durability durability);
 void log_wait_cancel(struct log_waiter *waiter);
 
+/* Whether log_append() would say EAGAIN to so many bytes, or others wait for room already. */
+bool log_is_behind(const struct log *log, size_t size);
+/* For who would rather wait then. Embedded and cancelled likewise; `run` is called from the loop, once, in the order of
+ * arrival, when the log takes `size` bytes again or has another reason to refuse them. Who is slow to append then may
+ * still find that others were quicker. */
+struct log_room_waiter {
+    void (*run)(void *ctx);
+    void *ctx;
+    size_t size; /* set by log_wait_room */
+    struct list link;
+};
+void log_wait_room(struct log *log, struct log_room_waiter *waiter, size_t size); /* which is behind */
+void log_wait_room_cancel(struct log_room_waiter *waiter);
+
 /* --- Reading --- */
 enum { LOG_SLICE_PARTS_MAX = 64 };
 
@@ -195,6 +209,21 @@ struct log_slice {
     void *pinned;
 };
 
+/*
+ * What lies in a segment may be on the disk alone. Who passes one of these does not wait for the disk: the call fails
+ * with ERROR_UNAVAILABLE, EAGAIN (log_is_being_read()), a helper thread reads, and then `run` is called once, from the
+ * loop, to ask again. Zeroed but for `run` and `ctx`; embedded in its owner, for one call at a time, and cancelled
+ * before the owner ends. NULL instead: the call blocks.
+ */
+struct log_read_waiter {
+    void (*run)(void *ctx);
+    void *ctx;
+    struct list link;
+    unsigned tries; /* the log's */
+};
+bool log_is_being_read(const struct error *err);
+void log_read_cancel(struct log_read_waiter *waiter); /* also when it does not wait */
+
 /* Up to `size_max` bytes, but at least one batch if there is one below the high watermark (KIP-74). ERROR_INVALID when
  * the offset is below the log start or above the high watermark. At the high watermark: count 0.
  * The slice is released by log_slice_release(), once; it may be copied by value before. */
@@ -203,10 +232,10 @@ MUST_CHECK bool partition_read(struct partition *partition, int64_t offset, size
 /* The same, but not beyond `end`: nothing of batches that begin at or above it. With the last stable offset it reads
  * what is decided; which of that was aborted: partition_next_aborted(), partition_is_committed(). */
 MUST_CHECK bool partition_read_below(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
-                                     struct log_slice *out, struct error *err);
+                                     struct log_read_waiter *waiter, struct log_slice *out, struct error *err);
 /* The same for those who can send a range of a file: what lies in a segment is not brought into memory. */
 MUST_CHECK bool partition_read_range(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
-                                     struct log_slice *out, struct error *err);
+                                     struct log_read_waiter *waiter, struct log_slice *out, struct error *err);
 void log_slice_release(struct log_slice *slice);
 
 /* What a producer wrote into the partition in a transaction that was aborted: first_offset up to its marker. */

@@ -127,6 +127,7 @@ struct log {
 
     struct list waiting[2], ready[2]; /* struct log_waiter, by enum log_durability */
     struct list ready_partition_waiters;
+    struct list waiting_room; /* struct log_room_waiter */
     struct io_deferred run_ready;
 
     struct map settings; /* settings.c */
@@ -194,6 +195,8 @@ void log_push_pending_end(struct log *log, uint64_t lsn, struct partition *parti
 void log_drop_pending_ends(struct log *log, const struct partition *partition);
 void log_run_ready(struct log *log);
 void log_ready_partition_waiter(struct log *log, struct partition_waiter *waiter);
+/* --- wait_room.c --- */
+void log_give_room(struct log *log); /* there may be some: less waits for the disk, or a file of the journal went */
 
 /* --- topic.c --- */
 struct topic *topic_make(struct log *log, struct bytes name, const uint8_t id[16], bool internal);

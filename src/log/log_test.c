@@ -226,6 +226,25 @@ TEST(log_append_time_is_the_time_of_every_record)
     fixture_deinit(&f);
 }
 
+TEST(a_time_is_not_looked_for_before_the_start_of_the_log)
+{
+    struct fixture f;
+    struct error err;
+    uint64_t lsn;
+    int64_t offset, timestamp, start;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_topic(&f, "orders", 1);
+    struct partition *partition = fixture_partition(&f, "orders", 0);
+    fixture_append(&f, partition, fixture_batch(&f, "a", 3));
+    fixture_sync(&f);
+    CHECK_OK(partition_delete_records(partition, 1, &start, &lsn, &err), &err); /* in the middle of a batch */
+    CHECK(partition_offset_of_time(partition, 1000, &offset, &timestamp));
+    CHECK_INT(offset, 1);
+    CHECK_INT(timestamp, 1001);
+    fixture_deinit(&f);
+}
+
 TEST(a_largest_time_that_the_client_left_out_is_put_right)
 {
     struct fixture f;

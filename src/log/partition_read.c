@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading a partition: what lies below spilled_end is in segments, the rest in the journal. */
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 
 #include "base/diag.h"
@@ -107,132 +108,166 @@ static void give_range(const struct segment_range *range, struct log_slice *out)
                               .pinned = kept};
 }
 
-static bool check_batch(const struct segment *segment, int64_t next, const struct kafka_batch *batch, struct error *err)
-{
-    int64_t last = kafka_batch_last_offset(batch);
-    return kafka_batch_verify(batch, err) &&
-           ((batch->base_offset >= next && last < segment->end_offset) ||
-            error_set(err, ERROR_CORRUPT, "offsets %" PRId64 " to %" PRId64 " are not among %" PRId64 " to %" PRId64,
-                      batch->base_offset, last, next, segment->end_offset - 1));
-}
+struct good {
+    size_t size;
+    int64_t next; /* the first offset behind */
+};
 
-/* Who reads records within evoke takes them as they are, so they are looked at here; a client looks for itself. */
-static bool check_copy(const struct partition *partition, const struct segment *segment, uint64_t at,
-                       struct bytes batches, struct error *err)
+/* Who reads records within evoke takes them as they are, so they are looked at here; a client looks for itself. *good:
+ * the batches in front that are right. Where two do not fit together it may be the first that lies (its sum does not
+ * cover its base offset), so that one is not among them. */
+static bool check_batches(const struct segment *segment, struct bytes batches, struct good *good, size_t *at,
+                          struct error *err)
 {
-    const char *directory = partition->log->options.directory;
-    int64_t next = segment->base_offset;
-    while (batches.size > 0) {
+    struct good before = *good = (struct good){.next = segment->base_offset};
+    for (*at = 0; batches.size > 0;) {
         struct kafka_batch batch;
-        char path[SEGMENT_PATH_SIZE];
-        if (!kafka_batch_parse(&batches, &batch, err) || !check_batch(segment, next, &batch, err)) {
-            err->kind = ERROR_CORRUPT; /* also where it looks like an older format */
-            struct error ignored;
-            if (!segment_path(path, directory, partition->stream, segment, "log", &ignored))
-                return false;
-            return error_wrap(err, "%s: position %" PRIu64, path, at);
+        if (!kafka_batch_parse(&batches, &batch, err) || !kafka_batch_verify(&batch, err))
+            return false;
+        int64_t last = kafka_batch_last_offset(&batch);
+        if (batch.base_offset < good->next || last >= segment->end_offset) {
+            error_set(err, ERROR_CORRUPT, "offsets %" PRId64 " to %" PRId64 " are not among %" PRId64 " to %" PRId64,
+                      batch.base_offset, last, good->next, segment->end_offset - 1);
+            *good = before;
+            return false;
         }
-        next = kafka_batch_last_offset(&batch) + 1;
-        at += batch.bytes.size;
+        before = *good;
+        *at += batch.bytes.size;
+        *good = (struct good){.size = *at, .next = last + 1};
     }
     return true;
 }
 
-static bool copy_range(const struct partition *partition, const struct segment *segment, struct segment_range *range,
-                       struct log_slice *out, struct error *err)
+static bool check_copy(const struct partition *partition, const struct segment *segment, uint64_t at,
+                       struct bytes batches, struct good *good, struct error *err)
+{
+    char path[SEGMENT_PATH_SIZE];
+    struct error ignored;
+    size_t bad;
+    if (check_batches(segment, batches, good, &bad, err))
+        return true;
+    err->kind = ERROR_CORRUPT; /* also where it looks like an older format */
+    return segment_path(path, partition->log->options.directory, partition->stream, segment, "log", &ignored) &&
+           error_wrap(err, "%s: position %" PRIu64 ", offset %" PRId64, path, at + bad, good->next);
+}
+
+/* What the segments are asked for. */
+struct ask {
+    int64_t offset, end;
+    size_t size_max;
+    bool as_range;
+    struct log_read_waiter *waiter;
+};
+
+static bool copy_range(const struct partition *partition, const struct segment *segment, const struct ask *ask,
+                       struct segment_range *range, struct log_slice *out, struct error *err)
 {
     uint8_t *memory = memory_resize(NULL, range->size);
-    size_t got;
-    bool ok = io_file_read(range->file, range->at, memory, range->size, &got, err);
-    if (ok && got < range->size)
-        ok = error_set(err, ERROR_CORRUPT, "a segment ends within its batches");
-    ok = ok && check_copy(partition, segment, range->at, bytes_of(memory, range->size), err);
+    struct good good = {0};
+    bool ok = segment_range_copy(partition->log->segments, partition->stream, segment, ask->offset, range, ask->waiter,
+                                 memory, err);
     segment_range_release(range);
-    if (!ok) {
-        free(memory);
-        return false;
+    if (!ok || !check_copy(partition, segment, range->at, bytes_of(memory, range->size), &good, err)) {
+        if (good.next <= ask->offset) { /* else what stands before the damage is given; who comes there is told */
+            free(memory);
+            return false;
+        }
+        range->next_offset = good.next;
     }
-    *out = (struct log_slice){.parts[0] = bytes_of(memory, range->size),
+    *out = (struct log_slice){.parts[0] = bytes_of(memory, good.size),
                               .count = 1,
-                              .size = range->size,
+                              .size = good.size,
                               .next_offset = range->next_offset,
                               .release = free,
                               .pinned = memory};
     return true;
 }
 
-/* *found false: the segments hold nothing more from `offset` on (compaction); *next is where the journal goes on. */
-static bool read_segments(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
-                          bool *found, struct log_slice *out, struct error *err)
+static bool read_segment(const struct partition *partition, const struct segment *segment, const struct ask *ask,
+                         bool *found, struct log_slice *out, struct error *err)
+{
+    struct segment_range range;
+    if (!segment_read(partition->log->segments, partition->stream, segment, ask->offset, ask->end, ask->size_max,
+                      ask->waiter, &range, err))
+        return false;
+    *found = range.size > 0;
+    if (*found && ask->as_range)
+        give_range(&range, out);
+    return !*found || ask->as_range || copy_range(partition, segment, ask, &range, out, err);
+}
+
+/* *found false: the segments hold nothing more from the offset on (compaction). */
+static bool read_segments(const struct partition *partition, const struct ask *ask, bool *found, struct log_slice *out,
+                          struct error *err)
 {
     const struct segment_list *list = &partition->segments;
-    for (size_t at = partition_find_segment(partition, offset); at < list->count; at++) {
-        struct segment_range range;
-        if (!segment_read(partition->log->segments, partition->stream, &list->at[at], offset, end, size_max, &range,
-                          err))
-            return error_wrap(err, BYTES_FORMAT "-%" PRId32, BYTES_ARGS(partition->topic->name), partition->index);
-        *found = range.size > 0;
-        if (!*found)
-            continue;
-        if (as_range)
-            give_range(&range, out);
-        else if (!copy_range(partition, &list->at[at], &range, out, err))
-            return error_wrap(err, BYTES_FORMAT "-%" PRId32, BYTES_ARGS(partition->topic->name), partition->index);
-        return true;
-    }
     *found = false;
+    for (size_t at = partition_find_segment(partition, ask->offset); at < list->count && !*found; at++)
+        if (!read_segment(partition, &list->at[at], ask, found, out, err))
+            return error_wrap(err, BYTES_FORMAT "-%" PRId32, BYTES_ARGS(partition->topic->name), partition->index);
     return true;
 }
 
-static bool read_within(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
-                        struct log_slice *out, struct error *err)
+static bool read_within(struct partition *partition, struct ask *ask, struct log_slice *out, struct error *err)
 {
     if (partition->deleted)
         return error_set(err, ERROR_NOT_FOUND, "the topic is deleted");
-    if (offset < partition->log_start_offset || offset > partition->high_watermark)
-        return error_set(err, ERROR_INVALID, "offset %" PRId64 " is not in %" PRId64 "..%" PRId64, offset,
+    if (ask->offset < partition->log_start_offset || ask->offset > partition->high_watermark)
+        return error_set(err, ERROR_INVALID, "offset %" PRId64 " is not in %" PRId64 "..%" PRId64, ask->offset,
                          partition->log_start_offset, partition->high_watermark);
-    *out = (struct log_slice){.next_offset = offset};
-    if (end > partition->high_watermark)
-        end = partition->high_watermark;
-    if (offset >= end)
+    *out = (struct log_slice){.next_offset = ask->offset};
+    if (ask->end > partition->high_watermark)
+        ask->end = partition->high_watermark;
+    if (ask->offset >= ask->end)
         return true;
     bool found = false;
-    if (offset < partition->spilled_end && !read_segments(partition, offset, end, size_max, as_range, &found, out, err))
+    if (ask->offset < partition->spilled_end && !read_segments(partition, ask, &found, out, err))
         return false;
     if (found)
         return true;
-    if (offset < partition->spilled_end)
-        offset = out->next_offset = partition->spilled_end < end ? partition->spilled_end : end;
-    return offset >= end || read_journal(partition, offset, end, size_max, out, err);
+    if (ask->offset < partition->spilled_end)
+        ask->offset = out->next_offset = partition->spilled_end < ask->end ? partition->spilled_end : ask->end;
+    return ask->offset >= ask->end || read_journal(partition, ask->offset, ask->end, ask->size_max, out, err);
 }
 
-static bool read_any(struct partition *partition, int64_t offset, int64_t end, size_t size_max, bool as_range,
-                     struct log_slice *out, struct error *err)
+static bool read_any(struct partition *partition, struct ask ask, struct log_slice *out, struct error *err)
 {
-    if (read_within(partition, offset, end, size_max, as_range, out, err))
-        return true;
-    if (err->kind == ERROR_CORRUPT || err->kind == ERROR_SYSTEM)
+    bool ok = read_within(partition, &ask, out, err);
+    if (!ok && (err->kind == ERROR_CORRUPT || err->kind == ERROR_SYSTEM))
         log_tell_unreadable(partition->log, err);
-    return false;
+    if (ask.waiter && (ok || !log_is_being_read(err)))
+        ask.waiter->tries = 0;
+    return ok;
 }
 
 bool partition_read(struct partition *partition, int64_t offset, size_t size_max, struct log_slice *out,
                     struct error *err)
 {
-    return read_any(partition, offset, INT64_MAX, size_max, false, out, err);
+    return read_any(partition, (struct ask){.offset = offset, .end = INT64_MAX, .size_max = size_max}, out, err);
 }
 
 bool partition_read_below(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
-                          struct log_slice *out, struct error *err)
+                          struct log_read_waiter *waiter, struct log_slice *out, struct error *err)
 {
-    return read_any(partition, offset, end, size_max, false, out, err);
+    return read_any(partition, (struct ask){.offset = offset, .end = end, .size_max = size_max, .waiter = waiter}, out,
+                    err);
 }
 
 bool partition_read_range(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
-                          struct log_slice *out, struct error *err)
+                          struct log_read_waiter *waiter, struct log_slice *out, struct error *err)
 {
-    return read_any(partition, offset, end, size_max, true, out, err);
+    const struct ask ask = {.offset = offset, .end = end, .size_max = size_max, .as_range = true, .waiter = waiter};
+    return read_any(partition, ask, out, err);
+}
+
+bool log_is_being_read(const struct error *err)
+{
+    return err->kind == ERROR_UNAVAILABLE && err->sys == EAGAIN;
+}
+
+void log_read_cancel(struct log_read_waiter *waiter)
+{
+    list_remove(&waiter->link);
 }
 
 void log_slice_release(struct log_slice *slice)

@@ -5,15 +5,17 @@
 
 enum { READ_SIZE = 64 << 10 };
 
-/* In a run of whole batches. */
-static bool find_in(struct bytes batches, int64_t timestamp_ms, int64_t *offset, int64_t *timestamp)
+/* In a run of whole batches. The log may start in the middle of one: what was deleted is not found. */
+static bool find_in(const struct partition *partition, struct bytes batches, int64_t timestamp_ms, int64_t *offset,
+                    int64_t *timestamp)
 {
     struct kafka_batch batch;
     struct error err; /* a batch that a client packed badly has no times */
     while (batches.size > 0 && kafka_batch_parse(&batches, &batch, &err)) {
         bool found = false;
         if (batch.max_timestamp >= timestamp_ms &&
-            kafka_batch_find_time(&batch, timestamp_ms, &found, offset, timestamp, &err) && found)
+            kafka_batch_find_time(&batch, partition->log_start_offset, timestamp_ms, &found, offset, timestamp, &err) &&
+            found)
             return true;
     }
     return false;
@@ -30,7 +32,7 @@ static bool find_from(struct partition *partition, int64_t at, int64_t end, int6
             return false;
         bool found = false;
         for (size_t i = 0; i < slice.count && !found; i++)
-            found = find_in(slice.parts[i], timestamp_ms, offset, timestamp);
+            found = find_in(partition, slice.parts[i], timestamp_ms, offset, timestamp);
         bool over = slice.size == 0;
         at = slice.next_offset;
         log_slice_release(&slice);
@@ -48,7 +50,8 @@ static bool find_in_segments(struct partition *partition, int64_t timestamp_ms, 
         struct error err;
         if (list->at[i].max_timestamp < timestamp_ms || list->at[i].end_offset <= partition->log_start_offset)
             continue;
-        if (!segment_find_time(partition->log->segments, partition->stream, &list->at[i], timestamp_ms, &from, &err))
+        if (!segment_find_time(partition->log->segments, partition->stream, &list->at[i], timestamp_ms, NULL, &from,
+                               &err))
             return false;
         if (from < partition->log_start_offset)
             from = partition->log_start_offset;
@@ -75,7 +78,8 @@ static bool find_in_journal(struct partition *partition, int64_t timestamp_ms, i
          !index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark;
          index_next(batches, &cursor)) {
         struct kafka_batch batch;
-        if (readable_batch(partition, cursor, &batch) && find_in(batch.bytes, timestamp_ms, offset, timestamp))
+        if (readable_batch(partition, cursor, &batch) &&
+            find_in(partition, batch.bytes, timestamp_ms, offset, timestamp))
             return true;
     }
     return false;

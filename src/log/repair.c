@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/repair.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/crc32c.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "io/file.h"
+#include "log/bad_sectors.h"
+#include "log/segment_index.h"
 
-enum { DAMAGE_SIZE_MAX = 64 << 20, COPY_SIZE = 256 << 10, LENGTH_AT = 12, CRC_AT = 17, ATTRIBUTES_AT = 21 };
+enum { COPY_SIZE = 256 << 10, INDEX_SIZE_MAX = 1 << 30 };
 
 static bool make_side(struct repair *repair, struct error *err)
 {
@@ -37,12 +36,14 @@ bool repair_keep(struct repair *repair, const char *name, struct bytes bytes, st
     return side_path(repair, name, path, err) && io_path_write(repair->io, path, bytes, 0600, err);
 }
 
-static bool copy(struct io_file *from, uint64_t at, uint64_t end, struct io_file *to, struct error *err)
+/* What the disk does not give is zeros in the copy. */
+static bool copy(struct io_file *from, uint64_t at, uint64_t end, struct io_file *to, struct bad_sectors *bad,
+                 struct error *err)
 {
     AUTO_FREE(uint8_t) window = memory_new(COPY_SIZE);
     for (uint64_t to_at = 0; at < end;) {
         size_t size = end - at < COPY_SIZE ? (size_t)(end - at) : COPY_SIZE, got;
-        if (!io_file_read(from, at, window, size, &got, err) ||
+        if (!bad_sectors_read(from, at, window, size, &got, bad, err) ||
             !io_file_write_now(to, to_at, bytes_of(window, got), err))
             return false;
         if (got == 0)
@@ -61,94 +62,113 @@ bool repair_keep_range(struct repair *repair, const char *name, struct io_file *
     if (!side_path(repair, name, path, err) ||
         !io_file_open(repair->io, path, IO_FILE_WRITE | IO_FILE_CREATE, &to, err))
         return false;
-    bool ok = copy(file, at, end, to, err);
+    struct bad_sectors bad = {0};
+    bool ok = copy(file, at, end, to, &bad, err);
+    bad_sectors_deinit(&bad);
     io_file_close(to);
     return ok && io_dir_sync(repair->io, repair->side, err);
 }
 
+bool repair_keep_file(struct repair *repair, const char *path, const char *name, struct error *err)
+{
+    char to[SEGMENT_PATH_SIZE + 100];
+    return side_path(repair, name, to, err) && io_path_rename(repair->io, path, to, err) &&
+           io_dir_sync(repair->io, repair->side, err);
+}
+
 /* A copy, named by stream, segment and position. */
-static bool keep_bytes(struct repair *repair, uint64_t stream, const struct segment *segment, uint64_t at,
-                       struct bytes bytes, struct error *err)
+static bool keep(struct repair *repair, uint64_t stream, const struct segment *segment, struct io_file *file,
+                 const struct segment_damage *damage, struct error *err)
 {
     char name[100];
+    uint64_t size;
+    if (!io_file_size(file, &size, err))
+        return false;
+    if (size <= damage->at)
+        return true;
     snprintf(name, sizeof name, "%" PRIu64 "-%020" PRId64 "-%" PRIu32 ".log-%" PRIu64, stream, segment->base_offset,
-             segment->generation, at);
-    return repair_keep(repair, name, bytes, err);
+             segment->generation, damage->at);
+    return repair_keep_range(repair, name, file, damage->at, damage->resumed_at, err);
 }
 
-static void put(uint8_t *at, uint64_t value, size_t size)
+static bool fill(struct io_file *file, const struct segment_damage *damage, struct repair_filling *filling,
+                 struct error *err)
 {
-    for (size_t i = size; i > 0; i--, value >>= 8)
-        at[i - 1] = (uint8_t)value;
-}
-
-void repair_make_filler(uint8_t *out, size_t size, int64_t first_offset, int64_t next_offset)
-{
-    memset(out, 0, size);
-    put(out, (uint64_t)first_offset, 8);
-    put(out + 8, size - LENGTH_AT, 4);
-    out[16] = 2;                                                  /* magic */
-    put(out + 23, (uint64_t)(next_offset - first_offset - 1), 4); /* last_offset_delta */
-    put(out + 27, UINT64_MAX, 8);                                 /* no times, no producer */
-    put(out + 35, UINT64_MAX, 8);
-    put(out + 43, UINT64_MAX, 8);
-    put(out + 51, UINT64_MAX, 2);
-    put(out + 53, UINT64_MAX, 4);
-    put(out + CRC_AT, crc32c(0, bytes_of(out + ATTRIBUTES_AT, size - ATTRIBUTES_AT)), 4);
-}
-
-static bool check_damage(const struct segment_damage *damage, struct error *err)
-{
-    uint64_t size = damage->resumed_at - damage->at;
-    if (size < KAFKA_BATCH_HEADER_SIZE)
-        return error_set(err, ERROR_UNSUPPORTED, "%" PRIu64 " bytes are too few to stand for a batch", size);
-    if (size > DAMAGE_SIZE_MAX)
-        return error_set(err, ERROR_LIMIT, "%" PRIu64 " damaged bytes are too many at once", size);
-    if (damage->resumed_offset <= damage->first_offset || damage->resumed_offset - damage->first_offset - 1 > INT32_MAX)
-        return error_set(err, ERROR_UNSUPPORTED, "no offsets are missing there");
-    return true;
+    AUTO_FREE(uint8_t) memory = memory_new(filling->each);
+    int64_t first, next;
+    for (uint64_t at = damage->at; filling->size > 0;) {
+        size_t size = repair_filling_next(filling, &first, &next);
+        repair_make_filler(memory, size, first, next);
+        if (!io_file_write_now(file, at, bytes_of(memory, size), err))
+            return false;
+        at += size;
+    }
+    return io_file_sync_now(file, err);
 }
 
 /* What can still be read of it is kept; the rest of the place, behind the end of a file that was cut, is filled too. */
 static bool mend(struct repair *repair, uint64_t stream, const struct segment *segment, struct io_file *file,
                  const struct segment_damage *damage, struct error *err)
 {
-    if (!check_damage(damage, err))
-        return false;
-    size_t size = (size_t)(damage->resumed_at - damage->at), got;
-    AUTO_FREE(uint8_t) bytes = memory_new(size);
-    if (!io_file_read(file, damage->at, bytes, size, &got, err) ||
-        !keep_bytes(repair, stream, segment, damage->at, bytes_of(bytes, got), err))
-        return false;
-    repair_make_filler(bytes, size, damage->first_offset, damage->resumed_offset);
-    if (!io_file_write_now(file, damage->at, bytes_of(bytes, size), err) || !io_file_sync_now(file, err))
+    struct repair_filling filling;
+    if (!repair_filling_init(&filling, damage->resumed_at - damage->at, damage->first_offset, damage->resumed_offset,
+                             err) ||
+        !keep(repair, stream, segment, file, damage, err) || !fill(file, damage, &filling, err))
         return false;
     repair->mended++;
     return true;
 }
 
-static bool remove_index(struct repair *repair, uint64_t stream, const struct segment *segment, struct error *err)
+static bool write_index(struct repair *repair, uint64_t stream, const struct segment *segment, struct error *err)
 {
-    char path[SEGMENT_PATH_SIZE], directory[SEGMENT_PATH_SIZE];
-    return segment_path(path, repair->directory, stream, segment, "index", err) &&
-           segment_directory(directory, repair->directory, stream, err) && io_path_remove_all(repair->io, path, err) &&
-           io_dir_sync(repair->io, directory, err);
+    char data_path[SEGMENT_PATH_SIZE], path[SEGMENT_PATH_SIZE];
+    struct segment_indexer indexer;
+    struct io_file *data;
+    AUTO_BUF index;
+    buf_init(&index, INDEX_SIZE_MAX);
+    if (!segment_path(data_path, repair->directory, stream, segment, "log", err) ||
+        !segment_path(path, repair->directory, stream, segment, "index", err) ||
+        !io_file_open(repair->io, data_path, 0, &data, err))
+        return false;
+    bool ok = segment_index_build(data, data_path, segment->size, &index, &indexer, err);
+    io_file_close(data);
+    return ok && io_path_write(repair->io, path, buf_bytes(&index), 0600, err);
+}
+
+/* For a file that is not there, with its directory. */
+static bool open_data(struct repair *repair, uint64_t stream, const struct segment *segment, struct io_file **out,
+                      struct error *err)
+{
+    char directory[SEGMENT_PATH_SIZE], path[SEGMENT_PATH_SIZE];
+    return segment_directory(directory, repair->directory, stream, err) &&
+           segment_path(path, repair->directory, stream, segment, "log", err) &&
+           io_dir_make(repair->io, directory, err) &&
+           io_file_open(repair->io, path, IO_FILE_WRITE | IO_FILE_CREATE, out, err);
+}
+
+/* The names that lead to it, of which some may be new. */
+static bool sync_names(struct repair *repair, uint64_t stream, struct error *err)
+{
+    char directory[SEGMENT_PATH_SIZE];
+    if (!segment_directory(directory, repair->directory, stream, err) || !io_dir_sync(repair->io, directory, err))
+        return false;
+    *strrchr(directory, '/') = 0;
+    return io_dir_sync(repair->io, directory, err) && io_dir_sync(repair->io, repair->directory, err);
 }
 
 bool repair_segment(struct repair *repair, uint64_t stream, const struct segment *segment,
                     const struct segment_findings *findings, struct error *err)
 {
-    char path[SEGMENT_PATH_SIZE];
     struct io_file *file;
     bool ok = true;
     if (findings->damage_count > 0) {
-        if (!segment_path(path, repair->directory, stream, segment, "log", err) ||
-            !io_file_open(repair->io, path, IO_FILE_WRITE, &file, err))
+        if (!open_data(repair, stream, segment, &file, err))
             return false;
         for (size_t i = 0; ok && i < findings->damage_count; i++)
             ok = mend(repair, stream, segment, file, &findings->damages[i], err);
         io_file_close(file);
+        ok = ok && sync_names(repair, stream, err);
     }
     bool stale = findings->damage_count > 0 || findings->index_damaged;
-    return ok && (!stale || remove_index(repair, stream, segment, err));
+    return ok && (!stale || write_index(repair, stream, segment, err));
 }

@@ -63,11 +63,17 @@ static void note_cut(struct repair_journal *journal, uint64_t first_lsn, uint64_
         journal->uncovered = (struct journal_cut){first_lsn > border ? first_lsn : border, next_lsn, 0};
 }
 
+/* Nothing follows: what the checkpoint knows was there, and else the one that was looked for, as a place for holes. */
+static uint64_t last_lost(const struct repair_journal *journal, const struct journal_scan_item *damage)
+{
+    return damage->damaged_lsn > journal->synced_lsn ? damage->damaged_lsn : journal->synced_lsn;
+}
+
 bool repair_journal_cut(struct repair_journal *journal, const struct journal_scan *scan,
                         const struct journal_scan_item *damage, struct error *err)
 {
     bool resumes = damage->resumed_lsn > 0;
-    uint64_t behind = resumes ? damage->resumed_lsn : journal->synced_lsn + 1;
+    uint64_t behind = resumes ? damage->resumed_lsn : last_lost(journal, damage) + 1;
     size_t last = resumes ? damage->resumed_file : damage->file;
     note_cut(journal, damage->damaged_lsn, behind);
     for (size_t file = damage->file; file <= last; file++) {

@@ -36,10 +36,15 @@ struct repair_journal *repair_journal_new(struct repair *repair, uint64_t synced
 void repair_journal_free(struct repair_journal *journal); /* NULL is allowed */
 bool repair_journal_needed(const struct repair_journal *journal);
 
-/* A file whose header does not verify, or has another number than its place in the sequence. Blocking, done at once;
- * what was scanned before it is void. *needed false: there was nothing to do. */
-MUST_CHECK bool repair_journal_header(struct repair *repair, struct journal_scan *scan, size_t file, bool *needed,
-                                      struct error *err);
+/* What should be in a file's header, if it does not verify, or has another number than its place in the sequence.
+ * *needed false: it is as it should be, or the file was never used. */
+MUST_CHECK bool repair_journal_find_header(const struct journal_scan *scan, size_t file,
+                                           struct journal_file_header *out, bool *needed, struct error *err);
+/* Writes it, at once; what was scanned before is void. */
+MUST_CHECK bool repair_journal_header(struct repair *repair, const struct journal_scan *scan, size_t file,
+                                      const struct journal_file_header *header, struct error *err);
+/* The file that `start` says is the first that is needed, without frames; DIR/journal too, if it is not there. */
+MUST_CHECK bool repair_journal_make_file(struct repair *repair, const struct journal_start *start, struct error *err);
 
 /* The frames that are lost, right behind journal_scan_next(). */
 MUST_CHECK bool repair_journal_cut(struct repair_journal *journal, const struct journal_scan *scan,

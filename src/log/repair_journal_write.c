@@ -18,6 +18,7 @@ struct rewrite {
     uint64_t from_end; /* of what was ever written */
     uint64_t at;       /* in the new one, behind `out` */
     struct buf out;    /* not written yet */
+    struct bad_sectors bad;
 };
 
 /* --- Frames --- */
@@ -145,18 +146,18 @@ static bool put_changed(struct rewrite *rewrite, const struct journal_edit *edit
 
 /* --- Files --- */
 
+/* Frames that verify, and what is behind the last: of no account, and zeros where the disk does not give it. */
 static bool copy(struct rewrite *rewrite, uint64_t at, uint64_t end, struct error *err)
 {
     AUTO_FREE(uint8_t) window = memory_new(WRITE_SIZE);
     while (at < end) {
         size_t size = end - at < WRITE_SIZE ? (size_t)(end - at) : WRITE_SIZE, got;
-        if (!io_file_read(rewrite->from, at, window, size, &got, err))
+        if (!bad_sectors_read(rewrite->from, at, window, size, &got, &rewrite->bad, err))
             return false;
-        if (got == 0)
-            return true;
-        if (!put(rewrite, bytes_of(window, got), err))
+        memset(window + got, 0, size - got); /* the file was cut within its header's page */
+        if (!put(rewrite, bytes_of(window, size), err))
             return false;
-        at += got;
+        at += size;
     }
     return true;
 }
@@ -214,6 +215,7 @@ static bool rewrite_file(struct repair_journal *journal, const struct journal_sc
     io_file_close(rewrite.from);
     io_file_close(rewrite.to);
     buf_deinit(&rewrite.out);
+    bad_sectors_deinit(&rewrite.bad);
     return ok && io_path_rename(journal->repair->io, path, rewrite.file->path, err) &&
            sync_journal(journal->repair, err);
 }

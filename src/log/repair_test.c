@@ -122,6 +122,8 @@ static int64_t read_partition(struct sample *sample, int p)
             while (rest.size > 0) {
                 AUTO_KAFKA_RECORDS records = {0};
                 CHECK_OK(kafka_batch_parse(&rest, &batch, &err) && kafka_batch_verify(&batch, &err), &err);
+                if (kafka_batch_is_control(&batch))
+                    continue; /* it stands for what is lost */
                 CHECK_OK(kafka_records_open(&records, &batch, 1 << 20, &err), &err);
                 for (; kafka_records_next(&records, &record); found++)
                     CHECK(bytes_equal_string(record.value, sample->values[p][record.offset]));
@@ -352,6 +354,40 @@ TEST(a_topic_whose_own_record_is_lost_goes_and_the_others_stay)
     free_sample(&sample);
 }
 
+static int run(struct sample *sample, const char *command)
+{
+    char line[600];
+    snprintf(line, sizeof line, "cd %s && %s", sample->f.directory, command);
+    return system(line);
+}
+
+/* They may be what the lost records told of. */
+TEST(segments_that_no_record_knows_are_kept_where_records_of_the_catalog_are_lost_and_only_there)
+{
+    struct sample sample;
+    make_sample(&sample, 50, 1 << 30, 7);
+    fixture_open(&sample.f);
+    fixture_topic(&sample.f, "doomed", 1);
+    fixture_topic(&sample.f, "later", 1);
+    fixture_sync(&sample.f);
+    fixture_close(&sample.f);
+    CHECK_INT(run(&sample, "mkdir -p segments/77 && echo records > segments/77/0-1.log"), 0);
+    flip_value(&sample, sample.values[1][3]);
+    check(&sample, true);
+    CHECK_INT(sample.result.mended, 1);
+    CHECK_INT(run(&sample, "test -f segments/77/0-1.log"), 0);
+    flip_value(&sample, "\"doomed\"");
+    check(&sample, false);
+    CHECK(says(&sample, "/segments/77/0-1.log: no record that is left knows it\n"));
+    CHECK_INT(run(&sample, "test -f segments/77/0-1.log"), 0);
+    check(&sample, true);
+    CHECK_INT(sample.result.mended, sample.result.damages);
+    CHECK_INT(run(&sample, "test ! -e segments/77/0-1.log && grep -q records removed-*/77-0-1.log"), 0);
+    fixture_open(&sample.f);
+    CHECK(topic_find(sample.f.log, BYTES_LITERAL("later")) != NULL);
+    free_sample(&sample);
+}
+
 TEST(a_repair_of_a_journal_without_its_checkpoint_leaves_it_alone)
 {
     struct sample sample;
@@ -359,9 +395,12 @@ TEST(a_repair_of_a_journal_without_its_checkpoint_leaves_it_alone)
     make_sample(&sample, 1200, 256 << 10, 5);
     snprintf(path, sizeof path, "%s/checkpoint", sample.f.directory);
     CHECK_INT(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/checkpoint.copy", sample.f.directory);
+    CHECK_INT(unlink(path), 0);
     check(&sample, true);
     CHECK(sample.result.damages > 0);
     CHECK_INT(sample.result.mended, 0);
+    CHECK(says(&sample, "the checkpoint, which has what was before, is missing"));
     CHECK(says(&sample, "the journal is left as it is"));
     CHECK(!says(&sample, "/removed-"));
     free_sample(&sample);

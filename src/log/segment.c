@@ -91,13 +91,31 @@ static bool is_of(const struct segment *segment, const char *name)
     return false;
 }
 
+/* The one whose base offset a name begins with: a partition may have tens of thousands. */
+static const struct segment *find_named(const struct sweep *sweep, const char *name)
+{
+    const char *dash = strchr(name, '-');
+    uint64_t base_offset;
+    if (!dash || !bytes_to_u64(bytes_of(name, (size_t)(dash - name)), &base_offset))
+        return NULL;
+    size_t low = 0, high = sweep->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((uint64_t)sweep->segments[middle].base_offset < base_offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < sweep->count ? &sweep->segments[low] : NULL;
+}
+
 static void sweep_one(void *ctx, const char *name)
 {
     struct sweep *sweep = ctx;
     char path[SEGMENT_PATH_SIZE];
-    for (size_t i = 0; i < sweep->count; i++)
-        if (is_of(&sweep->segments[i], name))
-            return;
+    const struct segment *segment = find_named(sweep, name);
+    if (segment && is_of(segment, name))
+        return;
     if (sweep->failed || snprintf(path, sizeof path, "%s/%s", sweep->path, name) >= (int)sizeof path)
         return;
     sweep->failed = !io_path_remove_all(sweep->io, path, sweep->err);

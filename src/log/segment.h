@@ -65,8 +65,8 @@ MUST_CHECK bool segment_remove(struct io *io, const char *directory, uint64_t st
 /* What was written behind its size and counts for nothing goes; fine if there is nothing. Blocking. */
 MUST_CHECK bool segment_cut(struct io *io, const char *directory, uint64_t stream, const struct segment *segment,
                             struct error *err);
-/* What evoke was writing when it died: files in the stream's directory that belong to none of these segments. NULL
- * segments: the whole directory. Blocking; fine if there is none. */
+/* What evoke was writing when it died: files in the stream's directory that belong to none of these segments, which
+ * are in order of offsets. NULL segments: the whole directory. Blocking; fine if there is none. */
 MUST_CHECK bool segment_sweep(struct io *io, const char *directory, uint64_t stream, const struct segment *segments,
                               size_t count, struct error *err);
 

@@ -44,10 +44,15 @@ static bool read_batch(struct scan *scan, uint64_t at, struct kafka_batch *batch
     return true;
 }
 
+static void add_damage(struct segment_findings *findings, const struct segment_damage *damage)
+{
+    findings->damages = memory_resize_array(findings->damages, findings->damage_count + 1, sizeof *findings->damages);
+    findings->damages[findings->damage_count++] = *damage;
+}
+
 /* The damage goes up to the next batch that verifies, or to the end. */
 static bool take_damage(struct scan *scan, const struct error *why, struct error *err)
 {
-    struct segment_findings *findings = scan->findings;
     struct segment_damage damage = {.at = scan->at, .first_offset = scan->offset};
     struct kafka_batch batch;
     struct error ignored;
@@ -57,9 +62,12 @@ static bool take_damage(struct scan *scan, const struct error *why, struct error
         if (!read_batch(scan, scan->at, &batch, &found, &ignored, err))
             return false;
     damage.resumed_at = scan->at;
+    const struct bad_range *bad = bad_sectors_find(&scan->reader.bad, damage.at, damage.resumed_at);
+    if (bad)
+        snprintf(damage.message, sizeof damage.message, "the disk does not give position %" PRIu64 " (%s)", bad->at,
+                 strerror(bad->sys));
     damage.resumed_offset = found ? batch.base_offset : scan->segment->end_offset;
-    findings->damages = memory_resize_array(findings->damages, findings->damage_count + 1, sizeof *findings->damages);
-    findings->damages[findings->damage_count++] = damage;
+    add_damage(scan->findings, &damage);
     return true;
 }
 
@@ -95,10 +103,22 @@ static bool check_index(struct scan *scan, struct io *io, const char *data_path,
     scan->findings->index_damaged = !io_path_exists(io, index_path);
     if (scan->findings->index_damaged)
         return true;
-    if (!io_path_read(io, index_path, &there, err))
+    struct bad_sectors bad = {0};
+    bool ok = bad_sectors_read_path(io, index_path, &there, &bad, err);
+    bad_sectors_deinit(&bad);
+    if (!ok)
         return false;
     scan->findings->index_damaged = !bytes_starts_with(buf_bytes(&there), buf_bytes(&wanted));
     return true;
+}
+
+static void find_missing(const struct segment *segment, struct segment_findings *out)
+{
+    *out = (struct segment_findings){.index_damaged = true};
+    add_damage(out, &(struct segment_damage){.resumed_at = segment->size,
+                                             .first_offset = segment->base_offset,
+                                             .resumed_offset = segment->end_offset,
+                                             .message = "the file is missing"});
 }
 
 bool segment_check(struct io *io, const char *directory, uint64_t stream, const struct segment *segment,
@@ -108,8 +128,13 @@ bool segment_check(struct io *io, const char *directory, uint64_t stream, const 
     struct segment_findings findings = {0};
     struct scan scan = {.segment = segment, .offset = segment->base_offset, .findings = &findings};
     if (!segment_path(path, directory, stream, segment, "log", err) ||
-        !segment_path(index_path, directory, stream, segment, "index", err) ||
-        !journal_file_reader_open(io, path, &scan.reader, err))
+        !segment_path(index_path, directory, stream, segment, "index", err))
+        return false;
+    if (!io_path_exists(io, path)) {
+        find_missing(segment, out);
+        return true;
+    }
+    if (!journal_file_reader_open(io, path, &scan.reader, err))
         return false;
     bool ok = scan_batches(&scan, err);
     if (ok && findings.damage_count == 0)

@@ -90,7 +90,7 @@ static void read_all(struct io *io, const struct segment *segment, bool whole)
         for (int reads = 0; reads < 20 && offset < segment->end_offset; reads++) {
             struct segment_range range;
             struct error err;
-            if (!segment_read(cache, STREAM, segment, offset, segment->end_offset, sizes[i], &range, &err)) {
+            if (!segment_read(cache, STREAM, segment, offset, segment->end_offset, sizes[i], NULL, &range, &err)) {
                 assert(!whole && err.kind == ERROR_CORRUPT);
                 break;
             }
@@ -100,7 +100,7 @@ static void read_all(struct io *io, const struct segment *segment, bool whole)
             assert(range.next_offset > offset || !whole);
             offset = range.next_offset;
             segment_range_release(&range);
-            if (!segment_find_time(cache, STREAM, segment, offset, &found, &err))
+            if (!segment_find_time(cache, STREAM, segment, offset, NULL, &found, &err))
                 assert(err.kind == ERROR_CORRUPT);
         }
         segment_cache_free(cache);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reads segments, on the core thread: what is small at once (a page of the index, the headers of a few batches), what
- * is large as a range of the file that is sent from there or copied.
+ * is large as a range of the file that is sent from there or copied. What is not in memory is brought in by a helper
+ * thread, if the caller gives a waiter; without one the core thread waits (a start, tests).
  *
  * The files that are open are few, however many segments there are: those used last, SEGMENT_OPEN_MAX at most, but for
  * the ones whose ranges are still being sent. Each keeps one page of its index in memory.
@@ -13,6 +14,7 @@
 #include "io/file.h"
 #include "log/segment.h"
 
+struct log_read_waiter; /* log.h */
 struct segment_cache;
 struct segment_open;
 
@@ -21,6 +23,8 @@ enum { SEGMENT_OPEN_MAX = 256 };
 /* `directory` is the data directory; copied. */
 struct segment_cache *segment_cache_new(struct io *io, const char *directory);
 void segment_cache_free(struct segment_cache *cache); /* all ranges are released */
+/* Before that, unless the io is dead: no waiter runs any more; `done` from the loop when no helper reads any more. */
+void segment_cache_stop(struct segment_cache *cache, void (*done)(void *ctx), void *ctx);
 
 /* A segment that is replaced or removed, or has grown: it is not to be found open any more. Ranges stay good. */
 void segment_cache_forget(struct segment_cache *cache, uint64_t stream, const struct segment *segment);
@@ -37,16 +41,22 @@ struct segment_range {
 /*
  * From the batch that holds `offset`, or the first one behind it, to the end of the last that begins below offset_limit
  * and fits in size_max; at least one batch, whatever its size. Ends on the index's grain, so that a range may be up to
- * 4 KiB short of what would have fit. ERROR_CORRUPT names file and position.
+ * 4 KiB short of what would have fit. ERROR_CORRUPT names file and position; ERROR_UNAVAILABLE with EAGAIN: the waiter
+ * runs once it is worth asking again.
  */
 MUST_CHECK bool segment_read(struct segment_cache *cache, uint64_t stream, const struct segment *segment,
-                             int64_t offset, int64_t offset_limit, size_t size_max, struct segment_range *out,
-                             struct error *err);
+                             int64_t offset, int64_t offset_limit, size_t size_max, struct log_read_waiter *waiter,
+                             struct segment_range *out, struct error *err);
+/* The bytes of a range that was just given for that offset; the same errors. */
+MUST_CHECK bool segment_range_copy(struct segment_cache *cache, uint64_t stream, const struct segment *segment,
+                                   int64_t offset, const struct segment_range *range, struct log_read_waiter *waiter,
+                                   uint8_t *out, struct error *err);
 void segment_range_release(struct segment_range *range);
 
 /* A position from which on every batch that holds a time of at least `timestamp_ms` is found, by its offset; with a
  * max_timestamp below it in the segment: end_offset. */
 MUST_CHECK bool segment_find_time(struct segment_cache *cache, uint64_t stream, const struct segment *segment,
-                                  int64_t timestamp_ms, int64_t *offset, struct error *err);
+                                  int64_t timestamp_ms, struct log_read_waiter *waiter, int64_t *offset,
+                                  struct error *err);
 
 #endif

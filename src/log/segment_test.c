@@ -146,7 +146,7 @@ static void check_read(struct world *world, int64_t offset, int64_t limit, size_
     int expected = 0;
     while (kafka_batch_last_offset(&world->batches[expected]) < offset)
         expected++;
-    CHECK_OK(segment_read(world->cache, STREAM, segment, offset, limit, size_max, &range, &err), &err);
+    CHECK_OK(segment_read(world->cache, STREAM, segment, offset, limit, size_max, NULL, &range, &err), &err);
     if (range.size == 0) {
         CHECK(world->batches[expected].base_offset >= limit ||
               world->batches[expected].base_offset >= segment->end_offset);
@@ -237,7 +237,7 @@ TEST(times_are_found_without_passing_over_a_batch_that_has_them)
         const struct segment *segment = segment_of(&world, world.batches[i].base_offset);
         int64_t offset;
         struct error err;
-        CHECK_OK(segment_find_time(world.cache, STREAM, segment, 10 * i, &offset, &err), &err);
+        CHECK_OK(segment_find_time(world.cache, STREAM, segment, 10 * i, NULL, &offset, &err), &err);
         CHECK(offset <= world.batches[i].base_offset);
         CHECK(world.batches[i].base_offset - offset < 100);
     }
@@ -306,8 +306,8 @@ TEST(damage_in_a_batch_is_told_with_file_and_position)
     write_some(&world, 0, BATCHES, &limits);
     uint64_t at = world.batches[0].bytes.size + world.batches[1].bytes.size;
     change_file(&world, &world.segments.at[0], "log", at + 8, "\377\377\377\377", 4);
-    CHECK(!segment_read(world.cache, STREAM, &world.segments.at[0], world.batches[2].base_offset, INT64_MAX, 1, &range,
-                        &err));
+    CHECK(!segment_read(world.cache, STREAM, &world.segments.at[0], world.batches[2].base_offset, INT64_MAX, 1, NULL,
+                        &range, &err));
     CHECK_INT(err.kind, ERROR_CORRUPT);
     snprintf(expected, sizeof expected, "/segments/7/00000000000000001000-0.log: position %d", (int)at);
     if (!strstr(err.message, expected))
@@ -332,7 +332,8 @@ TEST(what_stands_before_damage_is_read_even_without_an_index)
     change_file(&world, first, "log", at + 8, "\377\377\377\377", 4);
     for (int i = 0; i < damaged; i++)
         check_read(&world, world.batches[i].base_offset, INT64_MAX, 1);
-    CHECK(!segment_read(world.cache, STREAM, first, world.batches[damaged].base_offset, INT64_MAX, 1, &range, &err));
+    CHECK(!segment_read(world.cache, STREAM, first, world.batches[damaged].base_offset, INT64_MAX, 1, NULL, &range,
+                        &err));
     CHECK_INT(err.kind, ERROR_CORRUPT);
     deinit(&world);
 }
@@ -344,12 +345,13 @@ TEST(a_range_stays_good_when_its_segment_is_forgotten_and_removed)
     struct error err;
     init(&world, NULL, test_dir());
     write_some(&world, 0, BATCHES, &limits);
-    CHECK_OK(segment_read(world.cache, STREAM, &world.segments.at[0], START, INT64_MAX, 50000, &range, &err), &err);
+    CHECK_OK(segment_read(world.cache, STREAM, &world.segments.at[0], START, INT64_MAX, 50000, NULL, &range, &err),
+             &err);
     segment_cache_forget(world.cache, STREAM, &world.segments.at[0]);
     CHECK_OK(segment_remove(world.io, world.directory, STREAM, &world.segments.at[0], &err), &err);
     CHECK_INT(check_range(&world, &range), 0);
     segment_range_release(&range);
-    CHECK(!segment_read(world.cache, STREAM, &world.segments.at[0], START, INT64_MAX, 50000, &range, &err));
+    CHECK(!segment_read(world.cache, STREAM, &world.segments.at[0], START, INT64_MAX, 50000, NULL, &range, &err));
     deinit(&world);
 }
 
@@ -376,11 +378,39 @@ TEST(sweeping_leaves_the_segments_that_are_named)
     CHECK_OK(segment_sweep(world.io, world.directory, STREAM, world.segments.at, 1, &err), &err);
     check_read(&world, START, INT64_MAX, 5000);
     CHECK(!segment_read(world.cache, STREAM, &world.segments.at[1], world.segments.at[1].base_offset, INT64_MAX, 1,
-                        &range, &err));
+                        NULL, &range, &err));
     segment_cache_forget(world.cache, STREAM, &world.segments.at[0]);
     CHECK_OK(segment_sweep(world.io, world.directory, STREAM, NULL, 0, &err), &err);
-    CHECK(!segment_read(world.cache, STREAM, &world.segments.at[0], START, INT64_MAX, 1, &range, &err));
+    CHECK(!segment_read(world.cache, STREAM, &world.segments.at[0], START, INT64_MAX, 1, NULL, &range, &err));
     CHECK_OK(segment_sweep(world.io, world.directory, STREAM, NULL, 0, &err), &err);
+    deinit(&world);
+}
+
+TEST(sweeping_removes_what_has_the_place_of_a_segment_and_is_none)
+{
+    static const char *const left[] = {"00000000000000001000-9.log",
+                                       "00000000000000001000-9.index",
+                                       "00000000000000000999-0.log",
+                                       "99999999999999999999-0.log",
+                                       "7-0.log",
+                                       "x"};
+    struct world world;
+    struct error err;
+    char path[SEGMENT_PATH_SIZE];
+    init(&world, NULL, test_dir());
+    write_some(&world, 0, BATCHES, &limits);
+    CHECK(world.segments.count > 5);
+    for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+        snprintf(path, sizeof path, "%s/segments/%d/%s", world.directory, STREAM, left[i]);
+        CHECK_OK(io_path_write(world.io, path, BYTES_LITERAL("x"), 0600, &err), &err);
+    }
+    CHECK_OK(segment_sweep(world.io, world.directory, STREAM, world.segments.at, world.segments.count, &err), &err);
+    for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+        snprintf(path, sizeof path, "%s/segments/%d/%s", world.directory, STREAM, left[i]);
+        CHECK(!io_path_exists(world.io, path));
+    }
+    for (int i = 0; i < BATCHES; i++)
+        check_read(&world, world.batches[i].base_offset, INT64_MAX, 1000);
     deinit(&world);
 }
 

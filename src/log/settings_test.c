@@ -138,6 +138,7 @@ TEST(settings_are_in_the_checkpoint)
     AUTO_BUF content;
     buf_init(&content, 1 << 20);
     checkpoint_take(f.log, 0, &content);
+    checkpoint_finish(&content);
     struct log *again = log_new(f.io, &f.options);
     CHECK_OK(checkpoint_parse(again, buf_bytes(&content), &start, &err), &err);
     CHECK(bytes_equal_string(settings_get(settings_find(again, "group", BYTES_LITERAL("g")), BYTES_LITERAL("x")), "1"));

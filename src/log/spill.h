@@ -13,8 +13,9 @@
  * A crash at any point leaves what the records say: files that were being written are not in them and are removed at
  * the next start (spill_sweep()); what they say is moved is synced; the journal's file goes after all else.
  *
- * When it fails (the disk is full) it is tried again once a second; appends are refused meanwhile, once the journal is
- * at its maximum: with EAGAIN while a try is under way, with ENOSPC else.
+ * When it fails (the disk is full) it is tried again once a second, or once the journal finds room for a file of its
+ * own. Appends are refused meanwhile when the journal is at its maximum: with EAGAIN while a try is under way, with
+ * ENOSPC else.
  */
 #ifndef LOG_SPILL_H
 #define LOG_SPILL_H

@@ -1,11 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The spill's body: spill.c decides on the core thread, spill_write.c and spill_filter.c move bytes on a helper. */
+/* The spill's body. On the core thread: spill.c says what is next, spill_track.c which partitions are in which file,
+ * spill_job.c and spill_item.c what moves, spill_removal.c what goes. On a helper: spill_write.c, spill_filter.c and
+ * spill_sweep.c move bytes. */
 #ifndef LOG_SPILL_PRIV_H
 #define LOG_SPILL_PRIV_H
 
 #include "log/compaction_facts.h"
 #include "log/segment.h"
 #include "log/spill.h"
+
+struct file_partitions {
+    struct list partitions; /* struct partition.file_link */
+};
+
+struct spill {
+    struct log *log;
+    struct file_partitions **files; /* by number less first_file */
+    uint32_t first_file;
+    size_t file_count;
+    struct spill_job *job;
+    struct list early;             /* struct partition.early_link */
+    struct list removals;          /* waiting for their LSN */
+    struct list ready_removals;    /* to be done */
+    struct spill_removal *removal; /* under way */
+    struct spill_sweep *sweep;     /* the same */
+    struct io_timer retry;
+    bool failing;       /* it was said */
+    uint32_t failed_at; /* the journal's last file then */
+    bool stopping;
+    struct io_deferred quiet;
+    void (*done)(void *ctx);
+    void *done_ctx;
+};
 
 /* What compaction says of an item, if the topic is compacted. */
 struct spill_compaction {
@@ -76,6 +102,23 @@ struct spill_sweep {
     } * wanted; /* in order of streams */
     size_t count;
 };
+
+/* --- spill.c --- */
+void spill_go_on(struct spill *spill); /* something has ended: the next thing, if there is one */
+
+/* --- spill_track.c --- */
+struct list *spill_file_partitions(struct spill *spill, uint32_t file); /* those whose oldest batch is in it */
+void spill_drop_file(struct spill *spill);                              /* the first one, of which nothing is left */
+
+/* --- spill_job.c --- */
+struct spill_job *spill_job_of_file(struct spill *spill);  /* of all that the journal's oldest file holds */
+struct spill_job *spill_job_of_early(struct spill *spill); /* of the next partition that waits; NULL: it has nothing */
+void spill_job_start(struct spill_job *job);               /* ends with spill->job NULL and spill_go_on() */
+void spill_job_free(struct spill_job *job);
+
+/* --- spill_removal.c --- */
+void spill_removal_start(struct spill_removal *removal); /* ends with spill->removal NULL and spill_go_on() */
+void spill_removal_free(struct spill_removal *removal);
 
 /* --- spill_item.c --- */
 /* In place of a file's number: all of a partition that is synced, before its time. */

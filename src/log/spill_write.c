@@ -6,6 +6,7 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "io/file.h"
+#include "log/checkpoint_copies.h"
 #include "log/journal_priv.h"
 #include "log/segment_writer.h"
 #include "log/spill_priv.h"
@@ -118,12 +119,10 @@ void spill_write(void *ctx)
 
 static bool write_checkpoint(struct spill_job *job, struct error *err)
 {
-    char path[SEGMENT_PATH_SIZE];
+    checkpoint_finish(&job->checkpoint);
     if (job->checkpoint.overflowed)
         return error_set(err, ERROR_LIMIT, "the checkpoint is too large");
-    if (snprintf(path, sizeof path, "%s/checkpoint", job->directory) >= (int)sizeof path)
-        return error_set(err, ERROR_INVALID, "the path of the data directory is too long");
-    return io_path_write(job->io, path, buf_bytes(&job->checkpoint), 0600, err);
+    return checkpoint_copies_write(job->io, job->directory, buf_bytes(&job->checkpoint), err);
 }
 
 void spill_write_checkpoint(void *ctx)

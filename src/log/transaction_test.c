@@ -87,7 +87,7 @@ static char *committed(struct fixture *f, const char *topic)
     for (int64_t at = partition_log_start_offset(partition); at < end;) {
         struct log_slice slice;
         struct error err;
-        CHECK_OK(partition_read_below(partition, at, end, 1 << 20, &slice, &err), &err);
+        CHECK_OK(partition_read_below(partition, at, end, 1 << 20, NULL, &slice, &err), &err);
         for (size_t i = 0; i < slice.count; i++) {
             struct bytes rest = slice.parts[i];
             struct kafka_batch batch;

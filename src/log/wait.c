@@ -25,6 +25,7 @@ void log_wait_init(struct log *log)
         list_init(&log->ready[i]);
     }
     list_init(&log->ready_partition_waiters);
+    list_init(&log->waiting_room);
     io_deferred_init(log->io, &log->run_ready, run_ready, log);
 }
 

@@ -308,11 +308,21 @@ TEST(monitor_takes_over_the_process_that_a_launcher_leaves_behind)
     CHECK(task.pid > 0);
     CHECK(kill((pid_t)task.pid, SIGTERM) == 0);
     CHECK_INT(monitor_task(&monitor, PROTOCOL_TASK_EXITED).signal, SIGTERM);
-    /* Even one that ends before its launcher does. */
-    monitor_run(&monitor, "c/1", PROTOCOL_START_DETACHED, SHELL("sh -c '(exit 5) & echo $! > c/pid'; sleep 0.1"));
+    /* Even one that ends before its launcher does. It waits until its parent is gone, which would reap it. */
+    monitor_run(&monitor, "c/1", PROTOCOL_START_DETACHED,
+                SHELL("mkfifo c/f; sh -c '(read x; exit 5) < c/f & exec 3> c/f; echo $! > c/pid'; sleep 0.1"));
     CHECK_INT(monitor_task(&monitor, PROTOCOL_TASK_EXITED).code, 5);
     monitor_run(&monitor, "c/2", PROTOCOL_START_DETACHED, SHELL("echo the reason > c/error; exit 1"));
     CHECK_BYTES(monitor_task(&monitor, PROTOCOL_TASK_FAILED).text, BYTES_LITERAL("the reason\n"));
+    monitor_end(&monitor);
+}
+
+TEST(monitor_tells_the_end_of_a_process_that_its_launcher_has_reaped)
+{
+    struct monitor monitor;
+    monitor_start(&monitor);
+    monitor_run(&monitor, "c/0", PROTOCOL_START_DETACHED, SHELL("(exit 5) & echo $! > c/pid; wait"));
+    CHECK_INT(monitor_task(&monitor, PROTOCOL_TASK_EXITED).code, PROTOCOL_CODE_UNKNOWN);
     monitor_end(&monitor);
 }
 

@@ -70,12 +70,15 @@ struct protocol_mount {
 
 enum protocol_task_state { PROTOCOL_TASK_STARTING, PROTOCOL_TASK_RUNNING, PROTOCOL_TASK_EXITED, PROTOCOL_TASK_FAILED };
 
+/* Of a process whose launcher has reaped it: what containerd says in such a case. */
+enum { PROTOCOL_CODE_UNKNOWN = 255 };
+
 struct protocol_task {
     const char *name;
     uint32_t state;
     uint32_t pid;
     uint64_t started_ns, finished_ns; /* wall time, 0: not yet */
-    uint32_t code;                    /* EXITED: exit code */
+    uint32_t code;                    /* EXITED: exit code; PROTOCOL_CODE_UNKNOWN when nobody could tell */
     uint32_t signal;                  /* EXITED: the signal that ended it, or 0 */
     uint32_t sys;                     /* FAILED: errno, or 0 */
     struct bytes text;                /* FAILED: why. EXITED with CAPTURE: what it wrote */

@@ -379,6 +379,8 @@ void task_launcher_ended(struct task *task, int code, int signal,
     task->started_ns = task_wall_ns();
     if (orphan_status(ctx, pid, &code, &signal))
         task_main_ended(task, code, signal);
+    else if (kill(pid, 0) != 0 && errno == ESRCH) /* its launcher reaped it: nobody will ever tell its end */
+        task_main_ended(task, PROTOCOL_CODE_UNKNOWN, 0);
     else
         task->pid = pid;
 }

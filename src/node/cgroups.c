@@ -33,11 +33,6 @@ static bool write_text(const char *directory, const char *file, const char *text
     return written == (ssize_t)strlen(text);
 }
 
-bool cgroups_make_directory(const char *path)
-{
-    return mkdir(path, 0755) == 0 || errno == EEXIST;
-}
-
 bool cgroups_hand_on_controllers(const char *directory)
 {
     bool cpu = write_text(directory, "cgroup.subtree_control", "+cpu");
@@ -97,6 +92,21 @@ static size_t limits_of(const struct cgroups *cgroups, const struct runtime_reso
     return count;
 }
 
+static bool make_directory(const char *path)
+{
+    return mkdir(path, 0755) == 0 || errno == EEXIST;
+}
+
+/* One that holds groups: in v2 it hands its controllers on to them. */
+static bool make_parent(const struct cgroups *cgroups, const char *path)
+{
+    if (!make_directory(path))
+        return false;
+    if (cgroups->unified)
+        cgroups_hand_on_controllers(path);
+    return true;
+}
+
 static char *make_group(struct cgroups *cgroups, enum hierarchy_use use, const char *pod_uid, const char *run)
 {
     const char *root = cgroups->roots[use];
@@ -107,13 +117,12 @@ static char *make_group(struct cgroups *cgroups, enum hierarchy_use use, const c
     AUTO_FREE(char) path = memory_new(size);
     snprintf(pod, size, "%s/%s", root, pod_uid);
     snprintf(path, size, "%s/%s/%s", root, pod_uid, run);
-    /* The root goes with its last pod, perhaps in this moment and by the hand of another evoke. */
+    /* The root comes with the first pod and goes with the last, perhaps in this moment and by the hand of another
+     * evoke.
+     */
     for (int tries = 0; tries < 3; tries++)
-        if (cgroups_make_directory(root) && cgroups_make_directory(pod) && cgroups_make_directory(path)) {
-            if (cgroups->unified)
-                cgroups_hand_on_controllers(pod);
+        if (make_parent(cgroups, root) && make_parent(cgroups, pod) && make_directory(path))
             return TAKE(path);
-        }
     return NULL;
 }
 

@@ -93,14 +93,11 @@ static char *below(const char *own)
     return path;
 }
 
-/* own/evoke, if we may make groups there; else NULL. Takes `own`. */
-static char *make_root(char *own_taken)
+/* own/evoke, if we may make groups there; else NULL. It is made with the first pod. Takes `own`. */
+static char *root_below(char *own_taken)
 {
     AUTO_FREE(char) own = own_taken;
-    if (!own || !own[0])
-        return NULL;
-    AUTO_FREE(char) path = below(own);
-    return cgroups_make_directory(path) && access(path, W_OK) == 0 ? TAKE(path) : NULL;
+    return own && own[0] && access(own, W_OK) == 0 ? below(own) : NULL;
 }
 
 static void open_unified(struct cgroups *cgroups, const char *proc)
@@ -110,22 +107,16 @@ static void open_unified(struct cgroups *cgroups, const char *proc)
     AUTO_FREE(char) root = memory_new(PATH_SIZE);
     if (!own || !find_mount(proc, "cgroup2", NULL, mount, root))
         return;
-    char *below_own = make_root(memory_string(bytes_of_string(own)));
-    if (below_own && !cgroups_hand_on_controllers(own) && strcmp(own, mount) != 0) {
-        char *below_root = make_root(memory_string(bytes_of_string(mount)));
-        if (below_root && cgroups_hand_on_controllers(mount)) {
-            rmdir(below_own);
-            free(below_own);
-            below_own = below_root;
-        } else {
-            free(below_root);
-        }
+    char *place = root_below(memory_string(bytes_of_string(own)));
+    if (place && !cgroups_hand_on_controllers(own) && strcmp(own, mount) != 0) {
+        char *below_mount = root_below(memory_string(bytes_of_string(mount)));
+        bool better = below_mount && cgroups_hand_on_controllers(mount);
+        free(better ? place : below_mount);
+        place = better ? below_mount : place;
     }
-    cgroups->roots[USE_V2] = below_own;
-    if (below_own) {
-        cgroups_hand_on_controllers(below_own);
-        cgroups->runc_parent = memory_string(bytes_of_string(below_own + strlen(mount)));
-    }
+    cgroups->roots[USE_V2] = place;
+    if (place)
+        cgroups->runc_parent = memory_string(bytes_of_string(place + strlen(mount)));
 }
 
 /* runc makes groups in every v1 hierarchy, so also in those that we have no use for. */
@@ -152,12 +143,13 @@ static void list_hierarchies(struct cgroups *cgroups, const char *proc)
 struct cgroups *cgroups_open(const char *proc)
 {
     struct cgroups *cgroups = NEW(struct cgroups);
-    cgroups->roots[USE_CPU] = make_root(own_directory(proc, "cgroup", "cpu"));
-    cgroups->roots[USE_MEMORY] = make_root(own_directory(proc, "cgroup", "memory"));
-    cgroups->roots[USE_PIDS] = make_root(own_directory(proc, "cgroup", "pids"));
+    cgroups->roots[USE_CPU] = root_below(own_directory(proc, "cgroup", "cpu"));
+    cgroups->roots[USE_MEMORY] = root_below(own_directory(proc, "cgroup", "memory"));
+    cgroups->roots[USE_PIDS] = root_below(own_directory(proc, "cgroup", "pids"));
     AUTO_FREE(char) any_v1 = own_directory(proc, "cgroup", "memory");
     if (any_v1)
-        cgroups->roots[USE_V2] = make_root(own_directory(proc, "cgroup2", NULL)); /* hybrid: only to hold and to kill */
+        cgroups->roots[USE_V2] =
+            root_below(own_directory(proc, "cgroup2", NULL)); /* hybrid: only to hold and to kill */
     else
         open_unified(cgroups, proc);
     cgroups->unified = !any_v1 && cgroups->roots[USE_V2];

@@ -129,9 +129,22 @@ TEST(in_v2_groups_are_below_the_root_where_our_own_cannot)
     CHECK(cgroups_unified(cgroups));
     cgroups_runc_path(cgroups, UID, "main", 0, path, sizeof path);
     CHECK_STR(path, "/evoke/" UID "/main.0");
-    CHECK(there("unified/evoke") && !there("unified/own/evoke"));
+    CHECK(!there("unified/evoke") && !there("unified/own/evoke"));
     cgroups_close(cgroups);
+}
+
+TEST(in_v2_a_root_that_comes_back_hands_its_controllers_on_again)
+{
+    static const struct runtime_resources none = {0};
+    struct error err;
+    struct cgroups *cgroups = open_with("unified cgroup2 rw\n", "0::/\n");
+    make(cgroups, &none);
+    CHECK_OK(cgroups_remove(cgroups, UID, &err), &err);
     CHECK(!there("unified/evoke"));
+    shell("mkdir unified/evoke && touch unified/evoke/cgroup.subtree_control"); /* as the kernel does it */
+    make(cgroups, &none);
+    shell("grep -q pids unified/evoke/cgroup.subtree_control");
+    cgroups_close(cgroups);
 }
 
 TEST(a_group_that_is_in_use_is_named_and_goes_when_it_is_free)

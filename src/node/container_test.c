@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Container pods on the real machine: root, runc and a static busybox are needed; without them the tests say that they
  * are skipped. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -229,6 +231,42 @@ TEST(a_container_pod_goes_on_while_evoke_is_away)
     CHECK_STR(json_text_at(world_pod(&world, "stay"), "status.podIP", ""), ip);
     CHECK_INT(json_int_at(world_pod(&world, "stay"), "status.containerStatuses.0.restartCount", -1), 0);
     CHECK(!world_has_event(&world, "stay", "Unhealthy"));
+    finish(&world, "stay");
+}
+
+static int monitor_of(const char *uid)
+{
+    char command[4400];
+    int pid = 0;
+    snprintf(command, sizeof command,
+             "for p in /proc/[0-9]*; do [ \"$(readlink $p/cwd)\" = %s/pods/%s ] && echo ${p#/proc/}; done", test_dir(),
+             uid);
+    FILE *said = popen(command, "re");
+    CHECK(said != NULL && fscanf(said, "%d", &pid) == 1);
+    pclose(said);
+    return pid;
+}
+
+TEST(a_killed_monitor_is_replaced_at_once_though_its_network_is_there_yet)
+{
+    struct world world;
+    char path[64];
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world, POD("stay", "'containers':[" SHELL("main", "exec sleep 600") "}]"));
+    world_until_ready(&world, "stay", true);
+    int monitor = monitor_of(world.uids[0]);
+    snprintf(path, sizeof path, "/proc/%d/ns/net", monitor);
+    int network = open(path, O_RDONLY | O_CLOEXEC); /* keeps it, as a slow kernel would */
+    CHECK(network >= 0 && kill(monitor, SIGKILL) == 0);
+    world_until_text(&world, "stay", "status.containerStatuses.0.lastState.terminated.reason",
+                     "ContainerStatusUnknown");
+    world_until_ready(&world, "stay", true);
+    CHECK(!world_has_event(&world, "stay", "FailedCreatePodSandBox"));
+    CHECK(!world_has_event(&world, "stay", "BackOff"));
+    close(network);
     finish(&world, "stay");
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What runs in a monitored sandbox: runs of containers, and commands beside them. */
+/* Runs of containers in a monitored sandbox: from the start to the end that its monitor tells. */
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -48,16 +48,9 @@ static void run_free(struct monitored_run *run)
     free(run);
 }
 
-static void exec_free(struct monitored_exec *exec)
-{
-    list_remove(&exec->link);
-    free(exec);
-}
-
 void monitored_free_runs(struct monitored *monitored)
 {
-    list_each (struct monitored_exec, exec, &monitored->execs, link)
-        exec_free(exec);
+    monitored_free_execs(monitored);
     list_each (struct monitored_run, run, &monitored->runs, link)
         run_free(run);
     list_each (struct monitored_mount, mount, &monitored->mounts, link) {
@@ -67,7 +60,7 @@ void monitored_free_runs(struct monitored *monitored)
 }
 
 /* The newest run of the container. */
-static struct monitored_run *find_run(struct monitored *monitored, const char *container)
+struct monitored_run *monitored_find_run(struct monitored *monitored, const char *container)
 {
     struct monitored_run *newest = NULL;
     list_each (struct monitored_run, run, &monitored->runs, link)
@@ -81,7 +74,7 @@ static void task_name(const char *container, unsigned attempt, char out[96])
     snprintf(out, 96, "%s/%u", container, attempt);
 }
 
-static void send_string(struct monitored *monitored, enum protocol_type type, const char *text)
+void monitored_send_string(struct monitored *monitored, enum protocol_type type, const char *text)
 {
     AUTO_BUF buf;
     buf_init(&buf, 1024);
@@ -89,7 +82,7 @@ static void send_string(struct monitored *monitored, enum protocol_type type, co
     monitored_send(monitored, &buf);
 }
 
-static void send_signal(struct monitored *monitored, const char *task, int signal, bool everything)
+void monitored_send_signal(struct monitored *monitored, const char *task, int signal, bool everything)
 {
     AUTO_BUF buf;
     buf_init(&buf, 1024);
@@ -194,7 +187,7 @@ void monitored_start(struct sandbox *sandbox, const struct runtime_container *co
         assert(!run->running);
         char name[96];
         task_name(run->container, run->attempt, name);
-        send_string(monitored, PROTOCOL_FORGET, name);
+        monitored_send_string(monitored, PROTOCOL_FORGET, name);
         run_free(run);
     }
     if (container->attempt >= 2)
@@ -325,7 +318,7 @@ void monitored_start_failed(struct monitored *monitored, const char *container, 
 /* --- What the monitor tells --- */
 
 /* A launcher's last line may be a JSON log record (runc's are): its message is the reason. */
-static void explain(const struct protocol_task *task, struct error *err)
+void monitored_explain(const struct protocol_task *task, struct error *err)
 {
     struct bytes rest = bytes_trim(task->text), line = rest, part;
     struct error ignored;
@@ -337,6 +330,14 @@ static void explain(const struct protocol_task *task, struct error *err)
         message = line;
     error_set(err, ERROR_SYSTEM, BYTES_FORMAT, BYTES_ARGS(message));
     err->sys = (int)task->sys;
+}
+
+static void explain_mount(const struct monitored *monitored, const struct monitored_run *run, struct error *err)
+{
+    const char *trouble = monitored->sandbox.runtime->trouble;
+    error_set(err, ERROR_SYSTEM, "mount the image of container %s: %s%s%s", run->container, strerror(run->mount_error),
+              trouble ? ": " : "", trouble ? trouble : "");
+    err->sys = run->mount_error;
 }
 
 static void run_exited(struct monitored *monitored, struct monitored_run *run, const struct protocol_task *task)
@@ -375,45 +376,13 @@ static void run_changed(struct monitored *monitored, const char *container, unsi
     if (!run->told) {
         run->told = true;
         if (task->state == PROTOCOL_TASK_FAILED && run->mount_error)
-            error_sys(&err, run->mount_error, "mount the image of container %s", container);
+            explain_mount(monitored, run, &err);
         else if (task->state == PROTOCOL_TASK_FAILED)
-            explain(task, &err);
+            monitored_explain(task, &err);
         tell_started(monitored, container, attempt, &started, task->state == PROTOCOL_TASK_FAILED ? &err : NULL);
     }
     if (task->state == PROTOCOL_TASK_EXITED)
         run_exited(monitored, run, task);
-}
-
-static void exec_changed(struct monitored *monitored, const struct protocol_task *task)
-{
-    if (task->state != PROTOCOL_TASK_EXITED && task->state != PROTOCOL_TASK_FAILED)
-        return;
-    char path[PATH_MAX];
-    static const char *const endings[] = {".pid", ".err"}; /* of a launcher */
-    for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
-        snprintf(path, sizeof path, "%.3500s/%.200s%s", monitored->directory, task->name, endings[i]);
-        unlink(path);
-    }
-    send_string(monitored, PROTOCOL_FORGET, task->name);
-    struct monitored_exec *exec = NULL;
-    list_each (struct monitored_exec, known, &monitored->execs, link)
-        if (strcmp(known->name, task->name) == 0)
-            exec = known;
-    if (!exec)
-        return;
-    const struct runtime_exit exit = {
-        .code = task->signal || task->state == PROTOCOL_TASK_FAILED ? -1 : (int)task->code,
-        .signal = (int)task->signal,
-        .started_ns = (int64_t)task->started_ns,
-        .finished_ns = (int64_t)task->finished_ns,
-    };
-    struct error err;
-    if (task->state == PROTOCOL_TASK_FAILED)
-        explain(task, &err);
-    void (*done)(void *, const struct runtime_exit *, struct bytes, const struct error *) = exec->done;
-    void *ctx = exec->ctx;
-    exec_free(exec);
-    done(ctx, &exit, task->text, task->state == PROTOCOL_TASK_FAILED ? &err : NULL);
 }
 
 void monitored_task(struct monitored *monitored, const struct protocol_task *task)
@@ -427,63 +396,26 @@ void monitored_task(struct monitored *monitored, const struct protocol_task *tas
     if (bytes_to_u64(bytes_of_string(slash + 1), &attempt) && attempt <= UINT_MAX)
         run_changed(monitored, container, (unsigned)attempt, task);
     else
-        exec_changed(monitored, task);
+        monitored_exec_changed(monitored, task);
 }
 
-/* --- Signals, commands, output --- */
+/* --- Signals and output --- */
 
 void monitored_signal(struct sandbox *sandbox, const char *container, int signal)
 {
     struct monitored *monitored = (struct monitored *)(void *)sandbox;
-    struct monitored_run *run = find_run(monitored, container);
+    struct monitored_run *run = monitored_find_run(monitored, container);
     char name[96];
     if (!run || !run->running)
         return;
     task_name(container, run->attempt, name);
-    send_signal(monitored, name, signal, signal == SIGKILL);
-}
-
-struct runtime_exec *monitored_exec(struct sandbox *sandbox, const char *container, const char *const *argv,
-                                    void (*done)(void *ctx, const struct runtime_exit *exit, struct bytes output,
-                                                 const struct error *err),
-                                    void *ctx)
-{
-    struct monitored *monitored = (struct monitored *)(void *)sandbox;
-    struct monitored_run *run = find_run(monitored, container);
-    if (!run || monitored->state != MONITORED_ATTACHED)
-        return NULL;
-    struct monitored_exec *exec = NEW(struct monitored_exec);
-    exec->monitored = monitored;
-    exec->run = run;
-    exec->done = done;
-    exec->ctx = ctx;
-    snprintf(exec->name, sizeof exec->name, "%s/exec-%llu", container, (unsigned long long)monitored->exec_next++);
-    list_append(&monitored->execs, &exec->link);
-    monitored_engine(monitored)->ops->exec(monitored, exec, argv);
-    return (struct runtime_exec *)exec;
-}
-
-void monitored_exec_task(struct monitored_exec *exec, struct protocol_start *start)
-{
-    AUTO_BUF buf;
-    buf_init(&buf, PROTOCOL_FRAME_MAX + 4);
-    start->name = exec->name;
-    start->flags |= PROTOCOL_START_CAPTURE;
-    protocol_put_start(&buf, start);
-    monitored_send(exec->monitored, &buf);
-}
-
-void monitored_exec_cancel(struct runtime_exec *cancelled)
-{
-    struct monitored_exec *exec = (struct monitored_exec *)(void *)cancelled;
-    send_signal(exec->monitored, exec->name, SIGKILL, true);
-    exec_free(exec);
+    monitored_send_signal(monitored, name, signal, signal == SIGKILL);
 }
 
 void monitored_watch_output(struct sandbox *sandbox, const char *container, bool on)
 {
     struct monitored *monitored = (struct monitored *)(void *)sandbox;
-    struct monitored_run *run = find_run(monitored, container);
+    struct monitored_run *run = monitored_find_run(monitored, container);
     char name[96];
     AUTO_BUF buf;
     buf_init(&buf, 1024);

@@ -214,6 +214,18 @@ static bool make_pair(const struct network *network, int pid, const char *host_n
     return ok;
 }
 
+/* The pair of a sandbox before this one, whose monitor was killed, may be there yet: the kernel takes a namespace apart
+ * when it comes to it. */
+static bool make_pair_anew(const struct network *network, int pid, const char *host_name, struct error *err)
+{
+    if (make_pair(network, pid, host_name, err))
+        return true;
+    if (err->sys != EEXIST)
+        return false;
+    network_disconnect(host_name);
+    return make_pair(network, pid, host_name, err);
+}
+
 static void add_default_route(struct netlink *batch, unsigned index, const char *gateway)
 {
     struct nlmsghdr *message =
@@ -254,7 +266,7 @@ bool network_connect(const struct network *network, int pid, const char *host_na
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/net", pid);
-    if (!make_pair(network, pid, host_name, err))
+    if (!make_pair_anew(network, pid, host_name, err))
         return false;
     int pods = open(path, O_RDONLY | O_CLOEXEC), ours = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     bool ok = pods >= 0 && ours >= 0 && setns(pods, CLONE_NEWNET) == 0;

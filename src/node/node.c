@@ -52,6 +52,11 @@ struct runtime *node_containers(const struct node *node)
     return node->containers;
 }
 
+const char *node_no_containers(const struct node *node)
+{
+    return node->no_containers;
+}
+
 const char *node_cluster_dns(const struct node *node)
 {
     return node->cluster_dns[0] ? node->cluster_dns : NULL;
@@ -97,8 +102,8 @@ static struct runtime *choose_runtime(struct node *node, const struct object *po
     if (!object)
         error_set(err, ERROR_NOT_FOUND, "RuntimeClass \"%s\" not found: evoke has \"process\"", class);
     else
-        error_set(err, ERROR_UNSUPPORTED, "RuntimeClass \"%s\": this node has no runtime \"%s\"%s", class, handler,
-                  node->containers ? "" : " (evoke is not root, or there is no runc)");
+        error_set(err, ERROR_UNSUPPORTED, "RuntimeClass \"%s\": this node has no runtime \"%s\"%s%s", class, handler,
+                  node->containers ? "" : ": ", node->no_containers);
     return NULL;
 }
 
@@ -331,6 +336,9 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
     if (options->machine)
         node->machine = *options->machine;
     node->name = memory_string(bytes_of_string(options->name ? options->name : node->machine.hostname));
+    if (!node->containers)
+        snprintf(node->no_containers, sizeof node->no_containers, "%s",
+                 options->no_containers ? options->no_containers : "this node has no runtime for containers");
     snprintf(node->cluster_dns, sizeof node->cluster_dns, "%s", options->cluster_dns ? options->cluster_dns : "");
     node->facts.cpu_m = node->machine.cpus * 1000;
     node->facts.memory = node->machine.memory;
@@ -338,12 +346,14 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
     list_init(&node->gone);
     io_deferred_init(io, &node->free_gone, free_gone, node);
     io_deferred_init(io, &node->sweep, sweep, node);
+    retry_init(io, &node->lease, "node", node_lease_take, node);
     retry_init(io, &node->settle, "node", settle_all, node);
     if (!node_object_register(node, err)) {
         free(node->name);
         free(node);
         return NULL;
     }
+    retry_now(&node->lease);
     node->http = http_client_new(io);
     node->probe_tls = io_tls_client_new_unverified(io);
     find_sandboxes(node);
@@ -358,6 +368,7 @@ void node_close(struct node *node)
 {
     if (!node)
         return;
+    retry_stop(&node->lease);
     retry_stop(&node->settle);
     api_unlisten(&node->pod_listener);
     api_unlisten(&node->node_listener);

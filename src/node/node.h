@@ -25,7 +25,8 @@ struct node_options {
     const char *name;              /* of the Node object; NULL: the machine's host name */
     const struct machine *machine; /* what it is, from machine_read() */
     struct runtime *processes;     /* runs pods whose runtimeClassName is "process"; required */
-    struct runtime *containers;    /* runs the other pods; NULL: `processes` runs them too (evoke is not root) */
+    struct runtime *containers;    /* runs the other pods; NULL: `processes` runs them too */
+    const char *no_containers;     /* then: why that is ("evoke is not root"), or NULL */
     const char *cluster_dns;       /* where containers ask for names of Services; NULL: nowhere */
     bool schedule;                 /* bind pods without spec.nodeName to this node; off beside a scheduler of its own */
 };

@@ -30,7 +30,7 @@ static struct json *node_info(const struct node *node)
     json_set(info, "kernelVersion", json_new_text(machine->kernel));
     json_set(info, "osImage", json_new_text(machine->os_image));
     json_set(info, "containerRuntimeVersion", json_new_format("%s://%s", runtime->name, runtime->version));
-    json_set(info, "kubeletVersion", json_new_text("v1.33.0-evoke-" EVOKE_VERSION));
+    json_set(info, "kubeletVersion", json_new_text(KUBERNETES_VERSION));
     json_set(info, "kubeProxyVersion", json_new_text(""));
     json_set(info, "operatingSystem", json_new_text("linux"));
     json_set(info, "architecture", json_new_text(machine->architecture));
@@ -63,6 +63,21 @@ static void set_labels(const struct node *node, struct json *json)
     json_set(labels, "kubernetes.io/hostname", json_new_text(node->name));
 }
 
+static void set_runnable(const struct node *node, struct json *json)
+{
+    static const char type[] = "ContainersRunnable";
+    char message[400];
+    if (!node->containers) {
+        snprintf(message, sizeof message, "all pods run as processes: %s", node->no_containers);
+        object_set_condition(node->api, json, type, "False", "ProcessesOnly", message);
+    } else if (node->containers->trouble) {
+        object_set_condition(node->api, json, type, "False", "RuntimeNotReady", node->containers->trouble);
+    } else {
+        object_set_condition(node->api, json, type, "True", "RuncReady",
+                             "pods run as containers, or as processes with runtimeClassName: process");
+    }
+}
+
 static void set_status(const struct node *node, struct json *json)
 {
     json_set_at(json, "status.capacity", amounts(node));
@@ -78,10 +93,7 @@ static void set_status(const struct node *node, struct json *json)
                          "evoke does not measure it yet");
     object_set_condition(node->api, json, "PIDPressure", "False", "KubeletHasSufficientPID",
                          "evoke does not measure it yet");
-    object_set_condition(node->api, json, "ContainersRunnable", node->containers ? "True" : "False",
-                         node->containers ? "RuncReady" : "ProcessesOnly",
-                         node->containers ? "pods run as containers, or as processes with runtimeClassName: process"
-                                          : "all pods run as processes: containers need root and runc");
+    set_runnable(node, json);
     object_set_condition(node->api, json, "Ready", "True", "KubeletReady", "evoke is running");
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between node.c, node_object.c, node_schedule.c and node_log.c. */
+/* Between node.c, node_object.c, node_lease.c, node_schedule.c and node_log.c. */
 #ifndef NODE_NODE_PRIV_H
 #define NODE_NODE_PRIV_H
 
@@ -15,13 +15,15 @@ struct node {
     struct machine machine;
     struct node_machine facts; /* what pods need of it */
     struct runtime *processes, *containers;
-    char cluster_dns[48]; /* "": there is none */
+    char no_containers[300]; /* why pods run as processes; "": they do not */
+    char cluster_dns[48];    /* "": there is none */
     bool schedule;
     struct http_client *http;
     struct io_tls *probe_tls; /* verifies nothing */
     struct map pods;          /* by uid: struct pod */
     struct list gone;         /* of struct pod: freed at the end of the turn */
     struct io_deferred free_gone;
+    struct retry lease;  /* takes it */
     struct retry settle; /* the log would not take what was to be done with a pod that is in no map */
     struct node_counts counts;
     struct api_listener pod_listener, node_listener, config_listener, secret_listener;
@@ -31,6 +33,9 @@ struct node {
 
 /* node_object.c: makes the Node object, and brings it up to date where it differs. */
 MUST_CHECK bool node_object_register(struct node *node, struct error *err);
+
+/* node_lease.c: runs the retry `lease`. */
+MUST_CHECK bool node_lease_take(void *node, struct error *err);
 
 /* node_schedule.c: binds the pod to this node, or says in its status why not. False: the log would not take that. */
 MUST_CHECK bool node_schedule(struct node *node, struct object *pod, struct error *err);

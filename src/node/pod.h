@@ -115,6 +115,12 @@ struct container *pod_container(struct pod *pod, const char *name);
 /* Whether its policy lets it run again after the way in which it ended. */
 bool pod_restarts(const struct container *container);
 
+/* --- pod_sandbox.c --- */
+void pod_create_sandbox(struct pod *pod);
+void pod_adopt_sandbox(struct pod *pod); /* what an earlier evoke made */
+void pod_remove_sandbox(struct pod *pod);
+void pod_start_over(struct pod *pod); /* it needs a new one: nothing of it has run yet */
+
 /* --- pod_container.c --- */
 void container_init(struct container *container, struct pod *pod, const struct json *spec, bool init);
 void container_deinit(struct container *container);
@@ -164,6 +170,7 @@ struct io_tls *node_probe_tls(struct node *node);
 struct node_counts *node_counters(struct node *node);
 const char *node_name(const struct node *node);
 struct runtime *node_containers(const struct node *node); /* NULL: processes run all pods */
+const char *node_no_containers(const struct node *node);  /* why not; "" */
 const char *node_cluster_dns(const struct node *node);    /* NULL: there is none */
 /* The pod is off this node, sandbox and all: forget it. */
 void node_pod_gone(struct node *node, struct pod *pod);

@@ -290,6 +290,17 @@ static void keep_end(struct container *container, const struct runtime_exit *exi
     snprintf(container->last_message, sizeof container->last_message, "%s", message);
 }
 
+/* Who wrote the manifest may think of a container: that it is not one is then the reason behind the reason. */
+static void explain_process(const struct pod *pod, struct error *err)
+{
+    const char *why = node_no_containers(pod->node);
+    if (!why[0] || json_text_at(pod->manifest->json, "spec.runtimeClassName", "")[0])
+        return;
+    struct error reason = *err;
+    error_set(err, reason.kind, "%.300s (this pod runs as a process, not as a container: %.150s)", reason.message, why);
+    err->sys = reason.sys;
+}
+
 /* A container that cannot be run has ended, as far as restart policy and back-off are concerned. */
 static void end_failed_start(struct container *container, const struct error *err)
 {
@@ -326,6 +337,20 @@ void container_runs(struct container *container)
     pod_touch(container->pod, container->ready);
 }
 
+static void start_failed(struct container *container, const struct runtime_started *started, const struct error *err)
+{
+    struct pod *pod = container->pod;
+    struct error whole = *err;
+    explain_process(pod, &whole);
+    node_counters(pod->node)->containers_failed++;
+    enum runtime_failure failure = note_failed_start(container, started, &whole);
+    if (failure == RUNTIME_FAILED_RUN || failure == RUNTIME_FAILED_CREATE)
+        end_failed_start(container, &whole);
+    else
+        io_timer_start(&container->restart, POD_RETRY_MS);
+    pod_touch(pod, true);
+}
+
 void container_started(struct container *container, unsigned attempt, const struct runtime_started *started,
                        const struct error *err)
 {
@@ -336,13 +361,7 @@ void container_started(struct container *container, unsigned attempt, const stru
     bool adopted = container->state != CONTAINER_STARTING;
     container->attempt = attempt;
     if (err) {
-        node_counters(pod->node)->containers_failed++;
-        enum runtime_failure failure = note_failed_start(container, started, err);
-        if (failure == RUNTIME_FAILED_RUN || failure == RUNTIME_FAILED_CREATE)
-            end_failed_start(container, err);
-        else
-            io_timer_start(&container->restart, POD_RETRY_MS);
-        pod_touch(pod, true);
+        start_failed(container, started, err);
         return;
     }
     free(container->image_id);

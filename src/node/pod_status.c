@@ -132,6 +132,13 @@ static struct json *containers_json(const struct pod *pod, size_t from, size_t t
 
 /* --- The pod --- */
 
+/* It has not begun yet for the first time; its postStart hook is part of that. */
+static bool is_awaited(const struct container *container)
+{
+    return container->attempt == 0 && (!container->has_run || container->state == CONTAINER_STARTING);
+}
+
+/* As Kubernetes does, a pod runs when all its containers have begun. */
 const char *pod_phase(const struct pod *pod)
 {
     if (pod->finished)
@@ -142,9 +149,9 @@ const char *pod_phase(const struct pod *pod)
         if (container->init && !container->sidecar)
             started = container->state == CONTAINER_ENDED || container->has_run;
         else if (!container->init)
-            return container->has_run || container->attempt > 0 ? "Running" : "Pending";
+            started = !is_awaited(container);
     }
-    return "Pending";
+    return started ? "Running" : "Pending";
 }
 
 static bool initialized(const struct pod *pod)

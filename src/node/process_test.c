@@ -89,6 +89,42 @@ TEST(a_command_that_does_not_exist_is_told_with_the_systems_words)
     world_end(&world);
 }
 
+TEST(a_pod_that_would_be_a_container_is_told_why_it_is_a_process)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'none'},"
+                         "'spec':{'containers':[{'name':'main','image':'none'}]}}");
+    world_until_text(&world, "none", "status.containerStatuses.0.state.waiting.reason", "CreateContainerConfigError");
+    CHECK_STR(json_text_at(world_pod(&world, "none"), "status.containerStatuses.0.state.waiting.message", ""),
+              "container main has no command: a process has no image to take one from, set `command` (this pod runs as "
+              "a process, not as a container: this node has no runtime for containers)");
+    world_delete(&world, "none", 0);
+    world_until_no_pod(&world, "none");
+    world_end(&world);
+}
+
+TEST(each_start_takes_the_nodes_lease)
+{
+    struct world world = {0};
+    world_open(&world);
+    const char *name = world.machine.hostname;
+    AUTO_OBJECT *first = object_ref(api_find(world.api, "Lease", "kube-node-lease", name));
+    CHECK(first != NULL);
+    CHECK_STR(json_text_at(first->json, "spec.holderIdentity", ""), name);
+    CHECK_STR(json_text_at(first->json, "metadata.ownerReferences.0.uid", ""),
+              api_find(world.api, "Node", "", name)->uid);
+    world_run_ms(&world, 50);
+    CHECK(object_text(api_find(world.api, "Lease", "kube-node-lease", name)).data == object_text(first).data);
+    world_close(&world);
+    world_open(&world);
+    const struct object *second = api_find(world.api, "Lease", "kube-node-lease", name);
+    CHECK_STR(second->uid, first->uid);
+    CHECK(strcmp(json_text_at(second->json, "spec.renewTime", ""), json_text_at(first->json, "spec.renewTime", "")) >
+          0);
+    world_end(&world);
+}
+
 TEST(variables_come_from_all_sources_and_are_expanded)
 {
     struct world world = {0};
@@ -412,6 +448,7 @@ TEST(a_pod_whose_monitor_is_killed_is_started_anew)
     world_until_ready(&world, "stay", true);
     CHECK_INT(json_int_at(world_pod(&world, "stay"), "status.containerStatuses.0.restartCount", -1), 1);
     CHECK(!alive(pid));
+    CHECK(!world_has_event(&world, "stay", "BackOff")); /* at once, this first time */
     world_delete(&world, "stay", 0);
     world_until_no_pod(&world, "stay");
     world_end(&world);
@@ -600,12 +637,10 @@ TEST(memory_and_processor_limits_are_applied_or_it_is_told)
 {
     struct world world = {0};
     world_open(&world);
-    world_create(
-        &world,
-        POD("big", "'restartPolicy':'Never','containers':[" SHELL(
-                       "main",
-                       "x=$(head -c 200000000 /dev/zero | tr \\\\\\\\000 x); exit 7") ",'resources':{'limits':{'memory'"
-                                                                                      ":'32Mi','cpu':'500m'}}}]"));
+    world_create(&world, POD("big", "'restartPolicy':'Never','containers':[" SHELL(
+                                        "main", "x=xxxxxxxxxxxxxxxx; while [ ${#x} -lt 200000000 ]; do x=$x$x; done; "
+                                                "exit 7") ","
+                                                          "'resources':{'limits':{'memory':'32Mi','cpu':'500m'}}}]"));
     world_until_text(&world, "big", "status.phase", "Failed");
     bool told = world_has_event(&world, "big", "ResourcesNotApplied");
     int64_t code = json_int_at(world_pod(&world, "big"), "status.containerStatuses.0.state.terminated.exitCode", -1);
@@ -661,9 +696,9 @@ TEST(a_pre_stop_hook_runs_before_sigterm)
     world_end(&world);
 }
 
-static bool has_started(struct world *world, const void *ctx)
+static bool tells_its_id(struct world *world, const void *pod)
 {
-    return world_has_event(world, ctx, "Started");
+    return json_text_at(world_pod(world, pod), "status.containerStatuses.0.containerID", "")[0];
 }
 
 TEST(a_post_start_hook_runs_before_the_container_counts_as_running_and_the_next_is_started)
@@ -709,7 +744,7 @@ TEST(a_pod_that_is_deleted_amid_its_post_start_hook_ends)
                  POD("hook", "'containers':[" SHELL(
                                  "main", "exec sleep 600") ",'lifecycle':{'postStart':"
                                                            "{'exec':{'command':['sh','-c','exec sleep 600']}}}}]"));
-    world_until(&world, has_started, "hook", "its container is started");
+    world_until(&world, tells_its_id, "hook", "its container is started, and its status says so");
     CHECK_STR(json_text_at(world_pod(&world, "hook"), "status.phase", ""), "Pending");
     world_delete(&world, "hook", 30);
     world_until_no_pod(&world, "hook");

@@ -171,6 +171,7 @@ struct runtime { /* first member of an engine's own struct */
     const struct runtime_ops *ops;
     const char *name;    /* "process", "runc" */
     const char *version; /* for the Node object */
+    const char *trouble; /* why pods will not run on it as things stand, and what helps; NULL: nothing is known */
 };
 
 struct sandbox { /* first member of an engine's own struct */

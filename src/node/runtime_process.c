@@ -157,7 +157,7 @@ static void start(struct monitored *monitored, const struct runtime_container *c
     const char **argv = whole_command(&arena, container);
     if (!argv[0]) {
         error_set(&err, ERROR_INVALID,
-                  "container %s has no command: a process pod has no image to take one from, set `command`",
+                  "container %s has no command: a process has no image to take one from, set `command`",
                   container->name);
         monitored_start_failed(monitored, container->name, container->attempt, RUNTIME_FAILED_CONFIG, &err);
         return;

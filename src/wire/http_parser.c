@@ -452,6 +452,9 @@ static bool start_byte(struct http_parser *parser, struct bytes *input, struct e
 {
     bool skips = parser->state == STATE_START_LF || (parser->kind == HTTP_REQUEST && input->data[0] == '\r');
     if (!skips) {
+        /* At once, not when the head is whole: who speaks TLS here never ends it. */
+        if (!is_token_byte(input->data[0]))
+            return refuse(parser, 400, err, "a message does not begin with this byte; is it TLS?");
         parser->state = STATE_HEAD;
         return true;
     }

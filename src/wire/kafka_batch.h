@@ -129,9 +129,9 @@ bool kafka_record_next_header(struct bytes *headers, struct kafka_record_header 
 /* The last header of that name (so do Kafka's clients); false when there is none. */
 bool kafka_record_find_header(const struct kafka_record *record, const char *name, struct bytes *value);
 
-/* The first record with a timestamp >= timestamp_ms; *found says whether there is one. */
-MUST_CHECK bool kafka_batch_find_time(const struct kafka_batch *batch, int64_t timestamp_ms, bool *found,
-                                      int64_t *offset, int64_t *record_timestamp_ms, struct error *err);
+/* The first record from from_offset on with a timestamp >= timestamp_ms; *found says whether there is one. */
+MUST_CHECK bool kafka_batch_find_time(const struct kafka_batch *batch, int64_t from_offset, int64_t timestamp_ms,
+                                      bool *found, int64_t *offset, int64_t *record_timestamp_ms, struct error *err);
 
 /*
  * The batch with only some of its records, appended to `out`: offsets, sequences, producer and codec stay, so that

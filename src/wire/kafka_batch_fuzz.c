@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_records(&batch);
         convert(&batch);
         valid = kafka_batch_check_records(&batch, &timestamp, &err) && valid;
-        if (!kafka_batch_find_time(&batch, batch.max_timestamp / 2, &found, &offset, &timestamp, &err) && valid)
+        if (!kafka_batch_find_time(&batch, 0, batch.max_timestamp / 2, &found, &offset, &timestamp, &err) && valid)
             abort();
     }
     return 0;

@@ -411,13 +411,15 @@ TEST(the_first_record_at_or_after_a_time_is_found)
     struct kafka_batch batch = parse(bytes);
     int64_t offset, timestamp;
     bool found;
-    CHECK_OK(kafka_batch_find_time(&batch, 1031, &found, &offset, &timestamp, &err), &err);
+    CHECK_OK(kafka_batch_find_time(&batch, 0, 1031, &found, &offset, &timestamp, &err), &err);
     CHECK(found);
     CHECK_INT(offset, 504);
     CHECK_INT(timestamp, 1040);
-    CHECK_OK(kafka_batch_find_time(&batch, 0, &found, &offset, &timestamp, &err), &err);
+    CHECK_OK(kafka_batch_find_time(&batch, 0, 0, &found, &offset, &timestamp, &err), &err);
     CHECK(found && offset == 500);
-    CHECK_OK(kafka_batch_find_time(&batch, 1091, &found, &offset, &timestamp, &err), &err);
+    CHECK_OK(kafka_batch_find_time(&batch, 503, 0, &found, &offset, &timestamp, &err), &err);
+    CHECK(found && offset == 503);
+    CHECK_OK(kafka_batch_find_time(&batch, 0, 1091, &found, &offset, &timestamp, &err), &err);
     CHECK(!found);
 }
 

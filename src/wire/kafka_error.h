@@ -75,6 +75,7 @@
     ERROR(UNSTABLE_OFFSET_COMMIT, 88, 1)                                                                               \
     ERROR(THROTTLING_QUOTA_EXCEEDED, 89, 1)                                                                            \
     ERROR(PRODUCER_FENCED, 90, 0)                                                                                      \
+    ERROR(RESOURCE_NOT_FOUND, 91, 0)                                                                                   \
     ERROR(UNKNOWN_TOPIC_ID, 100, 1)                                                                                    \
     ERROR(INCONSISTENT_TOPIC_ID, 103, 1)                                                                               \
     ERROR(TRANSACTIONAL_ID_NOT_FOUND, 105, 0)                                                                          \

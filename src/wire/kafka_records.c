@@ -143,15 +143,15 @@ bool kafka_batch_check_records(const struct kafka_batch *batch, int64_t *max_tim
     return true;
 }
 
-bool kafka_batch_find_time(const struct kafka_batch *batch, int64_t timestamp_ms, bool *found, int64_t *offset,
-                           int64_t *record_timestamp_ms, struct error *err)
+bool kafka_batch_find_time(const struct kafka_batch *batch, int64_t from_offset, int64_t timestamp_ms, bool *found,
+                           int64_t *offset, int64_t *record_timestamp_ms, struct error *err)
 {
     AUTO_KAFKA_RECORDS records = {0};
     if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, err))
         return false;
     struct kafka_record record;
     while (kafka_records_next(&records, &record)) {
-        if (record.timestamp_ms < timestamp_ms)
+        if (record.offset < from_offset || record.timestamp_ms < timestamp_ms)
             continue;
         *found = true;
         *offset = record.offset;

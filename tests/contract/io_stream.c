@@ -34,6 +34,7 @@ struct pair {
     void (*ready)(struct pair *pair);
     bool server_start_later;
     int released;
+    struct io_timer later;
 };
 
 static void on_data(void *ctx, struct bytes data)
@@ -354,11 +355,13 @@ static void send_mixed(struct pair *pair)
     pair->server.then = stop_at_many;
 }
 
-TEST(ranges_of_a_file_arrive_in_order_among_other_bytes)
+static void arrives_in_order(bool cold)
 {
     struct pair pair = {.ready = send_mixed};
     pair_init(&pair, "127.0.0.1:0");
     make_many_file(pair.io);
+    if (cold)
+        world_make_cold(pair.io, world_path("many"));
     io_run(pair.io);
     CHECK_INT(pair.server.got.size, MANY);
     CHECK(memcmp(pair.server.got.data, many_data, MANY) == 0);
@@ -366,6 +369,16 @@ TEST(ranges_of_a_file_arrive_in_order_among_other_bytes)
     CHECK_INT(pair.client.drains, 1);
     drop_many_file();
     pair_deinit(&pair);
+}
+
+TEST(ranges_of_a_file_arrive_in_order_among_other_bytes)
+{
+    arrives_in_order(false);
+}
+
+TEST(ranges_of_a_file_that_is_not_in_memory_arrive_in_order)
+{
+    arrives_in_order(true);
 }
 
 static void send_beyond_the_end(struct pair *pair)
@@ -403,6 +416,33 @@ TEST(close_releases_ranges_of_files)
     struct pair pair = {.ready = send_file_and_close};
     pair_init(&pair, "127.0.0.1:0");
     make_many_file(pair.io);
+    io_run(pair.io);
+    drop_many_file();
+    pair_deinit(&pair);
+}
+
+static void close_while_the_disk_is_waited_for(void *ctx)
+{
+    struct pair *pair = ctx;
+    CHECK_INT(pair->released, 0);
+    io_stream_close(TAKE(pair->client.stream));
+    CHECK_INT(pair->released, 1);
+    io_stop(pair->io);
+}
+
+static void send_cold_and_close_soon(struct pair *pair)
+{
+    io_stream_write_file(pair->client.stream, many_file, 0, MANY, count_release, pair);
+    io_timer_init(pair->io, &pair->later, close_while_the_disk_is_waited_for, pair);
+    io_timer_start_ns(&pair->later, 1);
+}
+
+TEST(a_stream_and_the_file_may_be_closed_while_the_disk_is_waited_for)
+{
+    struct pair pair = {.ready = send_cold_and_close_soon};
+    pair_init(&pair, "127.0.0.1:0");
+    make_many_file(pair.io);
+    world_make_cold(pair.io, world_path("many"));
     io_run(pair.io);
     drop_many_file();
     pair_deinit(&pair);

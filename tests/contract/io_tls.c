@@ -320,7 +320,7 @@ static void make_file(struct call *call, struct bytes content)
     CHECK_OK(io_file_write_now(call->file, 0, content, &err), &err);
 }
 
-TEST(a_range_of_a_file_comes_back_over_tls_among_other_bytes)
+static void comes_back(bool cold)
 {
     enum { SIZE = 3 << 20 };
     AUTO_FREE(uint8_t) text = memory_new(SIZE);
@@ -329,6 +329,8 @@ TEST(a_range_of_a_file_comes_back_over_tls_among_other_bytes)
     struct call call = {.message = "head", .client.want = 4 + SIZE - 1 + 4, .file_size = SIZE - 1};
     call_init(&call);
     make_file(&call, bytes_of(text, SIZE));
+    if (cold)
+        world_make_cold(call.io, world_path("file"));
     call_listen(&call, false);
     call_connect(&call, &call.ca, NULL, "evoke.test");
     struct bytes got = buf_bytes(&call.client.got);
@@ -338,6 +340,16 @@ TEST(a_range_of_a_file_comes_back_over_tls_among_other_bytes)
     CHECK_INT(call.released, 1);
     io_file_close(call.file);
     call_deinit(&call);
+}
+
+TEST(a_range_of_a_file_comes_back_over_tls_among_other_bytes)
+{
+    comes_back(false);
+}
+
+TEST(a_range_of_a_file_that_is_not_in_memory_comes_back_over_tls)
+{
+    comes_back(true);
 }
 
 TEST(a_file_that_ends_within_the_range_breaks_a_stream_over_tls)
@@ -362,6 +374,39 @@ TEST(a_plain_client_at_a_tls_door_is_dropped)
     io_connect(call.io, &address, NULL, NULL, 5000, connected, &call);
     io_run(call.io);
     CHECK(call.client.ended);
+    CHECK_INT(call.accepted, 0);
+    CHECK_INT(io_listener_handshakes(call.listener).refused, 1);
+    call_deinit(&call);
+}
+
+static void stop_call(void *ctx)
+{
+    struct call *call = ctx;
+    io_stop(call->io);
+}
+
+TEST(a_handshake_that_is_not_ended_is_counted_by_what_ends_it)
+{
+    struct call call = {.client_ends = true};
+    struct io_timer timer;
+    call_init(&call);
+    call_listen(&call, false);
+    struct io_address address = io_listener_address(call.listener);
+    io_connect(call.io, &address, NULL, NULL, 5000, connected, &call); /* says nothing, and ends */
+    io_timer_init(call.io, &timer, stop_call, &call);
+    io_timer_start(&timer, 500);
+    io_run(call.io);
+    CHECK_INT(io_listener_handshakes(call.listener).broken_off, 1);
+    io_timer_stop(&timer);
+    io_stream_close(TAKE(call.client.stream));
+    if (world_is_simulated) { /* it would take ten seconds */
+        call.client_ends = false;
+        io_connect(call.io, &address, NULL, NULL, 5000, connected, &call);
+        io_timer_start(&timer, 11000);
+        io_run(call.io); /* the client's end */
+        CHECK_INT(io_listener_handshakes(call.listener).timed_out, 1);
+    }
+    io_timer_stop(&timer);
     CHECK_INT(call.accepted, 0);
     call_deinit(&call);
 }

@@ -80,3 +80,10 @@ const char *world_path(const char *name)
     snprintf(path, sizeof paths[0], "/test/%s", name);
     return path;
 }
+
+/* One read in two: so what was brought in may be cold again, and what is next may not be. */
+void world_make_cold(struct io *io, const char *path)
+{
+    (void)path;
+    io_simulated_faults(io)->cold_ppm = 500000;
+}

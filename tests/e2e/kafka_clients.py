@@ -13,10 +13,11 @@
                                                meanwhile, as in ADMINISTERED
     node BOOTSTRAP TOPIC                       what there is to know and to set of a cluster of one node (Java)
     quota BOOTSTRAP CLIENT_ID NAME VALUE       sets one (Java)
+    every BOOTSTRAP                            prints what each call of an administrator comes to (EveryCall.java)
 
 Of transactions:
     transact BOOTSTRAP TOPIC ID              "first 0".."first 9" committed, "aborted .." aborted, "second .." committed, "open" left open
-    read BOOTSTRAP TOPIC                     prints what a reader of committed records sees of partitions 0 and 1
+    read BOOTSTRAP TOPIC ...                 prints "<topic> <value>" of what a reader of committed records sees of partitions 0 and 1
     fence BOOTSTRAP TOPIC ID                 two producers with one id: prints what the older one's commit comes to
     pipe BOOTSTRAP FROM TO GROUP ID COUNT    copies COUNT records, and "done" behind each, with their offsets, in transactions
                                              of which every third is aborted and done again
@@ -51,7 +52,7 @@ def scripts(runner, suffix):
 
 def java(name):
     run = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"@/{name}/jars/*"]
-    return {kind: [*run, HERE / f"{file}.java"] for kind, file in (("client", "Client"), ("admin", "Administrator"), ("txn", "Transactions"))}
+    return {kind: [*run, HERE / f"{file}.java"] for kind, file in (("client", "Client"), ("admin", "Administrator"), ("txn", "Transactions"), ("every", "EveryCall"))}
 
 
 def binary(path):
@@ -71,7 +72,7 @@ CLIENTS = {  # "@" is the folder that setup.sh has filled
     "rskafka": Client(binary("@/rust_client"), groups=False, compiled=True,
                       missing=("nodes", "policy", "retention", "groups", "committed")),
 }
-KIND = {**dict.fromkeys(("admin", "node", "quota"), "admin"), **dict.fromkeys((*ALL, "hanging"), "txn")}  # the rest is "client"
+KIND = {**dict.fromkeys(("admin", "node", "quota"), "admin"), **dict.fromkeys((*ALL, "hanging"), "txn"), "every": "every"}  # the rest is "client"
 
 
 def missing(clients, name):

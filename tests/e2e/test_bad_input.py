@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is wrong from outside, at the doors of HTTP, in handlers, in pods: the error is the protocol's and counted, the rest goes on."""
 import json
+import os
 import re
+import shutil
 import socket
 import ssl
 import sys
@@ -15,6 +17,7 @@ import manifests
 from conftest import wait_until
 
 urllib3.disable_warnings()
+CONTAINERS = os.geteuid() == 0 and shutil.which("runc")
 
 
 def metric(evoke, name, **labels):
@@ -69,6 +72,9 @@ DEEP = 100000
     ("POST", "application/json", lambda: '{"metadata": {"name": "x",}', 400, "line 1, column 27"),
     ("POST", "application/json", lambda: b"\xff\xfe\x00", 400, "JSON"),
     ("POST", "application/vnd.kubernetes.protobuf", lambda: b"k8s\0" + b"\xff" * 50, 400, "protobuf"),
+    ("POST", "application/json", lambda: '{"metadata": {"name": 5}}', 400, "metadata.name: must be a string, not a number"),
+    ("POST", "application/json", lambda: '{"metadata": {"name": "Not Valid"}}', 422, "metadata.name"),
+    ("PATCH", "application/merge-patch+json", lambda: '{"data": {"a": [1]}}', 400, "data.a: must be a string, not a list"),
 ])
 def test_a_body_that_cannot_be_is_refused_with_a_status_and_counted(evoke, credentials, method, type, body, code, words):
     path = "/api/v1/namespaces/default/configmaps" + ("/kube-root-ca.crt" if method == "PATCH" else "")
@@ -105,6 +111,31 @@ def test_slow_clients_are_given_up_and_counted_while_others_are_served(evoke, cr
         assert sock.recv(12) in (b"HTTP/1.1 408", b""), "ended by the server"
         sock.close()
     assert metric(evoke, "evoke_http_timeouts_total") == before + 150
+
+
+# --- The events door ---
+
+
+EVENT = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "s", "ce-type": "t"}
+STRUCTURED = {"content-type": "application/cloudevents+json"}
+
+
+@pytest.mark.parametrize("broker, headers, body, code, result", [
+    ("default", {}, lambda: b"x", 400, "invalid"),
+    ("default", {**EVENT, "ce-id": ""}, lambda: b"x", 400, "invalid"),
+    ("default", STRUCTURED, lambda: b"{", 400, "invalid"),
+    ("default", STRUCTURED, lambda: '{"specversion":"1.0","id":"1","source":"s","type":"t","data":' + "[" * DEEP, 413, "too_large"),
+    ("default", EVENT, lambda: b"x" * (2 << 20), 413, "too_large"),
+    ("default", EVENT, lambda: pieces(4 << 20), 413, "too_large"),
+    ("default", {"content-type": "application/cloudevents+avro"}, lambda: b"x", 415, "unsupported"),
+    ("nothing", EVENT, lambda: b"x", 404, "not_found"),
+])
+def test_what_is_no_event_is_refused_and_counted(evoke, handlers, broker, headers, body, code, result):
+    before, memory = metric(evoke, "evoke_events_total", result=result), resident(evoke)
+    answer = requests.post(f"http://{evoke.http}/default/{broker}", data=body(), headers=headers, timeout=20)
+    assert answer.status_code == code, answer.text
+    assert metric(evoke, "evoke_events_total", result=result) == before + 1
+    assert resident(evoke) - memory < 32 << 20
 
 
 # --- Handlers ---
@@ -206,3 +237,17 @@ def test_a_command_that_is_not_there_is_told_and_counted(evoke):
     assert metric(evoke, "evoke_node_containers_failed_total") > before
     assert "RunContainerError" in wait_until(lambda: evoke.kubectl("get", "pod", "nothing", "--no-headers").stdout, what="listed")
     evoke.kubectl("delete", "pod", "nothing", "--grace-period=1")
+
+
+@pytest.mark.skipif(not CONTAINERS, reason="needs root and runc")
+@pytest.mark.parametrize("policy, reason", [("Never", "ErrImageNeverPull"), ("IfNotPresent", "ErrImagePull")])
+def test_an_image_that_is_not_there_is_told_and_counted(evoke, policy, reason):
+    before, name = metric(evoke, "evoke_node_containers_failed_total"), f"no-image-{policy.lower()}"
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+           "spec": {"containers": [{"name": "main", "image": "nowhere:1", "imagePullPolicy": policy}]}}
+    evoke.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    wait_until(lambda: reason in evoke.kubectl("get", "pod", name, "--no-headers").stdout, what="the reason is listed")
+    events = lambda: evoke.kubectl("get", "events", "--field-selector", f"involvedObject.name={name}").stdout
+    wait_until(lambda: "nowhere:1" in events() and "evoke image import" in events(), what="an Event says what to do")
+    assert metric(evoke, "evoke_node_containers_failed_total") > before
+    evoke.kubectl("delete", "pod", name, "--grace-period=1")

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of the program as scripts and people use them: what they print, and their exit codes."""
+import functools
 import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
 import time
 
 import pytest
+import requests
 
 import manifests
 from conftest import free_port, wait_until
@@ -82,6 +85,10 @@ def test_every_command_has_help_with_flags(run):
     (["group", "reset", "g", "--to-latest", "--to-earliest"], "where to?"),
     (["group", "reset", "g", "--to-latest"], "of which topics?"),
     (["group", "reset", "g", "--all-topics", "--by-duration", "1h"], "--by-duration: a duration such as"),
+    (["publish", "a", "--compression", "brotli"], '--compression: one of none|gzip|snappy|lz4|zstd, not "brotli"'),
+    (["topic", "list", "--brokers", "localhost:http"], '--brokers: must be HOST or HOST:PORT, not "localhost:http"'),
+    (["group", "list", "-b", "127.0.0.1:9092,"], '--brokers: must be HOST or HOST:PORT, not ""'),
+    (["serve", "--advertise-kafka", "here"], "--advertise-kafka: here: must be ADDRESS:PORT"),
     (["completion", "tcsh"], "completion for bash, zsh or fish"),
 ])
 def test_wrong_usage_is_named_and_exits_with_2(run, arguments, words):
@@ -104,12 +111,17 @@ def test_nobody_at_the_address_exits_with_4_and_says_what_to_do(run):
     assert address in text and "evoke serve" in text and "--brokers" in text
 
 
+def test_a_server_of_another_protocol_is_named(run, evoke):
+    for address in (evoke.http, evoke.api):
+        text = run("topic", "list", "-b", address, code=NOT_NOW)
+        assert f"{address} closed the connection at the first request; is it a Kafka server?" in text
+
+
 def test_brokers_are_hosts_of_which_the_first_that_answers_is_asked(run, evoke):
     here = "localhost:" + evoke.kafka.split(":")[1]
     run("topic", "list", "-b", here)
     run("topic", "list", "-b", f"127.0.0.1:{free_port()},no.such.host.invalid:1,{here}")
     assert "no.such.host.invalid:1" in run("topic", "list", "-b", "no.such.host.invalid:1", code=NOT_NOW)
-    assert 'HOST:PORT, not "localhost:http"' in run("topic", "list", "-b", "localhost:http", code=FAILED)
 
 
 @pytest.mark.parametrize("arguments", [["topic", "list"], ["topic", "--help"], ["consume", "unwritten"]])
@@ -167,8 +179,9 @@ def test_a_topic_lives(run, topic):
     assert "(TOPIC_ALREADY_EXISTS)" in run("topic", "create", topic, code=FAILED)
     run("topic", "create", topic, "--if-not-exists")
     assert topic in run("topic", "list", "-o", "name").split()
-    row = next(t for t in json.loads(run("topic", "list", "-o", "json")) if t["name"] == topic)
-    assert row == {"name": topic, "partitions": 2, "internal": False}
+    listed = {t["name"]: t for t in json.loads(run("topic", "list", "--internal", "-o", "json"))}
+    assert listed[topic] == {"name": topic, "partitions": 2, "internal": False} and listed["__consumer_offsets"]["internal"]
+    assert "__consumer_offsets" not in run("topic", "list", "-o", "name").split()
     run("topic", "alter", topic, "--partitions", 3, "-c", "max.message.bytes=1000", "--delete-config", "retention.ms")
     assert "INVALID_PARTITIONS" in run("topic", "alter", topic, "-p", 1, code=FAILED)
     assert "INVALID_CONFIG" in run("topic", "alter", topic, "-c", "retention.ms=soon", code=FAILED)
@@ -281,6 +294,35 @@ def test_consume_follows_and_publish_does_not_wait_for_the_end_of_a_pipe(run, to
         assert reader.stdout.readline() == word
     publisher.stdin.close()
     assert publisher.wait(20) == 0 and reader.wait(20) == 0
+
+
+def test_consume_sees_partitions_that_are_added_while_it_follows(run, topic, evoke):
+    environment = {**os.environ, "EVOKE_BROKERS": evoke.kafka}
+    run("topic", "create", topic)
+    reader = subprocess.Popen([evoke.binary, "consume", topic, "-f", "-n", "2", "--offset", "end"], stdout=subprocess.PIPE, text=True,
+                              env=environment)
+    time.sleep(0.5)  # it is at the end
+    run("publish", topic, "one", "--partition", 0)
+    assert reader.stdout.readline() == "one\n"
+    run("topic", "alter", topic, "--partitions", 3)
+    run("publish", topic, "two", "--partition", 2)
+    assert reader.stdout.readline() == "two\n" and reader.wait(20) == 0
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_what_is_published_is_packed_as_it_is_told(run, topic, evoke, codec):
+    lines = [f"a value that repeats itself {i}" for i in range(1000)]
+    run("topic", "create", topic)
+    run("publish", topic, "--compression", codec, stdin="\n".join(lines) + "\n")
+    assert run("consume", topic).splitlines() == lines
+    from confluent_kafka import Consumer, TopicPartition
+    consumer = Consumer({"bootstrap.servers": evoke.kafka, "group.id": topic, "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    assert [message.value().decode() for message in consumer.consume(1000, 20)] == lines
+    consumer.close()
+    text = requests.get(f"http://{evoke.admin}/metrics", timeout=5).text
+    size = float(re.search(rf'evoke_log_partition_bytes{{topic="{topic}",partition="0"}} (\S+)', text).group(1))
+    assert (size < 20000) == (codec != "none"), size
 
 
 def test_a_rate_spreads_records(run, topic):
@@ -468,6 +510,37 @@ def test_up_ends_its_pods_and_the_next_up_starts_them_again(new_evoke, app):
     assert up.end(signal.SIGTERM) == 0 and not alive(second)
 
 
+def test_up_shows_warnings_of_its_own_run_only(new_evoke, app):
+    def warn(evoke, name):
+        evoke.kubectl("create", "-f", "-", stdin=json.dumps({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "type": "Warning", "reason": "Trouble", "message": name,
+            "involvedObject": {"apiVersion": "v1", "kind": "Service", "name": "app", "namespace": "default"}}))
+    path, _ = app
+    evoke = new_evoke()
+    for run in range(2):
+        up = Up(evoke, path)
+        warn(evoke, f"in-run-{run}")
+        wait_until(lambda: f"Trouble: in-run-{run}" in evoke.output(), what="the warning is shown")
+        assert up.end() == 0
+    assert evoke.output().count("Trouble: in-run-0") == 1, evoke.output()
+
+
+def test_up_shows_events_of_both_modes(new_evoke, run, tmp_path):
+    path = tmp_path / "broker.json"
+    path.write_text(manifests.text(manifests.broker()))
+    evoke = new_evoke()
+    up = Up(evoke, path)
+    publish = functools.partial(run, "publish", "default.default", "-b", evoke.kafka)
+    publish("-H", "ce_specversion=1.0", "-H", "ce_id=1", "-H", "ce_source=s", "-H", "ce_type=binary", "data")
+    publish("-H", "content-type=application/cloudevents+json",
+            json.dumps({"specversion": "1.0", "id": "2", "source": "s", "type": "structured"}))
+    publish("neither")
+    shown = lambda: [line.split("event ")[1].split(" at ")[0].strip() for line in evoke.output().splitlines() if "  event  " in line]
+    wait_until(lambda: len(shown()) == 3, what="three records are shown")
+    assert shown() == ["binary 1", "structured 2", "(no CloudEvent)"]
+    assert up.end() == 0
+
+
 def test_up_changes_what_its_manifest_changes_and_nothing_else(new_evoke, app):
     path, pid = app
     evoke = new_evoke()
@@ -529,6 +602,17 @@ def test_up_names_file_and_line_of_what_is_wrong(new_evoke, tmp_path, manifest, 
 
 
 # --- The rest ---
+
+@pytest.mark.parametrize("name, text, code, words", [
+    ("missing.yaml", None, NOT_FOUND, "no such file or directory"),
+    ("broken.yaml", "kind: [Pod\n", FAILED, "broken.yaml:"),
+])
+def test_up_of_what_cannot_be_read_starts_nothing(run, tmp_path, name, text, code, words):
+    if text:
+        (tmp_path / name).write_text(text)
+    assert words in run("up", tmp_path / name, "--data", tmp_path / "data", code=code)
+    assert not (tmp_path / "data").exists()
+
 
 def test_kubeconfig_image_list_check_and_version(run, evoke, tmp_path):
     assert run("kubeconfig", "--data", evoke.data) == pathlib.Path(evoke.kubeconfig).read_text()

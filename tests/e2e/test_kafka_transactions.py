@@ -25,14 +25,26 @@ def create_topics(evoke, *names):
         made.result(10)
 
 
-@having("transact")
-def test_what_one_client_commits_all_see_and_what_it_aborts_none(evoke, clients, client):
-    topic = f"written-by-{client}"
-    create_topics(evoke, topic)
-    run(clients, client, "transact", evoke.kafka, topic, f"id-{topic}")
-    readers = [name for name in CLIENTS if "read" in CLIENTS[name].transacts and not kafka_clients.missing(clients, name)]
-    for reader in readers:
-        assert sorted(run(clients, reader, "read", evoke.kafka, topic)) == COMMITTED, f"written by {client}, read by {reader}"
+def read(clients, evoke, topic):
+    """The values of the topic that a reader of committed records sees."""
+    return [line.removeprefix(f"{topic} ") for line in run(clients, "confluent", "read", evoke.kafka, topic)]
+
+
+@pytest.fixture(scope="module")
+def written(evoke, clients):
+    """The topics, one written to by each client."""
+    writers = [name for name in CLIENTS if "transact" in CLIENTS[name].transacts and not kafka_clients.missing(clients, name)]
+    topics = {writer: f"written-by-{writer}" for writer in writers}
+    create_topics(evoke, *topics.values())
+    for writer, topic in topics.items():
+        run(clients, writer, "transact", evoke.kafka, topic, f"id-{topic}")
+    return list(topics.values())
+
+
+@having("read")
+def test_what_every_client_commits_all_see_and_what_they_abort_none(evoke, clients, written, client):
+    got = sorted(run(clients, client, "read", evoke.kafka, *written))
+    assert got == sorted(f"{topic} {value}" for topic in written for value in COMMITTED)
 
 
 @having("fence")
@@ -40,7 +52,7 @@ def test_a_second_producer_with_the_same_id_fences_the_first(evoke, clients, cli
     topic = f"fenced-{client}"
     create_topics(evoke, topic)
     assert run(clients, client, "fence", evoke.kafka, topic, f"id-{topic}") == ["fenced"]
-    assert run(clients, "confluent", "read", evoke.kafka, topic) == ["of the new one"]
+    assert read(clients, evoke, topic) == ["of the new one"]
 
 
 @having("pipe")
@@ -51,7 +63,7 @@ def test_records_and_their_offsets_go_together(evoke, clients, client):
     for partition in range(2):
         kafka_clients.kcat(evoke.kafka, "-P", "-t", source, "-p", partition, stdin="".join(f"{v}\n" for v in values[partition::2]))
     run(clients, client, "pipe", evoke.kafka, source, target, f"g-{client}", f"id-{client}", 60)
-    assert sorted(run(clients, "confluent", "read", evoke.kafka, target)) == sorted(f"{v} done" for v in values)
+    assert sorted(read(clients, evoke, target)) == sorted(f"{v} done" for v in values)
     from confluent_kafka import Consumer, TopicPartition
     consumer = Consumer({"bootstrap.servers": evoke.kafka, "group.id": f"g-{client}"})
     assert [c.offset for c in consumer.committed([TopicPartition(source, p) for p in range(2)], timeout=10)] == [30, 30]
@@ -62,7 +74,7 @@ def test_an_administrator_sees_and_ends_a_transaction_that_hangs(evoke, clients)
     create_topics(evoke, "hanging")
     assert run(clients, "java", "hanging", evoke.kafka, "hanging", "hanging-id") == [
         "listed Ongoing", "described Ongoing [hanging-1]", "since 0", "open [false]", "fenced"]
-    assert run(clients, "confluent", "read", evoke.kafka, "hanging") == []
+    assert read(clients, evoke, "hanging") == []
 
 
 def test_a_transaction_goes_on_over_kill_9_of_evoke(new_evoke, clients):
@@ -79,8 +91,8 @@ def test_a_transaction_goes_on_over_kill_9_of_evoke(new_evoke, clients):
         evoke.start()
         producer.produce("orders", f"after {commits}", partition=1)
         assert producer.flush(20) == 0
-        assert run(clients, "confluent", "read", evoke.kafka, "orders") == ([] if commits else ["before True", "after True"])
+        assert read(clients, evoke, "orders") == ([] if commits else ["before True", "after True"])
         producer.commit_transaction(20) if commits else producer.abort_transaction(20)
     evoke.kill()
     evoke.start()
-    assert sorted(run(clients, "confluent", "read", evoke.kafka, "orders")) == ["after True", "before True"]
+    assert sorted(read(clients, evoke, "orders")) == ["after True", "before True"]

@@ -182,3 +182,41 @@ def test_nothing_is_left_when_both_were_killed(evoke, kind):
     wait_until(lambda: not machine.left().get("processes"), 30, "what the monitor has left is ended")
     evoke.kubectl("delete", "pod", f"both-{kind}")
     check_nothing_left(machine)
+
+
+@pytest.fixture
+def own_groups():
+    """A control group of the test's own in every hierarchy, v1 or v2."""
+    lines = [line.split(" - ") for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()]
+    mounts = [pathlib.Path(left.split()[4]) for left, right in lines if right.startswith("cgroup")]
+    groups = [mount / f"evoke-test-{os.getpid()}" for mount in mounts]
+    for group in groups:
+        group.mkdir()
+        for name in ("cpuset.cpus", "cpuset.mems"):  # in v1 no process enters before they are set
+            if (group / "cgroup.clone_children").exists() and (group / name).exists():
+                (group / name).write_text((group.parent / name).read_text())
+    yield groups
+    for group in groups:
+        group.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="making control groups needs root")
+def test_nothing_is_left_in_any_hierarchy_by_an_evoke_in_another_group(new_evoke, own_groups, tmp_path, kind):
+    evoke = new_evoke()
+    plain = evoke.command
+    enter = "".join(f"echo $$ > {group}/cgroup.procs && " for group in own_groups)
+    evoke.command = lambda: ["sh", "-c", enter + 'exec "$@"', "sh", *plain()]
+    evoke.start()
+    if kind == "container":
+        assert evoke.run("image", "import", "--data", evoke.data, busybox_archive(tmp_path)).returncode == 0
+    assert not [child for group in own_groups for child in group.glob("*/")], "no pod, no group"
+    machine = run_pod(evoke, "other", kind)
+    assert machine.groups()
+    evoke.kill()
+    os.kill(machine.monitor, 9)
+    evoke.command = plain
+    evoke.start()
+    evoke.kubectl("wait", "pod/other", "--for=condition=Ready", "--timeout=30s")
+    evoke.kubectl("delete", "pod", "other")
+    check_nothing_left(machine)
+    assert not [child for group in own_groups for child in group.glob("*/")]

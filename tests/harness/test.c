@@ -3,10 +3,12 @@
 #include "test.h"
 
 #include <ctype.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +95,21 @@ static bool selected(const struct test *test, int argc, char **argv)
     return argc == 0;
 }
 
+/* A test that failed did not clean up: its processes, down to the last grandchild, have become ours. */
+static void kill_what_is_left(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    for (int pid = 0; pid >= 0;) {
+        FILE *children = fopen(path, "re");
+        pid = -1;
+        if (children && fscanf(children, "%d", &pid) == 1 && kill(pid, SIGKILL) == 0)
+            waitpid(pid, NULL, 0);
+        if (children)
+            fclose(children);
+    }
+}
+
 static bool run_forked(const struct test *test)
 {
     fflush(NULL);
@@ -104,6 +121,7 @@ static bool run_forked(const struct test *test)
     int status = 0;
     if (pid < 0 || waitpid(pid, &status, 0) < 0)
         return false;
+    kill_what_is_left();
     if (WIFSIGNALED(status))
         fprintf(stderr, "FAIL %s\n  ended by signal %d (%s)\n", test->name, WTERMSIG(status),
                 strsignal(WTERMSIG(status)));
@@ -116,6 +134,7 @@ int main(int argc, char **argv)
 {
     bool here = argc > 1 && strcmp(argv[1], "-d") == 0;
     int skip = here ? 2 : 1, passed = 0, failed = 0;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (struct test *test = tests; test; test = test->next) {
         if (!selected(test, argc - skip, argv + skip))
             continue;

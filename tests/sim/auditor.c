@@ -9,19 +9,20 @@
 #include "peer.h"
 #include "wire/kafka_error.h"
 
-enum { LIST_EARLIEST = -2, LIST_LATEST = -1, EMPTY_MAX = 40, FETCH_WAIT_MS = 50 };
+enum { LIST_EARLIEST = -2, LIST_LATEST = -1, EMPTY_MAX = 40, FETCH_WAIT_MS = 50, REST_MS = 1000 };
 
 struct auditor {
     struct ledger *ledger;
     struct peer peer;
-    bool committed_too;
+    bool committed_too, rests;
     uint64_t began; /* ledger->passes at auditor_begin() */
     int at;         /* the partition it is at, over all topics */
-    enum { ASK_START, ASK_END, READ, ASK_START_AGAIN } step;
+    enum { ASK_START, ASK_END, READ, ASK_TIME, ASK_START_AGAIN } step;
     struct ledger_pass pass;
     int64_t durable_end; /* as known before the end was asked for */
     int64_t offset;
-    int empty; /* fetches that brought nothing, in a row */
+    int64_t told_time; /* the offset of the pass's time */
+    int empty;         /* fetches that brought nothing, in a row */
 };
 
 static const struct ledger_topic *topic_of(const struct auditor *auditor)
@@ -46,6 +47,13 @@ static bool is_stale(const struct auditor *auditor)
            auditor->pass.incarnation != topic_of(auditor)->incarnation;
 }
 
+/* From before the first record up to a little behind the last one. */
+static int64_t choose_time(struct ledger *ledger)
+{
+    int64_t from_ms = ledger->began_ms, until_ms = io_wall_ms(ledger->io) + 1000;
+    return from_ms + (int64_t)io_random_below(ledger->io, (uint64_t)(until_ms - from_ms));
+}
+
 static void begin(struct auditor *auditor, int64_t end)
 {
     int64_t start = auditor->pass.start;
@@ -54,8 +62,37 @@ static void begin(struct auditor *auditor, int64_t end)
                     auditor->pass.partition, end, auditor->durable_end - 1);
     ledger_pass_begin(auditor->ledger, &auditor->pass, start, end);
     auditor->offset = start;
+    auditor->pass.time_ms = choose_time(auditor->ledger);
+    auditor->pass.at_time = -1;
     auditor->empty = 0;
     auditor->step = start < end ? READ : ASK_START_AGAIN;
+}
+
+static void take_listed(struct auditor *auditor, int64_t offset)
+{
+    if (auditor->step == ASK_START || auditor->step == ASK_START_AGAIN)
+        ledger_start_is(auditor->ledger, auditor->pass.topic, auditor->pass.partition, offset);
+    switch (auditor->step) {
+    case ASK_START:
+        auditor->pass.start = offset;
+        auditor->step = ASK_END;
+        break;
+    case ASK_END:
+        begin(auditor, offset);
+        break;
+    case ASK_TIME:
+        auditor->told_time = offset;
+        auditor->step = ASK_START_AGAIN;
+        break;
+    case ASK_START_AGAIN:
+        if (!auditor->pass.committed_only && offset == auditor->pass.start && offset < auditor->pass.end)
+            ledger_time_is(auditor->ledger, &auditor->pass, auditor->told_time);
+        ledger_pass_end(auditor->ledger, &auditor->pass, offset);
+        next_partition(auditor);
+        break;
+    case READ:
+        break;
+    }
 }
 
 static void on_listed(void *ctx, const void *answer)
@@ -67,18 +104,7 @@ static void on_listed(void *ctx, const void *answer)
     if (is_stale(auditor)) {
         next_partition(auditor);
     } else if (listed && listed->error_code == KAFKA_NONE) {
-        if (auditor->step == ASK_END) {
-            begin(auditor, listed->offset);
-        } else {
-            ledger_start_is(auditor->ledger, auditor->pass.topic, auditor->pass.partition, listed->offset);
-            if (auditor->step == ASK_START_AGAIN) {
-                ledger_pass_end(auditor->ledger, &auditor->pass, listed->offset);
-                next_partition(auditor);
-            } else {
-                auditor->pass.start = listed->offset;
-                auditor->step = ASK_END;
-            }
-        }
+        take_listed(auditor, listed->offset);
     } else if (listed) {
         io_simulated_say(auditor->ledger->io, "ListOffsets of %s-%d answered with code %d", topic_of(auditor)->name,
                          auditor->pass.partition, listed->error_code);
@@ -107,10 +133,12 @@ static void list(struct auditor *auditor, int64_t timestamp)
     peer_call(&auditor->peer, KAFKA_LIST_OFFSETS, 5, request, on_listed);
 }
 
-static void on_record(void *ctx, const struct kafka_record *record)
+static void on_record(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record)
 {
     struct auditor *auditor = ctx;
-    ledger_seen(auditor->ledger, &auditor->pass, record);
+    if (auditor->pass.at_time < 0 && record->timestamp_ms >= auditor->pass.time_ms)
+        auditor->pass.at_time = record->offset;
+    ledger_seen(auditor->ledger, &auditor->pass, batch, record);
 }
 
 static void take(struct auditor *auditor, const struct kafka_fetch_response_partition *fetched)
@@ -120,12 +148,13 @@ static void take(struct auditor *auditor, const struct kafka_fetch_response_part
     if (!fetched_each(fetched, auditor->offset, auditor->pass.committed_only, on_record, auditor, &next, &err))
         ledger_unreadable(auditor->ledger, auditor->pass.topic, auditor->pass.partition, &err);
     auditor->empty = next > auditor->offset || auditor->ledger->damaged ? 0 : auditor->empty + 1;
+    auditor->pass.size += fetched->records.size;
     auditor->offset = next;
     if (auditor->empty > EMPTY_MAX)
         ledger_fail(auditor->ledger, "%s-%d gives nothing at offset %" PRId64 ", though it ends at %" PRId64,
                     topic_of(auditor)->name, auditor->pass.partition, auditor->offset, auditor->pass.end);
     if (auditor->offset >= auditor->pass.end)
-        auditor->step = ASK_START_AGAIN;
+        auditor->step = auditor->pass.committed_only ? ASK_START_AGAIN : ASK_TIME;
 }
 
 static void on_fetched(void *ctx, const void *answer)
@@ -155,14 +184,20 @@ static void read_on(struct auditor *auditor)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
-    struct fetch_from from = {topic_of(auditor)->name, auditor->pass.partition, auditor->offset};
-    peer_call(&auditor->peer, KAFKA_FETCH, FETCH_VERSION,
-              fetch_request(&arena, &from, 1, auditor->pass.committed_only, FETCH_WAIT_MS), on_fetched);
+    int16_t version;
+    struct fetch_from from = {auditor->pass.topic, auditor->pass.partition, auditor->offset};
+    struct kafka_fetch_request *request =
+        fetch_request(&arena, auditor->ledger, &from, 1, auditor->pass.committed_only, FETCH_WAIT_MS, &version);
+    peer_call(&auditor->peer, KAFKA_FETCH, version, request, on_fetched);
 }
 
 static void go_on(void *ctx)
 {
     struct auditor *auditor = ctx;
+    if (auditor->rests) {
+        peer_rest(&auditor->peer, REST_MS);
+        return;
+    }
     if (auditor->step == ASK_START)
         auditor->pass.incarnation = topic_of(auditor)->incarnation;
     if (is_stale(auditor)) {
@@ -175,7 +210,9 @@ static void go_on(void *ctx)
     if (auditor->step == READ)
         read_on(auditor);
     else
-        list(auditor, auditor->step == ASK_END ? LIST_LATEST : LIST_EARLIEST);
+        list(auditor, auditor->step == ASK_END    ? LIST_LATEST
+                      : auditor->step == ASK_TIME ? auditor->pass.time_ms
+                                                  : LIST_EARLIEST);
 }
 
 struct auditor *auditor_start(struct ledger *ledger, bool committed_too)
@@ -187,8 +224,14 @@ struct auditor *auditor_start(struct ledger *ledger, bool committed_too)
     return auditor;
 }
 
+void auditor_rest(struct auditor *auditor)
+{
+    auditor->rests = true;
+}
+
 void auditor_begin(struct auditor *auditor)
 {
+    auditor->rests = false;
     auditor->began = auditor->ledger->passes;
 }
 

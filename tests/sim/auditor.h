@@ -9,6 +9,7 @@
 struct auditor;
 
 struct auditor *auditor_start(struct ledger *ledger, bool committed_too);
+void auditor_rest(struct auditor *auditor); /* asks for nothing until auditor_begin() */
 /* Whether it has, since auditor_begin(), passed over every partition that is there. */
 void auditor_begin(struct auditor *auditor);
 bool auditor_has_seen_all(const struct auditor *auditor);

@@ -14,6 +14,7 @@ enum {
     HEARTBEAT_VERSION = 1,
     EPOCH_JOIN = 0,
     EPOCH_LEAVE = -1,
+    EPOCH_LEAVE_STATIC = -2, /* it comes back */
     REBALANCE_TIMEOUT_MS = 30000,
     PAUSE_MS = 2000,
     ID_SIZE = 16,
@@ -26,7 +27,7 @@ struct consumer_member {
     bool knows_ids;
     uint32_t told; /* the assignment: bits of topic * LEDGER_PARTITIONS + partition */
     uint64_t beat_ms, interval_ms;
-    bool leaving;
+    bool leaving, stopping;
 };
 
 static struct consumer_member *member_of(void *consuming)
@@ -36,25 +37,27 @@ static struct consumer_member *member_of(void *consuming)
 
 /* --- What is in use --- */
 
-static struct ledger_partition *partition_of(struct consumer_member *member, const struct held *held)
+/* 0: nobody uses it. */
+static int *user_of(struct consumer_member *member, int topic, int partition)
 {
-    return &member->consuming.ledger->topics[held->topic].partitions[held->partition];
+    struct ledger_partition *self = &member->consuming.ledger->topics[topic].partitions[partition];
+    return &self->users[member->consuming.only_holds];
 }
 
 static void let_go(struct consumer_member *member, size_t i)
 {
-    partition_of(member, &member->consuming.held[i])->user = 0;
+    *user_of(member, member->consuming.held[i].topic, member->consuming.held[i].partition) = 0;
     consuming_let_go(&member->consuming, i);
 }
 
 static void take(struct consumer_member *member, int topic, int partition)
 {
     struct ledger *ledger = member->consuming.ledger;
-    struct ledger_partition *self = &ledger->topics[topic].partitions[partition];
-    if (self->user)
+    int *user = user_of(member, topic, partition);
+    if (*user)
         ledger_fail(ledger, "%s-%d is given to member %d of %s, and member %d uses it", ledger->topics[topic].name,
-                    partition, member->number, member->consuming.group_id, self->user - 1);
-    self->user = member->number + 1;
+                    partition, member->number, member->consuming.group_id, *user - 1);
+    *user = member->number + 1;
     tally("partitions that a member of the new protocol got");
     consuming_hold(&member->consuming, topic, partition);
 }
@@ -80,6 +83,8 @@ static bool in_order(struct consuming *consuming, const char *what, int16_t code
         return true;
     case KAFKA_UNKNOWN_MEMBER_ID:
     case KAFKA_FENCED_MEMBER_EPOCH:
+    case KAFKA_FENCED_INSTANCE_ID:
+    case KAFKA_UNRELEASED_INSTANCE_ID: /* the one before it has not told that it left: its session is still to end */
         tally("members of the new protocol that were fenced");
         begin_anew(member);
         return false;
@@ -219,6 +224,7 @@ static void beat(struct consumer_member *member, int32_t epoch)
     request->group_id = bytes_of_string(consuming->group_id);
     request->member_id = bytes_of_string(consuming->member_id);
     request->member_epoch = epoch;
+    request->instance_id = consuming_instance(consuming);
     request->rebalance_timeout_ms = REBALANCE_TIMEOUT_MS;
     request->subscribed_topic_names = arena_alloc_array(&arena, LEDGER_TOPICS, sizeof *request->subscribed_topic_names);
     for (int t = 0; t < LEDGER_TOPICS; t++)
@@ -235,7 +241,7 @@ static void leave(struct consumer_member *member)
     while (member->consuming.held_count > 0)
         let_go(member, 0);
     member->leaving = true;
-    beat(member, EPOCH_LEAVE);
+    beat(member, member->consuming.instance_id[0] ? EPOCH_LEAVE_STATIC : EPOCH_LEAVE);
 }
 
 /* --- What next --- */
@@ -247,10 +253,12 @@ static void work(struct consumer_member *member)
     bool due = (uint64_t)io_wall_ms(consuming->ledger->io) >= member->beat_ms + member->interval_ms;
     if (consuming->epoch == EPOCH_JOIN || due || consuming->held_count == 0)
         beat(member, consuming->epoch);
-    else if (!consuming_positioned(consuming))
-        consuming_ask(consuming);
     else if (choice < 2)
         leave(member);
+    else if (consuming->only_holds)
+        peer_rest(&consuming->peer, 50);
+    else if (!consuming_positioned(consuming))
+        consuming_ask(consuming);
     else if (choice < 30)
         consuming_commit(consuming);
     else
@@ -260,6 +268,8 @@ static void work(struct consumer_member *member)
 static void go_on(void *ctx)
 {
     struct consumer_member *member = member_of(ctx);
+    if (member->stopping)
+        return;
     if (!consuming_can_begin(&member->consuming))
         peer_rest_a_while(&member->consuming.peer);
     else if (!member->knows_ids)
@@ -268,12 +278,23 @@ static void go_on(void *ctx)
         work(member);
 }
 
-struct consumer_member *consumer_member_start(struct ledger *ledger, int group, int number, unsigned topics)
+struct consumer_member *consumer_member_start(struct ledger *ledger, const struct consuming_options *options,
+                                              int number)
 {
     struct consumer_member *member = NEW(struct consumer_member);
     *member = (struct consumer_member){.number = number};
-    consuming_init(&member->consuming, ledger, group, topics, go_on);
+    consuming_init(&member->consuming, ledger, options, go_on);
     member->consuming.in_order = in_order;
     begin_anew(member);
     return member;
+}
+
+const struct consuming *consumer_member_consuming(const struct consumer_member *member)
+{
+    return &member->consuming;
+}
+
+void consumer_member_stop(struct consumer_member *member)
+{
+    member->stopping = true;
 }

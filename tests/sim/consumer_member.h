@@ -10,7 +10,12 @@
 
 struct consumer_member;
 
-/* `number` makes its ids its own; `topics`: bits of the ledger's topics that it subscribes to; they are not deleted. */
-struct consumer_member *consumer_member_start(struct ledger *ledger, int group, int number, unsigned topics);
+struct consuming_options;
+
+/* `number` makes its ids its own. */
+struct consumer_member *consumer_member_start(struct ledger *ledger, const struct consuming_options *options,
+                                              int number);
+const struct consuming *consumer_member_consuming(const struct consumer_member *member);
+void consumer_member_stop(struct consumer_member *member); /* no request after the one under way */
 
 #endif

@@ -9,12 +9,21 @@
 
 enum { FETCH_WAIT_MS = 200, OFFSET_FETCH_VERSION = 9, OFFSET_COMMIT_VERSION = 9 };
 
-void consuming_init(struct consuming *consuming, struct ledger *ledger, int group, unsigned topics,
+void consuming_init(struct consuming *consuming, struct ledger *ledger, const struct consuming_options *options,
                     void (*ready)(void *consuming))
 {
-    *consuming = (struct consuming){.ledger = ledger, .group = group, .topics = topics};
-    snprintf(consuming->group_id, sizeof consuming->group_id, "group-%d", group);
+    *consuming = (struct consuming){
+        .ledger = ledger, .group = options->group, .topics = options->topics, .only_holds = options->holds};
+    snprintf(consuming->group_id, sizeof consuming->group_id, options->holds ? LEDGER_WORKER_GROUP : "group-%d",
+             options->group);
+    if (options->instance >= 0)
+        snprintf(consuming->instance_id, sizeof consuming->instance_id, "instance-%d", options->instance);
     peer_init(&consuming->peer, ledger->io, ready, consuming);
+}
+
+struct bytes consuming_instance(const struct consuming *consuming)
+{
+    return consuming->instance_id[0] ? bytes_of_string(consuming->instance_id) : BYTES_NULL;
 }
 
 bool consuming_can_begin(const struct consuming *consuming)
@@ -153,6 +162,7 @@ void consuming_commit(struct consuming *consuming)
     request->group_id = bytes_of_string(consuming->group_id);
     request->generation_id = consuming->epoch;
     request->member_id = bytes_of_string(consuming->member_id);
+    request->group_instance_id = consuming_instance(consuming);
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_offset_commit_request_topic, consuming->held_count);
     for (size_t i = 0; i < consuming->held_count; i++)
         if (consuming->held[i].position >= 0)
@@ -168,10 +178,10 @@ struct showing {
     struct ledger_pass pass;
 };
 
-static void on_record(void *ctx, const struct kafka_record *record)
+static void on_record(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record)
 {
     struct showing *showing = ctx;
-    ledger_seen(showing->ledger, &showing->pass, record);
+    ledger_seen(showing->ledger, &showing->pass, batch, record);
 }
 
 static void take(struct consuming *consuming, struct held *held, const struct kafka_fetch_response_partition *fetched)
@@ -190,6 +200,16 @@ static void take(struct consuming *consuming, struct held *held, const struct ka
     }
 }
 
+static struct held *find_fetched(struct consuming *consuming, const struct kafka_fetch_response_topic *topic,
+                                 int32_t partition)
+{
+    for (size_t i = 0; i < consuming->held_count; i++)
+        if (consuming->held[i].partition == partition &&
+            fetched_is_of(topic, consuming->peer.version, &consuming->ledger->topics[consuming->held[i].topic]))
+            return &consuming->held[i];
+    return NULL;
+}
+
 static void on_fetched(void *ctx, const void *answer)
 {
     struct consuming *consuming = ctx;
@@ -197,7 +217,7 @@ static void on_fetched(void *ctx, const void *answer)
     for (size_t t = 0; response && t < response->topics_count; t++)
         for (size_t p = 0; p < response->topics[t].partitions_count; p++) {
             const struct kafka_fetch_response_partition *fetched = &response->topics[t].partitions[p];
-            struct held *held = find_held(consuming, response->topics[t].topic, fetched->partition_index);
+            struct held *held = find_fetched(consuming, &response->topics[t], fetched->partition_index);
             if (held)
                 take(consuming, held, fetched);
         }
@@ -213,9 +233,10 @@ void consuming_fetch(struct consuming *consuming)
     for (size_t i = 0; i < consuming->held_count; i++) {
         const struct held *held = &consuming->held[i];
         if (held->position >= 0)
-            from[count++] =
-                (struct fetch_from){consuming->ledger->topics[held->topic].name, held->partition, held->position};
+            from[count++] = (struct fetch_from){held->topic, held->partition, held->position};
     }
-    peer_call(&consuming->peer, KAFKA_FETCH, FETCH_VERSION, fetch_request(&arena, from, count, false, FETCH_WAIT_MS),
-              on_fetched);
+    int16_t version;
+    struct kafka_fetch_request *request =
+        fetch_request(&arena, consuming->ledger, from, count, false, FETCH_WAIT_MS, &version);
+    peer_call(&consuming->peer, KAFKA_FETCH, version, request, on_fetched);
 }

@@ -24,7 +24,9 @@ struct consuming {
     int group;
     unsigned topics; /* bits of the ledger's topics that it subscribes to */
     char group_id[32], member_id[128];
-    int32_t epoch; /* the generation, in the classic protocol */
+    char instance_id[32]; /* of a static member; "": it is none */
+    bool only_holds;      /* somebody else works on what it holds: it reads and commits nothing */
+    int32_t epoch;        /* the generation, in the classic protocol */
     struct held held[CONSUMER_PARTITIONS_MAX];
     size_t held_count;
     uint32_t deletions; /* of the group, when a commit was asked for */
@@ -32,8 +34,16 @@ struct consuming {
     bool (*in_order)(struct consuming *consuming, const char *what, int16_t code);
 };
 
-void consuming_init(struct consuming *consuming, struct ledger *ledger, int group, unsigned topics,
+/* Of a member. Several with one `instance` take each other's place (KIP-345). */
+struct consuming_options {
+    int group;       /* in the ledger; or, where `holds`, one of the ledger's workers */
+    bool holds;      /* only */
+    int instance;    /* -1: it is no static member */
+    unsigned topics; /* bits of the ledger's topics that it subscribes to; they are not deleted */
+};
+void consuming_init(struct consuming *consuming, struct ledger *ledger, const struct consuming_options *options,
                     void (*ready)(void *consuming));
+struct bytes consuming_instance(const struct consuming *consuming); /* null: it is no static member */
 /* Whether all topics that it subscribes to are there. */
 bool consuming_can_begin(const struct consuming *consuming);
 void consuming_hold(struct consuming *consuming, int topic, int partition);

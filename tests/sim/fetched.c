@@ -2,12 +2,30 @@
 #include "fetched.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-enum { FETCH_SIZE = 64 << 10, ABORTED_MAX = 1000 };
+enum { FETCH_SIZE = 64 << 10, ABORTED_MAX = 1000, VERSION_BY_NAME = 11, VERSION_OF_IDS = 13, VERSION_MAX = 18 };
 
-struct kafka_fetch_request *fetch_request(struct arena *arena, const struct fetch_from *from, size_t count,
-                                          bool committed_only, int32_t max_wait_ms)
+static int16_t choose_version(struct ledger *ledger, const struct fetch_from *from, size_t count)
 {
+    bool known = true;
+    for (size_t i = 0; i < count; i++)
+        known = known && ledger->topics[from[i].topic].id_known;
+    return known && io_random_below(ledger->io, 2)
+               ? VERSION_OF_IDS + (int16_t)io_random_below(ledger->io, VERSION_MAX + 1 - VERSION_OF_IDS)
+               : VERSION_BY_NAME;
+}
+
+bool fetched_is_of(const struct kafka_fetch_response_topic *fetched, int16_t version, const struct ledger_topic *topic)
+{
+    return version < VERSION_OF_IDS ? bytes_equal_string(fetched->topic, topic->name)
+                                    : topic->id_known && memcmp(fetched->topic_id, topic->id, sizeof topic->id) == 0;
+}
+
+struct kafka_fetch_request *fetch_request(struct arena *arena, struct ledger *ledger, const struct fetch_from *from,
+                                          size_t count, bool committed_only, int32_t max_wait_ms, int16_t *version)
+{
+    *version = choose_version(ledger, from, count);
     struct kafka_fetch_request *request = KAFKA_NEW(arena, kafka_fetch_request);
     request->max_wait_ms = max_wait_ms;
     request->min_bytes = 1;
@@ -18,7 +36,8 @@ struct kafka_fetch_request *fetch_request(struct arena *arena, const struct fetc
     request->topics_count = count;
     for (size_t i = 0; i < count; i++) {
         struct kafka_fetch_request_topic *topic = &request->topics[i];
-        topic->topic = bytes_of_string(from[i].topic);
+        topic->topic = bytes_of_string(ledger->topics[from[i].topic].name);
+        memcpy(topic->topic_id, ledger->topics[from[i].topic].id, sizeof topic->topic_id);
         topic->partitions = KAFKA_NEW_ARRAY(arena, kafka_fetch_request_partition, 1);
         topic->partitions_count = 1;
         topic->partitions->partition = from[i].partition;
@@ -71,7 +90,7 @@ struct reading {
     int64_t offset;
     bool committed_only;
     struct aborted aborted;
-    void (*each)(void *ctx, const struct kafka_record *record);
+    void (*each)(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record);
     void *ctx;
 };
 
@@ -94,19 +113,20 @@ static bool read_batch(struct reading *reading, const struct kafka_batch *batch,
         if (kafka_batch_is_control(batch) && kafka_record_control_type(&record) == KAFKA_CONTROL_ABORT)
             end_aborted(&reading->aborted, batch->producer_id);
         if (!kafka_batch_is_control(batch) && !hidden && record.offset >= reading->offset)
-            reading->each(reading->ctx, &record);
+            reading->each(reading->ctx, batch, &record);
     }
     return !records.corrupt || error_set(err, ERROR_CORRUPT, "the batch at %" PRId64 " is damaged", batch->base_offset);
 }
 
 bool fetched_each(const struct kafka_fetch_response_partition *fetched, int64_t offset, bool committed_only,
-                  void (*each)(void *ctx, const struct kafka_record *record), void *ctx, int64_t *next,
-                  struct error *err)
+                  void (*each)(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record),
+                  void *ctx, int64_t *next, struct error *err)
 {
     struct reading reading = {.offset = offset, .committed_only = committed_only, .aborted = {.fetched = fetched}};
     reading.each = each;
     reading.ctx = ctx;
     int64_t last = -1;
+    int32_t epoch = -1;
     *next = offset;
     for (size_t i = 0; i < fetched->records.count; i++)
         for (struct bytes rest = fetched->records.parts[i]; rest.size > 0;) {
@@ -115,6 +135,10 @@ bool fetched_each(const struct kafka_fetch_response_partition *fetched, int64_t 
                 return error_wrap(err, "behind offset %" PRId64, last);
             if (batch.base_offset <= last)
                 return error_set(err, ERROR_CORRUPT, "a batch at %" PRId64 " behind %" PRId64, batch.base_offset, last);
+            if (batch.leader_epoch < epoch)
+                return error_set(err, ERROR_CORRUPT, "the batch at %" PRId64 " is of epoch %d, and one before is of %d",
+                                 batch.base_offset, batch.leader_epoch, epoch);
+            epoch = batch.leader_epoch;
             last = kafka_batch_last_offset(&batch);
             if (last >= fetched->high_watermark)
                 return error_set(err, ERROR_CORRUPT, "a batch up to %" PRId64 ", though the log ends at %" PRId64, last,

@@ -5,23 +5,26 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "ledger.h"
 #include "wire/kafka_batch.h"
 #include "wire/kafka_messages.h"
 
-enum { FETCH_VERSION = 11 };
-
 struct fetch_from {
-    const char *topic;
+    int topic; /* of the ledger */
     int32_t partition;
     int64_t offset;
 };
-struct kafka_fetch_request *fetch_request(struct arena *arena, const struct fetch_from *from, size_t count,
-                                          bool committed_only, int32_t max_wait_ms);
+/* By the names of topics or, where all have one that is known, by their ids: *version is one that does so. */
+struct kafka_fetch_request *fetch_request(struct arena *arena, struct ledger *ledger, const struct fetch_from *from,
+                                          size_t count, bool committed_only, int32_t max_wait_ms, int16_t *version);
+/* Whether an answer of that version is about this topic. */
+bool fetched_is_of(const struct kafka_fetch_response_topic *fetched, int16_t version, const struct ledger_topic *topic);
 
-/* Calls each(ctx, record) for the records from `offset` on, without markers; with `committed_only` without those of
- * aborted transactions. *next is where the next fetch goes on. ERROR_CORRUPT: what came is damaged. */
+/* Calls each(ctx, batch, record) for the records from `offset` on, without markers; with `committed_only` without those
+ * of aborted transactions. *next is where the next fetch goes on. ERROR_CORRUPT: what came is damaged. */
 MUST_CHECK bool fetched_each(const struct kafka_fetch_response_partition *fetched, int64_t offset, bool committed_only,
-                             void (*each)(void *ctx, const struct kafka_record *record), void *ctx, int64_t *next,
-                             struct error *err);
+                             void (*each)(void *ctx, const struct kafka_batch *batch,
+                                          const struct kafka_record *record),
+                             void *ctx, int64_t *next, struct error *err);
 
 #endif

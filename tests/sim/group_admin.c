@@ -36,7 +36,7 @@ struct group_admin {
     int place;     /* that the request under way is about */
     int64_t value; /* that it asks for */
     int foreign;   /* the group with members that is to be deleted until that is answered; -1: none */
-    bool offsets_only;
+    bool offsets_only, stopping;
     char group_id[32]; /* of the request under way */
 };
 
@@ -264,6 +264,8 @@ static void go_on(void *ctx)
 {
     struct group_admin *admin = ctx;
     bool there = true;
+    if (admin->stopping)
+        return;
     for (int place = 0; place < PLACES; place++)
         there = there && ledger_topic_is_there(&admin->ledger->topics[place]);
     if (!there)
@@ -282,4 +284,9 @@ struct group_admin *group_admin_start(struct ledger *ledger)
         settle(admin, place, NONE);
     peer_init(&admin->peer, ledger->io, go_on, admin);
     return admin;
+}
+
+void group_admin_stop(struct group_admin *admin)
+{
+    admin->stopping = true;
 }

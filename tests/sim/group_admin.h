@@ -12,5 +12,6 @@
 struct group_admin;
 
 struct group_admin *group_admin_start(struct ledger *ledger);
+void group_admin_stop(struct group_admin *admin); /* no request after the one under way */
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "consuming.h"
+#include "tally.h"
 #include "wire/kafka_error.h"
 
 enum {
@@ -46,12 +47,19 @@ static bool in_order(struct consuming *consuming, const char *what, int16_t code
     case KAFKA_REBALANCE_IN_PROGRESS:
         rejoin(member);
         return false;
-    default:
-        if (!peer_code_is_retriable(code))
-            ledger_fail(member->consuming.ledger, "%s of %s answered with code %d", what, member->consuming.group_id,
-                        code);
+    case KAFKA_FENCED_INSTANCE_ID: /* another one came in its place: as if somebody started it again */
+        if (!member->consuming.instance_id[0])
+            break;
+        tally("static members that were fenced");
+        member->consuming.member_id[0] = 0;
+        rejoin(member);
         return false;
+    default:
+        if (peer_code_is_retriable(code))
+            return false;
     }
+    ledger_fail(member->consuming.ledger, "%s of %s answered with code %d", what, member->consuming.group_id, code);
+    return false;
 }
 
 /* --- Joining --- */
@@ -88,6 +96,7 @@ static void join(struct group_member *member)
     request->session_timeout_ms = SESSION_TIMEOUT_MS;
     request->rebalance_timeout_ms = REBALANCE_TIMEOUT_MS;
     request->member_id = bytes_of_string(member->consuming.member_id);
+    request->group_instance_id = consuming_instance(&member->consuming);
     request->protocol_type = BYTES_LITERAL("consumer");
     request->protocols = KAFKA_NEW_ARRAY(&arena, kafka_join_group_request_protocol, 1);
     request->protocols_count = 1;
@@ -126,6 +135,7 @@ static void sync(struct group_member *member)
     request->group_id = bytes_of_string(member->consuming.group_id);
     request->generation_id = member->consuming.epoch;
     request->member_id = bytes_of_string(member->consuming.member_id);
+    request->group_instance_id = consuming_instance(&member->consuming);
     request->assignments = KAFKA_NEW_ARRAY(&arena, kafka_sync_group_request_assignment, count);
     request->assignments_count = count;
     for (size_t i = 0; i < count; i++) {
@@ -155,6 +165,7 @@ static void beat(struct group_member *member)
     request->group_id = bytes_of_string(member->consuming.group_id);
     request->generation_id = member->consuming.epoch;
     request->member_id = bytes_of_string(member->consuming.member_id);
+    request->group_instance_id = consuming_instance(&member->consuming);
     peer_call(&member->consuming.peer, KAFKA_HEARTBEAT, HEARTBEAT_VERSION, request, on_beat);
 }
 
@@ -162,6 +173,15 @@ static void on_left(void *ctx, const void *answer)
 {
     struct group_member *member = ctx;
     (void)answer; /* who gets no answer is thrown out when its session ends */
+    member->consuming.member_id[0] = 0;
+    rejoin(member);
+    peer_rest(&member->consuming.peer, io_random_below(member->consuming.ledger->io, 2000));
+}
+
+/* A static member does not leave: it is gone, and there again before its session ends. */
+static void start_again(struct group_member *member)
+{
+    tally("static members that started again");
     member->consuming.member_id[0] = 0;
     rejoin(member);
     peer_rest(&member->consuming.peer, io_random_below(member->consuming.ledger->io, 2000));
@@ -181,12 +201,14 @@ static void work(struct group_member *member)
 {
     struct consuming *consuming = &member->consuming;
     uint64_t choice = io_random_below(consuming->ledger->io, 100);
-    if (!consuming_positioned(consuming))
-        consuming_ask(consuming);
+    if (choice < 2 && consuming->instance_id[0])
+        start_again(member);
     else if (choice < 2)
         leave(member);
-    else if (choice < 25 || member->consuming.held_count == 0)
+    else if (choice < 25 || consuming->only_holds || consuming->held_count == 0)
         beat(member);
+    else if (!consuming_positioned(consuming))
+        consuming_ask(consuming);
     else if (choice < 50)
         consuming_commit(consuming);
     else
@@ -215,12 +237,17 @@ static void go_on(void *ctx)
     }
 }
 
-struct group_member *group_member_start(struct ledger *ledger, int group, unsigned topics)
+struct group_member *group_member_start(struct ledger *ledger, const struct consuming_options *options)
 {
     struct group_member *member = NEW(struct group_member);
-    consuming_init(&member->consuming, ledger, group, topics, go_on);
+    consuming_init(&member->consuming, ledger, options, go_on);
     member->consuming.in_order = in_order;
     return member;
+}
+
+const struct consuming *group_member_consuming(const struct group_member *member)
+{
+    return &member->consuming;
 }
 
 void group_member_stop(struct group_member *member)

@@ -146,18 +146,28 @@ bool host_close(struct host *host, struct error *err)
     return ok || error_set(err, ERROR_TIMEOUT, "it did not end within %d s", CLOSE_MAX_MS / 1000);
 }
 
+/* At times as slow as an ordinary one, and now and then as one that is worn out: much is on its way when it dies. */
+static uint64_t choose_disk_max_ns(struct host *host)
+{
+    uint64_t choice = host_below(host, 16);
+    return choice == 0 ? 400000000 : choice < 4 ? 20000000 : 0;
+}
+
 /* Each fault of the disk in some runs only: what a failing sync stops, nothing else of the run would be seen. */
 void host_choose_faults(struct host *host)
 {
     struct io_simulated_faults *faults = io_simulated_faults(host->client);
     faults->reset_ppm = (uint32_t)host_below(host, 2000);
     faults->refuse_ppm = (uint32_t)host_below(host, 20000);
-    faults->disk_max_ns = host_below(host, 4) == 0 ? 20000000 : 0;
+    faults->disk_max_ns = choose_disk_max_ns(host);
     faults->garble_ppm = host_below(host, 2) == 0 ? (uint32_t)host_below(host, 300000) : 0;
     faults->sync_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
     faults->write_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
+    faults->cold_ppm = host_below(host, 2) == 0 ? (uint32_t)host_below(host, 1000000) : 0;
     faults->disk_size_max = 0;
+    tally_add("host: lives with little in memory", faults->cold_ppm > 0);
     tally_add("host: lives with a slow disk", faults->disk_max_ns > 0);
+    tally_add("host: lives with a disk that takes up to 400 ms", faults->disk_max_ns == 400000000);
     tally_add("host: lives with garbled sectors", faults->garble_ppm > 0);
     tally_add("host: lives with failing syncs", faults->sync_error_ppm > 0);
     tally_add("host: lives with failing writes", faults->write_error_ppm > 0);

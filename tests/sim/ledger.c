@@ -16,10 +16,9 @@ enum { ORDER_REACH = 200 };
 
 void ledger_init(struct ledger *ledger, struct io *io)
 {
-    *ledger = (struct ledger){.io = io};
+    *ledger = (struct ledger){.io = io, .began_ms = io_wall_ms(io)};
     for (int t = 0; t < LEDGER_TOPICS; t++) {
         snprintf(ledger->topics[t].name, sizeof ledger->topics[t].name, "topic-%d", t);
-        ledger->topics[t].retention_ms = -1;
         ledger->topics[t].partition_count = LEDGER_PARTITIONS;
     }
 }
@@ -69,18 +68,25 @@ struct ledger_record *ledger_record_of(struct ledger *ledger, int producer, int6
 
 /* --- Topics --- */
 
-void ledger_topic_made(struct ledger *ledger, int topic)
+void ledger_topic_made(struct ledger *ledger, int topic, const uint8_t id[LEDGER_ID_SIZE])
 {
-    assert(!ledger_topic_is_there(&ledger->topics[topic]));
-    ledger->topics[topic].incarnation++;
+    struct ledger_topic *self = &ledger->topics[topic];
+    assert(!ledger_topic_is_there(self));
+    self->id_known = id != NULL;
+    if (id)
+        memcpy(self->id, id, sizeof self->id);
+    self->incarnation++;
     ledger->topic_changes++;
     io_simulated_say(ledger->io, "%s is there", ledger->topics[topic].name);
 }
 
 void ledger_topic_going(struct ledger *ledger, int topic)
 {
-    assert(ledger_topic_is_there(&ledger->topics[topic]));
-    ledger->topics[topic].incarnation++;
+    struct ledger_topic *self = &ledger->topics[topic];
+    assert(ledger_topic_is_there(self));
+    self->old_id_known = self->id_known;
+    memcpy(self->old_id, self->id, sizeof self->old_id);
+    self->incarnation++;
     ledger->topic_changes++;
     for (int p = 0; p < LEDGER_PARTITIONS; p++)
         forget_partition(&ledger->topics[topic].partitions[p]);
@@ -100,40 +106,6 @@ void ledger_flush_is(struct ledger *ledger, int topic, bool os)
 
 /* --- Producers --- */
 
-static bool below(struct ledger *ledger, uint64_t chance, uint64_t of)
-{
-    return io_random_below(ledger->io, of) < chance;
-}
-
-const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledger_making *making,
-                                        char id[LEDGER_TEXT_SIZE], char key[LEDGER_TEXT_SIZE])
-{
-    struct ledger_producer *producer = &ledger->producers[making->producer];
-    const struct ledger_topic *topic = &ledger->topics[making->topic];
-    if (producer->record_count == producer->record_capacity) {
-        producer->record_capacity = producer->record_capacity ? 2 * producer->record_capacity : 256;
-        producer->records =
-            memory_resize_array(producer->records, (size_t)producer->record_capacity, sizeof *producer->records);
-    }
-    int64_t number = producer->record_count++;
-    struct ledger_record *record = &producer->records[number];
-    bool keyed = topic->compacted || below(ledger, 1, 2);
-    *record = (struct ledger_record){.topic = (int16_t)making->topic,
-                                     .partition = (int16_t)making->partition,
-                                     .key = keyed ? (int16_t)io_random_below(ledger->io, LEDGER_KEYS) : -1,
-                                     .tombstone = topic->compacted && below(ledger, 1, 6),
-                                     .once = making->once,
-                                     .incarnation = topic->incarnation,
-                                     .made_ms = io_wall_ms(ledger->io),
-                                     .offset = -1,
-                                     .transaction = making->transaction};
-    snprintf(id, LEDGER_TEXT_SIZE, "%d-%" PRId64, making->producer, number);
-    key[0] = '\0';
-    if (keyed)
-        snprintf(key, LEDGER_TEXT_SIZE, "k%d", record->key);
-    return record;
-}
-
 int64_t ledger_begin_transaction(struct ledger *ledger, int producer)
 {
     struct ledger_producer *self = &ledger->producers[producer];
@@ -151,8 +123,8 @@ void ledger_end_transaction(struct ledger *ledger, int producer, int64_t transac
 static bool is_kept(const struct ledger *ledger, const struct ledger_record *record)
 {
     const struct ledger_topic *topic = &ledger->topics[record->topic];
-    return record->offset >= topic->partitions[record->partition].delete_asked && !topic->compacted &&
-           !topic->deletable && topic->retention_ms < 0 && !topic->retention_size;
+    return record->offset >= topic->partitions[record->partition].delete_asked && !topic->rules.compacted &&
+           !topic->deletable && topic->rules.retention_ms_min < 0 && topic->rules.retention_bytes_min < 0;
 }
 
 void ledger_check_transactions(struct ledger *ledger)
@@ -279,8 +251,10 @@ static void forget_written(struct ledger *ledger, struct ledger_partition *parti
         if (slot->promise != LEDGER_WRITTEN)
             continue;
         ledger_record_of(ledger, slot->producer, slot->number)->offset = -1;
-        tally("records that were only written when evoke died");
-        *slot = (struct ledger_slot){0};
+        tally(slot->seen ? "records that were only written when evoke died, though somebody saw them"
+                         : "records that were only written when evoke died");
+        slot->promise = LEDGER_UNKNOWN;
+        slot->missed = 0;
     }
 }
 

@@ -26,9 +26,13 @@ enum {
     LEDGER_PRODUCERS_MAX = 8,
     LEDGER_GROUPS = 3, /* two of the classic protocol, one of the new one */
     LEDGER_GROUPS_CLASSIC = 2,
-    LEDGER_WORKERS_MAX = 3, /* groups whose offsets transactions commit */
+    LEDGER_WORKERS_MAX = 3,  /* groups whose offsets transactions commit */
+    LEDGER_ID_SIZE = 16,     /* of a topic */
+    LEDGER_WORKER_TOPIC = 0, /* whose partition 0 these are of */
     LEDGER_KEYS = 12,
 };
+
+#define LEDGER_WORKER_GROUP "worker-%d"
 
 /* How sure its producer can be of a record. */
 enum ledger_promise {
@@ -43,13 +47,14 @@ enum ledger_outcome { LEDGER_OPEN, LEDGER_COMMIT_ASKED, LEDGER_COMMITTED, LEDGER
 
 struct ledger_record {
     int16_t topic, partition, key; /* key -1: none */
-    bool tombstone, once;          /* once: as struct ledger_making says */
+    bool tombstone, once, by_id;   /* once, by_id: as struct ledger_making says */
     uint32_t incarnation;          /* of the topic when it was made */
     int64_t made_ms;               /* its timestamp */
     int64_t offset;                /* where it is; -1: nobody knows */
     uint32_t place_incarnation;    /* of the topic that `offset` is in */
     int64_t transaction;           /* of its producer; -1: none */
     bool shown;                    /* read_committed has shown it */
+    uint16_t value_at, value_size; /* what its value is cut from ledger_value()'s noise */
 };
 
 struct ledger_slot { /* what is at an offset */
@@ -58,6 +63,11 @@ struct ledger_slot { /* what is at an offset */
     int16_t producer;
     int64_t number;
     uint64_t pass; /* the last pass that met it */
+    /* What a reader saw here last, though a power loss may have taken it: what comes instead has a higher epoch. */
+    bool seen;
+    int16_t seen_producer;
+    int32_t seen_epoch;
+    int64_t seen_number;
 };
 
 struct ledger_partition {
@@ -68,18 +78,32 @@ struct ledger_partition {
     int64_t delete_asked;             /* the largest offset that a DeleteRecords asked for */
     int64_t committed[LEDGER_GROUPS]; /* the largest that was acknowledged ... */
     int64_t commit_asked[LEDGER_GROUPS]; /* ... and that was asked for */
-    int user;                            /* 1 + the number of the member of the new protocol that uses it; 0: none */
-    uint64_t pass, committed_pass;       /* the last ones that read all of it, by isolation level */
+    int users[2]; /* 1 + the number of the member of the new protocol that uses it, in its group and in the workers' */
+    uint64_t pass, committed_pass; /* the last ones that read all of it, by isolation level */
+};
+
+/* What may become of records, by all settings of their topic that were ever asked for. */
+struct ledger_rules {
+    bool compacted;                  /* its cleanup.policy may be with "compact"; all records have keys ... */
+    bool compacts;                   /* ... and it is */
+    int64_t retention_ms_min;        /* -1: for ever */
+    int64_t retention_ms_max;        /* -1 likewise */
+    int64_t retention_bytes_min;     /* -1: no limit */
+    int64_t min_lag_ms_min;          /* min.compaction.lag.ms */
+    int64_t max_lag_ms_max;          /* max.compaction.lag.ms; -1: none */
+    int64_t delete_retention_ms_min; /* delete.retention.ms */
+    bool size_limited;               /* a batch may be too large */
+    bool append_time;                /* its times may be LogAppendTime */
 };
 
 struct ledger_topic {
     char name[32];
+    uint8_t id[LEDGER_ID_SIZE], old_id[LEDGER_ID_SIZE]; /* old_id: of the one before it under this name */
+    bool id_known, old_id_known;
     uint32_t incarnation; /* odd: it is there; even: it is not, or nobody knows */
     int partition_count;  /* that everybody may use; grows up to LEDGER_PARTITIONS */
-    bool compacted, deletable;
-    int64_t retention_ms;   /* the smallest that was ever asked for; -1: for ever */
-    bool retention_size;    /* by size too */
-    bool size_limited;      /* a batch may be too large */
+    struct ledger_rules rules;
+    bool deletable;
     bool lossy;             /* its evoke.flush changes: what is acknowledged may be lost with the power ... */
     bool flush_os;          /* ... now */
     uint32_t flush_changes; /* how often another evoke.flush was asked for */
@@ -99,12 +123,14 @@ struct ledger_worker {
     struct ledger_offset {
         int producer;
         int64_t transaction;
+        int64_t base; /* the committed one that its transaction went on from; -1: none */
     } * offsets;
     int64_t offset_count;
 };
 
 struct ledger {
     struct io *io;
+    int64_t began_ms;
     int life;               /* deaths of evoke so far */
     uint32_t topic_changes; /* how often a topic was made or its deletion asked for */
     uint64_t passes, records_seen, acknowledged;
@@ -112,6 +138,7 @@ struct ledger {
     struct ledger_producer producers[LEDGER_PRODUCERS_MAX];
     uint32_t group_deletions[LEDGER_GROUPS]; /* asked for and answered: odd while one is under way */
     struct ledger_worker workers[LEDGER_WORKERS_MAX];
+    bool rested;          /* whatever has a time to go has had it: what is due is gone */
     bool damaged;         /* a bit is wrong in a segment: its reads are refused, or do not verify ... */
     uint32_t damages;     /* how often that changed */
     struct error failure; /* the first thing that does not hold */
@@ -128,7 +155,7 @@ static inline bool ledger_topic_is_there(const struct ledger_topic *topic)
 {
     return topic->incarnation % 2 == 1;
 }
-void ledger_topic_made(struct ledger *ledger, int topic);
+void ledger_topic_made(struct ledger *ledger, int topic, const uint8_t id[LEDGER_ID_SIZE]); /* NULL: not known */
 void ledger_flush_asked(struct ledger *ledger, int topic, bool os);
 void ledger_flush_is(struct ledger *ledger, int topic, bool os); /* it was answered */
 void ledger_topic_going(struct ledger *ledger, int topic);       /* its deletion is about to be asked for */
@@ -138,12 +165,15 @@ struct ledger_making {
     int producer, topic, partition;
     bool once;           /* nowhere twice, and in order: idempotent, or never sent again */
     bool lossy_too;      /* also for topics that may lose it */
+    bool by_id;          /* for this very topic, and no other that gets its name */
+    bool to_old_id;      /* for the one before it: nobody is to take it */
     int64_t transaction; /* -1: none */
 };
 /* A new record: what it is to carry is written to `id` and `key` ("": none). */
 enum { LEDGER_TEXT_SIZE = 48 };
 const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledger_making *making,
                                         char id[LEDGER_TEXT_SIZE], char key[LEDGER_TEXT_SIZE]);
+struct bytes ledger_value(const struct ledger_record *record); /* null of a tombstone */
 /* What a batch is worth that is acknowledged, by what held when it was sent. */
 struct ledger_sent {
     int life;               /* ledger->life */
@@ -162,6 +192,7 @@ void ledger_end_transaction(struct ledger *ledger, int producer, int64_t transac
 void ledger_check_transactions(struct ledger *ledger);
 
 /* --- Readers --- */
+struct kafka_batch;
 struct kafka_record;
 /* A pass over a partition, by somebody who reads all of it. `end` is its high watermark as of the beginning. */
 struct ledger_pass {
@@ -171,16 +202,22 @@ struct ledger_pass {
     int life; /* of evoke, when it began */
     uint32_t damages;
     int64_t start, end; /* `start`: where the log started then */
+    uint64_t size;      /* of the batches that it has met */
+    int64_t time_ms;    /* what ListOffsets is asked for when it has read all ... */
+    int64_t at_time;    /* ... and the first record that it met with that time or a later one; -1: none */
     bool committed_only;
 };
 void ledger_pass_begin(struct ledger *ledger, struct ledger_pass *pass, int64_t start, int64_t end);
 /* All that is known to be there must have been met. `start`: where the log starts now. */
 void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int64_t start);
-/* The pass, or (pass->number 0) any reader, met this. */
-void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *record);
+/* The pass, or (pass->number 0) any reader, met this, in that batch. */
+void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_batch *batch,
+                 const struct kafka_record *seen);
 /* A wrong bit is on the disk, or right again. Meanwhile a record that is read must be one that was sent there; where it
  * is says its batch's first field, for which no sum answers in Kafka's format, so that is not looked at. */
 void ledger_damaged(struct ledger *ledger, bool damaged);
+/* ListOffsets gave this for the pass's time (-1: none), once it had read all. */
+void ledger_time_is(struct ledger *ledger, const struct ledger_pass *pass, int64_t offset);
 /* What was read does not make sense: a failure, unless the disk is damaged. */
 void ledger_unreadable(struct ledger *ledger, int topic, int partition, const struct error *err);
 /* Behind the last record that must be there: a high watermark that is asked for now is not below. */
@@ -200,9 +237,11 @@ void ledger_committed_is(struct ledger *ledger, int group, int topic, int partit
 void ledger_group_deleting(struct ledger *ledger, int group);
 void ledger_group_deleted(struct ledger *ledger, int group);
 
-/* The next offset of a worker, for a transaction that is open; the largest that is known to be committed (-1: none);
- * and what OffsetFetch gave when `floor` was known. */
-int64_t ledger_worker_offset(struct ledger *ledger, int worker, int producer, int64_t transaction);
+/* The next offset of a worker, for a transaction that is open and that goes on from `base`; the largest that is known
+ * to be committed (-1: none); and what OffsetFetch gave when `floor` was known. */
+int64_t ledger_worker_offset(struct ledger *ledger, int worker, int64_t base, int producer, int64_t transaction);
+/* Each committed one goes on from the one that was committed before it: nothing was worked on twice, or left out. */
+void ledger_check_workers(struct ledger *ledger);
 int64_t ledger_worker_floor(const struct ledger *ledger, int worker);
 void ledger_worker_is(struct ledger *ledger, int worker, int64_t offset, int64_t floor);
 

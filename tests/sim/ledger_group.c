@@ -62,11 +62,11 @@ void ledger_group_deleted(struct ledger *ledger, int group)
 
 /* --- Offsets in transactions --- */
 
-int64_t ledger_worker_offset(struct ledger *ledger, int worker, int producer, int64_t transaction)
+int64_t ledger_worker_offset(struct ledger *ledger, int worker, int64_t base, int producer, int64_t transaction)
 {
     struct ledger_worker *self = &ledger->workers[worker];
     self->offsets = memory_resize_array(self->offsets, (size_t)self->offset_count + 1, sizeof *self->offsets);
-    self->offsets[self->offset_count] = (struct ledger_offset){producer, transaction};
+    self->offsets[self->offset_count] = (struct ledger_offset){producer, transaction, base};
     return self->offset_count++;
 }
 
@@ -82,6 +82,30 @@ int64_t ledger_worker_floor(const struct ledger *ledger, int worker)
     while (offset >= 0 && outcome_of(ledger, &self->offsets[offset]) != LEDGER_COMMITTED)
         offset--;
     return offset;
+}
+
+static void check_worker(struct ledger *ledger, int worker)
+{
+    const struct ledger_worker *self = &ledger->workers[worker];
+    int64_t last = -1;
+    for (int64_t offset = 0; offset < self->offset_count; offset++) {
+        const struct ledger_offset *one = &self->offsets[offset];
+        if (outcome_of(ledger, one) != LEDGER_COMMITTED)
+            continue;
+        /* Between the two there may be one whose commit nobody was told of, but no other. */
+        bool follows = one->base == last ||
+                       (one->base > last && outcome_of(ledger, &self->offsets[one->base]) == LEDGER_COMMIT_ASKED);
+        if (!follows)
+            ledger_fail(ledger, "worker %d has committed %" PRId64 " and %" PRId64 ", which goes on from %" PRId64,
+                        worker, last, offset, one->base);
+        last = offset;
+    }
+}
+
+void ledger_check_workers(struct ledger *ledger)
+{
+    for (int worker = 0; worker < LEDGER_WORKERS_MAX; worker++)
+        check_worker(ledger, worker);
 }
 
 void ledger_worker_is(struct ledger *ledger, int worker, int64_t offset, int64_t floor)

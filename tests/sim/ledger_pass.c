@@ -32,15 +32,21 @@ static bool find_record(struct ledger *ledger, const struct kafka_record *seen, 
            *number >= 0 && *number < ledger->producers[*producer].record_count;
 }
 
-static bool is_as_made(const struct ledger *ledger, const struct ledger_record *record, const struct kafka_record *seen,
-                       const struct ledger_pass *pass)
+/* What is in place of something else came in a later life of evoke, whose epoch says so: by it a client that has read
+ * what is gone finds out (KIP-320). */
+static void check_epoch(struct ledger *ledger, const struct ledger_pass *pass, struct ledger_slot *slot,
+                        const struct ledger_slot *now)
 {
-    char key[LEDGER_TEXT_SIZE];
-    snprintf(key, sizeof key, "k%d", record->key);
-    bool key_fits = record->key < 0 ? seen->key.data == NULL : bytes_equal_string(seen->key, key);
-    return record->topic == pass->topic && record->partition == pass->partition && key_fits &&
-           record->incarnation <= ledger->topics[pass->topic].incarnation &&
-           record->tombstone == (seen->value.data == NULL);
+    bool same = slot->seen_producer == now->seen_producer && slot->seen_number == now->seen_number;
+    if (slot->seen && (same ? now->seen_epoch != slot->seen_epoch : now->seen_epoch <= slot->seen_epoch))
+        ledger_fail(ledger, "%s-%d: %d-%" PRId64 " of epoch %d is where %d-%" PRId64 " of epoch %d was",
+                    ledger->topics[pass->topic].name, pass->partition, now->seen_producer, now->seen_number,
+                    now->seen_epoch, slot->seen_producer, slot->seen_number, slot->seen_epoch);
+    tally_add("records in place of others that a power loss took", slot->seen && !same);
+    slot->seen = true;
+    slot->seen_producer = now->seen_producer;
+    slot->seen_number = now->seen_number;
+    slot->seen_epoch = now->seen_epoch;
 }
 
 static void check_shown(struct ledger *ledger, int producer, int64_t number)
@@ -55,6 +61,77 @@ static void check_shown(struct ledger *ledger, int producer, int64_t number)
                     outcome == LEDGER_OPEN ? "an open" : "an aborted");
 }
 
+static enum ledger_outcome outcome_of(struct ledger *ledger, const struct ledger_slot *slot)
+{
+    const struct ledger_record *record = ledger_record_of(ledger, slot->producer, slot->number);
+    return record->transaction < 0 ? LEDGER_COMMITTED : ledger->producers[slot->producer].outcomes[record->transaction];
+}
+
+/* A commit that was asked for without an answer may have been made, or not. */
+static bool may_be_aborted(struct ledger *ledger, const struct ledger_slot *slot)
+{
+    return outcome_of(ledger, slot) != LEDGER_COMMITTED;
+}
+
+static bool may_be_committed(struct ledger *ledger, const struct ledger_slot *slot)
+{
+    enum ledger_outcome outcome = outcome_of(ledger, slot);
+    return outcome == LEDGER_COMMITTED || outcome == LEDGER_COMMIT_ASKED;
+}
+
+/* Compaction has taken it when it has had its time: it was aborted, or nothing but a tombstone, or a later one of its
+ * key is committed. */
+static bool must_be_compacted(struct ledger *ledger, const struct ledger_partition *partition, int64_t offset)
+{
+    const struct ledger_slot *slot = &partition->slots[offset];
+    const struct ledger_record *record = ledger_record_of(ledger, slot->producer, slot->number);
+    if (record->tombstone || outcome_of(ledger, slot) == LEDGER_ABORTED)
+        return true;
+    for (int64_t later = offset + 1; later < partition->slot_count; later++) {
+        const struct ledger_slot *other = &partition->slots[later];
+        if (other->promise == LEDGER_DURABLE && outcome_of(ledger, other) == LEDGER_COMMITTED &&
+            ledger_record_of(ledger, other->producer, other->number)->key == record->key)
+            return true;
+    }
+    return false;
+}
+
+/* Compaction may have taken it: it was aborted, or a later one of its key is known, or it is a tombstone that has been
+ * kept for its time; and it is not too young to be looked at. */
+static bool may_be_compacted(struct ledger *ledger, const struct ledger_topic *topic,
+                             const struct ledger_partition *partition, int64_t offset)
+{
+    const struct ledger_slot *slot = &partition->slots[offset];
+    const struct ledger_record *record = ledger_record_of(ledger, slot->producer, slot->number);
+    int64_t age_ms = io_wall_ms(ledger->io) - record->made_ms;
+    if (age_ms < topic->rules.min_lag_ms_min)
+        return false;
+    if ((record->tombstone && age_ms >= topic->rules.delete_retention_ms_min) || may_be_aborted(ledger, slot))
+        return true;
+    for (int64_t later = offset + 1; later < partition->slot_count; later++) {
+        const struct ledger_slot *other = &partition->slots[later];
+        if (other->promise != LEDGER_UNKNOWN && may_be_committed(ledger, other) &&
+            ledger_record_of(ledger, other->producer, other->number)->key == record->key)
+            return true;
+    }
+    return false;
+}
+
+/* Nothing that settings want to be gone is met once everything has rested. */
+static void check_due(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *seen)
+{
+    const struct ledger_topic *topic = &ledger->topics[pass->topic];
+    const struct ledger_rules *rules = &topic->rules;
+    bool expires = rules->retention_ms_max >= 0 && !rules->compacted;
+    bool superseded =
+        rules->compacts && rules->max_lag_ms_max >= 0 &&
+        must_be_compacted(ledger, ledger_partition_of(ledger, pass->topic, pass->partition), seen->offset);
+    tally_add("records that rest where retention or compaction might have taken them", rules->compacts && !superseded);
+    if (expires || superseded)
+        ledger_fail(ledger, "%s-%d: the record at %" PRId64 " is still there, which %s", topic->name, pass->partition,
+                    seen->offset, expires ? "retention.ms should have ended" : "compaction should have taken");
+}
+
 static void look_at_lossy(struct ledger *ledger, const struct ledger_pass *pass, int producer, int64_t number,
                           int64_t offset)
 {
@@ -65,7 +142,16 @@ static void look_at_lossy(struct ledger *ledger, const struct ledger_pass *pass,
     slot->pass = pass->number ? pass->number : slot->pass;
 }
 
-void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *seen)
+static void fail_unknown(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_record *seen)
+{
+    struct bytes id = BYTES_NULL;
+    (void)kafka_record_find_header(seen, "id", &id);
+    ledger_fail(ledger, "%s-%d: offset %" PRId64 " has \"" BYTES_FORMAT "\", which nobody sent there so",
+                ledger->topics[pass->topic].name, pass->partition, seen->offset, BYTES_ARGS(id));
+}
+
+void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const struct kafka_batch *batch,
+                 const struct kafka_record *seen)
 {
     int producer;
     int64_t number;
@@ -74,15 +160,16 @@ void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const st
         return;
     ledger->records_seen++;
     if (!find_record(ledger, seen, &producer, &number) ||
-        !is_as_made(ledger, ledger_record_of(ledger, producer, number), seen, pass)) {
-        struct bytes id = BYTES_NULL;
-        (void)kafka_record_find_header(seen, "id", &id);
-        ledger_fail(ledger, "%s-%d: offset %" PRId64 " has \"" BYTES_FORMAT "\", which nobody sent there", topic->name,
-                    pass->partition, seen->offset, BYTES_ARGS(id));
+        !ledger_record_is(ledger, ledger_record_of(ledger, producer, number), seen, pass)) {
+        fail_unknown(ledger, pass, seen);
         return;
     }
     if (ledger->damaged)
         return;
+    const struct ledger_slot now = {
+        .seen_producer = (int16_t)producer, .seen_number = number, .seen_epoch = batch->leader_epoch};
+    check_epoch(ledger, pass, ledger_slot_at(ledger_partition_of(ledger, pass->topic, pass->partition), seen->offset),
+                &now);
     if (topic->flush_os) { /* the next power loss may take it back, and may have already */
         look_at_lossy(ledger, pass, producer, number, seen->offset);
         return;
@@ -94,37 +181,23 @@ void ledger_seen(struct ledger *ledger, const struct ledger_pass *pass, const st
         tally("records shown by read_committed");
     if (pass->committed_only)
         check_shown(ledger, producer, number);
+    if (ledger->rested && pass->number > 0)
+        check_due(ledger, pass, seen);
 }
 
-static bool has_aborted(struct ledger *ledger, const struct ledger_slot *slot)
+/* A tombstone of its key that nobody knows to be there may have come, taken it, and gone itself. */
+static bool may_be_unseen_tombstone(const struct ledger *ledger, const struct ledger_slot *slot)
 {
-    const struct ledger_record *record = ledger_record_of(ledger, slot->producer, slot->number);
-    return record->transaction >= 0 &&
-           ledger->producers[slot->producer].outcomes[record->transaction] != LEDGER_COMMITTED;
-}
-
-/* A commit that was asked for without an answer may have been made. */
-static bool may_be_committed(struct ledger *ledger, const struct ledger_slot *slot)
-{
-    const struct ledger_record *record = ledger_record_of(ledger, slot->producer, slot->number);
-    enum ledger_outcome outcome =
-        record->transaction < 0 ? LEDGER_COMMITTED : ledger->producers[slot->producer].outcomes[record->transaction];
-    return outcome == LEDGER_COMMITTED || outcome == LEDGER_COMMIT_ASKED;
-}
-
-/* Compaction may have taken it: it is no value, or a later one of its key is known. */
-static bool may_be_compacted(struct ledger *ledger, const struct ledger_partition *partition, int64_t offset)
-{
-    const struct ledger_slot *slot = &partition->slots[offset];
-    const struct ledger_record *record = ledger_record_of(ledger, slot->producer, slot->number);
-    if (record->tombstone || has_aborted(ledger, slot))
-        return true;
-    for (int64_t later = offset + 1; later < partition->slot_count; later++) {
-        const struct ledger_slot *other = &partition->slots[later];
-        if (other->promise == LEDGER_DURABLE && may_be_committed(ledger, other) &&
-            ledger_record_of(ledger, other->producer, other->number)->key == record->key)
-            return true;
-    }
+    const struct ledger_record *gone = &ledger->producers[slot->producer].records[slot->number];
+    for (int p = 0; p < LEDGER_PRODUCERS_MAX; p++)
+        for (int64_t n = 0; n < ledger->producers[p].record_count; n++) {
+            const struct ledger_record *record = &ledger->producers[p].records[n];
+            if (record->tombstone && record->offset < 0 && record->key == gone->key && record->topic == gone->topic &&
+                record->partition == gone->partition) {
+                tally("records that an unseen tombstone may have taken");
+                return true;
+            }
+        }
     return false;
 }
 
@@ -137,16 +210,16 @@ static void check_met(struct ledger *ledger, const struct ledger_pass *pass, int
         slot->missed = 0;
         return;
     }
-    if (pass->committed_only && has_aborted(ledger, slot)) {
+    if (pass->committed_only && may_be_aborted(ledger, slot)) {
         tally("records hidden from read_committed");
         return;
     }
-    if (topic->compacted && may_be_compacted(ledger, partition, offset)) {
+    if (topic->rules.compacted && may_be_compacted(ledger, topic, partition, offset)) {
         tally("records not there any more that compaction may have taken");
         return;
     }
-    /* The later one of its key may be one that nobody knows of yet; the next pass will. */
-    if (topic->compacted && ++slot->missed < 3)
+    /* The later one of its key may be one that nobody knows of yet; the next pass will, if it stays. */
+    if (topic->rules.compacted && (++slot->missed < 3 || may_be_unseen_tombstone(ledger, slot)))
         return;
     if (slot->promise == LEDGER_WRITTEN && pass->life != ledger->life)
         return; /* acknowledged behind what the pass saw of an earlier life */
@@ -155,6 +228,26 @@ static void check_met(struct ledger *ledger, const struct ledger_pass *pass, int
                 ")",
                 topic->name, pass->partition, slot->producer, slot->number, offset,
                 pass->committed_only ? "committed" : "uncommitted", pass->start, pass->end);
+}
+
+static bool is_known(const struct ledger_partition *partition, int64_t offset)
+{
+    return offset < partition->slot_count && partition->slots[offset].promise != LEDGER_UNKNOWN;
+}
+
+/* Retention by size leaves at least what it was told to. */
+static void check_size(struct ledger *ledger, const struct ledger_pass *pass, int64_t start)
+{
+    const struct ledger_topic *topic = &ledger->topics[pass->topic];
+    const struct ledger_rules *rules = &topic->rules;
+    const struct ledger_partition *partition = &topic->partitions[pass->partition];
+    if (rules->retention_bytes_min < 0 || rules->retention_ms_min >= 0 || rules->compacted || pass->committed_only ||
+        start != pass->start || start <= partition->delete_asked)
+        return;
+    tally("logs that retention by size has cut");
+    if (pass->size < (uint64_t)rules->retention_bytes_min)
+        ledger_fail(ledger, "%s-%d: retention left %" PRIu64 " bytes, retention.bytes was never below %" PRId64,
+                    topic->name, pass->partition, pass->size, rules->retention_bytes_min);
 }
 
 void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int64_t start)
@@ -167,6 +260,8 @@ void ledger_pass_end(struct ledger *ledger, const struct ledger_pass *pass, int6
     for (int64_t offset = from; !met_damage && offset < pass->end && offset < partition->slot_count; offset++)
         if (partition->slots[offset].promise != LEDGER_UNKNOWN)
             check_met(ledger, pass, offset);
+    if (!met_damage)
+        check_size(ledger, pass, start);
     if (pass->committed_only)
         partition->committed_pass = pass->number;
     else
@@ -182,8 +277,8 @@ static void check_young(struct ledger *ledger, const struct ledger_topic *topic,
     for (int64_t offset = partition->delete_asked; offset < start && offset < partition->slot_count; offset++) {
         const struct ledger_slot *slot = &partition->slots[offset];
         if (slot->promise == LEDGER_DURABLE &&
-            ledger_record_of(ledger, slot->producer, slot->number)->made_ms + topic->retention_ms > now_ms &&
-            !(topic->compacted && may_be_compacted(ledger, partition, offset))) {
+            ledger_record_of(ledger, slot->producer, slot->number)->made_ms + topic->rules.retention_ms_min > now_ms &&
+            !(topic->rules.compacted && may_be_compacted(ledger, topic, partition, offset))) {
             ledger_fail(ledger, "%s-%d: the log starts at %" PRId64 ", but %" PRId64 " is younger than retention.ms",
                         topic->name, partition_index, start, offset);
             return;
@@ -201,13 +296,31 @@ void ledger_start_is(struct ledger *ledger, int topic_index, int partition_index
     if (start > partition->start && start > partition->delete_asked)
         tally("log starts that retention moved");
     partition->start = start;
-    if (start <= partition->delete_asked || topic->retention_size)
+    if (start <= partition->delete_asked || topic->rules.retention_bytes_min >= 0)
         return;
-    if (topic->retention_ms < 0)
+    if (topic->rules.retention_ms_min < 0)
         ledger_fail(ledger, "%s-%d: the log starts at %" PRId64 ", and nobody asked for more than %" PRId64,
                     topic->name, partition_index, start, partition->delete_asked);
     else
         check_young(ledger, topic, partition_index, start);
+}
+
+/* It is the first record of that time, or a marker before it, which nobody sees; where there was none at the end of the
+ * pass, one behind it may have come. */
+void ledger_time_is(struct ledger *ledger, const struct ledger_pass *pass, int64_t offset)
+{
+    const struct ledger_topic *topic = &ledger->topics[pass->topic];
+    struct ledger_partition *partition = ledger_partition_of(ledger, pass->topic, pass->partition);
+    bool met_damage = ledger->damaged || pass->damages != ledger->damages;
+    if (met_damage || pass->life != ledger->life || topic->rules.compacted || topic->flush_os)
+        return;
+    bool fits = pass->at_time < 0 ? offset < 0 || offset >= pass->end || !is_known(partition, offset)
+                                  : offset == pass->at_time ||
+                                        (offset >= 0 && offset < pass->at_time && !is_known(partition, offset));
+    tally(pass->at_time < 0 ? "times that nothing had" : "times that were looked up");
+    if (!fits)
+        ledger_fail(ledger, "%s-%d: %" PRId64 " is told to be the first of time %" PRId64 ", and %" PRId64 " is",
+                    topic->name, pass->partition, offset, pass->time_ms, pass->at_time);
 }
 
 void ledger_damaged(struct ledger *ledger, bool damaged)
@@ -225,6 +338,8 @@ void ledger_unreadable(struct ledger *ledger, int topic, int partition, const st
 
 void ledger_records_deleted(struct ledger *ledger, int topic, int partition, int64_t start)
 {
-    ledger_partition_of(ledger, topic, partition)->start_promised = start;
-    ledger_start_is(ledger, topic, partition, start);
+    struct ledger_partition *self = ledger_partition_of(ledger, topic, partition);
+    self->start_promised = start;
+    if (start > self->start) /* it waited for the disk: retention may have moved the start further meanwhile */
+        ledger_start_is(ledger, topic, partition, start);
 }

@@ -40,13 +40,19 @@ static void on_produced(void *ctx, const void *response)
         return;
     }
     int16_t code = produce_answer(response, &offset);
-    if (code == KAFKA_NONE) {
+    if (producer->batch.to_old_id) {
+        tally("batches for a topic that was deleted");
+        if (code != KAFKA_UNKNOWN_TOPIC_ID)
+            ledger_fail(producer->ledger, "a batch for the topic before %s was answered with code %d",
+                        producer->ledger->topics[producer->batch.topic].name, code);
+        drop_batch(producer);
+    } else if (code == KAFKA_NONE) {
         ledger_acknowledge(producer->ledger, producer->options.number, producer->batch.first, producer->batch.count,
                            offset, producer->options.acks == 1 ? LEDGER_WRITTEN : LEDGER_DURABLE,
                            &producer->batch.sent);
         producer->sequences[producer->batch.topic][producer->batch.partition] += producer->batch.count;
         producer->batch.count = 0;
-    } else if (code == KAFKA_MESSAGE_TOO_LARGE && producer->ledger->topics[producer->batch.topic].size_limited) {
+    } else if (code == KAFKA_MESSAGE_TOO_LARGE && producer->ledger->topics[producer->batch.topic].rules.size_limited) {
         tally("batches that were too large");
         drop_batch(producer);
     } else if (!peer_code_is_retriable(code)) {
@@ -61,13 +67,14 @@ static void send_batch(struct log_producer *producer)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
+    int16_t version = produce_version(producer->ledger, &producer->batch, false);
     struct kafka_produce_request *request =
         produce_request(&arena, producer->ledger, &producer->batch, producer->options.acks, NULL);
     if (producer->options.acks != 0) {
-        peer_call(&producer->peer, KAFKA_PRODUCE, PRODUCE_VERSION, request, on_produced);
+        peer_call(&producer->peer, KAFKA_PRODUCE, version, request, on_produced);
         return;
     }
-    peer_tell(&producer->peer, KAFKA_PRODUCE, PRODUCE_VERSION, request);
+    peer_tell(&producer->peer, KAFKA_PRODUCE, version, request);
     producer->batch.count = 0; /* it is there, or not: nobody will tell */
     peer_rest_a_while(&producer->peer);
 }

@@ -8,6 +8,7 @@
 #include "auditor.h"
 #include "base/memory.h"
 #include "consumer_member.h"
+#include "consuming.h"
 #include "group_admin.h"
 #include "group_member.h"
 #include "host.h"
@@ -27,8 +28,11 @@ enum {
     DEATHS_MAX = 6,
     SETTLE_MS = 600000,
     SETTLE_STEP_MS = 500,
+    REST_MS = 400000, /* longer than RETENTION_GRACE_MS, CLEANING_RETRY_MS, and whatever topic_plan.c chooses */
     FLIPS_MAX = 5,
     DAMAGED_MS = 2000,
+    TOPICS_KEPT = 1 << 0 | 1 << 1, /* what members subscribe to: bits of topic_plan.h's topics */
+    TOPICS_ALL = TOPICS_KEPT | 1 << 2 | 1 << 5,
 };
 
 struct run {
@@ -38,11 +42,13 @@ struct run {
     int producer_count;
     struct transactor *transactors[TRANSACTORS_MAX];
     int transactor_count;
-    struct group_member *members[MEMBERS_MAX];
+    struct group_member *members[MEMBERS_MAX + TRANSACTORS_MAX];
     int member_count;
-    int consumer_count; /* members by the new protocol */
+    struct consumer_member *consumers[CONSUMERS_MAX + TRANSACTORS_MAX]; /* members by the new protocol */
+    int consumer_count;
     struct auditor *auditor;
     struct topic_admin *admin;
+    struct group_admin *group_admin;
     int refused; /* times that damage was found */
 };
 
@@ -51,10 +57,67 @@ static uint64_t below(struct run *run, uint64_t limit)
     return host_below(&run->host, limit);
 }
 
+static void start_member(struct run *run, const struct consuming_options *options)
+{
+    run->members[run->member_count++] = group_member_start(&run->ledger, options);
+}
+
+static void start_consumer(struct run *run, const struct consuming_options *options)
+{
+    run->consumers[run->consumer_count] = consumer_member_start(&run->ledger, options, run->consumer_count);
+    run->consumer_count++;
+}
+
+static void start_members(struct run *run)
+{
+    bool is_static = below(run, 4) == 0;
+    for (uint64_t left = below(run, MEMBERS_MAX + 1); left > 0; left--) {
+        struct consuming_options options = {.group = (int)below(run, LEDGER_GROUPS_CLASSIC), .instance = -1};
+        options.topics = options.group == 0 ? TOPICS_KEPT : TOPICS_ALL;
+        if (is_static)
+            options.instance = (int)below(run, 2 * MEMBERS_MAX);
+        start_member(run, &options);
+    }
+    is_static = below(run, 4) == 0;
+    for (uint64_t left = below(run, CONSUMERS_MAX + 1); left > 0; left--) {
+        const struct consuming_options options = {
+            .group = LEDGER_GROUPS_CLASSIC, .instance = is_static ? (int)left : -1, .topics = TOPICS_ALL};
+        start_consumer(run, &options);
+    }
+}
+
+/* A member of the group worker-0 for it, by one of the protocols. */
+static const struct consuming *start_worker(struct run *run, bool classic, int instance)
+{
+    const struct consuming_options options = {
+        .group = 0, .holds = true, .instance = instance, .topics = 1 << LEDGER_WORKER_TOPIC};
+    if (classic) {
+        start_member(run, &options);
+        return group_member_consuming(run->members[run->member_count - 1]);
+    }
+    start_consumer(run, &options);
+    return consumer_member_consuming(run->consumers[run->consumer_count - 1]);
+}
+
+/* Some fence each other by their id, some by their membership; the others have nothing to do with each other. */
+static void start_transactors(struct run *run)
+{
+    enum { ALONE, RIVALS, WORKERS, WORKERS_NEW, WAYS } way = (int)below(run, 2) * (int)below(run, WAYS);
+    bool is_static = below(run, 3) == 0;
+    run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
+    for (int i = 0; i < run->transactor_count; i++) {
+        struct transactor_options options = {.number = PRODUCERS_MAX + i, .id = way == RIVALS ? 0 : i};
+        options.worker = way == ALONE ? i : 0;
+        if (way >= WORKERS)
+            options.consumer = start_worker(run, way == WORKERS, is_static ? i : -1);
+        run->transactors[i] = transactor_start(&run->ledger, &options);
+    }
+}
+
 static void start_clients(struct run *run)
 {
     run->admin = topic_admin_start(&run->ledger);
-    (void)group_admin_start(&run->ledger);
+    run->group_admin = group_admin_start(&run->ledger);
     run->auditor = auditor_start(&run->ledger, true);
     run->producer_count = 1 + (int)below(run, PRODUCERS_MAX);
     for (int i = 0; i < run->producer_count; i++) {
@@ -63,18 +126,8 @@ static void start_clients(struct run *run)
             options.acks = (int16_t)below(run, 3) - 1;
         run->producers[i] = log_producer_start(&run->ledger, &options);
     }
-    run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
-    bool rivals = below(run, 4) == 0;
-    for (int i = 0; i < run->transactor_count; i++)
-        run->transactors[i] = transactor_start(&run->ledger, PRODUCERS_MAX + i, rivals ? 0 : i);
-    run->member_count = (int)below(run, MEMBERS_MAX + 1);
-    for (int i = 0; i < run->member_count; i++) {
-        int group = (int)below(run, LEDGER_GROUPS_CLASSIC);
-        run->members[i] = group_member_start(&run->ledger, group, group == 0 ? 3 : 7);
-    }
-    run->consumer_count = (int)below(run, CONSUMERS_MAX + 1);
-    for (int i = 0; i < run->consumer_count; i++)
-        (void)consumer_member_start(&run->ledger, LEDGER_GROUPS_CLASSIC, i, 7);
+    start_members(run);
+    start_transactors(run);
 }
 
 /* --- Deaths --- */
@@ -184,6 +237,24 @@ static bool audited(const struct run *run)
     return auditor_has_seen_all(run->auditor);
 }
 
+static void check_ends(struct run *run)
+{
+    ledger_check_transactions(&run->ledger);
+    ledger_check_workers(&run->ledger);
+}
+
+static void rest(struct run *run)
+{
+    group_admin_stop(run->group_admin);
+    for (int i = 0; i < run->member_count; i++)
+        group_member_stop(run->members[i]);
+    for (int i = 0; i < run->consumer_count; i++)
+        consumer_member_stop(run->consumers[i]);
+    auditor_rest(run->auditor);
+    io_simulated_run_for(run->host.client, REST_MS);
+    run->ledger.rested = true;
+}
+
 /* A disk that failed leaves evoke read-only: it is started again, on a good disk. */
 static bool settle(struct run *run, struct error *err)
 {
@@ -204,10 +275,11 @@ static bool settle(struct run *run, struct error *err)
     run_until(run, quiet, &left_ms);
     if (!run->ledger.failed && !quiet(run))
         return error_set(err, ERROR_TIMEOUT, "producers are not answered");
+    rest(run);
     auditor_begin(run->auditor);
     run_until(run, audited, &left_ms);
     if (audited(run))
-        ledger_check_transactions(&run->ledger);
+        check_ends(run);
     return run->ledger.failed || audited(run) ||
            error_set(err, ERROR_TIMEOUT, "partitions cannot be read to their end");
 }

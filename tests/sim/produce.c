@@ -12,7 +12,7 @@
 #include "wire/kafka_codec.h"
 #include "wire/kafka_error.h"
 
-enum { BATCH_SIZE_MAX = 1 << 20, RECORDS_MAX = 5, PADDING_MAX = 1500 };
+enum { BATCH_SIZE_MAX = 1 << 20, RECORDS_MAX = 5 };
 
 void produce_batch_init(struct produce_batch *batch)
 {
@@ -30,28 +30,21 @@ bool produce_choose(struct ledger *ledger, struct ledger_making *making)
     if (count == 0)
         return false;
     making->topic = there[io_random_below(ledger->io, (uint64_t)count)];
+    const struct ledger_topic *topic = &ledger->topics[making->topic];
+    making->by_id = topic->id_known && io_random_below(ledger->io, 2);
+    making->to_old_id = topic->old_id_known && making->transaction < 0 && io_random_below(ledger->io, 10) == 0;
+    making->by_id = making->by_id || making->to_old_id;
     making->partition = (int)io_random_below(ledger->io, (uint64_t)ledger->topics[making->topic].partition_count);
     return true;
-}
-
-/* Half of it is noise, so that packing makes it smaller, but not small. */
-static struct bytes choose_value(struct ledger *ledger)
-{
-    static uint8_t noise[2 * PADDING_MAX];
-    for (size_t i = 0; noise[0] == 0 && i < sizeof noise / 2; i++)
-        noise[sizeof noise / 2 - 1 - i] = (uint8_t)(1 + i * i * 40503 / 256);
-    size_t at = io_random_below(ledger->io, PADDING_MAX);
-    return bytes_of(noise + at, io_random_below(ledger->io, PADDING_MAX));
 }
 
 static void add_record(struct kafka_batch_builder *builder, struct ledger *ledger, const struct ledger_making *making)
 {
     char id[LEDGER_TEXT_SIZE], key[LEDGER_TEXT_SIZE];
     const struct ledger_record *record = ledger_make(ledger, making, id, key);
-    struct bytes value = choose_value(ledger);
     const struct kafka_record_header header = {BYTES_LITERAL("id"), bytes_of_string(id)};
-    kafka_batch_add(builder, record->made_ms, key[0] ? bytes_of_string(key) : BYTES_NULL,
-                    record->tombstone ? BYTES_NULL : value, &header, 1);
+    kafka_batch_add(builder, record->made_ms, key[0] ? bytes_of_string(key) : BYTES_NULL, ledger_value(record), &header,
+                    1);
 }
 
 enum { LENGTH_AT = 8, ATTRIBUTES_AT = 21 }; /* wire/kafka_batch.h */
@@ -98,6 +91,10 @@ void produce_batch_make(struct produce_batch *batch, struct ledger *ledger, cons
     batch->topic = making->topic;
     batch->partition = making->partition;
     batch->incarnation = ledger->topics[making->topic].incarnation;
+    batch->by_id = making->by_id;
+    batch->to_old_id = making->to_old_id;
+    const struct ledger_topic *topic = &ledger->topics[making->topic];
+    memcpy(batch->id, making->to_old_id ? topic->old_id : topic->id, sizeof batch->id);
     batch->first = ledger->producers[making->producer].record_count;
     batch->count = 1 + (int32_t)io_random_below(ledger->io, RECORDS_MAX);
     for (int32_t i = 0; i < batch->count; i++)
@@ -123,12 +120,21 @@ struct kafka_produce_request *produce_request(struct arena *arena, const struct 
     request->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_request_topic, 1);
     request->topics_count = 1;
     request->topics->name = bytes_of_string(ledger->topics[batch->topic].name);
+    memcpy(request->topics->topic_id, batch->id, sizeof batch->id);
     request->topics->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_request_partition, 1);
     request->topics->partitions_count = 1;
     request->topics->partitions->index = batch->partition;
     request->topics->partitions->records =
         (struct kafka_record_set){.parts = &batch->bytes, .count = 1, .size = batch->bytes.size};
     return request;
+}
+
+int16_t produce_version(struct ledger *ledger, const struct produce_batch *batch, bool v2)
+{
+    enum { VERSION_OF_ZSTD = 7, VERSION_OF_V2 = 12, VERSION_OF_IDS = 13 };
+    if (batch->by_id)
+        return VERSION_OF_IDS;
+    return v2 ? VERSION_OF_V2 : VERSION_OF_ZSTD + (int16_t)io_random_below(ledger->io, VERSION_OF_V2 - VERSION_OF_ZSTD);
 }
 
 int16_t produce_answer(const struct kafka_produce_response *response, int64_t *offset)

@@ -12,7 +12,7 @@
 
 enum {
     PAUSE_MS = 300,
-    CREATE_VERSION = 5,
+    CREATE_VERSION = 7,
     DELETE_VERSION = 4,
     DELETE_RECORDS_VERSION = 1,
     GROW_VERSION = 2,
@@ -46,8 +46,8 @@ static void on_created(void *ctx, const void *answer)
     if (!response || response->topics_count != 1)
         return;
     int16_t code = response->topics->error_code;
-    if (code == KAFKA_NONE || code == KAFKA_TOPIC_ALREADY_EXISTS)
-        ledger_topic_made(admin->ledger, admin->topic);
+    if (code == KAFKA_NONE || code == KAFKA_TOPIC_ALREADY_EXISTS) /* an earlier try made it */
+        ledger_topic_made(admin->ledger, admin->topic, code ? NULL : response->topics->topic_id);
     else if (!peer_code_is_retriable(code))
         ledger_fail(admin->ledger, "CreateTopics of %s answered with code %d", admin->ledger->topics[admin->topic].name,
                     code);
@@ -87,7 +87,7 @@ static void on_deleted(void *ctx, const void *answer)
     int16_t code = response->results->error_code;
     if (code == KAFKA_NONE || code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
         admin->deleting[admin->topic] = false;
-        topic_plan_choose_partitions(admin->ledger, admin->topic);
+        topic_plan_choose(&admin->plans[admin->topic], admin->ledger, admin->topic);
     } else if (!peer_code_is_retriable(code))
         ledger_fail(admin->ledger, "DeleteTopics of %s answered with code %d", admin->ledger->topics[admin->topic].name,
                     code);
@@ -145,29 +145,32 @@ static void delete_records(struct topic_admin *admin)
 
 /* --- Changing --- */
 
-static void on_altered(void *ctx, const void *answer)
+static void altered(struct topic_admin *admin, const char *api, int16_t code)
 {
-    struct topic_admin *admin = ctx;
-    const struct kafka_incremental_alter_configs_response *response = answer;
     const struct topic_setting *change = &admin->change;
-    peer_rest_a_while(&admin->peer);
-    if (!response || response->results_count != 1)
-        return;
-    int16_t code = response->results->error_code;
     if (code == KAFKA_NONE) {
         char what[TALLY_NAME_SIZE];
         io_simulated_say(admin->ledger->io, "topic-%d: %s is %s", admin->topic, change->name, change->value);
         snprintf(what, sizeof what, "topics: %s was changed", change->name);
         tally(what);
-        topic_plan_changed(admin->ledger, admin->topic, change);
+        topic_plan_changed(&admin->plans[admin->topic], admin->ledger, admin->topic, change);
         admin->change.name = NULL;
     } else if (!peer_code_is_retriable(code)) {
-        ledger_fail(admin->ledger, "IncrementalAlterConfigs of topic-%d, %s=%s, answered with code %d", admin->topic,
-                    change->name, change->value, code);
+        ledger_fail(admin->ledger, "%s of topic-%d, %s=%s, answered with code %d", api, admin->topic, change->name,
+                    change->value, code);
     }
 }
 
-static void alter(struct topic_admin *admin)
+static void on_incrementally_altered(void *ctx, const void *answer)
+{
+    struct topic_admin *admin = ctx;
+    const struct kafka_incremental_alter_configs_response *response = answer;
+    peer_rest_a_while(&admin->peer);
+    if (response && response->results_count == 1)
+        altered(admin, "IncrementalAlterConfigs", response->results->error_code);
+}
+
+static void alter_incrementally(struct topic_admin *admin)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
@@ -181,7 +184,45 @@ static void alter(struct topic_admin *admin)
     request->resources->configs_count = 1;
     request->resources->configs->name = bytes_of_string(admin->change.name);
     request->resources->configs->value = bytes_of_string(admin->change.value);
-    peer_call(&admin->peer, KAFKA_INCREMENTAL_ALTER_CONFIGS, ALTER_VERSION, request, on_altered);
+    peer_call(&admin->peer, KAFKA_INCREMENTAL_ALTER_CONFIGS, ALTER_VERSION, request, on_incrementally_altered);
+}
+
+static void on_altered(void *ctx, const void *answer)
+{
+    struct topic_admin *admin = ctx;
+    const struct kafka_alter_configs_response *response = answer;
+    peer_rest_a_while(&admin->peer);
+    if (response && response->results_count == 1)
+        altered(admin, "AlterConfigs", response->results->error_code);
+}
+
+/* The older way: all settings at once; what is not named is as it was by default. */
+static void alter_all(struct topic_admin *admin)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct topic_plan next = admin->plans[admin->topic];
+    topic_plan_set(&next, &admin->change);
+    struct kafka_alter_configs_request *request = KAFKA_NEW(&arena, kafka_alter_configs_request);
+    request->resources = KAFKA_NEW_ARRAY(&arena, kafka_alter_configs_request_resource, 1);
+    request->resources_count = 1;
+    request->resources->resource_type = RESOURCE_TOPIC;
+    request->resources->resource_name = bytes_of_string(admin->ledger->topics[admin->topic].name);
+    request->resources->configs = KAFKA_NEW_ARRAY(&arena, kafka_alter_configs_request_config, next.setting_count);
+    request->resources->configs_count = next.setting_count;
+    for (size_t i = 0; i < next.setting_count; i++) {
+        request->resources->configs[i].name = bytes_of_string(next.settings[i].name);
+        request->resources->configs[i].value = bytes_of_string(next.settings[i].value);
+    }
+    peer_call(&admin->peer, KAFKA_ALTER_CONFIGS, ALTER_VERSION, request, on_altered);
+}
+
+static void alter(struct topic_admin *admin)
+{
+    if (below(admin, 3) == 0)
+        alter_all(admin);
+    else
+        alter_incrementally(admin);
 }
 
 static void on_grown(void *ctx, const void *answer)
@@ -235,11 +276,12 @@ static void do_something(struct topic_admin *admin)
     topic = &admin->ledger->topics[admin->topic];
     if (choice < 2 && topic->deletable)
         delete_topic(admin);
-    else if (choice < 3 && !topic->compacted && admin->topic != 0)
+    else if (choice < 3 && !topic->rules.compacted && admin->topic != 0)
         delete_records(admin);
-    else if (choice < 6 && topic_plan_change(admin->ledger, admin->topic, &admin->change))
+    else if (choice < 6) {
+        admin->change = topic_plan_change(&admin->plans[admin->topic], admin->ledger, admin->topic);
         alter(admin);
-    else if (choice < 8 && topic_plan_grows(admin->ledger, admin->topic))
+    } else if (choice < 8 && topic_plan_grows(admin->ledger, admin->topic))
         grow(admin);
     else
         peer_rest(&admin->peer, below(admin, PAUSE_MS));

@@ -11,8 +11,16 @@
 
 struct transactor;
 
-/* `number` in the ledger; several may have the same `id`, and fence each other. */
-struct transactor *transactor_start(struct ledger *ledger, int number, int id);
+struct consuming;
+
+/* With version 1 or 2 of transactions, as the seed chooses. */
+struct transactor_options {
+    int number; /* in the ledger */
+    int id;     /* several may have the same one, and fence each other */
+    int worker; /* the group in the ledger; several may have the same one if they have the same id, or members */
+    const struct consuming *consumer; /* a member of that group, of its own; NULL: none */
+};
+struct transactor *transactor_start(struct ledger *ledger, const struct transactor_options *options);
 void transactor_stop(struct transactor *transactor); /* no new transactions; the present one is ended */
 bool transactor_finished(const struct transactor *transactor);
 

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Properties;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.AbortTransactionSpec;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -56,15 +57,15 @@ public class Transactions {
         producer.flush();
     }
 
-    static void read(String bootstrap, String topic) {
+    static void read(String bootstrap, List<String> topics) {
         try (var consumer = new KafkaConsumer<String, String>(properties(bootstrap, "isolation.level", "read_committed"))) {
-            var partitions = List.of(new TopicPartition(topic, 0), new TopicPartition(topic, 1));
+            var partitions = topics.stream().flatMap(topic -> Stream.of(0, 1).map(p -> new TopicPartition(topic, p))).toList();
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
             var ends = consumer.endOffsets(partitions);
             while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p)))
                 for (var record : consumer.poll(Duration.ofMillis(500)))
-                    System.out.println(record.value());
+                    System.out.println(record.topic() + " " + record.value());
         }
     }
 
@@ -146,7 +147,7 @@ public class Transactions {
     public static void main(String[] args) throws Exception {
         switch (args[0]) {
             case "transact" -> transact(args[1], args[2], args[3]);
-            case "read" -> read(args[1], args[2]);
+            case "read" -> read(args[1], List.of(args).subList(2, args.length));
             case "fence" -> fence(args[1], args[2], args[3]);
             case "pipe" -> pipe(args[1], args[2], args[3], args[4], args[5], Integer.parseInt(args[6]));
             case "hanging" -> hanging(args[1], args[2], args[3]);

@@ -22,14 +22,14 @@ async function transact(topic, id) {
   process.exit(0)
 }
 
-// KafkaJS reads what is committed unless told otherwise; it knows no end: the reader that follows "second" is told what is last.
-async function read(topic) {
+// KafkaJS reads what is committed unless told otherwise; it knows no end, but each topic has 20.
+async function read(...topics) {
   const consumer = kafka.consumer({ groupId: `reader-${process.pid}`, sessionTimeout: 6000 })
-  let left = 20
+  let left = 20 * topics.length
   await consumer.connect()
-  await consumer.subscribe({ topic, fromBeginning: true })
-  await new Promise(done => consumer.run({ eachMessage: async ({ message }) => {
-    console.log(message.value.toString())
+  await consumer.subscribe({ topics, fromBeginning: true })
+  await new Promise(done => consumer.run({ eachMessage: async ({ topic, message }) => {
+    console.log(topic, message.value.toString())
     if (--left == 0) done()
   } }))
   await consumer.disconnect()

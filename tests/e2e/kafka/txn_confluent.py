@@ -24,18 +24,19 @@ def transact(bootstrap, topic, id):
     producer.flush(20)
 
 
-def read(bootstrap, topic):
+def read(bootstrap, *topics):
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "auto.offset.reset": "earliest",
                          "isolation.level": "read_committed", "enable.partition.eof": True})
-    consumer.assign([TopicPartition(topic, p, 0) for p in range(2)])
+    partitions = [TopicPartition(topic, p, 0) for topic in topics for p in range(2)]
+    consumer.assign(partitions)
     ends = 0
-    while ends < 2:
+    while ends < len(partitions):
         message = consumer.poll(20)
         if message.error():
             assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
             ends += 1
         else:
-            print(message.value().decode())
+            print(message.topic(), message.value().decode())
     consumer.close()
 
 

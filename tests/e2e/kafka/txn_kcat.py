@@ -38,8 +38,10 @@ def transact(bootstrap, topic, id):
     begin(bootstrap, topic, id, "open").kill()
 
 
-def read(bootstrap, topic):
-    print(*lines_in(bootstrap, topic, "read_committed"), sep="\n")
+def read(bootstrap, *topics):
+    for topic in topics:
+        for line in lines_in(bootstrap, topic, "read_committed"):
+            print(topic, line)
 
 
 def fence(bootstrap, topic, id):

@@ -26,16 +26,16 @@ def transact(bootstrap, topic, id):
     producer.flush(20)
 
 
-def read(bootstrap, topic):
+def read(bootstrap, *topics):
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed")
-    partitions = [TopicPartition(topic, p) for p in range(2)]
+    partitions = [TopicPartition(topic, p) for topic in topics for p in range(2)]
     consumer.assign(partitions)
     ends = consumer.end_offsets(partitions)
     consumer.seek_to_beginning(*partitions)
     while any(consumer.position(p) < ends[p] for p in partitions):
         for records in consumer.poll(timeout_ms=500).values():
             for record in records:
-                print(record.value.decode())
+                print(record.topic, record.value.decode())
     consumer.close()
 
 

@@ -153,7 +153,7 @@ func main() {
 	case "transact":
 		transact(arguments[0], arguments[1], arguments[2])
 	case "read":
-		read(arguments[0], arguments[1])
+		read(arguments[0], arguments[1:])
 	case "fence":
 		fence(arguments[0], arguments[1], arguments[2])
 	case "pipe":

@@ -36,15 +36,15 @@ func transact(bootstrap, topic, id string) {
 }
 
 // franz-go tells nobody of a partition's end: who has heard nothing for a while has read all.
-func read(bootstrap, topic string) {
-	consumer := client(bootstrap, kgo.ConsumePartitions(beginnings(bootstrap, []string{topic})),
+func read(bootstrap string, topics []string) {
+	consumer := client(bootstrap, kgo.ConsumePartitions(beginnings(bootstrap, topics)),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(200*time.Millisecond))
 	defer consumer.Close()
 	for silent := 0; silent < 5; {
 		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 		fetches := consumer.PollFetches(ctx)
 		cancel()
-		fetches.EachRecord(func(record *kgo.Record) { fmt.Println(string(record.Value)) })
+		fetches.EachRecord(func(record *kgo.Record) { fmt.Println(record.Topic, string(record.Value)) })
 		if fetches.NumRecords() == 0 {
 			silent++
 		}
