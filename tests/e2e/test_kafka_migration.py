@@ -13,7 +13,7 @@ from conftest import wait_until
 from test_kafka_groups import PARTITIONS, create_topic, has_all, members, publish  # noqa: F401 (members is a fixture)
 
 NEW = "group.protocol=consumer"
-SLOW_S = 90
+SLOW_S = 240
 COOPERATIVE = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor"
 
 
