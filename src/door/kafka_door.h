@@ -61,11 +61,11 @@ struct kafka_door_metrics {
     uint64_t connections; /* open now */
     uint64_t connections_accepted;
     uint64_t frames_too_large;
-    uint64_t frames_malformed;                          /* cut short, counts that do not fit */
-    uint64_t frames_unknown;                            /* api key or version that is not served */
-    uint64_t frames_refused;                            /* while all connections together hold too much */
-    uint64_t frames_stalled;                            /* of which nothing came any more for ten minutes */
-    uint64_t connections_idle;                          /* ended after ten minutes without a request */
+    uint64_t frames_malformed; /* cut short, counts that do not fit */
+    uint64_t frames_unknown;   /* api key or version that is not served */
+    uint64_t frames_refused;   /* while all connections together hold too much */
+    uint64_t frames_stalled;   /* of which nothing came any more for ten minutes */
+    uint64_t connections_idle; /* ended after ten minutes without a request */
     struct io_handshake_metrics handshakes;
     struct kafka_api_metrics apis[KAFKA_DOOR_API_KEYS]; /* by api key */
     uint64_t errors_by_code[KAFKA_DOOR_ERROR_CODES];    /* by code - KAFKA_DOOR_ERROR_FIRST */

@@ -60,8 +60,8 @@ bool io_simulated_dead(const struct io *io);
 bool io_simulated_flip(struct io *io, const char *within);
 void io_simulated_flip_back(struct io *io);
 
-/* The page of 4096 bytes that holds the byte `at` of a file: who reads it gets EIO, and so does who writes a part of it,
- * until it is written as a whole. What is mapped still has it. False: there is no such byte. */
+/* The page of 4096 bytes that holds the byte `at` of a file: who reads it gets EIO, and so does who writes a part of
+ * it, until it is written as a whole. What is mapped still has it. False: there is no such byte. */
 bool io_simulated_spoil(struct io *io, const char *path, uint64_t at);
 
 /* --- Faults; all off (0) at first, changed at any time --- */

@@ -72,9 +72,9 @@ struct topic_config_entry {
 };
 
 struct topic_spec {
-    struct bytes name;       /* Kafka's rules: 1..249 of [a-zA-Z0-9._-], not "." or ".." */
-    int32_t partition_count; /* 1 .. LIMIT_PARTITIONS_PER_TOPIC */
-    bool internal;           /* evoke's own: no client makes, writes or deletes it */
+    struct bytes name;                        /* Kafka's rules: 1..249 of [a-zA-Z0-9._-], not "." or ".." */
+    int32_t partition_count;                  /* 1 .. LIMIT_PARTITIONS_PER_TOPIC */
+    bool internal;                            /* evoke's own: no client makes, writes or deletes it */
     const struct topic_config_entry *configs; /* Kafka's topic settings, checked; unknown names are ERROR_INVALID */
     size_t config_count;
 };
