@@ -209,6 +209,7 @@ struct pod *node_pod(struct node *node, struct bytes namespace, struct bytes nam
 /* --- What an earlier evoke left --- */
 
 struct orphan {
+    struct list link; /* in node->orphans */
     struct sandbox *sandbox;
     struct runtime *runtime;
     char uid[37];
@@ -226,6 +227,7 @@ static void orphan_removed(void *ctx)
 {
     struct orphan *orphan = ctx;
     diag_info("node", "pod %s has no object any more: its processes were ended", orphan->uid);
+    list_remove(&orphan->link);
     free(orphan);
 }
 
@@ -250,7 +252,7 @@ static void orphan_notice(void *ctx, const char *reason, const char *message)
     (void)ctx, (void)reason, (void)message;
 }
 
-static void remove_orphan(struct runtime *runtime, const char *uid)
+static void remove_orphan(struct node *node, struct runtime *runtime, const char *uid)
 {
     static const struct sandbox_events events = {
         .on_ready = orphan_ready,
@@ -262,8 +264,19 @@ static void remove_orphan(struct runtime *runtime, const char *uid)
     };
     struct orphan *orphan = NEW(struct orphan);
     orphan->runtime = runtime;
+    list_append(&node->orphans, &orphan->link);
     snprintf(orphan->uid, sizeof orphan->uid, "%s", uid);
     orphan->sandbox = runtime->ops->adopt(runtime, uid, &events, orphan);
+}
+
+/* What has not gone yet, the next evoke finds again. */
+static void release_orphans(struct node *node)
+{
+    list_each (struct orphan, orphan, &node->orphans, link) {
+        orphan->runtime->ops->release(orphan->sandbox);
+        list_remove(&orphan->link);
+        free(orphan);
+    }
 }
 
 struct finding {
@@ -299,7 +312,7 @@ static void sweep(void *ctx)
         snprintf(uid, sizeof uid, BYTES_FORMAT, BYTES_ARGS(map_key(entry)));
         if (map_get(&wanted, map_key(entry)))
             continue;
-        remove_orphan(entry->value, uid);
+        remove_orphan(node, entry->value, uid);
         map_remove(&node->found, bytes_of_string(uid));
     }
     map_deinit(&wanted, NULL);
@@ -344,6 +357,7 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
     node->facts.memory = node->machine.memory;
     snprintf(node->facts.ip, sizeof node->facts.ip, "%s", node->machine.ip);
     list_init(&node->gone);
+    list_init(&node->orphans);
     io_deferred_init(io, &node->free_gone, free_gone, node);
     io_deferred_init(io, &node->sweep, sweep, node);
     retry_init(io, &node->lease, "node", node_lease_take, node);
@@ -382,6 +396,7 @@ void node_close(struct node *node)
     free_gone(node);
     io_deferred_cancel(&node->free_gone);
     io_deferred_cancel(&node->sweep);
+    release_orphans(node);
     map_deinit(&node->found, NULL);
     http_client_free(node->http);
     io_tls_free(node->probe_tls);

@@ -23,6 +23,7 @@ struct node {
     struct map pods;          /* by uid: struct pod */
     struct list gone;         /* of struct pod: freed at the end of the turn */
     struct io_deferred free_gone;
+    struct list orphans; /* of struct orphan (node.c): sandboxes without an object, on their way out */
     struct retry lease;  /* takes it */
     struct retry settle; /* the log would not take what was to be done with a pod that is in no map */
     struct node_counts counts;
