@@ -85,6 +85,7 @@ TEST(an_assignment_comes_back_as_it_was_written)
     CHECK(bytes_equal(buf_bytes(&out), BYTES("\0\0\0\0\0\1\0\1a\0\0\0\2\0\0\0\1\0\0\0\2\xff\xff\xff\xff")));
     CHECK_OK(embedded_assignment_read(w.f.log, buf_bytes(&out), &w.arena, &again, &err), &err);
     CHECK(partition_set_equal(&set, &again));
+    partition_set_deinit(&again);
     for (size_t size = 1; size < out.size; size++)
         CHECK(!embedded_assignment_read(w.f.log, bytes_slice(buf_bytes(&out), 0, size), &w.arena, &again, &err));
     CHECK_OK(embedded_assignment_read(w.f.log, BYTES_LITERAL(""), &w.arena, &again, &err), &err);
