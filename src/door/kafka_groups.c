@@ -38,24 +38,32 @@ static void join_failed(struct kafka_request *request, void *ctx)
                                                    .member_id = body->member_id};
 }
 
+/* A result is good during the call that gives it, and its answer may wait for the disk. */
+static struct bytes keep(struct kafka_request *request, struct bytes bytes)
+{
+    return bytes.data ? arena_copy(&request->arena, bytes) : bytes;
+}
+
 static void joined(void *ctx, const struct coordinator_join_result *result)
 {
     struct kafka_request *request = ctx;
     struct kafka_join_group_response *response = KAFKA_NEW(&request->arena, kafka_join_group_response);
     response->error_code = kafka_refuse(request, result->error);
     response->generation_id = result->generation;
-    response->protocol_type = result->protocol_type;
-    response->protocol_name = request->header.api_version < 7 ? or_empty(result->protocol_name) : result->protocol_name;
-    response->leader = result->leader;
+    response->protocol_type = keep(request, result->protocol_type);
+    response->protocol_name = keep(request, result->protocol_name);
+    if (request->header.api_version < 7)
+        response->protocol_name = or_empty(response->protocol_name);
+    response->leader = keep(request, result->leader);
     response->skip_assignment = result->skip_assignment;
-    response->member_id = result->member_id;
+    response->member_id = keep(request, result->member_id);
     response->members = KAFKA_NEW_ARRAY(&request->arena, kafka_join_group_response_member, result->member_count);
     response->members_count = result->member_count;
     for (size_t i = 0; i < result->member_count; i++)
-        response->members[i] =
-            (struct kafka_join_group_response_member){.member_id = result->members[i].member_id,
-                                                      .group_instance_id = result->members[i].group_instance_id,
-                                                      .metadata = result->members[i].metadata};
+        response->members[i] = (struct kafka_join_group_response_member){
+            .member_id = keep(request, result->members[i].member_id),
+            .group_instance_id = keep(request, result->members[i].group_instance_id),
+            .metadata = keep(request, result->members[i].metadata)};
     request->cancel = NULL;
     kafka_answer_when(request, response, result->lsn, LOG_SYNCED, join_failed);
 }
@@ -108,9 +116,9 @@ static void synced(void *ctx, const struct coordinator_sync_result *result)
     struct kafka_request *request = ctx;
     struct kafka_sync_group_response *response = KAFKA_NEW(&request->arena, kafka_sync_group_response);
     response->error_code = kafka_refuse(request, result->error);
-    response->protocol_type = result->protocol_type;
-    response->protocol_name = result->protocol_name;
-    response->assignment = result->assignment;
+    response->protocol_type = keep(request, result->protocol_type);
+    response->protocol_name = keep(request, result->protocol_name);
+    response->assignment = keep(request, result->assignment);
     request->cancel = NULL;
     kafka_answer_when(request, response, result->lsn, LOG_SYNCED, sync_failed);
 }
