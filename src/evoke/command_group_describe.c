@@ -27,6 +27,19 @@ const struct kafka_describe_groups_response_group *group_describe(struct kafka_c
     return NULL;
 }
 
+const struct kafka_consumer_group_describe_response_group *
+group_describe_consumer(struct kafka_client *client, struct bytes name, struct arena *arena)
+{
+    struct error ignored; /* also of a server that knows no such groups */
+    struct kafka_consumer_group_describe_request *request = KAFKA_NEW(arena, kafka_consumer_group_describe_request);
+    request->group_ids = &name;
+    request->group_ids_count = 1;
+    const struct kafka_consumer_group_describe_response *response =
+        kafka_client_call(client, KAFKA_CONSUMER_GROUP_DESCRIBE, 0, request, arena, &ignored);
+    return response && response->groups_count == 1 && response->groups->error_code == KAFKA_NONE ? response->groups
+                                                                                                 : NULL;
+}
+
 static int by_index(const void *a, const void *b)
 {
     const struct kafka_offset_fetch_response_partition *x = a, *y = b;
@@ -101,19 +114,43 @@ static bool add_lags(struct kafka_client *client, struct json *rows, struct erro
     return true;
 }
 
-static struct json *members_of(const struct kafka_describe_groups_response_group *group)
+static void add_member(struct json *members, struct bytes id, struct bytes client, struct bytes host)
 {
-    struct json *members = json_new_array();
-    for (size_t i = 0; i < group->members_count; i++) {
-        struct json *member = json_new_object();
-        json_set(member, "member", json_new_string(group->members[i].member_id));
-        json_set(member, "client", json_new_string(group->members[i].client_id));
-        json_set(member, "host", json_new_string(group->members[i].client_host));
-        json_append(members, member);
-    }
-    return members;
+    struct json *member = json_new_object();
+    json_set(member, "member", json_new_string(id));
+    json_set(member, "client", json_new_string(client));
+    json_set(member, "host", json_new_string(host));
+    json_append(members, member);
 }
 
+static void add_classic(const struct kafka_describe_groups_response_group *group, struct json *members,
+                        struct json *rows)
+{
+    for (size_t i = 0; i < group->members_count; i++) {
+        const struct kafka_describe_groups_response_member *member = &group->members[i];
+        add_member(members, member->member_id, member->client_id, member->client_host);
+        if (bytes_equal_string(group->protocol_type, "consumer"))
+            consumer_protocol_each_partition(member->member_assignment, add_assigned,
+                                             &(struct adding){rows, member->member_id});
+    }
+}
+
+static void add_consumers(const struct kafka_consumer_group_describe_response_group *group, struct json *members,
+                          struct json *rows)
+{
+    for (size_t i = 0; i < group->members_count; i++) {
+        const struct kafka_consumer_group_describe_response_member *member = &group->members[i];
+        add_member(members, member->member_id, member->client_id, member->client_host);
+        for (size_t t = 0; t < member->assignment.topic_partitions_count; t++) {
+            const struct kafka_consumer_group_describe_response_topic_partitions *topic =
+                &member->assignment.topic_partitions[t];
+            for (size_t p = 0; p < topic->partitions_count; p++)
+                add_assigned(&(struct adding){rows, member->member_id}, topic->topic_name, topic->partitions[p]);
+        }
+    }
+}
+
+/* A group of the new protocol is "Dead" to who asks for one of the classic one. */
 static struct json *describe(struct kafka_client *client, const char *name, struct error *err)
 {
     AUTO_ARENA arena;
@@ -126,21 +163,26 @@ static struct json *describe(struct kafka_client *client, const char *name, stru
         group ? group_offsets(client, bytes_of_string(name), &arena, err) : NULL;
     if (!offsets)
         return NULL;
-    if (bytes_equal_string(group->group_state, "Dead") && offsets->topics_count == 0) {
+    bool dead = bytes_equal_string(group->group_state, "Dead");
+    const struct kafka_consumer_group_describe_response_group *consumers =
+        dead ? group_describe_consumer(client, bytes_of_string(name), &arena) : NULL;
+    if (dead && !consumers && offsets->topics_count == 0) {
         error_set(err, ERROR_NOT_FOUND, "group %s: there is no such group; \"evoke group list\" lists them", name);
         return NULL;
     }
-    AUTO_JSON *rows = json_new_array();
+    AUTO_JSON *rows = json_new_array(), *members = json_new_array();
     add_offsets(rows, offsets);
-    for (size_t i = 0; i < group->members_count && bytes_equal_string(group->protocol_type, "consumer"); i++)
-        consumer_protocol_each_partition(group->members[i].member_assignment, add_assigned,
-                                         &(struct adding){rows, group->members[i].member_id});
+    if (consumers)
+        add_consumers(consumers, members, rows);
+    else
+        add_classic(group, members, rows);
     if (!add_lags(client, rows, err))
         return NULL;
     struct json *result = json_new_object();
     json_set(result, "name", json_new_text(name));
-    json_set(result, "state", json_new_string(group->group_state));
-    json_set(result, "members", members_of(group));
+    json_set(result, "type", json_new_text(consumers ? "consumer" : "classic"));
+    json_set(result, "state", json_new_string(consumers ? consumers->group_state : group->group_state));
+    json_set(result, "members", json_ref(members));
     json_set(result, "partitions", json_ref(rows));
     return result;
 }
@@ -157,8 +199,8 @@ static void print_group(const struct json *group)
                                                     {"member", "MEMBER"},
                                                     {0}};
     const struct json *members = json_get(group, "members");
-    printf("Group:    %s\nState:    %s\nMembers:  %zu\n\n", json_text_at(group, "name", ""),
-           json_text_at(group, "state", ""), json_size(members));
+    printf("Group:    %s\nType:     %s\nState:    %s\nMembers:  %zu\n\n", json_text_at(group, "name", ""),
+           json_text_at(group, "type", ""), json_text_at(group, "state", ""), json_size(members));
     if (json_size(members) > 0) {
         listing_print_table(members, member_columns, stdout);
         putchar('\n');

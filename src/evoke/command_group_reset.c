@@ -205,14 +205,22 @@ static bool commit(const struct reset *reset, struct error *err)
 
 static bool is_idle(const struct reset *reset, struct arena *arena, struct error *err)
 {
-    const struct kafka_describe_groups_response_group *group =
-        group_describe(reset->client, bytes_of_string(reset->group), arena, err);
+    struct bytes name = bytes_of_string(reset->group);
+    const struct kafka_describe_groups_response_group *group = group_describe(reset->client, name, arena, err);
     if (!group)
         return false;
-    return bytes_equal_string(group->group_state, "Empty") || bytes_equal_string(group->group_state, "Dead") ||
+    struct bytes state = group->group_state;
+    size_t member_count = group->members_count;
+    const struct kafka_consumer_group_describe_response_group *consumers =
+        bytes_equal_string(state, "Dead") ? group_describe_consumer(reset->client, name, arena) : NULL;
+    if (consumers) {
+        state = consumers->group_state;
+        member_count = consumers->members_count;
+    }
+    return bytes_equal_string(state, "Empty") || bytes_equal_string(state, "Dead") ||
            error_set(err, ERROR_UNAVAILABLE,
                      "group %s is " BYTES_FORMAT " with %zu members: offsets are reset when none is left", reset->group,
-                     BYTES_ARGS(group->group_state), group->members_count);
+                     BYTES_ARGS(state), member_count);
 }
 
 static bool reset_group(struct reset *reset, struct error *err)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The new rebalance protocol (KIP-848, group.protocol=consumer) with the clients that have it. Members speak every five
 seconds, as in Kafka, so a partition that changes hands takes some."""
+import json
+
 import pytest
 
 import kafka_clients
@@ -92,6 +94,11 @@ def test_tools_see_the_group_and_its_offsets(evoke, members):
     assert described.partition_assignor == "uniform"
     partitions = sorted(p.partition for p in described.members[0].assignment.topic_partitions)
     assert partitions == list(range(PARTITIONS))
+    shown = json.loads(evoke.run("group", "describe", "-b", evoke.kafka, "-o", "json", "new-seen").stdout)[0]
+    assert (shown["type"], shown["state"], len(shown["members"])) == ("consumer", "Stable", 1)
+    assert {p["member"] for p in shown["partitions"]} == {shown["members"][0]["member"]}
+    refused = evoke.run("group", "reset", "-b", evoke.kafka, "new-seen", "--all-topics", "--to-earliest")
+    assert refused.returncode == 4 and "Stable with 1 members" in refused.stderr, refused.stderr
     with pytest.raises(Exception, match="not empty"):
         admin.delete_consumer_groups(["new-seen"])["new-seen"].result(10)
     member.end()
