@@ -23,11 +23,11 @@ static bool take_version(struct bytes *from, int16_t *out, struct error *err)
     return true;
 }
 
-static void *decode(const struct kafka_struct *type, struct bytes bytes, struct arena *arena, int16_t *version,
-                    struct error *err)
+static void *decode(const struct kafka_struct *type, struct bytes bytes, struct arena *arena, struct error *err)
 {
     void *out;
-    return take_version(&bytes, version, err) && kafka_decode_data(type, *version, false, bytes, arena, &out, err)
+    int16_t version = 0;
+    return take_version(&bytes, &version, err) && kafka_decode_data(type, version, false, bytes, arena, &out, err)
                ? out
                : NULL;
 }
@@ -46,9 +46,8 @@ static void add_partitions(struct log *log, struct partition_set *set, struct by
 bool embedded_subscription_read(struct log *log, struct bytes metadata, struct arena *arena,
                                 struct embedded_subscription *out, struct error *err)
 {
-    int16_t version;
     const struct kafka_consumer_protocol_subscription *value =
-        decode(&kafka_consumer_protocol_subscription_type, metadata, arena, &version, err);
+        decode(&kafka_consumer_protocol_subscription_type, metadata, arena, err);
     if (!value)
         return false;
     *out = (struct embedded_subscription){
@@ -72,11 +71,10 @@ void embedded_subscription_write(struct bytes topic, struct buf *out)
 bool embedded_subscribes(struct bytes metadata, struct bytes topic)
 {
     AUTO_ARENA arena;
-    int16_t version;
     struct error err;
     arena_init(&arena, 0);
     const struct kafka_consumer_protocol_subscription *value =
-        decode(&kafka_consumer_protocol_subscription_type, metadata, &arena, &version, &err);
+        decode(&kafka_consumer_protocol_subscription_type, metadata, &arena, &err);
     for (size_t i = 0; value && i < value->topics_count; i++)
         if (bytes_equal(value->topics[i], topic))
             return true;
@@ -88,12 +86,11 @@ bool embedded_subscribes(struct bytes metadata, struct bytes topic)
 bool embedded_assignment_read(struct log *log, struct bytes assignment, struct arena *arena, struct partition_set *out,
                               struct error *err)
 {
-    int16_t version;
     *out = (struct partition_set){0};
     if (assignment.size == 0)
         return true;
     const struct kafka_consumer_protocol_assignment *value =
-        decode(&kafka_consumer_protocol_assignment_type, assignment, arena, &version, err);
+        decode(&kafka_consumer_protocol_assignment_type, assignment, arena, err);
     if (!value)
         return false;
     if (value->user_data.size > 0)
