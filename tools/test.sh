@@ -56,8 +56,8 @@ while [ $# -gt 0 ]; do
         exit $failed ;;
     e2e)
         if "$root/tests/e2e/setup.sh" "$build"; then
-            # Files side by side: their tests wait for clients most of the time
-            count e2e timeout 1200 "$build/e2e/venv/bin/python" -m pytest -q -n 3 --dist loadfile --maxfail=20 "$root/tests/e2e" --evoke "$build"
+            # Files side by side: their tests wait for clients most of the time. In their order, for the longest have few tests
+            count e2e timeout 1200 "$build/e2e/venv/bin/python" -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder --maxfail=20 "$root/tests/e2e" --evoke "$build"
         else
             echo "--- the end-to-end tests could not be set up"
             failed=$((failed + 1))
