@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that Java's admin client can call, rightly and wrongly, is answered as Apache Kafka 4.1 answers it: every_call.txt is
-what EveryCall.java printed against that. docs/kafka.md says why the rest differs."""
+"""What Java's admin client can call, rightly and wrongly, is answered as Apache Kafka 4.1 answers it: every_call.txt is what
+EveryCall.java printed against that. Left out are calls for APIs that are not served (docs/kafka.md says which, and why the
+rest differs), and those that clients retry until their time is over."""
 import pathlib
 
 import kafka_clients

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls what Java's admin client has, once as it should be and once in each way that can go wrong, and prints of each
+// Calls what Java's admin client has for what is served, as it should be and in ways that go wrong, and prints of each
 // "<name> <what it came to>": ok, or the name of the error. test_kafka_every_call.py says what Kafka 4.1 answers.
 import java.time.Duration;
 import java.util.Collection;
