@@ -161,7 +161,7 @@ def test_groups_are_listed_described_and_deleted(evoke, members):
     from confluent_kafka.admin import AdminClient
     create_topic(evoke, "listed")
     publish(evoke, "listed", 4)
-    member = members("python", "listed", "listed")
+    member = members("confluent", "listed", "listed")
     wait_until(lambda: len(member.got) == 4, what="all read")
     admin = AdminClient({"bootstrap.servers": evoke.kafka})
     listed = {g.group_id: g.state.name for g in admin.list_consumer_groups().result(10).valid}
