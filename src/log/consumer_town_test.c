@@ -11,7 +11,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -366,27 +365,7 @@ static void run_seed(uint64_t seed)
     fixture_deinit(&town.f);
 }
 
-/* In a process of its own, so that a seed that fails is named. */
-static bool run_seed_forked(uint64_t seed)
-{
-    int status = 0;
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0) {
-        run_seed(seed);
-        exit(0);
-    }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
-
 TEST(whoever_dies_no_partition_has_two_owners_and_all_are_owned_in_the_end)
 {
-    const char *only = getenv("EVOKE_SEED");
-    const char *more = getenv("EVOKE_SEEDS");
-    uint64_t seeds = more ? strtoull(more, NULL, 10) : SEEDS;
-    if (only)
-        run_seed(strtoull(only, NULL, 10));
-    for (uint64_t seed = 1; !only && seed <= seeds; seed++)
-        if (!run_seed_forked(seed))
-            test_fail(__FILE__, __LINE__, "EVOKE_SEED=%d repeats it", (int)seed);
+    fixture_run_seeds(run_seed, SEEDS);
 }

@@ -2,8 +2,12 @@
 #include "log/fixture.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/diag.h"
 #include "base/memory.h"
@@ -295,4 +299,27 @@ void fixture_write_file(const char *path, struct bytes content)
     CHECK(file != NULL);
     CHECK_INT(fwrite(content.data, 1, content.size, file), content.size);
     CHECK(fclose(file) == 0);
+}
+
+static bool run_forked(void (*run)(uint64_t seed), uint64_t seed)
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        run(seed);
+        exit(0);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+void fixture_run_seeds(void (*run)(uint64_t seed), uint64_t count)
+{
+    const char *only = getenv("EVOKE_SEED"), *more = getenv("EVOKE_SEEDS");
+    if (only)
+        run(strtoull(only, NULL, 10));
+    count = more ? strtoull(more, NULL, 10) : count;
+    for (uint64_t seed = 1; !only && seed <= count; seed++)
+        if (!run_forked(run, seed))
+            test_fail(__FILE__, __LINE__, "EVOKE_SEED=%" PRIu64 " repeats it", seed);
 }

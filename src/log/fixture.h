@@ -52,4 +52,8 @@ char *fixture_journal_path(const struct fixture *fixture, size_t index); /* free
 void fixture_read_file(const char *path, struct buf *out);
 void fixture_write_file(const char *path, struct bytes content);
 
+/* Seeds 1 to `count`, or to $EVOKE_SEEDS; each in a process of its own, so that the one that fails can be named.
+ * $EVOKE_SEED: only that one, in this process. */
+void fixture_run_seeds(void (*run)(uint64_t seed), uint64_t count);
+
 #endif

@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -591,26 +590,7 @@ static void run_seed(uint64_t seed)
     fixture_deinit(&town.f);
 }
 
-/* Each seed in a process of its own, so that the one that fails can be named. */
-static bool run_seed_forked(uint64_t seed)
-{
-    int status = 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-        run_seed(seed);
-        exit(0);
-    }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
-
 TEST(whatever_dies_and_when_readers_of_committed_records_see_what_was_committed_and_nothing_else)
 {
-    const char *only = getenv("EVOKE_SEED");
-    const char *more = getenv("EVOKE_SEEDS");
-    uint64_t seeds = more ? strtoull(more, NULL, 10) : SEEDS;
-    if (only)
-        run_seed(strtoull(only, NULL, 10));
-    for (uint64_t seed = 1; !only && seed <= seeds; seed++)
-        if (!run_seed_forked(seed))
-            test_fail(__FILE__, __LINE__, "EVOKE_SEED=%" PRIu64 " repeats it", seed);
+    fixture_run_seeds(run_seed, SEEDS);
 }
