@@ -7,8 +7,6 @@
  * runtime), sockets' like, names that overlayfs would read as its own marks, archives that unpack to more than the
  * budget. Of extended attributes only file capabilities and user.* are taken over: trusted.* would be overlayfs's.
  */
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,6 +22,7 @@
 
 #include "base/memory.h"
 #include "node/image_priv.h"
+#include "node/libarchive.h"
 
 enum { CHUNK_SIZE = 128 << 10, PATH_SIZE = PATH_MAX };
 
@@ -51,7 +50,7 @@ static la_ssize_t read_raw(struct archive *archive, void *ctx, const void **out)
     struct source *source = ctx;
     ssize_t n = read(source->fd, source->raw, sizeof source->raw);
     if (n < 0)
-        archive_set_error(archive, errno, "%s", "read");
+        sym_archive_set_error(archive, errno, "%s", "read");
     else
         EVP_DigestUpdate(source->blob, source->raw, (size_t)n);
     *out = source->raw;
@@ -61,9 +60,9 @@ static la_ssize_t read_raw(struct archive *archive, void *ctx, const void **out)
 static la_ssize_t read_plain(struct archive *archive, void *ctx, const void **out)
 {
     struct source *source = ctx;
-    la_ssize_t n = archive_read_data(source->plain, source->inflated, sizeof source->inflated);
+    la_ssize_t n = sym_archive_read_data(source->plain, source->inflated, sizeof source->inflated);
     if (n < 0)
-        archive_set_error(archive, archive_errno(source->plain), "%s", archive_error_string(source->plain));
+        sym_archive_set_error(archive, sym_archive_errno(source->plain), "%s", sym_archive_error_string(source->plain));
     else
         EVP_DigestUpdate(source->diff, source->inflated, (size_t)n);
     *out = source->inflated;
@@ -176,7 +175,7 @@ static bool write_data(struct unpacking *unpacking, struct archive *tar, int fd,
     size_t size;
     la_int64_t offset;
     int result;
-    while ((result = archive_read_data_block(tar, &block, &size, &offset)) == ARCHIVE_OK) {
+    while ((result = sym_archive_read_data_block(tar, &block, &size, &offset)) == ARCHIVE_OK) {
         struct bytes rest = bytes_of(block, size);
         if (!spend(unpacking, size, err))
             return false;
@@ -185,7 +184,7 @@ static bool write_data(struct unpacking *unpacking, struct archive *tar, int fd,
                 return error_sys(err, errno, "write %.300s", path);
     }
     if (result != ARCHIVE_EOF)
-        return error_set(err, ERROR_CORRUPT, "%.300s: %s", path, archive_error_string(tar));
+        return error_set(err, ERROR_CORRUPT, "%.300s: %s", path, sym_archive_error_string(tar));
     return true;
 }
 
@@ -194,8 +193,8 @@ static void copy_attributes(struct archive_entry *entry, int fd)
     const char *name;
     const void *value;
     size_t size;
-    archive_entry_xattr_reset(entry);
-    while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)
+    sym_archive_entry_xattr_reset(entry);
+    while (sym_archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)
         if (strcmp(name, "security.capability") == 0 || strncmp(name, "user.", 5) == 0) {
             int ignored = fsetxattr(fd, name, value, size, 0); /* not every file system takes them */
             (void)ignored;
@@ -207,8 +206,8 @@ static bool set_owner_and_mode(struct unpacking *unpacking, struct archive_entry
 {
     if (!unpacking->layer)
         return true;
-    if (fchown(fd, (uid_t)archive_entry_uid(entry), (gid_t)archive_entry_gid(entry)) != 0 ||
-        fchmod(fd, archive_entry_perm(entry)) != 0)
+    if (fchown(fd, (uid_t)sym_archive_entry_uid(entry), (gid_t)sym_archive_entry_gid(entry)) != 0 ||
+        fchmod(fd, sym_archive_entry_perm(entry)) != 0)
         return error_sys(err, errno, "owner and mode of %.300s", path);
     copy_attributes(entry, fd);
     return true;
@@ -221,10 +220,10 @@ static bool make_file(struct unpacking *unpacking, struct archive *tar, struct a
     if (fd < 0)
         return error_sys(err, errno, "create %.300s", path);
     bool ok = write_data(unpacking, tar, fd, path, err) && set_owner_and_mode(unpacking, entry, fd, path, err);
-    if (ok && archive_entry_size(entry) > 0 && (uint64_t)archive_entry_size(entry) <= IMAGE_SIZE_MAX &&
-        ftruncate(fd, archive_entry_size(entry)) != 0)
+    if (ok && sym_archive_entry_size(entry) > 0 && (uint64_t)sym_archive_entry_size(entry) <= IMAGE_SIZE_MAX &&
+        ftruncate(fd, sym_archive_entry_size(entry)) != 0)
         ok = error_sys(err, errno, "size of %.300s", path);
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = archive_entry_mtime(entry)}};
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = sym_archive_entry_mtime(entry)}};
     futimens(fd, times);
     close(fd);
     return ok;
@@ -251,13 +250,13 @@ static bool make_directory(struct unpacking *unpacking, struct archive_entry *en
 static bool make_symlink(struct unpacking *unpacking, struct archive_entry *entry, const char *path, const char *name,
                          struct error *err)
 {
-    const char *target = archive_entry_symlink_utf8(entry);
+    const char *target = sym_archive_entry_symlink_utf8(entry);
     if (!target)
-        target = archive_entry_symlink(entry);
+        target = sym_archive_entry_symlink(entry);
     if (!target || symlinkat(target, unpacking->parent, name) != 0)
         return error_sys(err, target ? errno : EINVAL, "link %.300s", path);
-    if (unpacking->layer && fchownat(unpacking->parent, name, (uid_t)archive_entry_uid(entry),
-                                     (gid_t)archive_entry_gid(entry), AT_SYMLINK_NOFOLLOW) != 0)
+    if (unpacking->layer && fchownat(unpacking->parent, name, (uid_t)sym_archive_entry_uid(entry),
+                                     (gid_t)sym_archive_entry_gid(entry), AT_SYMLINK_NOFOLLOW) != 0)
         return error_sys(err, errno, "owner of %.300s", path);
     return true;
 }
@@ -301,8 +300,8 @@ static bool make_special(struct unpacking *unpacking, struct archive_entry *entr
 {
     if (!unpacking->layer)
         return hostile(err, path, "not a file");
-    if (archive_entry_filetype(entry) == AE_IFIFO)
-        return mkfifoat(unpacking->parent, name, archive_entry_perm(entry)) == 0 ||
+    if (sym_archive_entry_filetype(entry) == AE_IFIFO)
+        return mkfifoat(unpacking->parent, name, sym_archive_entry_perm(entry)) == 0 ||
                error_sys(err, errno, "make %.300s", path);
     if (strncmp(path, "dev/", 4) == 0)
         return true;
@@ -320,12 +319,12 @@ static bool make_way(struct unpacking *unpacking, const char *path, const char *
 static bool unpack_entry(struct unpacking *unpacking, struct archive *tar, struct archive_entry *entry,
                          struct error *err)
 {
-    const char *given = archive_entry_pathname_utf8(entry), *link = archive_entry_hardlink_utf8(entry), *name;
+    const char *given = sym_archive_entry_pathname_utf8(entry), *link = sym_archive_entry_hardlink_utf8(entry), *name;
     char path[PATH_SIZE];
     if (!given)
-        given = archive_entry_pathname(entry);
+        given = sym_archive_entry_pathname(entry);
     if (!link)
-        link = archive_entry_hardlink(entry);
+        link = sym_archive_entry_hardlink(entry);
     if (!given)
         return error_set(err, ERROR_CORRUPT, "an entry of the archive has no name");
     if (!clean_path(given, path))
@@ -336,13 +335,13 @@ static bool unpack_entry(struct unpacking *unpacking, struct archive *tar, struc
         return false;
     if (unpacking->layer && strncmp(name, ".wh.", 4) == 0)
         return make_whiteout(unpacking, path, name, err);
-    if (!link && archive_entry_filetype(entry) == AE_IFDIR)
+    if (!link && sym_archive_entry_filetype(entry) == AE_IFDIR)
         return make_directory(unpacking, entry, path, name, err);
     if (!path[0] || !make_way(unpacking, path, name, err))
         return path[0] ? false : hostile(err, given, "not a name");
     if (link)
         return make_hard_link(unpacking, link, path, name, err);
-    switch (archive_entry_filetype(entry)) {
+    switch (sym_archive_entry_filetype(entry)) {
     case AE_IFREG:
         return make_file(unpacking, tar, entry, path, name, err);
     case AE_IFLNK:
@@ -355,9 +354,9 @@ static bool unpack_entry(struct unpacking *unpacking, struct archive *tar, struc
 static bool unpack_entries(struct unpacking *unpacking, struct archive *tar, struct error *err)
 {
     struct archive_entry *entry;
-    for (int result; (result = archive_read_next_header(tar, &entry)) != ARCHIVE_EOF;) {
+    for (int result; (result = sym_archive_read_next_header(tar, &entry)) != ARCHIVE_EOF;) {
         if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
-            return error_set(err, ERROR_CORRUPT, "not a readable archive: %s", archive_error_string(tar));
+            return error_set(err, ERROR_CORRUPT, "not a readable archive: %s", sym_archive_error_string(tar));
         if (!unpack_entry(unpacking, tar, entry, err))
             return false;
     }
@@ -366,19 +365,19 @@ static bool unpack_entries(struct unpacking *unpacking, struct archive *tar, str
 
 static bool unpack(struct source *source, struct unpacking *unpacking, struct error *err)
 {
-    struct archive *tar = archive_read_new();
+    struct archive *tar = sym_archive_read_new();
     struct archive_entry *raw;
-    archive_read_support_filter_all(source->plain);
-    archive_read_support_format_raw(source->plain);
-    archive_read_support_format_empty(source->plain);
-    archive_read_support_format_tar(tar);
-    archive_read_support_format_empty(tar);
+    sym_archive_read_support_filter_all(source->plain);
+    sym_archive_read_support_format_raw(source->plain);
+    sym_archive_read_support_format_empty(source->plain);
+    sym_archive_read_support_format_tar(tar);
+    sym_archive_read_support_format_empty(tar);
     bool ok;
-    if (archive_read_open(source->plain, source, NULL, read_raw, NULL) != ARCHIVE_OK ||
-        archive_read_next_header(source->plain, &raw) < ARCHIVE_WARN ||
-        archive_read_open(tar, source, NULL, read_plain, NULL) != ARCHIVE_OK)
+    if (sym_archive_read_open(source->plain, source, NULL, read_raw, NULL) != ARCHIVE_OK ||
+        sym_archive_read_next_header(source->plain, &raw) < ARCHIVE_WARN ||
+        sym_archive_read_open(tar, source, NULL, read_plain, NULL) != ARCHIVE_OK)
         ok = error_set(err, ERROR_CORRUPT, "not a readable archive: %s",
-                       archive_error_string(tar) ? archive_error_string(tar) : archive_error_string(source->plain));
+                       sym_archive_error_string(tar) ? sym_archive_error_string(tar) : sym_archive_error_string(source->plain));
     else
         ok = unpack_entries(unpacking, tar, err);
     /* What stands behind the last entry counts for the digests too. */
@@ -387,7 +386,7 @@ static bool unpack(struct source *source, struct unpacking *unpacking, struct er
         ;
     while (ok && read_raw(source->plain, source, &ignored) > 0)
         ;
-    archive_read_free(tar);
+    sym_archive_read_free(tar);
     if (unpacking->parent >= 0)
         close(unpacking->parent);
     return ok;
@@ -396,9 +395,11 @@ static bool unpack(struct source *source, struct unpacking *unpacking, struct er
 static bool unpack_source(int fd, struct unpacking *unpacking, char blob_digest[IMAGE_DIGEST_SIZE],
                           char diff_id[IMAGE_DIGEST_SIZE], struct error *err)
 {
+    if (!libarchive_load(err))
+        return false;
     AUTO_FREE(struct source) source = memory_new(sizeof *source);
     source->fd = fd;
-    source->plain = archive_read_new();
+    source->plain = sym_archive_read_new();
     source->blob = EVP_MD_CTX_new();
     source->diff = EVP_MD_CTX_new();
     EVP_DigestInit_ex(source->blob, EVP_sha256(), NULL);
@@ -406,7 +407,7 @@ static bool unpack_source(int fd, struct unpacking *unpacking, char blob_digest[
     bool ok = unpack(source, unpacking, err);
     finish_digest(source->blob, blob_digest);
     finish_digest(source->diff, diff_id);
-    archive_read_free(source->plain);
+    sym_archive_read_free(source->plain);
     EVP_MD_CTX_free(source->blob);
     EVP_MD_CTX_free(source->diff);
     return ok;
