@@ -99,4 +99,8 @@ bool linux_remove_all(struct io *io, const char *path, struct error *err);
 bool linux_rename(struct io *io, const char *from, const char *to, struct error *err);
 bool linux_exists(struct io *io, const char *path);
 
+/* linux_dir_watch.c */
+bool linux_dir_watch(struct io *io, const char *path, struct io_dir_watch **out, struct error *err);
+void linux_dir_watch_close(struct io_dir_watch *watch);
+
 #endif

@@ -353,6 +353,7 @@ struct io *world_join(struct world *world, bool of_process)
     list_init(&io->listeners);
     list_init(&io->datagrams);
     list_init(&io->files);
+    list_init(&io->watches);
     list_init(&io->processes);
     list_append(&world->ios, &io->link);
     world->refs += !of_process;
@@ -452,6 +453,7 @@ static void sim_free(struct io *base)
     io_readings_drop(base);
     sim_net_free(io);
     sim_file_free(io);
+    sim_dir_watch_free(io);
     sim_process_free(io);
     drop_events_of(world, io);
     list_remove(&io->link);

@@ -98,11 +98,12 @@ void stream_received(struct io_stream *stream, struct bytes data)
         stream->callbacks.on_data(stream->ctx, data);
         return;
     }
+    if (stream->state == STREAM_HANDSHAKE) {
+        stream_handshake_received(stream, data);
+        return;
+    }
     stream->tls->engine->receive(stream->tls, data);
-    if (stream->state == STREAM_HANDSHAKE)
-        stream_handshake(stream);
-    else
-        read_tls(stream);
+    read_tls(stream);
 }
 
 void stream_received_end(struct io_stream *stream)
