@@ -163,11 +163,12 @@ void ledger_topic_going(struct ledger *ledger, int topic);       /* its deletion
 /* --- Producers --- */
 struct ledger_making {
     int producer, topic, partition;
-    bool once;           /* nowhere twice, and in order: idempotent, or never sent again */
-    bool lossy_too;      /* also for topics that may lose it */
-    bool by_id;          /* for this very topic, and no other that gets its name */
-    bool to_old_id;      /* for the one before it: nobody is to take it */
-    int64_t transaction; /* -1: none */
+    uint32_t incarnation; /* of the topic when it was chosen */
+    bool once;            /* nowhere twice, and in order: idempotent, or never sent again */
+    bool lossy_too;       /* also for topics that may lose it */
+    bool by_id;           /* for this very topic, and no other that gets its name */
+    bool to_old_id;       /* for the one before it: nobody is to take it */
+    int64_t transaction;  /* -1: none */
 };
 /* A new record: what it is to carry is written to `id` and `key` ("": none). */
 enum { LEDGER_TEXT_SIZE = 48 };

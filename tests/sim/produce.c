@@ -31,6 +31,7 @@ bool produce_choose(struct ledger *ledger, struct ledger_making *making)
         return false;
     making->topic = there[io_random_below(ledger->io, (uint64_t)count)];
     const struct ledger_topic *topic = &ledger->topics[making->topic];
+    making->incarnation = topic->incarnation;
     making->by_id = topic->id_known && io_random_below(ledger->io, 2);
     making->to_old_id = topic->old_id_known && making->transaction < 0 && io_random_below(ledger->io, 10) == 0;
     making->by_id = making->by_id || making->to_old_id;
@@ -90,7 +91,7 @@ void produce_batch_make(struct produce_batch *batch, struct ledger *ledger, cons
     builder.base_sequence = stamp->id < 0 ? -1 : stamp->sequence;
     batch->topic = making->topic;
     batch->partition = making->partition;
-    batch->incarnation = ledger->topics[making->topic].incarnation;
+    batch->incarnation = making->incarnation;
     batch->by_id = making->by_id;
     batch->to_old_id = making->to_old_id;
     const struct ledger_topic *topic = &ledger->topics[making->topic];

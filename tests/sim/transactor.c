@@ -63,6 +63,8 @@ bool transactor_in_order(struct transactor *transactor, const char *what, int16_
         begin_anew(transactor, what, code);
         return false;
     default:
+        io_simulated_say(transactor->ledger->io, "%s of %s answered with code %d", what, transactor->transactional_id,
+                         code);
         if (code != KAFKA_CONCURRENT_TRANSACTIONS && !peer_code_is_retriable(code))
             ledger_fail(transactor->ledger, "%s of %s answered with code %d", what, transactor->transactional_id, code);
         return false;
