@@ -106,7 +106,8 @@ static void start_transactors(struct run *run)
     bool is_static = below(run, 3) == 0;
     run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
     for (int i = 0; i < run->transactor_count; i++) {
-        struct transactor_options options = {.number = PRODUCERS_MAX + i, .id = way == RIVALS ? 0 : i};
+        struct transactor_options options = {
+            .number = PRODUCERS_MAX + i, .id = way == RIVALS ? 0 : i, .has_rivals = way == RIVALS};
         options.worker = way == ALONE ? i : 0;
         if (way >= WORKERS)
             options.consumer = start_worker(run, way == WORKERS, is_static ? i : -1);

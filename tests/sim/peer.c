@@ -41,6 +41,13 @@ static void lose(struct peer *peer)
     answered(peer->ctx, NULL);
 }
 
+static uint64_t answers[PEER_KEYS];
+
+uint64_t peer_answers(enum kafka_api_key key)
+{
+    return answers[key];
+}
+
 static void on_frame(struct peer *peer, struct bytes frame)
 {
     struct error err;
@@ -56,6 +63,7 @@ static void on_frame(struct peer *peer, struct bytes frame)
     assert(ok && correlation_id == peer->correlation_id);
     io_timer_stop(&peer->timer);
     tally_api(peer->key, "answered");
+    answers[peer->key]++;
     peer->answered = NULL;
     answered(peer->ctx, response);
 }

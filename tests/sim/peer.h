@@ -43,6 +43,10 @@ void peer_rest(struct peer *peer, uint64_t ms);
 /* A broken or unanswered request costs a moment of the seed's choice. */
 void peer_rest_a_while(struct peer *peer);
 
+enum { PEER_KEYS = 128 };
+/* How many requests of this kind the peers of this process, which runs one seed, have had answers to. */
+uint64_t peer_answers(enum kafka_api_key key);
+
 /* Whether a client may try again after such an answer (Kafka's list of errors). */
 bool peer_code_is_retriable(int16_t code);
 
