@@ -78,6 +78,8 @@ struct ledger_partition {
     int64_t delete_asked;             /* the largest offset that a DeleteRecords asked for */
     int64_t committed[LEDGER_GROUPS]; /* the largest that was acknowledged ... */
     int64_t commit_asked[LEDGER_GROUPS]; /* ... and that was asked for */
+    int64_t small_start; /* where it started when too little was left, and how many deaths before; what counts ... */
+    int small_life;      /* ... may not have been readable yet */
     int users[2]; /* 1 + the number of the member of the new protocol that uses it, in its group and in the workers' */
     uint64_t pass, committed_pass; /* the last ones that read all of it, by isolation level */
 };
