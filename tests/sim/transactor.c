@@ -229,7 +229,7 @@ static void send_batch(struct transactor *transactor)
     bool v2 = transactor->version == TRANSACTION_V2;
     int16_t version = produce_version(transactor->ledger, &transactor->batch, v2);
     peer_call(&transactor->peer, KAFKA_PRODUCE, version,
-              produce_request(&arena, transactor->ledger, &transactor->batch, -1, transactor->transactional_id),
+              produce_request(&arena, transactor->ledger, &transactor->batch, 1, -1, transactor->transactional_id),
               on_produced);
 }
 
