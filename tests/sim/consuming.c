@@ -34,6 +34,15 @@ bool consuming_can_begin(const struct consuming *consuming)
     return true;
 }
 
+void consuming_lost(struct consuming *consuming, const char *what, int16_t code, int64_t enough_ms)
+{
+    int64_t ago_ms = io_wall_ms(consuming->ledger->io) - consuming->known_ms;
+    if (consuming->known_ms > 0 && ago_ms < enough_ms)
+        ledger_fail(consuming->ledger, "%s of %s answered with code %d, %lld ms after %s was a member of epoch %d",
+                    what, consuming->group_id, code, (long long)ago_ms, consuming->member_id, consuming->epoch);
+    consuming->known_ms = 0;
+}
+
 void consuming_hold(struct consuming *consuming, int topic, int partition)
 {
     if (consuming->held_count < CONSUMER_PARTITIONS_MAX)

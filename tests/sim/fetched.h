@@ -14,7 +14,8 @@ struct fetch_from {
     int32_t partition;
     int64_t offset;
 };
-/* By the names of topics or, where all have one that is known, by their ids: *version is one that does so. */
+/* Those of a topic that stand together are asked for together. By the names of topics or, where all have one that is
+ * known, by their ids: *version is one that does so. */
 struct kafka_fetch_request *fetch_request(struct arena *arena, struct ledger *ledger, const struct fetch_from *from,
                                           size_t count, bool committed_only, int32_t max_wait_ms, int16_t *version);
 /* Whether an answer of that version is about this topic. */

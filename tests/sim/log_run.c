@@ -106,7 +106,8 @@ static void start_transactors(struct run *run)
     bool is_static = below(run, 3) == 0;
     run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
     for (int i = 0; i < run->transactor_count; i++) {
-        struct transactor_options options = {.number = PRODUCERS_MAX + i, .id = way == RIVALS ? 0 : i};
+        struct transactor_options options = {
+            .number = PRODUCERS_MAX + i, .id = way == RIVALS ? 0 : i, .has_rivals = way == RIVALS};
         options.worker = way == ALONE ? i : 0;
         if (way >= WORKERS)
             options.consumer = start_worker(run, way == WORKERS, is_static ? i : -1);
@@ -215,15 +216,21 @@ static bool live_and_die(struct run *run, struct error *err)
 
 /* --- The end --- */
 
-static bool quiet(const struct run *run)
+/* Who has not come to an end yet; NULL: everybody has. */
+static const char *busy(const struct run *run)
 {
     for (int i = 0; i < run->producer_count; i++)
         if (!log_producer_finished(run->producers[i]))
-            return false;
+            return "a producer";
     for (int i = 0; i < run->transactor_count; i++)
         if (!transactor_finished(run->transactors[i]))
-            return false;
-    return topic_admin_finished(run->admin);
+            return "a transactor";
+    return topic_admin_finished(run->admin) ? NULL : "who administers topics";
+}
+
+static bool quiet(const struct run *run)
+{
+    return busy(run) == NULL;
 }
 
 static void run_until(struct run *run, bool (*met)(const struct run *run), int *left_ms)
@@ -274,7 +281,7 @@ static bool settle(struct run *run, struct error *err)
         transactor_stop(run->transactors[i]);
     run_until(run, quiet, &left_ms);
     if (!run->ledger.failed && !quiet(run))
-        return error_set(err, ERROR_TIMEOUT, "producers are not answered");
+        return error_set(err, ERROR_TIMEOUT, "%s comes to no end", busy(run));
     rest(run);
     auditor_begin(run->auditor);
     run_until(run, audited, &left_ms);
