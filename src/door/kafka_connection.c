@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/diag.h"
+#include "base/endian.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "door/kafka_connection_priv.h"
@@ -167,8 +168,7 @@ static void append_in(struct kafka_connection *connection, struct bytes *data, s
 
 static size_t frame_size(const struct kafka_connection *connection)
 {
-    const uint8_t *at = connection->in.data;
-    return (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
+    return get_be32(connection->in.data);
 }
 
 static bool check_frame_size(struct kafka_connection *connection, size_t size)
