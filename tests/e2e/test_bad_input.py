@@ -143,6 +143,24 @@ def test_a_body_of_very_many_values_takes_a_bounded_part_of_memory(evoke, creden
     assert peak(evoke) - before < 128 << 20
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_http_at_the_api_door_is_told_that_tls_is_spoken_there(evoke, method):
+    with socket.create_connection(address(evoke.api), timeout=10) as sock:
+        sock.sendall(f"{method} /api HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: sock.recv(4096), b""))
+    assert answer == b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+
+
+@pytest.mark.parametrize("door, words", [("kafka", "it speaks TLS, and this listener does not"), ("http", "which is plain HTTP"),
+                                         ("admin", "which is plain HTTP")])
+def test_tls_at_a_plain_door_is_named_in_the_log_once_in_ten_seconds(evoke, door, words):
+    before = evoke.output().count(words)
+    for _ in range(5):
+        with socket.create_connection(address(getattr(evoke, door)), timeout=10) as sock, pytest.raises((ssl.SSLError, OSError)):
+            ssl._create_unverified_context().wrap_socket(sock)
+    wait_until(lambda: evoke.output().count(words) == before + 1, timeout=10, what="one line in the log")
+
+
 def test_slow_clients_are_given_up_and_counted_while_others_are_served(evoke, credentials):
     context = ssl._create_unverified_context()
     context.load_cert_chain(*credentials)
