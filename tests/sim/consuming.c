@@ -182,30 +182,18 @@ void consuming_commit(struct consuming *consuming)
 
 /* --- Reading --- */
 
-struct showing {
-    struct ledger *ledger;
-    struct ledger_pass pass;
-};
-
-static void on_record(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record)
-{
-    struct showing *showing = ctx;
-    ledger_seen(showing->ledger, &showing->pass, batch, record);
-}
-
 static void take(struct consuming *consuming, struct held *held, const struct kafka_fetch_response_partition *fetched)
 {
-    struct error err;
-    struct ledger *ledger = consuming->ledger;
-    struct showing showing = {ledger, {.topic = held->topic, .partition = held->partition, .life = ledger->life}};
-    showing.pass.incarnation = ledger->topics[held->topic].incarnation;
+    const struct fetch_from from = {held->topic, held->partition, held->position};
     if (fetched->error_code == KAFKA_OFFSET_OUT_OF_RANGE) {
-        if (held->position < fetched->log_start_offset) /* as auto.offset.reset=earliest */
-            held->position = fetched->log_start_offset;
+        int64_t start = consuming->ledger->topics[held->topic].partitions[held->partition].start;
+        tally_add("members that went on where the log starts", held->position < start);
+        if (held->position < start) /* as auto.offset.reset=earliest: this much the auditor was told */
+            held->position = start;
     } else if (fetched->error_code != KAFKA_NONE) {
         (void)consuming->in_order(consuming, "Fetch", fetched->error_code);
-    } else if (!fetched_each(fetched, held->position, false, on_record, &showing, &held->position, &err)) {
-        ledger_unreadable(ledger, held->topic, held->partition, &err);
+    } else {
+        held->position = fetched_show(consuming->ledger, &from, fetched);
     }
 }
 

@@ -159,3 +159,26 @@ bool fetched_each(const struct kafka_fetch_response_partition *fetched, int64_t 
         }
     return true;
 }
+
+struct showing {
+    struct ledger *ledger;
+    struct ledger_pass pass;
+};
+
+static void show(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record)
+{
+    struct showing *showing = ctx;
+    ledger_seen(showing->ledger, &showing->pass, batch, record);
+}
+
+int64_t fetched_show(struct ledger *ledger, const struct fetch_from *from,
+                     const struct kafka_fetch_response_partition *fetched)
+{
+    struct error err;
+    int64_t next;
+    struct showing showing = {ledger, {.topic = from->topic, .partition = from->partition, .life = ledger->life}};
+    showing.pass.incarnation = ledger->topics[from->topic].incarnation;
+    if (!fetched_each(fetched, from->offset, false, show, &showing, &next, &err))
+        ledger_unreadable(ledger, from->topic, from->partition, &err);
+    return next;
+}

@@ -27,5 +27,8 @@ MUST_CHECK bool fetched_each(const struct kafka_fetch_response_partition *fetche
                              void (*each)(void *ctx, const struct kafka_batch *batch,
                                           const struct kafka_record *record),
                              void *ctx, int64_t *next, struct error *err);
+/* Tells the ledger of these records, as one who reads only some of its partition. Where the next fetch goes on. */
+int64_t fetched_show(struct ledger *ledger, const struct fetch_from *from,
+                     const struct kafka_fetch_response_partition *fetched);
 
 #endif

@@ -23,7 +23,7 @@
 enum {
     LEDGER_TOPICS = 6,
     LEDGER_PARTITIONS = 3,
-    LEDGER_PRODUCERS_MAX = 8,
+    LEDGER_PRODUCERS_MAX = 9,
     LEDGER_GROUPS = 3, /* two of the classic protocol, one of the new one */
     LEDGER_GROUPS_CLASSIC = 2,
     LEDGER_WORKERS_MAX = 3,  /* groups whose offsets transactions commit */
