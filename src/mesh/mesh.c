@@ -45,7 +45,7 @@ struct pod *pod_ref(struct mesh *mesh, struct bytes ip)
     return pod;
 }
 
-void pod_unref(struct pod *pod)
+static void pod_unref(struct pod *pod)
 {
     assert(pod->references > 0);
     if (--pod->references > 0)
@@ -91,7 +91,7 @@ static struct bytes service_key(struct bytes namespace, struct bytes name, struc
     return buf_bytes(buf);
 }
 
-struct service *mesh_find_service(struct mesh *mesh, struct bytes namespace, struct bytes name)
+static struct service *find_service(struct mesh *mesh, struct bytes namespace, struct bytes name)
 {
     AUTO_BUF key;
     buf_init(&key, 1024);
@@ -131,7 +131,7 @@ static void service_free(struct service *service)
     free(service);
 }
 
-void service_release_if_unused(struct service *service)
+static void release_if_unused(struct service *service)
 {
     struct mesh *mesh = service->mesh;
     if (service->object || service->slices.count > 0 || !list_empty(&service->waiters) || service->in_flight > 0)
@@ -215,7 +215,7 @@ static void on_waited_too_long(void *ctx)
     error_set(&err, ERROR_TIMEOUT, "service %s/%s: no endpoint became free within %llu ms", service->namespace,
               service->name, (unsigned long long)waiter->timeout_ms);
     waiter_fail(waiter, &err);
-    service_release_if_unused(service);
+    release_if_unused(service);
 }
 
 /* By name or by number; "" is the first one. */
@@ -308,7 +308,7 @@ static void serve_waiters(void *ctx)
     if (budget == 0 && !list_empty(&service->waiters))
         io_defer(&service->later);
     else
-        service_release_if_unused(service);
+        release_if_unused(service);
 }
 
 struct mesh_waiter *mesh_acquire(struct mesh *mesh, const struct mesh_acquire_options *options, mesh_acquired *done,
@@ -358,13 +358,13 @@ void mesh_release(struct mesh_lease *public)
 
 uint32_t mesh_held(struct mesh *mesh, struct bytes namespace, struct bytes name)
 {
-    const struct service *service = mesh_find_service(mesh, namespace, name);
+    const struct service *service = find_service(mesh, namespace, name);
     return service ? service->held : 0;
 }
 
 uint32_t mesh_in_flight(struct mesh *mesh, struct bytes namespace, struct bytes name)
 {
-    const struct service *service = mesh_find_service(mesh, namespace, name);
+    const struct service *service = find_service(mesh, namespace, name);
     return service ? service->in_flight : 0;
 }
 

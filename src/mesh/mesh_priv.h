@@ -75,12 +75,9 @@ struct service {
 };
 
 /* --- mesh.c --- */
-struct service *mesh_service(struct mesh *mesh, struct bytes namespace, struct bytes name);      /* finds or makes */
-struct service *mesh_find_service(struct mesh *mesh, struct bytes namespace, struct bytes name); /* NULL: none */
+struct service *mesh_service(struct mesh *mesh, struct bytes namespace, struct bytes name); /* finds or makes */
 void service_changed(struct service *service); /* serve the waiters, tell the listeners; later */
-void service_release_if_unused(struct service *service);
 struct pod *pod_ref(struct mesh *mesh, struct bytes ip);
-void pod_unref(struct pod *pod);
 void endpoint_free_if_unused(struct endpoint *endpoint);
 
 /* --- service.c --- */

@@ -37,22 +37,6 @@ bool http_percent_decode(struct bytes text, bool in_query, struct buf *out)
     return !out->overflowed;
 }
 
-static bool is_unreserved(uint8_t byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-           byte == '-' || byte == '.' || byte == '_' || byte == '~';
-}
-
-void http_percent_encode(struct bytes text, struct buf *out)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        if (is_unreserved(text.data[i]))
-            buf_append_byte(out, text.data[i]);
-        else
-            buf_printf(out, "%%%02X", text.data[i]);
-    }
-}
-
 /* Decoded text is never longer than encoded text. */
 static bool decode_into(struct arena *arena, struct bytes text, bool in_query, struct bytes *out)
 {
