@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "wire/http_parser_priv.h"
 
 enum state {
@@ -134,18 +135,9 @@ static enum http_event next_of_content(struct http_parser *parser, struct bytes 
     return HTTP_BODY;
 }
 
-static int hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    if (byte >= 'a' && byte <= 'f')
-        return byte - 'a' + 10;
-    return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
-}
-
 static bool chunk_size_byte(struct http_parser *parser, uint8_t byte, struct error *err)
 {
-    int digit = hex_digit(byte);
+    int digit = text_hex_digit(byte);
     if (digit >= 0) {
         if (parser->chunk_digits == 0)
             parser->left = 0;

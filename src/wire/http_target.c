@@ -2,14 +2,7 @@
 /* Request targets and URLs: percent-encoding, path segments, query parameters (RFC 3986). */
 #include "wire/http.h"
 
-static int hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    if (byte >= 'a' && byte <= 'f')
-        return byte - 'a' + 10;
-    return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
-}
+#include "base/text.h"
 
 /* The byte at *at, which moves behind it; -1: a bad encoding. */
 static int decode_byte(struct bytes text, size_t *at, bool in_query)
@@ -21,7 +14,7 @@ static int decode_byte(struct bytes text, size_t *at, bool in_query)
         return byte;
     if (text.size - *at < 2)
         return -1;
-    int high = hex_digit(text.data[*at]), low = hex_digit(text.data[*at + 1]);
+    int high = text_hex_digit(text.data[*at]), low = text_hex_digit(text.data[*at + 1]);
     *at += 2;
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
