@@ -142,6 +142,17 @@ TEST(map_stays_ordered_and_balanced_under_random_puts_and_removes)
     map_deinit(&map, NULL);
 }
 
+TEST(a_map_is_a_set_of_keys_too)
+{
+    struct map map = {0};
+    CHECK(map_add(&map, BYTES_LITERAL("a")));
+    CHECK(map_add(&map, BYTES_LITERAL("b")));
+    CHECK(!map_add(&map, BYTES_LITERAL("a")));
+    CHECK(map_get(&map, BYTES_LITERAL("a")) != NULL);
+    CHECK(map_get(&map, BYTES_LITERAL("c")) == NULL);
+    map_deinit(&map, NULL);
+}
+
 TEST(map_at_or_after_finds_the_start_of_a_prefix)
 {
     struct map map = {0};

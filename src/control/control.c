@@ -103,12 +103,6 @@ bool control_dns_address(const struct control *control, struct io_address *out)
     return out->ip[0] != 127;
 }
 
-void control_observe_scale(struct control *control, void (*run)(void *ctx, const struct control_scale *scale),
-                           void *ctx)
-{
-    scaler_observe(control->scaler, run, ctx);
-}
-
 void control_metrics(const struct control *control, struct control_metrics *out)
 {
     struct scaler_counts scales = scaler_counts(control->scaler);

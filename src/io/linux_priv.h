@@ -75,7 +75,7 @@ bool linux_datagram_open(struct io *io, const struct io_address *address, struct
 void linux_datagram_send(struct io_datagram *datagram, const struct io_address *to, struct bytes data);
 void linux_datagram_close(struct io_datagram *datagram);
 
-/* flusher.c: the thread that writes and syncs. */
+/* linux_flusher.c: the thread that writes and syncs. */
 struct flusher *flusher_new(uv_async_t *wake);
 void flusher_free(struct flusher *flusher);    /* finishes what was asked for */
 void flusher_deliver(struct flusher *flusher); /* calls `done` of what is finished */

@@ -410,11 +410,6 @@ bool io_simulated_dead(const struct io *io)
     return ((const struct sim_io *)io)->dead;
 }
 
-bool io_simulated_stopped(const struct io *io)
-{
-    return io->stopping;
-}
-
 static void world_free(struct world *world)
 {
     sim_process_world_free(world);

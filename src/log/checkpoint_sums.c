@@ -37,11 +37,6 @@ void checkpoint_sums_append(struct buf *out)
         buf_append_be32(out, crc32c(0, bytes_slice(buf_bytes(out), at, SIZE_MAX)));
 }
 
-bool checkpoint_sums_fit(struct bytes content, uint64_t size)
-{
-    return content.size == (block_count(size) + 1) * SUM_SIZE;
-}
-
 /* A checkpoint in its parts. */
 struct parts {
     struct bytes body; /* what the sums are of */
