@@ -175,8 +175,11 @@ struct failure {
 static void warn(struct delivery *delivery, const char *reason, const char *what, const struct failure *failure)
 {
     struct bytes data = bytes_slice(failure->data, 0, 200);
-    trigger_event(trigger_of(delivery), "Warning", reason, "An event %s: %s: %d " BYTES_FORMAT, what,
-                  destination_of(delivery)->url, failure->code, BYTES_ARGS(data));
+    char answered[32] = "";
+    if (failure->status)
+        snprintf(answered, sizeof answered, " answered %d", failure->status);
+    trigger_event(trigger_of(delivery), "Warning", reason, "An event %s: %s%s%s" BYTES_FORMAT, what,
+                  destination_of(delivery)->url, answered, data.size ? ": " : "", BYTES_ARGS(data));
 }
 
 static void to_dead_letter(struct delivery *delivery, const struct failure *failure)
