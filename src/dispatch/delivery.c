@@ -222,7 +222,9 @@ static void failed(struct delivery *delivery, const struct failure *failure)
         int64_t pause = pause_ms(delivery, failure->response);
         metrics_of(delivery)->waiting_retry++;
         io_timer_start(&delivery->backoff, (uint64_t)pause);
-        if (!to_sink)
+        if (to_sink)
+            warn(delivery, "DeadLetterWaits", "waits for the dead letter sink", failure);
+        else
             observe(delivery, DISPATCH_RETRY, BYTES_NULL, pause);
         sending_release(&delivery->sending);
         return;
