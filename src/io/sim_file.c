@@ -438,7 +438,7 @@ static bool sim_dir_lock(struct io *io, const char *path, struct error *err)
         return false;
     struct map *locks = &sim_io_of(io)->world->locks;
     if (map_get(locks, bytes_of_string(normal)))
-        return error_set(err, ERROR_UNAVAILABLE, "%s is in use by another process", path);
+        return error_set(err, ERROR_UNAVAILABLE, "directory %s is in use by another process", path);
     (void)map_put(locks, bytes_of_string(normal), io);
     return true;
 }
