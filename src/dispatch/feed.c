@@ -399,7 +399,7 @@ static int64_t first_offset(const struct feed *feed)
     if (!text_parse_time_ns(created, &created_ns) ||
         io_wall_ns(dispatch_of(feed)->context.io) - created_ns < SURELY_NEW_NS)
         return end;
-    return partition_offset_of_time(feed->partition, created_ns / 1000000, &offset, &timestamp) ? offset : end;
+    return partition_offset_of_time(feed->partition, created_ns / 1000000, NULL, &offset, &timestamp) ? offset : end;
 }
 
 static void read_progress(struct feed *feed)

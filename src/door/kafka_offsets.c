@@ -35,13 +35,13 @@ static void find_offset(struct partition *partition, int64_t time, int64_t end,
         out->offset = partition_log_start_offset(partition);
         break;
     case TIME_MAX_TIMESTAMP:
-        partition_offset_of_max_timestamp(partition, &out->offset, &out->timestamp);
+        partition_offset_of_max_timestamp(partition, NULL, &out->offset, &out->timestamp);
         break;
     case TIME_LATEST_TIERED: /* nothing is tiered */
     case TIME_EARLIEST_PENDING_UPLOAD:
         return;
     default:
-        partition_offset_of_time(partition, time, &out->offset, &out->timestamp);
+        partition_offset_of_time(partition, time, NULL, &out->offset, &out->timestamp);
     }
     if (out->timestamp >= 0 && out->offset >= end)
         out->offset = out->timestamp = -1;
