@@ -80,6 +80,22 @@ bool pod_restarts(const struct container *container)
 
 /* --- Taking it on --- */
 
+/* As a kubelet names and writes them: some tools read that. */
+static void back_off(struct container *container, uint64_t delay_ms)
+{
+    const struct pod *pod = container->pod;
+    char delay[32], name[500];
+    int seconds = (int)(delay_ms / 1000);
+    snprintf(name, sizeof name, "%.250s_%.63s(%s)", pod->name, pod->namespace, pod->uid);
+    if (seconds < 60)
+        snprintf(delay, sizeof delay, "%ds", seconds);
+    else
+        snprintf(delay, sizeof delay, "%dm%ds", seconds / 60, seconds % 60);
+    pod_event(pod, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s", container->name, name);
+    container_wait(container, "CrashLoopBackOff", "back-off %s restarting failed container=%s pod=%s", delay,
+                   container->name, name);
+}
+
 /* Starts the container if it is its turn. */
 static void take_on(struct container *container)
 {
@@ -90,10 +106,7 @@ static void take_on(struct container *container)
             return;
         uint64_t delay = container_back_off(container);
         if (delay > 0) {
-            pod_event(container->pod, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s",
-                      container->name, container->pod->name);
-            container_wait(container, "CrashLoopBackOff", "back-off %d s restarting failed container %s",
-                           (int)(delay / 1000), container->name);
+            back_off(container, delay);
             io_timer_start(&container->restart, delay);
             pod_touch(container->pod, false);
             return;

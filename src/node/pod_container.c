@@ -327,7 +327,7 @@ void container_ended(struct container *container, unsigned attempt, const struct
                        : exit->out_of_memory ? "OOMKilled"
                        : well                ? "Completed"
                                              : "Error",
-                       "");
+                       exit->unknown ? "The container could not be located: it ended while nobody looked" : "");
     node_logs_changed(pod, container);
     pod_touch(pod, true);
 }
