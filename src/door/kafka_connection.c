@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/diag.h"
+#include "base/endian.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "door/kafka_connection_priv.h"
@@ -169,8 +170,7 @@ static void append_in(struct kafka_connection *connection, struct bytes *data, s
 
 static size_t frame_size(const struct kafka_connection *connection)
 {
-    const uint8_t *at = connection->in.data;
-    return (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
+    return get_be32(connection->in.data);
 }
 
 /* What takes its first bytes for a length is mostly a client that speaks something else. */

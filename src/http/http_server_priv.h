@@ -60,7 +60,7 @@ struct http_connection {
     struct buf out;     /* where heads are printed */
     struct io_timer timer;
     struct io_deferred later; /* goes on with `pending`, or closes when `broken` */
-    bool processing;          /* within http_connection_process(): it goes on by itself */
+    bool processing;          /* within process(): it goes on by itself */
     bool broken;              /* to be closed at the end of the turn */
     bool keep_alive;          /* after the answer */
     bool peer_ended;

@@ -88,7 +88,12 @@ void io_file_map_forget(struct io_file *file, struct bytes mapping)
 
 bool io_map_check(struct io *io, struct bytes part, size_t *bad_at)
 {
-    return io->engine->file->map_check(part, bad_at);
+    return io->engine->file->map_check(io, part, bad_at);
+}
+
+size_t io_map_cached(struct io *io, struct bytes part)
+{
+    return io->engine->file->map_cached(io, part);
 }
 
 void io_file_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,

@@ -63,9 +63,17 @@ MUST_CHECK bool io_file_read_cached(struct io_file *file, uint64_t offset, void 
                                     bool *cold, struct error *err);
 /* A guess, by its first and last byte. */
 bool io_file_is_cached(struct io_file *file, uint64_t at, size_t size);
+/* How many bytes in front of a part of a mapping are in memory, in whole pages. Engines that can not tell say all. */
+size_t io_map_cached(struct io *io, struct bytes part);
+
+struct io_range {
+    uint64_t at;
+    size_t size;
+};
 /* On a helper thread (io_work_reading()); the file may be closed meanwhile. `done` from the loop, also when it could
- * not be read, but not after io_file_warm_cancel() (NULL is allowed). */
-struct io_warming *io_file_warm(struct io_file *file, uint64_t at, size_t size, void (*done)(void *ctx), void *ctx);
+ * not be read, but not after io_file_warm_cancel() (NULL is allowed). The array need not stay. */
+struct io_warming *io_file_warm(struct io_file *file, const struct io_range *ranges, size_t count,
+                                void (*done)(void *ctx), void *ctx);
 void io_file_warm_cancel(struct io_warming *warming);
 
 /*

@@ -36,6 +36,7 @@ struct world {
     struct map locks; /* directory -> struct sim_io that holds it */
     struct list listeners, datagrams;
     uint16_t next_port, next_client_port;
+    uint64_t *work_ns;     /* what the work of a helper thread that runs now has taken; NULL: none runs */
     struct list graveyard; /* memory that is freed after this turn */
     struct map programs;   /* argv[0] -> struct simulated_program */
     struct list processes;
@@ -73,6 +74,9 @@ static inline struct sim_io *sim_io_of(struct io *io)
 void world_schedule(struct world *world, struct sim_io *io, uint64_t delay_ns, const char *what, void (*run)(void *ctx),
                     void (*drop)(void *ctx), void *ctx);
 uint64_t world_latency(struct world *world); /* of the network, one way */
+/* Something is read that is not in memory: whoever runs now, the program or a helper thread, waits for the disk. (All
+ * programs stand still with the one: there is one clock.) */
+void world_wait_for_disk(struct world *world);
 struct io *world_join(struct world *world, bool of_process);
 /* True, with err set, for a program that is dead. */
 bool sim_refuse_dead(const struct sim_io *io, struct error *err);

@@ -275,11 +275,19 @@ static void work_run(void *ctx)
 {
     struct work *work = ctx;
     struct sim_io *io = work->io;
+    uint64_t took_ns = 0;
+    io->world->work_ns = &took_ns;
     work->work(work->ctx);
+    io->world->work_ns = NULL;
     if (io->dead) /* the power failed beneath the work */
         free(work);
     else
-        world_schedule(io->world, io, world_latency(io->world), "work done", work_told, free, work);
+        world_schedule(io->world, io, world_latency(io->world) + took_ns, "work done", work_told, free, work);
+}
+
+void world_wait_for_disk(struct world *world)
+{
+    *(world->work_ns ? world->work_ns : &world->now_ns) += world->faults.cold_ns;
 }
 
 static void sim_work(struct io *io, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx)
@@ -408,11 +416,6 @@ void io_simulated_power_loss(struct io *base)
 bool io_simulated_dead(const struct io *io)
 {
     return ((const struct sim_io *)io)->dead;
-}
-
-bool io_simulated_stopped(const struct io *io)
-{
-    return io->stopping;
 }
 
 static void world_free(struct world *world)

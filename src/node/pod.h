@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pod on this node and its containers: what is known of them, and the one function that takes them on,
- * pod_reconcile(), which runs at the end of any turn in which something changed. It compares what the object wants with
- * what is, and starts what can be started next; every event (a container ended, a probe answered, the object changed, a
+ * A pod on this node and its containers: what is known of them, and the one function that takes them on, reconcile()
+ * in pod.c, which runs at the end of any turn in which something changed. It compares what the object wants with what
+ * is, and starts what can be started next; every event (a container ended, a probe answered, the object changed, a
  * timer ran) only notes its fact and defers it.
  *
  * Shared by pod*.c of this folder.

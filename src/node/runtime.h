@@ -134,7 +134,7 @@ struct sandbox_events {
     void (*on_removed)(void *ctx);
     /* Something asked for could not be had and was left out: `reason` as of an Event ("ResourceLimitsNotApplied"). */
     void (*on_notice)(void *ctx, const char *reason, const char *message);
-    /* More output was written; only while sandbox_watch_output() is on. */
+    /* More output was written; only while ops->watch_output() has it on. */
     void (*on_output)(void *ctx, const char *container);
 };
 

@@ -488,7 +488,7 @@ TEST(what_is_not_in_memory_is_brought_in_though_the_file_is_closed_meanwhile)
     CHECK_OK(io_file_write_now(file, 300000, BYTES_LITERAL("hello"), &err), &err);
     world_make_cold(io, world_path("cold"));
     for (int i = 0; i < 20 && cold; i++) {
-        (void)io_file_warm(file, 0, 300005, on_warm, &warm);
+        (void)io_file_warm(file, &(struct io_range){0, 300005}, 1, on_warm, &warm);
         io_file_close(file);
         CHECK_INT(warm.done, i);
         io_run(io);
@@ -517,12 +517,12 @@ TEST(a_file_that_is_being_brought_in_may_be_let_go_of)
     struct error err;
     CHECK_OK(io_file_write_now(file, 0, BYTES_LITERAL("hello"), &err), &err);
     for (int i = 0; i < 10; i++)
-        io_file_warm_cancel(io_file_warm(file, 0, 5, never, NULL));
-    (void)io_file_warm(file, 0, 5, on_warm, &warm);
+        io_file_warm_cancel(io_file_warm(file, &(struct io_range){0, 5}, 1, never, NULL));
+    (void)io_file_warm(file, &(struct io_range){0, 5}, 1, on_warm, &warm);
     io_run(io);
     CHECK_INT(warm.done, 1);
     for (int i = 0; i < 10; i++)
-        (void)io_file_warm(file, 0, 5, never, NULL); /* the engine ends first */
+        (void)io_file_warm(file, &(struct io_range){0, 5}, 1, never, NULL); /* the engine ends first */
     io_file_close(file);
     io_free(io);
 }
