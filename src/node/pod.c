@@ -71,7 +71,7 @@ bool pod_restarts(const struct container *container)
 {
     const char *policy = json_text_at(container->pod->manifest->json, "spec.restartPolicy", "Always");
     bool well = container->last.code == 0 && container->last.signal == 0;
-    if (container->sidecar)
+    if (container->sidecar || container->replaced)
         return true;
     if (strcmp(policy, "Never") == 0)
         return false;
@@ -281,12 +281,25 @@ static void note_deletion(struct pod *pod)
     pod_touch(pod, false);
 }
 
+static void take_images(struct pod *pod)
+{
+    static const char *const lists[] = {"spec.initContainers", "spec.containers"};
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+        json_array_each (at, spec, json_at(pod->object->json, lists[i])) {
+            struct container *container = pod_container(pod, json_text_at(spec, "name", ""));
+            if (container)
+                container_set_image(container, json_text_at(spec, "image", ""));
+        }
+}
+
 void pod_object_changed(struct pod *pod, struct object *object)
 {
     if (object->resource_version < pod->object->resource_version)
         return; /* news of before our own last write */
     object_unref(pod->object);
     pod->object = object_ref(object);
+    if (!pod->ending && !pod->finished)
+        take_images(pod);
     note_deletion(pod);
 }
 
@@ -321,8 +334,7 @@ void pod_images_changed(struct pod *pod)
 {
     for (size_t i = 0; i < pod->container_count; i++) {
         struct container *container = &pod->containers[i];
-        if (!container->lacks_image ||
-            !pod->runtime->ops->has_image(pod->runtime, json_text_at(container->spec, "image", "")))
+        if (!container->lacks_image || !pod->runtime->ops->has_image(pod->runtime, container->image))
             continue;
         container->lacks_image = false;
         io_timer_stop(&container->restart);

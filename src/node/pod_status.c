@@ -110,7 +110,7 @@ static struct json *container_json(const struct container *container)
     json_set(status, "lastState", last);
     json_set(status, "ready", json_new_bool(container->ready));
     json_set(status, "restartCount", json_new_int(container->attempt));
-    json_set(status, "image", json_new_text(json_text_at(container->spec, "image", "")));
+    json_set(status, "image", json_new_text(container->image));
     json_set(status, "imageID", json_new_text(container->image_id ? container->image_id : ""));
     if (container->has_run) {
         char id[160];
