@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "door/kafka_door.h"
 #include "log/log.h"
 #include "peer.h"
 #include "sandbox.h"
@@ -90,10 +91,13 @@ bool host_start(struct host *host, struct error *err)
     return error_set(err, ERROR_TIMEOUT, "it did not start");
 }
 
-/* What the log did in this life. */
+/* What the log and its door did in this life. */
 static void tally_log(struct daemon *daemon)
 {
     struct log_metrics metrics;
+    struct kafka_door_metrics door;
+    kafka_door_metrics(daemon_kafka(daemon), &door);
+    tally_add("door: Produce that waited for room", door.produce_waits);
     log_metrics(daemon_log(daemon), &metrics);
     tally_add("log: journal files moved to segments", metrics.journal_files_spilled);
     tally_add("log: times that retention dropped something", metrics.retention_runs);

@@ -33,6 +33,9 @@ enum {
     REST_MS = 400000, /* longer than RETENTION_GRACE_MS, CLEANING_RETRY_MS, and whatever topic_plan.c chooses */
     FLIPS_MAX = 5,
     DAMAGED_MS = 2000,
+    JOURNAL_FILE = 64 << 10,
+    JOURNAL_FILE_SMALL = 16 << 10,
+    JOURNAL_FILES_MIN = 4,
     TOPICS_KEPT = 1 << 0 | 1 << 1, /* what members subscribe to: bits of topic_plan.h's topics */
     TOPICS_ALL = TOPICS_KEPT | 1 << 2 | 1 << 5,
 };
@@ -315,14 +318,21 @@ static bool run_all(struct run *run, struct error *err)
     return false;
 }
 
+/* So that it spills; with the smallest one who produces is faster than a slow disk, and waits for it. */
+static void choose_journal(struct run *run)
+{
+    struct config *config = &run->host.config;
+    config->journal_file_bytes = below(run, 3) == 0 ? JOURNAL_FILE_SMALL : JOURNAL_FILE;
+    config->journal_bytes_max = (JOURNAL_FILES_MIN + below(run, 2) * below(run, 16)) * config->journal_file_bytes;
+}
+
 bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
 {
     AUTO_FREE(struct run) run = NEW(struct run);
     struct io *client = io_simulated_new(seed);
     seeds_trace(client);
     host_init(&run->host, client);
-    run->host.config.journal_file_bytes = 64 << 10;
-    run->host.config.journal_bytes_max = (uint64_t)(4 + below(run, 16)) * (64 << 10); /* so that it spills */
+    choose_journal(run);
     ledger_init(&run->ledger, client);
     bool ok = run_all(run, err);
     snprintf(
