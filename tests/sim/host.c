@@ -15,7 +15,7 @@ enum {
     CRASH_STEP_MS = 20,
     CRASH_STEPS = 100,
     CRASH_CHANGES = 60,
-    CRASH_ANSWER_MS = 1500,
+    CRASH_ANSWER_MS = 3000,
     SLOW_DISK_NS = 20000000,
     CLOSE_MAX_MS = 60000,
     FULL_ROOM_MAX = 300000,
@@ -157,10 +157,10 @@ static void lose_power_behind_answer(struct host *host)
     host->power_losses++;
 }
 
-/* A third between two changes of the disk, a third behind an answer, the rest at any moment. */
+/* Half of them behind an answer, a quarter between two changes of the disk, the rest at any moment. */
 void host_crash(struct host *host)
 {
-    uint64_t way = host_below(host, 3);
+    uint64_t way = host_below(host, 4);
     if (way == 0)
         run_into_power_loss(host);
     host->crashes++;
@@ -168,7 +168,7 @@ void host_crash(struct host *host)
     if (io_simulated_dead(host->io)) {
         host->power_losses++;
         tally("host: power loss between two changes of the disk");
-    } else if (way == 1) {
+    } else if (way < 3) {
         lose_power_behind_answer(host);
     } else if (host_below(host, 2)) {
         io_simulated_kill(host->io);

@@ -375,6 +375,7 @@ static void on_id(void *ctx, const void *response)
     if (init && init->error_code == KAFKA_NONE) {
         pipeliner->id = init->producer_id;
         pipeliner->epoch = init->producer_epoch;
+        ledger_id_is(pipeliner->ledger, pipeliner->number, pipeliner->id, pipeliner->epoch);
         pipeliner->changes = pipeliner->ledger->topic_changes;
         memset(pipeliner->sequences, 0, sizeof pipeliner->sequences);
         memset(pipeliner->known, 0, sizeof pipeliner->known);
