@@ -23,10 +23,13 @@ void ledger_init(struct ledger *ledger, struct io *io)
     }
 }
 
+/* A commit that is under way may come to the next topic of this name. */
 static void forget_partition(struct ledger_partition *partition)
 {
+    struct ledger_partition fresh = {0};
     free(partition->slots);
-    *partition = (struct ledger_partition){0};
+    memcpy(fresh.commit_asked, partition->commit_asked, sizeof fresh.commit_asked);
+    *partition = fresh;
 }
 
 void ledger_deinit(struct ledger *ledger)

@@ -38,6 +38,7 @@ enum {
     JOURNAL_FILES_MIN = 4,
     TOPICS_KEPT = 1 << 0 | 1 << 1, /* what members subscribe to: bits of topic_plan.h's topics */
     TOPICS_ALL = TOPICS_KEPT | 1 << 2 | 1 << 5,
+    TOPIC_DELETED = 1 << 4,
 };
 
 struct run {
@@ -77,9 +78,10 @@ static void start_consumer(struct run *run, const struct consuming_options *opti
 static void start_members(struct run *run)
 {
     bool is_static = below(run, 4) == 0;
+    const unsigned all = TOPICS_ALL | (below(run, 2) ? TOPIC_DELETED : 0);
     for (uint64_t left = below(run, MEMBERS_MAX + 1); left > 0; left--) {
         struct consuming_options options = {.group = (int)below(run, LEDGER_GROUPS_CLASSIC), .instance = -1};
-        options.topics = options.group == 0 ? TOPICS_KEPT : TOPICS_ALL;
+        options.topics = options.group == 0 ? TOPICS_KEPT : all;
         if (is_static)
             options.instance = (int)below(run, 2 * MEMBERS_MAX);
         start_member(run, &options);
@@ -87,7 +89,7 @@ static void start_members(struct run *run)
     is_static = below(run, 4) == 0;
     for (uint64_t left = below(run, CONSUMERS_MAX + 1); left > 0; left--) {
         const struct consuming_options options = {
-            .group = LEDGER_GROUPS_CLASSIC, .instance = is_static ? (int)left : -1, .topics = TOPICS_ALL};
+            .group = LEDGER_GROUPS_CLASSIC, .instance = is_static ? (int)left : -1, .topics = all};
         start_consumer(run, &options);
     }
 }
