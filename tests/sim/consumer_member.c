@@ -55,7 +55,7 @@ static void take(struct consumer_member *member, int topic, int partition)
 {
     struct ledger *ledger = member->consuming.ledger;
     int *user = user_of(member, topic, partition);
-    if (*user)
+    if (*user && !ledger->topics[topic].deletable) /* of the one before under its name, perhaps */
         ledger_fail(ledger, "%s-%d is given to member %d of %s, and member %d uses it", ledger->topics[topic].name,
                     partition, member->number, member->consuming.group_id, *user - 1);
     *user = member->number + 1;

@@ -36,6 +36,7 @@ enum {
     JOURNAL_FILE = 64 << 10,
     JOURNAL_FILE_SMALL = 16 << 10,
     JOURNAL_FILES_MIN = 4,
+    SLOW_DISK_NS = 100000000,
     TOPICS_KEPT = 1 << 0 | 1 << 1, /* what members subscribe to: bits of topic_plan.h's topics */
     TOPICS_ALL = TOPICS_KEPT | 1 << 2 | 1 << 5,
     TOPIC_DELETED = 1 << 4,
@@ -214,6 +215,8 @@ static bool flip_bits(struct run *run, struct error *err)
 static bool live_and_die(struct run *run, struct error *err)
 {
     host_choose_faults(&run->host);
+    if (run->host.config.journal_file_bytes == JOURNAL_FILE_SMALL && below(run, 2))
+        io_simulated_faults(run->host.client)->disk_max_ns = SLOW_DISK_NS;
     io_simulated_run_for(run->host.client, below(run, LIFE_MS));
     if (below(run, 4) == 0)
         host_fill_disk(&run->host);

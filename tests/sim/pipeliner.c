@@ -19,6 +19,7 @@ enum {
     NOWHERE = 1000, /* a partition that no topic has */
     FAR = 1 << 30,  /* an offset that no log reaches */
     PAUSE_MS = 200,
+    EAGER_PAUSE_MS = 5,
     FETCH_WAIT_MS = 100,
 };
 
@@ -135,7 +136,7 @@ static void end_round(struct pipeliner *pipeliner)
     if (pipeliner->producing_count > 0)
         peer_rest_a_while(&pipeliner->peer);
     else if (pipeliner->eager)
-        peer_rest(&pipeliner->peer, 1);
+        peer_rest(&pipeliner->peer, EAGER_PAUSE_MS);
     else
         peer_rest(&pipeliner->peer, 1 + below(pipeliner, PAUSE_MS));
 }
@@ -432,7 +433,7 @@ struct pipeliner *pipeliner_start(struct ledger *ledger, int number)
 {
     struct pipeliner *pipeliner = NEW(struct pipeliner);
     *pipeliner =
-        (struct pipeliner){.ledger = ledger, .number = number, .id = -1, .eager = io_random_below(ledger->io, 2)};
+        (struct pipeliner){.ledger = ledger, .number = number, .id = -1, .eager = io_random_below(ledger->io, 4) == 0};
     for (size_t i = 0; i < DEPTH; i++)
         for (size_t k = 0; k < PARTITIONS; k++)
             produce_batch_init(&pipeliner->producing[i].batches[k]);
