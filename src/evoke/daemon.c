@@ -349,6 +349,11 @@ struct api *daemon_api(struct daemon *daemon)
     return daemon->parts.api;
 }
 
+const struct kafka_door *daemon_kafka(const struct daemon *daemon)
+{
+    return daemon->parts.kafka;
+}
+
 struct log *daemon_log(struct daemon *daemon)
 {
     return daemon->parts.log;

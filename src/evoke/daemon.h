@@ -14,6 +14,7 @@
 #include "node/runtime.h"
 
 struct daemon;
+struct kafka_door;
 
 struct daemon_options {
     const struct config *config; /* finished; outlives the daemon */
@@ -36,6 +37,7 @@ size_t daemon_pod_count(struct daemon *daemon);
 
 struct api *daemon_api(struct daemon *daemon);
 struct log *daemon_log(struct daemon *daemon);
+const struct kafka_door *daemon_kafka(const struct daemon *daemon);
 /* Where the doors listen: "kafka 127.0.0.1:9092" ... one call each, in a fixed order. */
 void daemon_each_door(struct daemon *daemon, void (*each)(void *ctx, const char *name, const char *url), void *ctx);
 

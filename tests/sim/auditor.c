@@ -40,9 +40,17 @@ static void next_partition(struct auditor *auditor)
     auditor->step = ASK_START;
 }
 
+/* A power loss may have taken the end that the pass is to reach. */
+static bool may_be_cut(const struct auditor *auditor)
+{
+    return topic_of(auditor)->lossy && auditor->step > ASK_END && auditor->pass.life != auditor->ledger->life;
+}
+
 /* The topic went away meanwhile, or it is another one now. */
 static bool is_stale(const struct auditor *auditor)
 {
+    if (may_be_cut(auditor))
+        return true;
     return !ledger_topic_is_there(topic_of(auditor)) || auditor->pass.partition >= topic_of(auditor)->partition_count ||
            auditor->pass.incarnation != topic_of(auditor)->incarnation;
 }

@@ -25,7 +25,8 @@ struct consumer_member {
     int number, life;           /* of its ids */
     uint8_t topic_ids[LEDGER_TOPICS][ID_SIZE];
     bool knows_ids;
-    uint32_t told; /* the assignment: bits of topic * LEDGER_PARTITIONS + partition */
+    uint32_t changes; /* of topics, when it learned their ids */
+    uint32_t told;    /* the assignment: bits of topic * LEDGER_PARTITIONS + partition */
     uint64_t beat_ms, interval_ms;
     bool leaving, stopping;
 };
@@ -54,7 +55,7 @@ static void take(struct consumer_member *member, int topic, int partition)
 {
     struct ledger *ledger = member->consuming.ledger;
     int *user = user_of(member, topic, partition);
-    if (*user)
+    if (*user && !ledger->topics[topic].deletable) /* of the one before under its name, perhaps */
         ledger_fail(ledger, "%s-%d is given to member %d of %s, and member %d uses it", ledger->topics[topic].name,
                     partition, member->number, member->consuming.group_id, *user - 1);
     *user = member->number + 1;
@@ -130,6 +131,7 @@ static void ask_ids(struct consumer_member *member)
     AUTO_ARENA arena;
     arena_init(&arena, 0);
     struct kafka_metadata_request *request = KAFKA_NEW(&arena, kafka_metadata_request);
+    member->changes = member->consuming.ledger->topic_changes;
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_metadata_request_topic, LEDGER_TOPICS);
     for (int t = 0; t < LEDGER_TOPICS; t++)
         if (member->consuming.topics >> t & 1)
@@ -147,6 +149,14 @@ static int topic_of(const struct consumer_member *member, const uint8_t id[ID_SI
     return -1;
 }
 
+static bool is_changing(const struct consumer_member *member)
+{
+    for (int t = 0; t < LEDGER_TOPICS; t++)
+        if ((member->consuming.topics >> t & 1) && member->consuming.ledger->topics[t].deletable)
+            return true;
+    return false;
+}
+
 static void be_told(struct consumer_member *member,
                     const struct kafka_consumer_group_heartbeat_response_assignment *assignment)
 {
@@ -154,6 +164,10 @@ static void be_told(struct consumer_member *member,
     for (size_t i = 0; i < assignment->topic_partitions_count; i++) {
         const struct kafka_consumer_group_heartbeat_response_topic_partitions *run = &assignment->topic_partitions[i];
         int topic = topic_of(member, run->topic_id);
+        if (topic < 0 && is_changing(member)) { /* it is of a topic that was deleted, or made since */
+            member->knows_ids = false;
+            continue;
+        }
         for (size_t p = 0; p < run->partitions_count; p++)
             if (topic < 0 || run->partitions[p] >= LEDGER_PARTITIONS)
                 ledger_fail(member->consuming.ledger, "%s got a partition that it does not subscribe to",
@@ -284,7 +298,7 @@ static void go_on(void *ctx)
         return;
     if (!consuming_can_begin(&member->consuming))
         peer_rest_a_while(&member->consuming.peer);
-    else if (!member->knows_ids)
+    else if (!member->knows_ids || member->changes != member->consuming.ledger->topic_changes)
         ask_ids(member);
     else
         work(member);

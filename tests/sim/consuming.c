@@ -63,12 +63,23 @@ bool consuming_holds(const struct consuming *consuming, int topic, int partition
     return false;
 }
 
-bool consuming_positioned(const struct consuming *consuming)
+/* The topic was deleted since: whatever it knew is of the one before. */
+static bool is_stale(const struct consuming *consuming, const struct held *held)
 {
-    for (size_t i = 0; i < consuming->held_count; i++)
-        if (consuming->held[i].position < 0)
-            return false;
-    return true;
+    return held->incarnation != consuming->ledger->topics[held->topic].incarnation;
+}
+
+bool consuming_positioned(struct consuming *consuming)
+{
+    bool all = true;
+    for (size_t i = 0; i < consuming->held_count; i++) {
+        struct held *held = &consuming->held[i];
+        tally_add("positions in topics that were deleted", held->position >= 0 && is_stale(consuming, held));
+        if (is_stale(consuming, held))
+            held->position = -1;
+        all = all && held->position >= 0;
+    }
+    return all;
 }
 
 static struct held *find_held(struct consuming *consuming, struct bytes topic, int32_t partition)
@@ -85,7 +96,7 @@ static struct held *find_held(struct consuming *consuming, struct bytes topic, i
 static void take_position(struct consuming *consuming, struct held *held,
                           const struct kafka_offset_fetch_response_group_partition *fetched)
 {
-    if (!held || fetched->error_code != KAFKA_NONE || held->position >= 0)
+    if (!held || fetched->error_code != KAFKA_NONE || held->position >= 0 || is_stale(consuming, held))
         return;
     ledger_committed_is(consuming->ledger, consuming->group, held->topic, held->partition, fetched->committed_offset,
                         held->floor, held->deletions);
@@ -127,6 +138,7 @@ void consuming_ask(struct consuming *consuming)
         int32_t *index = arena_alloc(&arena, sizeof *index);
         held->floor = topic->partitions[held->partition].committed[consuming->group];
         held->deletions = consuming->ledger->group_deletions[consuming->group];
+        held->incarnation = topic->incarnation;
         *index = held->partition;
         group->topics[i].name = bytes_of_string(topic->name);
         group->topics[i].partition_indexes = index;
@@ -146,7 +158,8 @@ static void on_committed(void *ctx, const void *answer)
             const struct held *held = find_held(consuming, response->topics[t].name, committed->partition_index);
             if (!consuming->in_order(consuming, "OffsetCommit", committed->error_code))
                 return;
-            if (held && held->position >= 0) /* it has not moved: one request is under way at a time */
+            if (held && held->position >= 0 &&
+                !is_stale(consuming, held)) /* it has not moved: one request is under way at a time */
                 ledger_committed(consuming->ledger, consuming->group, held->topic, held->partition, held->position,
                                  consuming->deletions);
         }
@@ -174,7 +187,7 @@ void consuming_commit(struct consuming *consuming)
     request->group_instance_id = consuming_instance(consuming);
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_offset_commit_request_topic, consuming->held_count);
     for (size_t i = 0; i < consuming->held_count; i++)
-        if (consuming->held[i].position >= 0)
+        if (consuming->held[i].position >= 0 && !is_stale(consuming, &consuming->held[i]))
             commit_one(consuming, &arena, &consuming->held[i], &request->topics[request->topics_count++]);
     consuming->deletions = consuming->ledger->group_deletions[consuming->group];
     peer_call(&consuming->peer, KAFKA_OFFSET_COMMIT, OFFSET_COMMIT_VERSION, request, on_committed);
@@ -215,7 +228,7 @@ static void on_fetched(void *ctx, const void *answer)
         for (size_t p = 0; p < response->topics[t].partitions_count; p++) {
             const struct kafka_fetch_response_partition *fetched = &response->topics[t].partitions[p];
             struct held *held = find_fetched(consuming, &response->topics[t], fetched->partition_index);
-            if (held)
+            if (held && !is_stale(consuming, held))
                 take(consuming, held, fetched);
         }
     peer_rest_a_while(&consuming->peer);
@@ -229,7 +242,7 @@ void consuming_fetch(struct consuming *consuming)
     arena_init(&arena, 0);
     for (size_t i = 0; i < consuming->held_count; i++) {
         const struct held *held = &consuming->held[i];
-        if (held->position >= 0)
+        if (held->position >= 0 && !is_stale(consuming, held))
             from[count++] = (struct fetch_from){held->topic, held->partition, held->position};
     }
     int16_t version;

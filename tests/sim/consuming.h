@@ -13,9 +13,10 @@
 
 struct held { /* an assigned partition */
     int topic, partition;
-    int64_t position;   /* -1: not known yet */
-    int64_t floor;      /* what the ledger knew to be committed when it was asked for ... */
-    uint32_t deletions; /* ... and of deletions of the group */
+    uint32_t incarnation; /* of the topic, when the position was asked for */
+    int64_t position;     /* -1: not known yet */
+    int64_t floor;        /* what the ledger knew to be committed when it was asked for ... */
+    uint32_t deletions;   /* ... and of deletions of the group */
 };
 
 struct consuming {
@@ -40,7 +41,7 @@ struct consuming_options {
     int group;       /* in the ledger; or, where `holds`, one of the ledger's workers */
     bool holds;      /* only */
     int instance;    /* -1: it is no static member */
-    unsigned topics; /* bits of the ledger's topics that it subscribes to; they are not deleted */
+    unsigned topics; /* bits of the ledger's topics that it subscribes to */
 };
 void consuming_init(struct consuming *consuming, struct ledger *ledger, const struct consuming_options *options,
                     void (*ready)(void *consuming));
@@ -53,7 +54,7 @@ void consuming_hold(struct consuming *consuming, int topic, int partition);
 void consuming_let_go(struct consuming *consuming, size_t held);
 bool consuming_holds(const struct consuming *consuming, int topic, int partition);
 /* Whether the position of all that is held is known; where it is not, consuming_ask() asks what is committed. */
-bool consuming_positioned(const struct consuming *consuming);
+bool consuming_positioned(struct consuming *consuming);
 void consuming_ask(struct consuming *consuming);
 void consuming_commit(struct consuming *consuming);
 void consuming_fetch(struct consuming *consuming);

@@ -12,7 +12,7 @@
 #include "wire/kafka_error.h"
 
 enum {
-    PLACES = 2, /* partition 0 of topics 0 and 1 */
+    PLACES = 3, /* partition 0 of these topics */
     CANDIDATES_MAX = 64,
     OFFSETS = 1000,
     NONE = -1,
@@ -23,10 +23,13 @@ enum {
     PAUSE_MS = 300,
 };
 
+static const int topics[PLACES] = {0, 1, 4}; /* the last is deleted and made again */
+
 /* What a committed offset may be: one value that is known, then those that were asked for since without an answer. */
 struct place {
     int64_t candidates[CANDIDATES_MAX];
     int count;
+    uint32_t incarnation; /* of the topic: when it is deleted, so is the offset */
 };
 
 struct group_admin {
@@ -57,7 +60,38 @@ static void ask_for(struct group_admin *admin, int place, int64_t value)
 
 static void settle(struct group_admin *admin, int place, int64_t value)
 {
-    admin->places[place] = (struct place){.candidates = {value}, .count = 1};
+    struct place *self = &admin->places[place];
+    *self = (struct place){.candidates = {value}, .count = 1, .incarnation = self->incarnation};
+}
+
+static uint32_t incarnation_of(const struct group_admin *admin, int place)
+{
+    return admin->ledger->topics[topics[place]].incarnation;
+}
+
+static bool is_another(const struct group_admin *admin, int place)
+{
+    return admin->places[place].incarnation != incarnation_of(admin, place);
+}
+
+/* What was committed for the topic before it is gone. */
+static void begin_anew(struct group_admin *admin, int place)
+{
+    if (!is_another(admin, place))
+        return;
+    tally_add("offsets that went with their topic", admin->places[place].candidates[0] != NONE);
+    settle(admin, place, NONE);
+    admin->places[place].incarnation = incarnation_of(admin, place);
+}
+
+/* The answer may be about the topic before, or about this one. */
+static bool is_stale(struct group_admin *admin)
+{
+    if (!is_another(admin, admin->place))
+        return false;
+    begin_anew(admin, admin->place);
+    ask_for(admin, admin->place, admin->value);
+    return true;
 }
 
 static void check(struct group_admin *admin, int place, int64_t value)
@@ -70,7 +104,7 @@ static void check(struct group_admin *admin, int place, int64_t value)
             return;
         }
     ledger_fail(admin->ledger, "%s: topic-%d has offset %" PRId64 ", and %" PRId64 " was committed", admin->group_id,
-                place, value, self->candidates[0]);
+                topics[place], value, self->candidates[0]);
 }
 
 /* True: it is done. */
@@ -88,7 +122,7 @@ static void on_committed(void *ctx, const void *answer)
     struct group_admin *admin = ctx;
     const struct kafka_offset_commit_response *response = answer;
     peer_rest_a_while(&admin->peer);
-    if (response && response->topics_count == 1 && response->topics->partitions_count == 1 &&
+    if (!is_stale(admin) && response && response->topics_count == 1 && response->topics->partitions_count == 1 &&
         in_order(admin, "OffsetCommit", response->topics->partitions->error_code))
         settle(admin, admin->place, admin->value);
 }
@@ -102,7 +136,7 @@ static void commit(struct group_admin *admin)
     request->generation_id = -1;
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_offset_commit_request_topic, 1);
     request->topics_count = 1;
-    request->topics->name = bytes_of_string(admin->ledger->topics[admin->place].name);
+    request->topics->name = bytes_of_string(admin->ledger->topics[topics[admin->place]].name);
     request->topics->partitions = KAFKA_NEW_ARRAY(&arena, kafka_offset_commit_request_partition, 1);
     request->topics->partitions_count = 1;
     request->topics->partitions->committed_offset = admin->value = (int64_t)below(admin, OFFSETS);
@@ -115,8 +149,8 @@ static void on_fetched(void *ctx, const void *answer)
     struct group_admin *admin = ctx;
     const struct kafka_offset_fetch_response *response = answer;
     peer_rest_a_while(&admin->peer);
-    if (response && in_order(admin, "OffsetFetch", response->error_code) && response->topics_count == 1 &&
-        response->topics->partitions_count == 1 &&
+    if (!is_another(admin, admin->place) && response && in_order(admin, "OffsetFetch", response->error_code) &&
+        response->topics_count == 1 && response->topics->partitions_count == 1 &&
         in_order(admin, "OffsetFetch", response->topics->partitions->error_code))
         check(admin, admin->place, response->topics->partitions->committed_offset);
 }
@@ -131,7 +165,7 @@ static void fetch(struct group_admin *admin)
     request->group_id = bytes_of_string(admin->group_id);
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_offset_fetch_request_topic, 1);
     request->topics_count = 1;
-    request->topics->name = bytes_of_string(admin->ledger->topics[admin->place].name);
+    request->topics->name = bytes_of_string(admin->ledger->topics[topics[admin->place]].name);
     request->topics->partition_indexes = partition;
     request->topics->partition_indexes_count = 1;
     peer_call(&admin->peer, KAFKA_OFFSET_FETCH, FETCH_VERSION, request, on_fetched);
@@ -218,7 +252,7 @@ static void delete_offset(struct group_admin *admin)
     request->group_id = bytes_of_string(admin->group_id);
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_offset_delete_request_topic, 1);
     request->topics_count = 1;
-    request->topics->name = bytes_of_string(admin->ledger->topics[admin->place].name);
+    request->topics->name = bytes_of_string(admin->ledger->topics[topics[admin->place]].name);
     request->topics->partitions = KAFKA_NEW_ARRAY(&arena, kafka_offset_delete_request_partition, 1);
     request->topics->partitions_count = 1;
     if (admin->foreign < 0)
@@ -240,7 +274,6 @@ static void delete_foreign(struct group_admin *admin)
 static void work(struct group_admin *admin)
 {
     uint64_t choice = below(admin, 100);
-    admin->place = (int)below(admin, PLACES);
     snprintf(admin->group_id, sizeof admin->group_id, "group-without-members");
     bool full = admin->places[admin->place].count + 2 >= CANDIDATES_MAX;
     if (choice < 20 || full)
@@ -263,12 +296,12 @@ static void work(struct group_admin *admin)
 static void go_on(void *ctx)
 {
     struct group_admin *admin = ctx;
-    bool there = true;
     if (admin->stopping)
         return;
     for (int place = 0; place < PLACES; place++)
-        there = there && ledger_topic_is_there(&admin->ledger->topics[place]);
-    if (!there)
+        begin_anew(admin, place);
+    admin->place = (int)below(admin, PLACES);
+    if (!ledger_topic_is_there(&admin->ledger->topics[topics[admin->place]]))
         peer_rest_a_while(&admin->peer);
     else if (admin->foreign >= 0)
         delete_foreign(admin);

@@ -33,7 +33,8 @@ static void rejoin(struct group_member *member)
     member->consuming.held_count = 0;
 }
 
-/* Nobody throws a member out that is in time; a static one may have been replaced. */
+/* Nobody throws a member out that is in time. Only a Heartbeat tells of a rebalance; a static one may have been
+ * replaced. */
 static void check_lost(struct group_member *member, const char *what, int16_t code)
 {
     if (member->step == WORK && !member->consuming.instance_id[0])
@@ -46,8 +47,6 @@ static bool in_order(struct consuming *consuming, const char *what, int16_t code
     struct group_member *member = CONTAINER_OF(consuming, struct group_member, consuming);
     switch (code) {
     case KAFKA_NONE:
-        if (member->step == WORK)
-            consuming->known_ms = io_wall_ms(consuming->ledger->io);
         return true;
     case KAFKA_UNKNOWN_MEMBER_ID:
         check_lost(member, what, code);
@@ -137,6 +136,7 @@ static void on_synced(void *ctx, const void *answer)
         ledger_fail(member->consuming.ledger, "SyncGroup of %s gave an assignment that was not sent",
                     member->consuming.group_id);
     member->step = WORK;
+    member->consuming.known_ms = io_wall_ms(member->consuming.ledger->io);
     peer_rest(&member->consuming.peer, 1);
 }
 
@@ -166,8 +166,8 @@ static void on_beat(void *ctx, const void *answer)
 {
     struct group_member *member = ctx;
     const struct kafka_heartbeat_response *response = answer;
-    if (response)
-        (void)in_order(&member->consuming, "Heartbeat", response->error_code);
+    if (response && in_order(&member->consuming, "Heartbeat", response->error_code))
+        member->consuming.known_ms = io_wall_ms(member->consuming.ledger->io);
     peer_rest_a_while(&member->consuming.peer);
 }
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "door/kafka_door.h"
 #include "log/log.h"
 #include "peer.h"
 #include "sandbox.h"
@@ -14,7 +15,7 @@ enum {
     CRASH_STEP_MS = 20,
     CRASH_STEPS = 100,
     CRASH_CHANGES = 60,
-    CRASH_ANSWER_MS = 1500,
+    CRASH_ANSWER_MS = 3000,
     SLOW_DISK_NS = 20000000,
     CLOSE_MAX_MS = 60000,
     FULL_ROOM_MAX = 300000,
@@ -90,10 +91,13 @@ bool host_start(struct host *host, struct error *err)
     return error_set(err, ERROR_TIMEOUT, "it did not start");
 }
 
-/* What the log did in this life. */
+/* What the log and its door did in this life. */
 static void tally_log(struct daemon *daemon)
 {
     struct log_metrics metrics;
+    struct kafka_door_metrics door;
+    kafka_door_metrics(daemon_kafka(daemon), &door);
+    tally_add("door: Produce that waited for room", door.produce_waits);
     log_metrics(daemon_log(daemon), &metrics);
     tally_add("log: journal files moved to segments", metrics.journal_files_spilled);
     tally_add("log: times that retention dropped something", metrics.retention_runs);
@@ -153,10 +157,10 @@ static void lose_power_behind_answer(struct host *host)
     host->power_losses++;
 }
 
-/* A third between two changes of the disk, a third behind an answer, the rest at any moment. */
+/* Half of them behind an answer, a quarter between two changes of the disk, the rest at any moment. */
 void host_crash(struct host *host)
 {
-    uint64_t way = host_below(host, 3);
+    uint64_t way = host_below(host, 4);
     if (way == 0)
         run_into_power_loss(host);
     host->crashes++;
@@ -164,7 +168,7 @@ void host_crash(struct host *host)
     if (io_simulated_dead(host->io)) {
         host->power_losses++;
         tally("host: power loss between two changes of the disk");
-    } else if (way == 1) {
+    } else if (way < 3) {
         lose_power_behind_answer(host);
     } else if (host_below(host, 2)) {
         io_simulated_kill(host->io);

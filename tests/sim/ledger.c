@@ -23,10 +23,13 @@ void ledger_init(struct ledger *ledger, struct io *io)
     }
 }
 
+/* A commit that is under way may come to the next topic of this name. */
 static void forget_partition(struct ledger_partition *partition)
 {
+    struct ledger_partition fresh = {0};
     free(partition->slots);
-    *partition = (struct ledger_partition){0};
+    memcpy(fresh.commit_asked, partition->commit_asked, sizeof fresh.commit_asked);
+    *partition = fresh;
 }
 
 void ledger_deinit(struct ledger *ledger)
@@ -40,6 +43,7 @@ void ledger_deinit(struct ledger *ledger)
     }
     for (int w = 0; w < LEDGER_WORKERS_MAX; w++)
         free(ledger->workers[w].offsets);
+    free(ledger->ids);
     *ledger = (struct ledger){0};
 }
 
@@ -105,6 +109,16 @@ void ledger_flush_is(struct ledger *ledger, int topic, bool os)
 }
 
 /* --- Producers --- */
+
+void ledger_id_is(struct ledger *ledger, int producer, int64_t id, int16_t epoch)
+{
+    for (size_t i = 0; i < ledger->id_count; i++)
+        if (ledger->ids[i].id == id && ledger->ids[i].epoch == epoch)
+            ledger_fail(ledger, "producer %d got id %" PRId64 " of epoch %d, which somebody had before", producer, id,
+                        epoch);
+    ledger->ids = memory_resize_array(ledger->ids, ledger->id_count + 1, sizeof *ledger->ids);
+    ledger->ids[ledger->id_count++] = (struct ledger_id){id, epoch};
+}
 
 int64_t ledger_begin_transaction(struct ledger *ledger, int producer)
 {

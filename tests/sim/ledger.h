@@ -135,6 +135,11 @@ struct ledger {
     int64_t began_ms;
     int life;               /* deaths of evoke so far */
     uint32_t topic_changes; /* how often a topic was made or its deletion asked for */
+    struct ledger_id {      /* of a producer, with an epoch */
+        int64_t id;
+        int16_t epoch;
+    } * ids;
+    size_t id_count;
     uint64_t passes, records_seen, acknowledged;
     struct ledger_topic topics[LEDGER_TOPICS];
     struct ledger_producer producers[LEDGER_PRODUCERS_MAX];
@@ -187,6 +192,8 @@ struct ledger_sent ledger_sent_now(const struct ledger *ledger, int topic);
 /* Records first .. first+count-1 are at `offset` and behind. */
 void ledger_acknowledge(struct ledger *ledger, int producer, int64_t first, int32_t count, int64_t offset,
                         enum ledger_promise promise, const struct ledger_sent *sent);
+/* InitProducerId gave this: it does so once. */
+void ledger_id_is(struct ledger *ledger, int producer, int64_t id, int16_t epoch);
 int64_t ledger_begin_transaction(struct ledger *ledger, int producer);
 /* COMMIT_ASKED and ABORTED before the request is sent, COMMITTED with its answer. */
 void ledger_end_transaction(struct ledger *ledger, int producer, int64_t transaction, enum ledger_outcome outcome);

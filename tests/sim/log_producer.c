@@ -86,6 +86,7 @@ static void on_id(void *ctx, const void *response)
     if (init && init->error_code == KAFKA_NONE) {
         producer->id = init->producer_id;
         producer->epoch = init->producer_epoch;
+        ledger_id_is(producer->ledger, producer->options.number, producer->id, producer->epoch);
         producer->changes = producer->ledger->topic_changes;
         memset(producer->sequences, 0, sizeof producer->sequences);
     }

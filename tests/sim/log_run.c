@@ -33,8 +33,13 @@ enum {
     REST_MS = 400000, /* longer than RETENTION_GRACE_MS, CLEANING_RETRY_MS, and whatever topic_plan.c chooses */
     FLIPS_MAX = 5,
     DAMAGED_MS = 2000,
+    JOURNAL_FILE = 64 << 10,
+    JOURNAL_FILE_SMALL = 16 << 10,
+    JOURNAL_FILES_MIN = 4,
+    SLOW_DISK_NS = 100000000,
     TOPICS_KEPT = 1 << 0 | 1 << 1, /* what members subscribe to: bits of topic_plan.h's topics */
     TOPICS_ALL = TOPICS_KEPT | 1 << 2 | 1 << 5,
+    TOPIC_DELETED = 1 << 4,
 };
 
 struct run {
@@ -74,9 +79,10 @@ static void start_consumer(struct run *run, const struct consuming_options *opti
 static void start_members(struct run *run)
 {
     bool is_static = below(run, 4) == 0;
+    const unsigned all = TOPICS_ALL | (below(run, 2) ? TOPIC_DELETED : 0);
     for (uint64_t left = below(run, MEMBERS_MAX + 1); left > 0; left--) {
         struct consuming_options options = {.group = (int)below(run, LEDGER_GROUPS_CLASSIC), .instance = -1};
-        options.topics = options.group == 0 ? TOPICS_KEPT : TOPICS_ALL;
+        options.topics = options.group == 0 ? TOPICS_KEPT : all;
         if (is_static)
             options.instance = (int)below(run, 2 * MEMBERS_MAX);
         start_member(run, &options);
@@ -84,7 +90,7 @@ static void start_members(struct run *run)
     is_static = below(run, 4) == 0;
     for (uint64_t left = below(run, CONSUMERS_MAX + 1); left > 0; left--) {
         const struct consuming_options options = {
-            .group = LEDGER_GROUPS_CLASSIC, .instance = is_static ? (int)left : -1, .topics = TOPICS_ALL};
+            .group = LEDGER_GROUPS_CLASSIC, .instance = is_static ? (int)left : -1, .topics = all};
         start_consumer(run, &options);
     }
 }
@@ -209,6 +215,8 @@ static bool flip_bits(struct run *run, struct error *err)
 static bool live_and_die(struct run *run, struct error *err)
 {
     host_choose_faults(&run->host);
+    if (run->host.config.journal_file_bytes == JOURNAL_FILE_SMALL && below(run, 2))
+        io_simulated_faults(run->host.client)->disk_max_ns = SLOW_DISK_NS;
     io_simulated_run_for(run->host.client, below(run, LIFE_MS));
     if (below(run, 4) == 0)
         host_fill_disk(&run->host);
@@ -315,14 +323,21 @@ static bool run_all(struct run *run, struct error *err)
     return false;
 }
 
+/* So that it spills; with the smallest one who produces is faster than a slow disk, and waits for it. */
+static void choose_journal(struct run *run)
+{
+    struct config *config = &run->host.config;
+    config->journal_file_bytes = below(run, 3) == 0 ? JOURNAL_FILE_SMALL : JOURNAL_FILE;
+    config->journal_bytes_max = (JOURNAL_FILES_MIN + below(run, 2) * below(run, 16)) * config->journal_file_bytes;
+}
+
 bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)
 {
     AUTO_FREE(struct run) run = NEW(struct run);
     struct io *client = io_simulated_new(seed);
     seeds_trace(client);
     host_init(&run->host, client);
-    run->host.config.journal_file_bytes = 64 << 10;
-    run->host.config.journal_bytes_max = (uint64_t)(4 + below(run, 16)) * (64 << 10); /* so that it spills */
+    choose_journal(run);
     ledger_init(&run->ledger, client);
     bool ok = run_all(run, err);
     snprintf(

@@ -90,6 +90,7 @@ static void on_id(void *ctx, const void *answer)
         return;
     transactor->id = init->producer_id;
     transactor->epoch = init->producer_epoch;
+    ledger_id_is(transactor->ledger, transactor->number, transactor->id, transactor->epoch);
     memset(transactor->sequences, 0, sizeof transactor->sequences);
     transactor->step = ASK_OFFSET;
 }
