@@ -234,7 +234,7 @@ static void keep(struct recovery *r, const struct record *record)
 
 static bool apply_value(struct recovery *r, struct bytes value, struct error *err)
 {
-    struct json *json = json_parse(value, JSON_PARSE_LAST_KEY_WINS, err);
+    struct json *json = json_parse(value, JSON_PARSE_LAST_KEY_WINS | JSON_PARSE_OUR_OWN, err);
     if (!json)
         return false;
     const struct kind *kind = kind_by_gvk(json_bytes(json_get(json, "apiVersion")), json_bytes(json_get(json, "kind")));

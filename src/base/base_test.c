@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/crc32c.h"
+#include "base/diag.h"
 #include "base/endian.h"
 #include "base/histogram.h"
 #include "base/list.h"
@@ -300,4 +301,18 @@ TEST(siphash128_gives_the_values_of_its_authors)
     CHECK(of_nothing.low == 0xe6a825ba047f81a3 && of_nothing.high == 0x930255c71472f66d);
     struct siphash of_fifteen = siphash128(key, bytes_of(data, 15));
     CHECK(of_fifteen.low == 0x11a8b03399e99354 && of_fifteen.high == 0xd9c3cf970fec087e);
+}
+
+TEST(a_line_that_a_peer_can_cause_is_said_once_in_ten_seconds_and_the_rest_is_counted)
+{
+    struct diag_pace pace = {0};
+    char more[DIAG_MORE_SIZE];
+    CHECK(diag_pace(&pace, 5000, more));
+    CHECK_STR(more, "");
+    CHECK(!diag_pace(&pace, 5000, more));
+    CHECK(!diag_pace(&pace, 14999, more));
+    CHECK(diag_pace(&pace, 15000, more));
+    CHECK_STR(more, " (and 2 more like it)");
+    CHECK(diag_pace(&pace, 25000, more));
+    CHECK_STR(more, "");
 }

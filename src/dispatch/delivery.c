@@ -176,8 +176,11 @@ struct failure {
 static void warn(struct delivery *delivery, const char *reason, const char *what, const struct failure *failure)
 {
     struct bytes data = bytes_slice(failure->data, 0, 200);
-    trigger_event(trigger_of(delivery), "Warning", reason, "An event %s: %s: %d " BYTES_FORMAT, what,
-                  destination_of(delivery)->url, failure->code, BYTES_ARGS(data));
+    char answered[32] = "";
+    if (failure->status)
+        snprintf(answered, sizeof answered, " answered %d", failure->status);
+    trigger_event(trigger_of(delivery), "Warning", reason, "An event %s: %s%s%s" BYTES_FORMAT, what,
+                  destination_of(delivery)->url, answered, data.size ? ": " : "", BYTES_ARGS(data));
 }
 
 static void to_dead_letter(struct delivery *delivery, const struct failure *failure)
@@ -220,7 +223,9 @@ static void failed(struct delivery *delivery, const struct failure *failure)
         int64_t pause = pause_ms(delivery, failure->response);
         metrics_of(delivery)->waiting_retry++;
         io_timer_start(&delivery->backoff, (uint64_t)pause);
-        if (!to_sink)
+        if (to_sink)
+            warn(delivery, "DeadLetterWaits", "waits for the dead letter sink", failure);
+        else
             observe(delivery, DISPATCH_RETRY, BYTES_NULL, pause);
         sending_release(&delivery->sending);
         return;

@@ -115,7 +115,8 @@ struct feed {
     struct partition *partition;
     struct progress progress; /* as the next commit will say, but for `done` and `retry` */
     struct reader reader;
-    int64_t passed;    /* all below this is done or open */
+    int64_t passed;                   /* all below this is done or open */
+    struct log_time_search beginning; /* while it waits, nothing is read: the progress is not known */
     bool dirty;        /* something was done that is in no commit, and without a delivery (filtered, gaps) */
     struct list open;  /* deliveries on their way */
     struct list done;  /* ended, to be recorded */

@@ -33,6 +33,8 @@ void trigger_event(struct trigger *trigger, const char *type, const char *reason
         if ((unsigned char)*at < 0x20 || (unsigned char)*at >= 0x7f)
             *at = ' ';
     }
+    for (size_t size = strlen(message); size > 0 && message[size - 1] == ' '; size--)
+        message[size - 1] = '\0'; /* an answer that ended in a line break */
     api_record_event(trigger->dispatch->api, trigger->object, type, reason, "dispatch", "%s", message);
 }
 

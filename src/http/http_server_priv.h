@@ -10,6 +10,7 @@
 #define HTTP_HTTP_SERVER_PRIV_H
 
 #include "base/buf.h"
+#include "base/diag.h"
 #include "base/list.h"
 #include "http/http_server.h"
 
@@ -19,6 +20,7 @@ struct http_server {
     struct io_listener *listener;
     struct list connections;
     struct http_server_metrics metrics;
+    struct diag_pace spoke_tls;
     int64_t date_s;
     char date[HTTP_DATE_SIZE];
 };

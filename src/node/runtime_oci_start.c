@@ -183,9 +183,7 @@ void oci_start(struct monitored *monitored, const struct runtime_container *cont
         drop_last_run(monitored, container->name, container->attempt - 1);
     bool ok = image_find(runtime->directory, bytes_of_string(container->image), &image, &err);
     if (!ok)
-        failure = err.kind == ERROR_NOT_FOUND ? RUNTIME_FAILED_IMAGE_MISSING
-                  : err.kind == ERROR_INVALID ? RUNTIME_FAILED_IMAGE_NAME
-                                              : RUNTIME_FAILED_CREATE;
+        failure = err.kind == ERROR_INVALID ? RUNTIME_FAILED_IMAGE_NAME : RUNTIME_FAILED_IMAGE_MISSING;
     if (ok) {
         ok = make_run_directories(monitored, container, &err) && write_bundle(monitored, container, &image, &err);
         if (!ok && err.kind == ERROR_INVALID)

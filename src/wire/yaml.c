@@ -22,13 +22,13 @@ struct frame {
     char *anchor;           /* owned */
     size_t path_size;       /* of builder.path at this container */
     size_t index;           /* of the next element of a sequence */
-    size_t values_before;
+    size_t values_before, text_before;
     size_t height; /* containers within it */
 };
 
 struct anchor {
     struct json *value;
-    size_t values, height;
+    size_t values, text_size, height;
 };
 
 struct builder {
@@ -38,8 +38,9 @@ struct builder {
     size_t depth;
     struct buf path; /* of the value that comes next */
     struct map anchors;
-    size_t values;
-    int line; /* of the event at hand */
+    size_t values, text_size; /* so far, aliases included */
+    size_t lines_size;        /* of document.lines, of all documents */
+    int line;                 /* of the event at hand */
 };
 
 /* yaml_parse() puts the name in front. */
@@ -98,15 +99,26 @@ static struct frame *top(struct builder *builder)
 static bool count_values(struct builder *builder, size_t count, struct error *err)
 {
     builder->values += count;
-    if (builder->values > YAML_VALUES_MAX)
+    if (builder->values > LIMIT_JSON_VALUES)
         return fail(err, ERROR_LIMIT, builder->line, "too many values, counting what aliases stand for");
+    return true;
+}
+
+/* An alias for a long text is a few bytes. */
+static bool count_text(struct builder *builder, size_t size, struct error *err)
+{
+    builder->text_size += size;
+    if (builder->text_size > YAML_SIZE_MAX)
+        return fail(err, ERROR_LIMIT, builder->line, "too much text, counting what aliases stand for");
     return true;
 }
 
 static void note_line(struct builder *builder)
 {
-    if (builder->path.overflowed || map_find(&builder->document.lines, buf_bytes(&builder->path)))
+    if (builder->path.overflowed || builder->lines_size > YAML_LINES_SIZE_MAX ||
+        map_find(&builder->document.lines, buf_bytes(&builder->path)))
         return;
+    builder->lines_size += builder->path.size;
     map_put(&builder->document.lines, buf_bytes(&builder->path), (void *)(uintptr_t)builder->line);
 }
 
@@ -152,6 +164,8 @@ static bool take_key(struct builder *builder, const struct fy_event_scalar_data 
                  (const char *)text.data);
         return fail(err, ERROR_INVALID, builder->line, what);
     }
+    if (!count_text(builder, text.size, err))
+        return false;
     frame->key = json_new_string(text);
     if (!frame->key)
         return fail(err, ERROR_INVALID, builder->line, "a key that is not UTF-8");
@@ -212,10 +226,11 @@ static void anchor_free(void *value)
     free(anchor);
 }
 
-static void define_anchor(struct builder *builder, struct bytes name, struct json *value, size_t values, size_t height)
+static void define_anchor(struct builder *builder, struct bytes name, const struct anchor *what)
 {
     struct anchor *anchor = NEW(struct anchor);
-    *anchor = (struct anchor){.value = json_ref(value), .values = values, .height = height};
+    *anchor = *what;
+    json_ref(anchor->value);
     struct anchor *before = map_put(&builder->anchors, name, anchor);
     if (before)
         anchor_free(before);
@@ -233,13 +248,15 @@ static bool on_scalar(struct builder *builder, const struct fy_event_scalar_data
     struct frame *frame = top(builder);
     if (is_mapping(frame) && !frame->key)
         return take_key(builder, scalar, err);
-    if (!begin_value(builder, err))
+    size_t size = token_text(scalar->value).size;
+    if (!begin_value(builder, err) || !count_text(builder, size, err))
         return false;
     struct json *value = scalar_value(scalar, builder->line, err);
     if (!value)
         return false;
     if (scalar->anchor)
-        define_anchor(builder, token_text(scalar->anchor), value, 1, 0);
+        define_anchor(builder, token_text(scalar->anchor),
+                      &(struct anchor){.value = value, .values = 1, .text_size = size});
     return place(builder, value, err);
 }
 
@@ -252,7 +269,7 @@ static bool on_alias(struct builder *builder, struct fy_token *token, struct err
         return fail(err, ERROR_INVALID, builder->line, "an alias for an anchor that is not there");
     if (builder->depth + anchor->height > LIMIT_JSON_DEPTH)
         return fail(err, ERROR_LIMIT, builder->line, "too many containers within each other");
-    if (!count_values(builder, anchor->values, err))
+    if (!count_values(builder, anchor->values, err) || !count_text(builder, anchor->text_size, err))
         return false;
     raise_height(builder, anchor->height);
     return place(builder, json_clone(anchor->value), err);
@@ -265,7 +282,7 @@ static bool on_start(struct builder *builder, struct json *container, struct fy_
     struct bytes tag_text = tag ? tag_of(tag) : BYTES_NULL;
     if (tag && !bytes_equal_string(tag_text, json_is_object(container) ? "map" : "seq"))
         return fail(err, ERROR_INVALID, builder->line, "a tag that is not of the core schema");
-    if (!begin_value(builder, err))
+    if (!begin_value(builder, err) || !count_values(builder, LIMIT_JSON_CONTAINER - 1, err))
         return false;
     if (builder->depth == LIMIT_JSON_DEPTH)
         return fail(err, ERROR_LIMIT, builder->line, "too many containers within each other");
@@ -273,7 +290,8 @@ static bool on_start(struct builder *builder, struct json *container, struct fy_
         .container = TAKE(owned),
         .anchor = anchor ? memory_string(token_text(anchor)) : NULL,
         .path_size = builder->path.size,
-        .values_before = builder->values - 1,
+        .values_before = builder->values - LIMIT_JSON_CONTAINER,
+        .text_before = builder->text_size,
         .height = 1,
     };
     return true;
@@ -288,8 +306,11 @@ static bool on_stop(struct builder *builder, struct error *err)
         json_unref(frame.merged);
     }
     if (frame.anchor)
-        define_anchor(builder, bytes_of_string(frame.anchor), frame.container, builder->values - frame.values_before,
-                      frame.height);
+        define_anchor(builder, bytes_of_string(frame.anchor),
+                      &(struct anchor){.value = frame.container,
+                                       .values = builder->values - frame.values_before,
+                                       .text_size = builder->text_size - frame.text_before,
+                                       .height = frame.height});
     free(frame.anchor);
     raise_height(builder, frame.height);
     builder->path.size = frame.path_size;
