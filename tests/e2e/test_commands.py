@@ -88,7 +88,7 @@ def test_every_command_has_help_with_flags(run):
     (["publish", "a", "--compression", "brotli"], '--compression: one of none|gzip|snappy|lz4|zstd, not "brotli"'),
     (["topic", "list", "--brokers", "localhost:http"], '--brokers: must be HOST or HOST:PORT, not "localhost:http"'),
     (["group", "list", "-b", "127.0.0.1:9092,"], '--brokers: must be HOST or HOST:PORT, not ""'),
-    (["serve", "--advertise-kafka", "here"], "--advertise-kafka: here: must be ADDRESS:PORT"),
+    (["serve", "--advertise-kafka", "here:"], '--advertise-kafka: must be HOST or HOST:PORT, not "here:"'),
     (["serve", "--data", ""], "--data: must name a directory"),
     (["completion", "tcsh"], "completion for bash, zsh or fish"),
 ])
