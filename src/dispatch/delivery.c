@@ -42,7 +42,8 @@ static const struct destination *destination_of(const struct delivery *delivery)
                                             : &trigger_of(delivery)->dead_letter_at;
 }
 
-void event_copy(struct cloudevent *to, const struct cloudevent *from, struct arena *arena)
+/* All of it, into an arena without a maximum. */
+static void copy_event(struct cloudevent *to, const struct cloudevent *from, struct arena *arena)
 {
     to->attribute_count = from->attribute_count;
     for (size_t i = 0; i < from->attribute_count; i++) {
@@ -116,7 +117,7 @@ static void end_with_append(struct delivery *delivery, const struct cloudevent *
     delivery->outcome = ARENA_NEW(&delivery->arena, struct cloudevent);
     delivery->outcome_namespace = namespace;
     delivery->outcome_broker = broker;
-    event_copy(delivery->outcome, event, &delivery->arena);
+    copy_event(delivery->outcome, event, &delivery->arena);
     set_attribute(delivery, delivery->outcome, "knativebrokerttl", text);
     feed_delivery_done(delivery);
 }
@@ -371,7 +372,7 @@ struct delivery *delivery_start(struct feed *feed, const struct kafka_record *re
     delivery->offset = record->offset;
     delivery->timestamp_ms = record->timestamp_ms;
     arena_init(&delivery->arena, 0);
-    event_copy(&delivery->event, event, &delivery->arena);
+    copy_event(&delivery->event, event, &delivery->arena);
     delivery->size = sizeof *delivery + delivery->arena.used;
     io_timer_init(feed->trigger->dispatch->context.io, &delivery->backoff, on_pause_over, delivery);
     list_append(&feed->open, &delivery->link);

@@ -365,7 +365,7 @@ static bool next_record(struct feed *feed, const struct kafka_record **out)
 bool feed_pump(struct feed *feed, size_t max)
 {
     for (size_t count = 0; count < max; count++) {
-        if (!has_room(feed))
+        if (feed->beginning.waits || !has_room(feed))
             return false;
         const struct kafka_record *record;
         if (!next_record(feed, &record))
@@ -390,7 +390,7 @@ bool feed_pump(struct feed *feed, size_t max)
 
 /* A new Trigger begins with what comes after its creation. Normally that is now; but if evoke ended between the
  * Trigger's write and its first commit, the time of its creation tells. */
-static int64_t first_offset(const struct feed *feed)
+static int64_t first_offset(struct feed *feed)
 {
     enum { SURELY_NEW_NS = 2000000000 };
     struct bytes created = json_bytes(json_at(feed->trigger->object->json, "metadata.creationTimestamp"));
@@ -399,7 +399,9 @@ static int64_t first_offset(const struct feed *feed)
     if (!text_parse_time_ns(created, &created_ns) ||
         io_wall_ns(dispatch_of(feed)->context.io) - created_ns < SURELY_NEW_NS)
         return end;
-    return partition_offset_of_time(feed->partition, created_ns / 1000000, &offset, &timestamp) ? offset : end;
+    return partition_offset_of_time(feed->partition, created_ns / 1000000, &feed->beginning, &offset, &timestamp)
+               ? offset
+               : end;
 }
 
 static void read_progress(struct feed *feed)
@@ -417,7 +419,19 @@ static void read_progress(struct feed *feed)
         return;
     }
     progress_init(&feed->progress, first_offset(feed));
-    feed->dirty = true; /* so that the beginning is kept */
+    feed->dirty = !feed->beginning.waits; /* so that the beginning is kept */
+}
+
+/* Also again, when it could not be known where to begin before the disk had told. */
+static void begin(void *ctx)
+{
+    struct feed *feed = ctx;
+    read_progress(feed);
+    reader_init(&feed->reader, feed->partition, feed->progress.base, on_readable, feed);
+    feed->passed = feed->progress.base;
+    if (feed->dirty)
+        io_defer(&feed->record);
+    trigger_pump_later(feed->trigger);
 }
 
 struct feed *feed_open(struct trigger *trigger, struct partition *partition)
@@ -426,17 +440,14 @@ struct feed *feed_open(struct trigger *trigger, struct partition *partition)
     struct io *io = trigger->dispatch->context.io;
     feed->trigger = trigger;
     feed->partition = partition;
+    feed->beginning.waiter = (struct log_read_waiter){.run = begin, .ctx = feed};
     list_init(&feed->open);
     list_init(&feed->done);
     list_init(&feed->retry);
     io_deferred_init(io, &feed->record, record, feed);
     io_timer_init(io, &feed->record_retry, record, feed);
     io_timer_init(io, &feed->read_retry, on_readable, feed);
-    read_progress(feed);
-    reader_init(&feed->reader, partition, feed->progress.base, on_readable, feed);
-    feed->passed = feed->progress.base;
-    if (feed->dirty)
-        io_defer(&feed->record);
+    begin(feed);
     return feed;
 }
 
@@ -458,5 +469,6 @@ void feed_close(struct feed *feed)
     free_deliveries(&feed->done);
     free_deliveries(&feed->retry);
     reader_deinit(&feed->reader);
+    log_read_cancel(&feed->beginning.waiter);
     free(feed);
 }

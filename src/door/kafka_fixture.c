@@ -60,6 +60,14 @@ static void start(struct kafka_fixture *f)
     CHECK_OK(f->door != NULL, &err);
 }
 
+static void init_client(struct kafka_fixture *f)
+{
+    buf_init(&f->in, 256 << 20);
+    buf_init(&f->scratch, 256 << 20);
+    arena_init(&f->arena, 0);
+    kafka_fixture_connect(f);
+}
+
 static void init(struct kafka_fixture *f, const struct log_options *wanted, size_t request_bytes_max)
 {
     *f = (struct kafka_fixture){
@@ -67,10 +75,13 @@ static void init(struct kafka_fixture *f, const struct log_options *wanted, size
     f->log_options.directory = "/data";
     f->machine = io_simulated_another(f->daemon);
     start(f);
-    buf_init(&f->in, 256 << 20);
-    buf_init(&f->scratch, 256 << 20);
-    arena_init(&f->arena, 0);
-    kafka_fixture_connect(f);
+    init_client(f);
+}
+
+void kafka_fixture_init_another(struct kafka_fixture *another, const struct kafka_fixture *f)
+{
+    *another = (struct kafka_fixture){.daemon = f->daemon, .machine = f->machine, .log = f->log, .door = f->door};
+    init_client(another);
 }
 
 void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *wanted)
@@ -115,16 +126,22 @@ static bool is_closed(void *ctx)
     return *(bool *)ctx;
 }
 
-void kafka_fixture_deinit(struct kafka_fixture *f)
+void kafka_fixture_deinit_another(struct kafka_fixture *f)
 {
-    bool done = false;
     io_stream_close(f->stream);
-    kafka_door_close(f->door);
-    log_close(f->log, closed, &done);
-    CHECK(io_simulated_run_until(f->machine, is_closed, &done, PATIENCE_MS));
     buf_deinit(&f->in);
     buf_deinit(&f->scratch);
     arena_deinit(&f->arena);
+}
+
+void kafka_fixture_deinit(struct kafka_fixture *f)
+{
+    bool done = false;
+    io_stream_close(TAKE(f->stream));
+    kafka_door_close(f->door);
+    log_close(f->log, closed, &done);
+    CHECK(io_simulated_run_until(f->machine, is_closed, &done, PATIENCE_MS));
+    kafka_fixture_deinit_another(f);
     io_free(f->machine);
     io_free(f->daemon);
 }

@@ -34,6 +34,9 @@ void kafka_fixture_init_with(struct kafka_fixture *f, const struct log_options *
 /* With a limit to what all requests may hold together. */
 void kafka_fixture_init_limited(struct kafka_fixture *f, size_t request_bytes_max);
 void kafka_fixture_deinit(struct kafka_fixture *f);
+/* Another client of the same daemon, which ends before the first one. */
+void kafka_fixture_init_another(struct kafka_fixture *another, const struct kafka_fixture *f);
+void kafka_fixture_deinit_another(struct kafka_fixture *another);
 void kafka_fixture_connect(struct kafka_fixture *f); /* again, after the connection has ended */
 /* The daemon dies as by kill -9, or with its machine's power, and starts again on the same disk; the client connects
  * anew. */

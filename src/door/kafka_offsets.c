@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ListOffsets (where is the first, the last, the one of that time) and OffsetForLeaderEpoch (KIP-320). */
+/*
+ * ListOffsets (where is the first, the last, the one of that time) and OffsetForLeaderEpoch (KIP-320). A time is looked
+ * for in the records, which may be on the disk alone, or many: the request waits then, and others have their turn. A
+ * topic may be deleted meanwhile, so partitions are looked up each time, as Fetch does.
+ */
 #include "door/kafka_door_priv.h"
 
 enum special_time { /* ListOffsets' timestamps below 0 */
@@ -17,15 +21,41 @@ static const int16_t special_since[] = {
     [-TIME_EARLIEST_LOCAL] = 8, [-TIME_LATEST_TIERED] = 9, [-TIME_EARLIEST_PENDING_UPLOAD] = 11,
 };
 
-enum { READ_COMMITTED = 1 };
+enum { READ_COMMITTED = 1, SEARCHES_PER_ROUND = 64 };
 
 /* --- ListOffsets --- */
 
-/* `end`: the high watermark, or for readers of committed records the last stable offset. */
-static void find_offset(struct partition *partition, int64_t time, int64_t end,
-                        struct kafka_list_offsets_response_partition *out)
+struct offsets_part {
+    struct list_offsets *all;
+    struct bytes topic;
+    uint8_t topic_id[16]; /* of the one that is searched */
+    const struct kafka_list_offsets_request_partition *in;
+    struct kafka_list_offsets_response_partition *out;
+    struct log_time_search search;
+    struct list link; /* in all->unread */
+};
+
+/* In the request's arena. */
+struct list_offsets {
+    struct kafka_request *request;
+    struct kafka_list_offsets_response *response;
+    struct offsets_part *parts;
+    size_t part_count;
+    struct list unread;   /* parts that have not had their turn */
+    size_t waiting_count; /* parts whose search waits */
+    struct io_deferred go_on;
+};
+
+static bool is_known_time(int16_t version, int64_t time)
 {
-    switch (time) {
+    return time >= 0 || (time >= TIME_EARLIEST_PENDING_UPLOAD && version >= special_since[-time]);
+}
+
+/* `end`: the high watermark, or for readers of committed records the last stable offset. */
+static void find_offset(struct offsets_part *part, struct partition *partition, int64_t end)
+{
+    struct kafka_list_offsets_response_partition *out = part->out;
+    switch (part->in->timestamp) {
     case TIME_LATEST:
         out->offset = end;
         out->leader_epoch = partition_leader_epoch(partition);
@@ -35,13 +65,13 @@ static void find_offset(struct partition *partition, int64_t time, int64_t end,
         out->offset = partition_log_start_offset(partition);
         break;
     case TIME_MAX_TIMESTAMP:
-        partition_offset_of_max_timestamp(partition, &out->offset, &out->timestamp);
+        partition_offset_of_max_timestamp(partition, &part->search, &out->offset, &out->timestamp);
         break;
     case TIME_LATEST_TIERED: /* nothing is tiered */
     case TIME_EARLIEST_PENDING_UPLOAD:
         return;
     default:
-        partition_offset_of_time(partition, time, &out->offset, &out->timestamp);
+        partition_offset_of_time(partition, part->in->timestamp, &part->search, &out->offset, &out->timestamp);
     }
     if (out->timestamp >= 0 && out->offset >= end)
         out->offset = out->timestamp = -1;
@@ -49,38 +79,90 @@ static void find_offset(struct partition *partition, int64_t time, int64_t end,
         out->leader_epoch = partition_epoch_of(partition, out->offset);
 }
 
-static bool is_known_time(int16_t version, int64_t time)
+static void on_search(void *ctx);
+
+/* What was found of a topic that has gone says nothing of one that has its name now. */
+static void search_topic(struct offsets_part *part, const struct partition *partition)
 {
-    return time >= 0 || (time >= TIME_EARLIEST_PENDING_UPLOAD && version >= special_since[-time]);
+    const uint8_t *id = topic_id(partition_topic(partition));
+    if (memcmp(part->topic_id, id, sizeof part->topic_id) == 0)
+        return;
+    memcpy(part->topic_id, id, sizeof part->topic_id);
+    part->search = (struct log_time_search){.waiter = {.run = on_search, .ctx = part}};
 }
 
-static void list_partition(struct kafka_request *request, struct bytes topic,
-                           const struct kafka_list_offsets_request_partition *in,
-                           struct kafka_list_offsets_response_partition *out)
+static void list_part(struct offsets_part *part)
 {
+    struct kafka_request *request = part->all->request;
     const struct kafka_list_offsets_request *body = request->body;
-    struct partition *partition = kafka_find_partition(request, topic, in->partition_index);
+    struct partition *partition = kafka_find_partition(request, part->topic, part->in->partition_index);
     enum kafka_error code =
-        partition ? kafka_check_epoch(partition, in->current_leader_epoch) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    out->partition_index = in->partition_index;
-    if (code)
-        out->error_code = kafka_refuse(request, code);
-    else if (!is_known_time(request->header.api_version, in->timestamp))
-        out->error_code = kafka_refuse(request, KAFKA_UNSUPPORTED_VERSION);
-    else
-        find_offset(partition, in->timestamp,
-                    body->isolation_level == READ_COMMITTED ? partition_last_stable_offset(partition)
-                                                            : partition_high_watermark(partition),
-                    out);
+        partition ? kafka_check_epoch(partition, part->in->current_leader_epoch) : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    part->search.waits = false;
+    if (!code && !is_known_time(request->header.api_version, part->in->timestamp))
+        code = KAFKA_UNSUPPORTED_VERSION;
+    if (code) {
+        part->out->error_code = kafka_refuse(request, code);
+        return;
+    }
+    search_topic(part, partition);
+    find_offset(part, partition,
+                body->isolation_level == READ_COMMITTED ? partition_last_stable_offset(partition)
+                                                        : partition_high_watermark(partition));
+    part->all->waiting_count += part->search.waits;
 }
 
-void kafka_handle_list_offsets(struct kafka_request *request)
+/* Requests have no bound to their partitions but their size. */
+static void list_some(void *ctx)
 {
-    const struct kafka_list_offsets_request *body = request->body;
-    struct arena *arena = &request->arena;
-    struct kafka_list_offsets_response *response = KAFKA_NEW(arena, kafka_list_offsets_response);
+    struct list_offsets *all = ctx;
+    struct offsets_part *part;
+    for (int i = 0; i < SEARCHES_PER_ROUND && (part = LIST_TAKE_FIRST(&all->unread, struct offsets_part, link)); i++)
+        list_part(part);
+    if (!list_empty(&all->unread)) {
+        io_defer(&all->go_on);
+        return;
+    }
+    io_deferred_cancel(&all->go_on);
+    if (all->waiting_count == 0)
+        kafka_answer(all->request, all->response);
+}
+
+static void on_search(void *ctx)
+{
+    struct offsets_part *part = ctx;
+    part->all->waiting_count--;
+    list_append(&part->all->unread, &part->link);
+    list_some(part->all);
+}
+
+static void cancel(struct kafka_request *request)
+{
+    struct list_offsets *all = request->state;
+    io_deferred_cancel(&all->go_on);
+    for (size_t i = 0; i < all->part_count; i++)
+        log_read_cancel(&all->parts[i].search.waiter);
+}
+
+static void prepare_part(struct offsets_part *part, struct list_offsets *all, struct bytes topic,
+                         const struct kafka_list_offsets_request_partition *in,
+                         struct kafka_list_offsets_response_partition *out)
+{
+    *part = (struct offsets_part){.all = all, .topic = topic, .in = in, .out = out};
+    out->partition_index = in->partition_index;
+    list_append(&all->unread, &part->link);
+}
+
+static void prepare(struct list_offsets *all)
+{
+    struct arena *arena = &all->request->arena;
+    const struct kafka_list_offsets_request *body = all->request->body;
+    struct kafka_list_offsets_response *response = all->response;
     response->topics = KAFKA_NEW_ARRAY(arena, kafka_list_offsets_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
+    for (size_t i = 0; i < body->topics_count; i++)
+        all->part_count += body->topics[i].partitions_count;
+    struct offsets_part *part = all->parts = arena_alloc_array(arena, all->part_count, sizeof *part);
     for (size_t i = 0; i < body->topics_count; i++) {
         const struct kafka_list_offsets_request_topic *in = &body->topics[i];
         struct kafka_list_offsets_response_topic *out = &response->topics[i];
@@ -88,9 +170,21 @@ void kafka_handle_list_offsets(struct kafka_request *request)
         out->partitions = KAFKA_NEW_ARRAY(arena, kafka_list_offsets_response_partition, in->partitions_count);
         out->partitions_count = in->partitions_count;
         for (size_t p = 0; p < in->partitions_count; p++)
-            list_partition(request, in->name, &in->partitions[p], &out->partitions[p]);
+            prepare_part(part++, all, in->name, &in->partitions[p], &out->partitions[p]);
     }
-    kafka_answer(request, response);
+}
+
+void kafka_handle_list_offsets(struct kafka_request *request)
+{
+    struct list_offsets *all = ARENA_NEW(&request->arena, struct list_offsets);
+    *all =
+        (struct list_offsets){.request = request, .response = KAFKA_NEW(&request->arena, kafka_list_offsets_response)};
+    list_init(&all->unread);
+    io_deferred_init(request->door->io, &all->go_on, list_some, all);
+    prepare(all);
+    request->state = all;
+    request->cancel = cancel;
+    list_some(all);
 }
 
 /* --- OffsetForLeaderEpoch --- */

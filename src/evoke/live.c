@@ -18,6 +18,7 @@ struct watched_topic {
     struct live *live;
     struct partition *partition;
     struct partition_waiter waiter;
+    struct log_read_waiter reader;
     int64_t offset;
     struct list link;
 };
@@ -77,17 +78,21 @@ static void show_slice(struct watched_topic *watched, const struct log_slice *sl
     }
 }
 
-static void on_append(void *ctx)
+/* There is more, or it can be read now. */
+static void read_on(void *ctx)
 {
     struct watched_topic *watched = ctx;
     struct log_slice slice;
     struct error err;
     int64_t seen = partition_high_watermark(watched->partition), end = partition_last_stable_offset(watched->partition);
-    if (partition_read_below(watched->partition, watched->offset, end, LIVE_READ_SIZE, NULL, &slice, &err)) {
+    if (partition_read_below(watched->partition, watched->offset, end, LIVE_READ_SIZE, &watched->reader, &slice,
+                             &err)) {
         show_slice(watched, &slice);
         if (slice.count > 0)
             watched->offset = slice.next_offset;
         log_slice_release(&slice);
+    } else if (log_is_being_read(&err)) {
+        return;
     }
     /* Having read all that is decided, it waits for more than what is there. */
     partition_wait(watched->partition, &watched->waiter, watched->offset < end ? watched->offset : seen);
@@ -109,7 +114,8 @@ static void watch_partition(struct live *live, struct partition *partition)
     struct watched_topic *watched = NEW(struct watched_topic);
     *watched = (struct watched_topic){.live = live, .partition = partition};
     watched->offset = partition_high_watermark(partition);
-    watched->waiter = (struct partition_waiter){.run = on_append, .ctx = watched};
+    watched->waiter = (struct partition_waiter){.run = read_on, .ctx = watched};
+    watched->reader = (struct log_read_waiter){.run = read_on, .ctx = watched};
     list_append(&live->topics, &watched->link);
     live->topic_count++;
     partition_wait(partition, &watched->waiter, watched->offset);
@@ -118,6 +124,7 @@ static void watch_partition(struct live *live, struct partition *partition)
 static void unwatch(struct live *live, struct watched_topic *watched)
 {
     partition_wait_cancel(&watched->waiter);
+    log_read_cancel(&watched->reader);
     list_remove(&watched->link);
     live->topic_count--;
     free(watched);

@@ -88,7 +88,12 @@ void io_file_map_forget(struct io_file *file, struct bytes mapping)
 
 bool io_map_check(struct io *io, struct bytes part, size_t *bad_at)
 {
-    return io->engine->file->map_check(part, bad_at);
+    return io->engine->file->map_check(io, part, bad_at);
+}
+
+size_t io_map_cached(struct io *io, struct bytes part)
+{
+    return io->engine->file->map_cached(io, part);
 }
 
 void io_file_write(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, io_file_done *done,
@@ -174,6 +179,21 @@ bool io_dir_lock(struct io *io, const char *path, struct error *err)
 bool io_dir_space(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err)
 {
     return io->engine->file->dir_space(io, path, total, usable, err);
+}
+
+bool io_dir_watch(struct io *io, const char *path, void (*changed)(void *ctx), void *ctx, struct io_dir_watch **out,
+                  struct error *err)
+{
+    if (!io->engine->file->dir_watch(io, path, out, err))
+        return false;
+    **out = (struct io_dir_watch){.io = io, .changed = changed, .ctx = ctx};
+    return true;
+}
+
+void io_dir_watch_close(struct io_dir_watch *watch)
+{
+    if (watch)
+        watch->io->engine->file->dir_watch_close(watch);
 }
 
 bool io_path_remove(struct io *io, const char *path, struct error *err)

@@ -35,7 +35,8 @@ struct file_engine {
     bool (*sync_now)(struct io_file *file, struct error *err);
     bool (*map)(struct io_file *file, uint64_t size, struct bytes *out, struct error *err);
     void (*map_forget)(struct bytes mapping);
-    bool (*map_check)(struct bytes part, size_t *bad_at);
+    bool (*map_check)(struct io *io, struct bytes part, size_t *bad_at);
+    size_t (*map_cached)(struct io *io, struct bytes part);
     void (*write)(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count, bool quiet,
                   io_file_done *done, void *ctx);
     void (*sync)(struct io_file *file, io_file_done *done, void *ctx);
@@ -51,6 +52,9 @@ struct file_engine {
     bool (*remove_all)(struct io *io, const char *path, struct error *err);
     bool (*rename)(struct io *io, const char *from, const char *to, struct error *err);
     bool (*exists)(struct io *io, const char *path);
+    /* file.c fills the base in. */
+    bool (*dir_watch)(struct io *io, const char *path, struct io_dir_watch **out, struct error *err);
+    void (*dir_watch_close)(struct io_dir_watch *watch);
 };
 
 /* Raw connections. The engine calls back into stream.c: stream_connected(), stream_received() ... (stream_priv.h). */

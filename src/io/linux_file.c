@@ -295,6 +295,7 @@ const struct file_engine linux_file_engine = {
     .map = linux_map,
     .map_forget = linux_map_forget,
     .map_check = linux_mapping_check,
+    .map_cached = linux_mapping_cached,
     .write = linux_write,
     .sync = linux_sync,
     .dir_make = linux_dir_make,
@@ -307,4 +308,6 @@ const struct file_engine linux_file_engine = {
     .remove_all = linux_remove_all,
     .rename = linux_rename,
     .exists = linux_exists,
+    .dir_watch = linux_dir_watch,
+    .dir_watch_close = linux_dir_watch_close,
 };

@@ -3,7 +3,7 @@
  * Mappings of files, and what happens when the disk does not give a page of one: a bad sector, or a file that was cut
  * under the mapping. The kernel sends SIGBUS to the thread that reads it, which would end the program for the sake of
  * one reader. So the page is replaced by zeros, noted as bad, and the thread goes on; whoever is about to rely on the
- * bytes asks io_mapping_check() first.
+ * bytes asks io_map_check() first.
  *
  * A signal handler belongs to the process, and can be given nothing: so the table is global. It is filled by any
  * thread and read by the handler, without a lock: an entry counts once `end` is set, and its owner clears that before
@@ -17,7 +17,7 @@
 #include "io/file_priv.h"
 #include "io/linux_priv.h"
 
-enum { MAPPINGS_MAX = LINUX_MAPPINGS_MAX, BAD_PAGES_MAX = 1024, PAGE_SIZE = 4096 };
+enum { MAPPINGS_MAX = LINUX_MAPPINGS_MAX, BAD_PAGES_MAX = 1024, PAGE_SIZE = 4096, PAGES_PER_QUESTION = 256 };
 
 struct entry {
     _Atomic uintptr_t begin; /* 0: free; 1: being filled */
@@ -135,8 +135,31 @@ static uintptr_t first_bad(uintptr_t first, uintptr_t end)
     return least;
 }
 
-bool linux_mapping_check(struct bytes part, size_t *bad_at)
+/* A file that is not ours, as far as the kernel knows, is all there for mincore(2). */
+size_t linux_mapping_cached(struct io *io, struct bytes part)
 {
+    uintptr_t begin = (uintptr_t)part.data, end = begin + part.size;
+    uintptr_t page = begin & ~(uintptr_t)(PAGE_SIZE - 1);
+    (void)io;
+    while (page < end) {
+        unsigned char there[PAGES_PER_QUESTION];
+        size_t count = (end - page + PAGE_SIZE - 1) / PAGE_SIZE, i = 0;
+        if (count > PAGES_PER_QUESTION)
+            count = PAGES_PER_QUESTION;
+        if (mincore((void *)page, count * PAGE_SIZE, there) < 0)
+            return part.size;
+        while (i < count && (there[i] & 1))
+            i++;
+        page += i * PAGE_SIZE;
+        if (i < count)
+            return page > begin ? page - begin : 0;
+    }
+    return part.size;
+}
+
+bool linux_mapping_check(struct io *io, struct bytes part, size_t *bad_at)
+{
+    (void)io;
     uintptr_t begin = (uintptr_t)part.data, end = begin + part.size;
     uintptr_t first = begin & ~(uintptr_t)(PAGE_SIZE - 1);
     if (part.size == 0)

@@ -82,22 +82,30 @@ void io_readings_drop(struct io *io)
 /* --- Ranges of files --- */
 
 struct io_warming {
-    struct io_file *file; /* our own handle: the other may be closed meanwhile */
-    uint64_t at;
-    size_t size;
+    struct io_file *file;    /* our own handle: the other may be closed meanwhile */
     void (*done)(void *ctx); /* NULL: cancelled */
     void *ctx;
+    size_t count;
+    struct io_range ranges[];
 };
+
+static void warm_range(struct io_file *file, const struct io_range *range, uint8_t memory[WARM_STEP])
+{
+    size_t got;
+    struct error ignored; /* whoever reads it next is told why */
+    for (size_t done = 0; done < range->size; done += WARM_STEP) {
+        size_t left = range->size - done, step = left < WARM_STEP ? left : WARM_STEP;
+        if (!io_file_read(file, range->at + done, memory, step, &got, &ignored) || got < step)
+            return;
+    }
+}
 
 static void warm_work(void *ctx)
 {
     const struct io_warming *warming = ctx;
     AUTO_FREE(uint8_t) memory = memory_new(WARM_STEP);
-    size_t got = WARM_STEP;
-    struct error ignored; /* whoever reads it next is told why */
-    for (size_t done = 0; done < warming->size && got == WARM_STEP; done += WARM_STEP)
-        if (!io_file_read(warming->file, warming->at + done, memory, WARM_STEP, &got, &ignored))
-            return;
+    for (size_t i = 0; i < warming->count; i++)
+        warm_range(warming->file, &warming->ranges[i], memory);
 }
 
 static void warm_free(void *ctx)
@@ -115,11 +123,13 @@ static void warm_done(void *ctx)
     warm_free(warming);
 }
 
-struct io_warming *io_file_warm(struct io_file *file, uint64_t at, size_t size, void (*done)(void *ctx), void *ctx)
+struct io_warming *io_file_warm(struct io_file *file, const struct io_range *ranges, size_t count,
+                                void (*done)(void *ctx), void *ctx)
 {
-    struct io_warming *warming = NEW(struct io_warming);
-    *warming = (struct io_warming){
-        .file = file->io->engine->file->duplicate(file), .at = at, .size = size, .done = done, .ctx = ctx};
+    struct io_warming *warming = memory_new(sizeof *warming + count * sizeof *ranges);
+    *warming =
+        (struct io_warming){.file = file->io->engine->file->duplicate(file), .done = done, .ctx = ctx, .count = count};
+    memcpy(warming->ranges, ranges, count * sizeof *ranges);
     start(file->io, warm_work, warm_done, warm_free, warming);
     return warming;
 }

@@ -56,6 +56,7 @@ void node_unref(struct node *node)
     node->disk->used -= node->size;
     free(node->dirty);
     free(node->spoiled);
+    free(node->cold);
     free(node);
 }
 
@@ -117,6 +118,7 @@ int node_write(struct node *node, uint64_t offset, struct bytes data)
     if (sys || data.size == 0)
         return sys;
     memcpy(node->cache + offset, data.data, data.size);
+    (void)node_bring_in(node, offset, end);
     flip_overwritten(node, offset, end);
     mark_dirty(node, offset, end);
     return 0;

@@ -41,6 +41,7 @@ struct node {
     size_t dirty_capacity; /* words */
     uint64_t *spoiled;     /* pages that can not be read */
     size_t spoiled_count;
+    uint64_t *cold; /* one bit a page: it is not in memory; NULL: all are */
     bool given_up; /* a sync has failed: cache and durable may differ where nothing is dirty */
 };
 
@@ -79,6 +80,11 @@ void flip_copied(struct node *node, uint64_t from, uint64_t to, bool to_durable)
 bool spoiled_within(const struct node *node, uint64_t from, uint64_t to);
 /* 0: what was spoiled there is good again. EIO: only a part of it is written; nothing has happened. */
 int spoiled_overwritten(struct node *node, uint64_t from, uint64_t to);
+/* Pages of from..to-1 are thrown out of memory; the first that is not there (`to`: all are); they are read again: true
+ * if one was not there. */
+void node_evict(struct node *node, uint64_t from, uint64_t to);
+uint64_t node_first_cold(const struct node *node, uint64_t from, uint64_t to);
+bool node_bring_in(struct node *node, uint64_t from, uint64_t to);
 /* What a failed fdatasync leaves: clean pages that are not on the disk. */
 void node_give_up_dirty(struct node *node);
 

@@ -305,9 +305,11 @@ static bool sim_read(struct io_file *file, uint64_t offset, void *out, size_t si
 {
     if (sim_refuse_dead(sim_io_of(file->io), err))
         return false;
-    const struct node *node = node_of(file);
+    struct node *node = node_of(file);
     uint64_t left = offset < node->size ? node->size - offset : 0;
     *got = size < left ? size : (size_t)left;
+    if (node_bring_in(node, offset, offset + *got))
+        world_wait_for_disk(sim_io_of(file->io)->world);
     if (spoiled_within(node, offset, offset + *got))
         return fail(file, EIO, "read", err);
     memcpy(out, node->cache + (*got ? offset : 0), *got);
@@ -317,7 +319,11 @@ static bool sim_read(struct io_file *file, uint64_t offset, void *out, size_t si
 static bool sim_read_cached(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, bool *cold,
                             struct error *err)
 {
-    *cold = is_cold(file->io);
+    struct node *node = node_of(file);
+    uint64_t end = size < node->size && offset < node->size - size ? offset + size : node->size;
+    if (is_cold(file->io))
+        node_evict(node, offset, end);
+    *cold = node_first_cold(node, offset, end) < end;
     return *cold || sim_read(file, offset, out, size, got, err);
 }
 
@@ -360,10 +366,38 @@ static void sim_map_forget(struct bytes mapping)
     (void)mapping;
 }
 
-static bool sim_map_check(struct bytes part, size_t *bad_at)
+/* Whose mapping that is a part of; *at: where in it. NULL: of a file that is closed. */
+static struct node *mapped_node(struct io *io, struct bytes part, uint64_t *at)
 {
-    (void)part, (void)bad_at;
+    list_each (struct sim_file, file, &sim_io_of(io)->files, link) {
+        uintptr_t begin = (uintptr_t)file->node->cache, from = (uintptr_t)part.data;
+        if (!file->node->is_dir && from >= begin && from - begin < DISK_FILE_SIZE_MAX) {
+            *at = from - begin;
+            return file->node;
+        }
+    }
+    return NULL;
+}
+
+static bool sim_map_check(struct io *io, struct bytes part, size_t *bad_at)
+{
+    uint64_t at;
+    struct node *node = mapped_node(io, part, &at);
+    (void)bad_at;
+    if (node && node_bring_in(node, at, at + part.size))
+        world_wait_for_disk(sim_io_of(io)->world);
     return true;
+}
+
+static size_t sim_map_cached(struct io *io, struct bytes part)
+{
+    uint64_t at;
+    struct node *node = mapped_node(io, part, &at);
+    if (!node)
+        return part.size;
+    if (is_cold(io))
+        node_evict(node, at, at + part.size);
+    return (size_t)(node_first_cold(node, at, at + part.size) - at);
 }
 
 /* --- Names --- */
@@ -461,8 +495,11 @@ static bool sim_remove_all(struct io *io, const char *path, struct error *err)
 static bool sim_rename(struct io *io, const char *from, const char *to, struct error *err)
 {
     char normal_from[DISK_PATH_SIZE], normal_to[DISK_PATH_SIZE];
-    return normalize(io, from, normal_from, err) && normalize(io, to, normal_to, err) && change_or_fail(io, err) &&
-           disk_rename(disk_of(io), normal_from, normal_to, err);
+    if (!normalize(io, from, normal_from, err) || !normalize(io, to, normal_to, err) || !change_or_fail(io, err) ||
+        !disk_rename(disk_of(io), normal_from, normal_to, err))
+        return false;
+    sim_dir_watch_tell(sim_io_of(io)->world, normal_to);
+    return true;
 }
 
 static bool sim_exists(struct io *io, const char *path)
@@ -514,6 +551,7 @@ const struct file_engine sim_file_engine = {
     .map = sim_map,
     .map_forget = sim_map_forget,
     .map_check = sim_map_check,
+    .map_cached = sim_map_cached,
     .write = sim_write,
     .sync = sim_sync,
     .dir_make = sim_dir_make,
@@ -526,4 +564,6 @@ const struct file_engine sim_file_engine = {
     .remove_all = sim_remove_all,
     .rename = sim_rename,
     .exists = sim_exists,
+    .dir_watch = sim_dir_watch,
+    .dir_watch_close = sim_dir_watch_close,
 };

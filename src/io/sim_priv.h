@@ -36,6 +36,7 @@ struct world {
     struct map locks; /* directory -> struct sim_io that holds it */
     struct list listeners, datagrams;
     uint16_t next_port, next_client_port;
+    uint64_t *work_ns;     /* what the work of a helper thread that runs now has taken; NULL: none runs */
     struct list graveyard; /* memory that is freed after this turn */
     struct map programs;   /* argv[0] -> struct simulated_program */
     struct list processes;
@@ -54,7 +55,7 @@ struct sim_io {
     bool of_process; /* belongs to a simulated_process, ends with the world */
     struct rng rng;  /* of io_random() */
     uint64_t clock_ns, pace_ns;
-    struct list streams, listeners, datagrams, files, processes; /* what it holds open */
+    struct list streams, listeners, datagrams, files, processes, watches; /* what it holds open */
     void (*on_signal)(void *ctx, int signal);
     void *signal_ctx;
 };
@@ -73,6 +74,9 @@ static inline struct sim_io *sim_io_of(struct io *io)
 void world_schedule(struct world *world, struct sim_io *io, uint64_t delay_ns, const char *what, void (*run)(void *ctx),
                     void (*drop)(void *ctx), void *ctx);
 uint64_t world_latency(struct world *world); /* of the network, one way */
+/* Something is read that is not in memory: whoever runs now, the program or a helper thread, waits for the disk. (All
+ * programs stand still with the one: there is one clock.) */
+void world_wait_for_disk(struct world *world);
 struct io *world_join(struct world *world, bool of_process);
 /* True, with err set, for a program that is dead. */
 bool sim_refuse_dead(const struct sim_io *io, struct error *err);
@@ -87,12 +91,18 @@ bool sim_datagram_open(struct io *io, const struct io_address *address, struct i
 void sim_datagram_send(struct io_datagram *datagram, const struct io_address *to, struct bytes data);
 void sim_datagram_close(struct io_datagram *datagram);
 
+/* sim_dir_watch.c */
+bool sim_dir_watch(struct io *io, const char *path, struct io_dir_watch **out, struct error *err);
+void sim_dir_watch_close(struct io_dir_watch *watch);
+void sim_dir_watch_tell(struct world *world, const char *path); /* that it was moved to where it is */
+
 /* What a program holds, when it ends. */
 void sim_net_kill(struct sim_io *io);
 void sim_datagram_kill(struct sim_io *io);
 void sim_net_free(struct sim_io *io);
 void sim_file_kill(struct sim_io *io);
 void sim_file_free(struct sim_io *io);
+void sim_dir_watch_free(struct sim_io *io);
 void sim_process_kill(struct sim_io *io);
 void sim_process_free(struct sim_io *io);
 void sim_process_kill_all(struct world *world);

@@ -275,11 +275,19 @@ static void work_run(void *ctx)
 {
     struct work *work = ctx;
     struct sim_io *io = work->io;
+    uint64_t took_ns = 0;
+    io->world->work_ns = &took_ns;
     work->work(work->ctx);
+    io->world->work_ns = NULL;
     if (io->dead) /* the power failed beneath the work */
         free(work);
     else
-        world_schedule(io->world, io, world_latency(io->world), "work done", work_told, free, work);
+        world_schedule(io->world, io, world_latency(io->world) + took_ns, "work done", work_told, free, work);
+}
+
+void world_wait_for_disk(struct world *world)
+{
+    *(world->work_ns ? world->work_ns : &world->now_ns) += world->faults.cold_ns;
 }
 
 static void sim_work(struct io *io, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx)
@@ -353,6 +361,7 @@ struct io *world_join(struct world *world, bool of_process)
     list_init(&io->listeners);
     list_init(&io->datagrams);
     list_init(&io->files);
+    list_init(&io->watches);
     list_init(&io->processes);
     list_append(&world->ios, &io->link);
     world->refs += !of_process;
@@ -409,11 +418,6 @@ bool io_simulated_dead(const struct io *io)
     return ((const struct sim_io *)io)->dead;
 }
 
-bool io_simulated_stopped(const struct io *io)
-{
-    return io->stopping;
-}
-
 static void world_free(struct world *world)
 {
     sim_process_world_free(world);
@@ -452,6 +456,7 @@ static void sim_free(struct io *base)
     io_readings_drop(base);
     sim_net_free(io);
     sim_file_free(io);
+    sim_dir_watch_free(io);
     sim_process_free(io);
     drop_events_of(world, io);
     list_remove(&io->link);

@@ -38,8 +38,6 @@ bool io_simulated_run_until(struct io *io, bool (*met)(void *ctx), void *ctx, ui
 void io_simulated_run_for(struct io *io, uint64_t duration_ms);
 /* One event and what follows from it in the same turn. False: nothing will ever happen again. */
 bool io_simulated_step(struct io *io);
-/* Whether the program has called io_stop() (only io_run() acts on it). */
-bool io_simulated_stopped(const struct io *io);
 /* A signal for the program: what io_on_signal() has set is called. */
 void io_simulated_signal(struct io *io, int signal);
 /* Work takes time: each call of io_clock_ns() finds that so much more has passed. None, unless it is set. */
@@ -60,6 +58,9 @@ bool io_simulated_dead(const struct io *io);
 bool io_simulated_flip(struct io *io, const char *within);
 void io_simulated_flip_back(struct io *io);
 
+/* Memory is needed for something else: no file has anything in it any more, until it is read or written again. */
+void io_simulated_evict(struct io *io);
+
 /* The page of 4096 bytes that holds the byte `at` of a file: who reads it gets EIO, and so does who writes a part of
  * it, until it is written as a whole. What is mapped still has it. False: there is no such byte. */
 bool io_simulated_spoil(struct io *io, const char *path, uint64_t at);
@@ -72,7 +73,8 @@ struct io_simulated_faults {
     uint64_t disk_max_ns;     /* for a write or a sync; 0: 50 us, 1 ms */
     uint32_t write_error_ppm; /* EIO; a part may be written */
     uint32_t sync_error_ppm;  /* EIO; what was to be synced may never reach the disk, even by a later sync */
-    uint32_t cold_ppm;        /* that what is read or opened is not in memory, for who must not wait for the disk */
+    uint32_t cold_ppm;        /* that what is read or opened is thrown out of memory before, for who asks if it is */
+    uint64_t cold_ns;         /* what it takes to read what is not in memory: who reads stands still for so long */
     uint64_t disk_size_max;   /* all files together; 0: no limit; beyond: ENOSPC */
     uint32_t garble_ppm;      /* when the power fails: that a sector that was not synced is kept with a wrong bit */
     uint32_t spawn_error_ppm; /* EAGAIN */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The life of a stream, the same for every engine: queue, TLS, back-pressure, ends. What the owner does (write, pause,
- * shut down) only marks the stream; stream_flush() acts once at the end of the turn. So many writes become one system
+ * shut down) only marks the stream; stream_flush_all() acts once at the end of the turn. So many writes become one system
  * call, pause and resume within a turn cost none, and no callback runs from within a call of the owner.
  */
 #include "io/stream.h"
@@ -98,11 +98,12 @@ void stream_received(struct io_stream *stream, struct bytes data)
         stream->callbacks.on_data(stream->ctx, data);
         return;
     }
+    if (stream->state == STREAM_HANDSHAKE) {
+        stream_handshake_received(stream, data);
+        return;
+    }
     stream->tls->engine->receive(stream->tls, data);
-    if (stream->state == STREAM_HANDSHAKE)
-        stream_handshake(stream);
-    else
-        read_tls(stream);
+    read_tls(stream);
 }
 
 void stream_received_end(struct io_stream *stream)
@@ -192,7 +193,8 @@ static void on_warm(void *ctx)
 /* Others are served meanwhile. */
 static void wait_for_disk(struct io_stream *stream, const struct queue_range *range)
 {
-    stream->warming = io_file_warm(range->file, range->at, least(range->size, FILE_PART_SIZE), on_warm, stream);
+    const struct io_range next = {range->at, least(range->size, FILE_PART_SIZE)};
+    stream->warming = io_file_warm(range->file, &next, 1, on_warm, stream);
 }
 
 /* False, without an error, while the disk is waited for: stream->warming is set. */

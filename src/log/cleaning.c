@@ -91,7 +91,7 @@ static int64_t journal_since(const struct partition *partition)
         return -1;
     if (is_on_its_way(partition))
         return io_wall_ms(partition->log->io);
-    if (partition_batch_at(partition, index_begin(index), &first, &err))
+    if (partition_batch_at(partition, index_begin(index), NULL, &first, &err))
         return first.base_timestamp;
     log_tell_unreadable(partition->log, &err);
     return -1;

@@ -27,7 +27,7 @@ static struct index_chunk *chunk_for(struct index *index, int64_t base_offset)
         index->chunks = memory_resize_array(index->chunks, index->capacity, sizeof *index->chunks);
     }
     struct index_chunk *chunk = &index->chunks[index->count];
-    *chunk = (struct index_chunk){.base_offset = base_offset, .max_timestamp = index_max_timestamp(index)};
+    *chunk = (struct index_chunk){.base_offset = base_offset, .max_timestamp = INT64_MIN};
     index->count++;
     return chunk;
 }
@@ -57,9 +57,14 @@ void index_drop_first(struct index *index)
     }
 }
 
+static struct index_cursor first_of(const struct index *index, size_t chunk)
+{
+    return (struct index_cursor){chunk, chunk < index->count ? index->chunks[chunk].first : 0};
+}
+
 struct index_cursor index_begin(const struct index *index)
 {
-    return (struct index_cursor){index->first, index_empty(index) ? 0 : index->chunks[index->first].first};
+    return first_of(index, index->first);
 }
 
 struct index_cursor index_find(const struct index *index, int64_t offset)
@@ -89,24 +94,28 @@ struct index_cursor index_find(const struct index *index, int64_t offset)
     return cursor;
 }
 
-struct index_cursor index_find_time(const struct index *index, int64_t timestamp_ms)
+struct index_cursor index_find_time(const struct index *index, struct index_cursor from, int64_t timestamp_ms)
 {
-    size_t low = index->first, high = index->count; /* chunks below low are too old; high is not */
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (index->chunks[middle].max_timestamp >= timestamp_ms)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return (struct index_cursor){low, low < index->count ? index->chunks[low].first : 0};
+    size_t chunk = from.chunk;
+    while (chunk < index->count && index->chunks[chunk].max_timestamp < timestamp_ms)
+        chunk++;
+    return chunk == from.chunk ? from : first_of(index, chunk);
+}
+
+bool index_pass_chunk(const struct index *index, int64_t end, struct index_cursor *cursor, int64_t *max_timestamp)
+{
+    const struct index_chunk *chunk = &index->chunks[cursor->chunk];
+    if (cursor->entry > 0 || chunk->base_offset + chunk->entries[chunk->count - 1].offset_delta >= end)
+        return false;
+    *max_timestamp = chunk->max_timestamp;
+    *cursor = first_of(index, cursor->chunk + 1);
+    return true;
 }
 
 void index_next(const struct index *index, struct index_cursor *cursor)
 {
     if (++cursor->entry >= index->chunks[cursor->chunk].count) {
-        cursor->chunk++;
-        cursor->entry = cursor->chunk < index->count ? index->chunks[cursor->chunk].first : 0;
+        *cursor = first_of(index, cursor->chunk + 1);
     }
 }
 
@@ -124,9 +133,4 @@ struct journal_place index_place(const struct index *index, struct index_cursor 
 uint32_t index_size(const struct index *index, struct index_cursor cursor)
 {
     return index->chunks[cursor.chunk].entries[cursor.entry].size;
-}
-
-int64_t index_max_timestamp(const struct index *index)
-{
-    return index_empty(index) ? INT64_MIN : index->chunks[index->count - 1].max_timestamp;
 }

@@ -18,7 +18,7 @@ struct index_entry {
 
 struct index_chunk {
     int64_t base_offset;
-    int64_t max_timestamp; /* of all batches up to the end of this chunk, so it never falls */
+    int64_t max_timestamp; /* of all its batches, dropped ones too */
     struct index_entry *entries;
     uint16_t first, count, capacity; /* entries below `first` are dropped */
 };
@@ -47,8 +47,8 @@ struct index_cursor {
 struct index_cursor index_begin(const struct index *index);
 /* The last batch with a base offset of at most `offset`; the first one if there is none. */
 struct index_cursor index_find(const struct index *index, int64_t offset);
-/* The first batch of the first chunk in which the largest timestamp so far is at least `timestamp_ms`. */
-struct index_cursor index_find_time(const struct index *index, int64_t timestamp_ms);
+/* The first batch from the cursor on that may have a timestamp of at least `timestamp_ms`, as its chunk tells. */
+struct index_cursor index_find_time(const struct index *index, struct index_cursor from, int64_t timestamp_ms);
 static inline bool index_at_end(const struct index *index, struct index_cursor cursor)
 {
     return cursor.chunk >= index->count;
@@ -57,6 +57,8 @@ void index_next(const struct index *index, struct index_cursor *cursor);
 int64_t index_base_offset(const struct index *index, struct index_cursor cursor);
 struct journal_place index_place(const struct index *index, struct index_cursor cursor);
 uint32_t index_size(const struct index *index, struct index_cursor cursor);
-int64_t index_max_timestamp(const struct index *index); /* INT64_MIN when empty */
+/* Of the cursor's chunk: its largest timestamp, if none of its batches is dropped and all begin below `end`; false:
+ * else. The cursor goes to the next chunk then. */
+bool index_pass_chunk(const struct index *index, int64_t end, struct index_cursor *cursor, int64_t *max_timestamp);
 
 #endif

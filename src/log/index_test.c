@@ -41,7 +41,7 @@ TEST(an_index_is_dropped_from_the_front_and_goes_on_at_the_end)
             index_drop_first(&index);
         check_all(&index, from, to);
         CHECK_INT(index_base_offset(&index, index_find(&index, 0)), from); /* the first one that there is */
-        CHECK_INT(index_base_offset(&index, index_find_time(&index, 0)), from);
+        CHECK_INT(index_base_offset(&index, index_find_time(&index, index_begin(&index), 0)), from);
         fill(&index, to, to + 1400);
         to += 1400;
         check_all(&index, from, to);
@@ -58,7 +58,6 @@ TEST(an_index_that_is_dropped_whole_gives_its_memory_back_and_begins_anew)
         index_drop_first(&index);
     CHECK(index.chunks == NULL);
     CHECK(index_at_end(&index, index_find(&index, 3000)));
-    CHECK_INT(index_max_timestamp(&index), INT64_MIN);
     fill(&index, 3000, 3010);
     check_all(&index, 3000, 3010);
     index_deinit(&index);

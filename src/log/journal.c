@@ -210,6 +210,11 @@ struct bytes journal_at(const struct journal *journal, struct journal_place plac
     return bytes_slice(journal_file_of(journal, place.file)->map, (size_t)place.at8 * FRAME_ALIGNMENT, SIZE_MAX);
 }
 
+size_t journal_cached(const struct journal *journal, struct journal_place place, size_t size)
+{
+    return io_map_cached(journal->io, bytes_slice(journal_at(journal, place), 0, size));
+}
+
 bool journal_read(const struct journal *journal, struct journal_place place, size_t size, struct bytes *out,
                   struct error *err)
 {

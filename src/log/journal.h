@@ -123,6 +123,8 @@ static inline struct journal_place journal_place(uint32_t file, uint64_t at)
 /* From the place to the end of the file's mapping. Only for what is written; good while a pin is held, or in this turn.
  */
 struct bytes journal_at(const struct journal *journal, struct journal_place place);
+/* How many bytes there are in memory, from the place on, of up to `size`: reading more would wait for the disk. */
+size_t journal_cached(const struct journal *journal, struct journal_place place, size_t size);
 /* `size` bytes there, which the disk has given: else ERROR_CORRUPT with EIO, naming file and position. */
 MUST_CHECK bool journal_read(const struct journal *journal, struct journal_place place, size_t size, struct bytes *out,
                              struct error *err);

@@ -177,6 +177,7 @@ void log_free(struct log *log)
     cleanings_free(log->cleanings);
     spill_free(log->spill);
     log_wait_deinit(log);
+    loads_deinit(&log->loads);
     segment_cache_free(log->segments);
     free(log->streams);
     free(log->plans);
@@ -195,7 +196,8 @@ struct log *log_new(struct io *io, const struct log_options *options)
     list_init(&log->topic_listeners);
     producers_init(&log->producers);
     log_wait_init(log);
-    log->segments = segment_cache_new(io, log->options.directory);
+    loads_init(&log->loads, io);
+    log->segments = segment_cache_new(io, log->options.directory, &log->loads);
     log->groups = groups_new(log);
     log->spill = spill_new(log);
     log->cleanings = cleanings_new(log);
@@ -322,8 +324,8 @@ static void on_closed(void *ctx)
     done(done_ctx);
 }
 
-/* The end: first nobody works on segments any more, then the journal. */
-static void on_segments_quiet(void *ctx)
+/* The end: first nobody works on segments any more, then nobody reads, then the journal. */
+static void on_loads_quiet(void *ctx)
 {
     struct log *log = ctx;
     journal_close(log->journal, on_closed, log);
@@ -332,7 +334,7 @@ static void on_segments_quiet(void *ctx)
 static void on_spill_quiet(void *ctx)
 {
     struct log *log = ctx;
-    segment_cache_stop(log->segments, on_segments_quiet, log);
+    loads_stop(&log->loads, on_loads_quiet, log);
 }
 
 static void on_cleaning_quiet(void *ctx)

@@ -251,10 +251,26 @@ const struct aborted_transaction *partition_next_aborted(const struct partition 
 /* Whether a batch below the last stable offset has records for readers: it is no marker, and was not aborted. */
 bool partition_is_committed(const struct partition *partition, const struct kafka_batch *batch);
 
-/* The first record with a timestamp >= `timestamp_ms`; false when there is none. */
-bool partition_offset_of_time(struct partition *partition, int64_t timestamp_ms, int64_t *offset, int64_t *timestamp);
-/* The record with the largest timestamp (ListOffsets -3); false when the partition is empty. */
-bool partition_offset_of_max_timestamp(struct partition *partition, int64_t *offset, int64_t *timestamp);
+/* Looking for a time, without waiting for the disk, and in pieces that others can wait for. Zeroed but for waiter.run
+ * and waiter.ctx; ended by log_read_cancel() of the waiter. */
+struct log_time_search {
+    struct log_read_waiter waiter;
+    bool waits; /* out: nothing was found yet; the waiter will run, to ask the same again */
+    /* the log's: */
+    bool begun;
+    unsigned stale_count;
+    int64_t timestamp_ms, stale_ms; /* what it looks for; what was the newest and is gone */
+    int64_t passed;                 /* below it there is none */
+    int64_t segment;                /* whose index was asked where to begin */
+    size_t looked;                  /* bytes, in this turn */
+};
+/* The first record with a timestamp >= `timestamp_ms`; false when there is none, or search->waits. NULL instead of a
+ * search: it blocks. */
+bool partition_offset_of_time(struct partition *partition, int64_t timestamp_ms, struct log_time_search *search,
+                              int64_t *offset, int64_t *timestamp);
+/* The record with the largest timestamp (ListOffsets -3); false when the partition is empty, or as above. */
+bool partition_offset_of_max_timestamp(struct partition *partition, struct log_time_search *search, int64_t *offset,
+                                       int64_t *timestamp);
 
 /* Runs once, from the loop, when the high watermark goes above `offset` (at the end of this turn if it is already), or
  * when the topic is deleted. Embedded in its owner. The append is the signal: nothing polls. */

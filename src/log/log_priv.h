@@ -8,6 +8,7 @@
 #include "io/io.h"
 #include "log/index.h"
 #include "log/journal.h"
+#include "log/load.h"
 #include "log/log.h"
 #include "log/producer.h"
 #include "log/segment.h"
@@ -141,6 +142,7 @@ struct log {
     struct spill *spill;
     struct cleanings *cleanings;
     struct segment_cache *segments; /* what is open of them */
+    struct loads loads;             /* what is being brought into memory */
 
     uint64_t appended_bytes, appends_refused;
     struct error told; /* see log_tell_unreadable() */
@@ -180,9 +182,9 @@ void partition_delete(struct partition *partition); /* wakes its waiters */
 /* --- partition_read.c --- */
 size_t partition_find_segment(const struct partition *partition, int64_t offset);
 /* The batch at the cursor, parsed; it verified when it was written or recovered. ERROR_CORRUPT with EIO: the disk does
- * not give it any more. */
+ * not give it any more; log_is_being_read(): it has left memory, and the waiter (NULL: it blocks) will be told. */
 MUST_CHECK bool partition_batch_at(const struct partition *partition, struct index_cursor cursor,
-                                   struct kafka_batch *out, struct error *err);
+                                   struct log_read_waiter *waiter, struct kafka_batch *out, struct error *err);
 /* Says that records can not be read: what is the same as before, once a minute. */
 void log_tell_unreadable(struct log *log, const struct error *err);
 

@@ -219,7 +219,7 @@ TEST(log_append_time_is_the_time_of_every_record)
     int64_t before = io_wall_ms(f.io), offset, timestamp;
     fixture_append(&f, partition, fixture_batch(&f, "a", 3));
     fixture_sync(&f);
-    CHECK(partition_offset_of_time(partition, before, &offset, &timestamp));
+    CHECK(partition_offset_of_time(partition, before, NULL, &offset, &timestamp));
     CHECK_INT(offset, 0);
     CHECK(timestamp >= before);
     check_values(partition, "a 0\na 1\na 2\n"); /* and the CRC is right */
@@ -239,7 +239,7 @@ TEST(a_time_is_not_looked_for_before_the_start_of_the_log)
     fixture_append(&f, partition, fixture_batch(&f, "a", 3));
     fixture_sync(&f);
     CHECK_OK(partition_delete_records(partition, 1, &start, &lsn, &err), &err); /* in the middle of a batch */
-    CHECK(partition_offset_of_time(partition, 1000, &offset, &timestamp));
+    CHECK(partition_offset_of_time(partition, 1000, NULL, &offset, &timestamp));
     CHECK_INT(offset, 1);
     CHECK_INT(timestamp, 1001);
     fixture_deinit(&f);
@@ -257,7 +257,7 @@ TEST(a_largest_time_that_the_client_left_out_is_put_right)
     kafka_batch_set_max_timestamp(f.scratch.data, batch.size, -1);
     fixture_append(&f, partition, batch);
     fixture_sync(&f);
-    CHECK(partition_offset_of_time(partition, 1001, &offset, &timestamp));
+    CHECK(partition_offset_of_time(partition, 1001, NULL, &offset, &timestamp));
     CHECK_INT(offset, 1);
     CHECK_INT(timestamp, 1001);
     check_values(partition, "a 0\na 1\na 2\n");
@@ -501,26 +501,26 @@ TEST(offsets_are_found_by_time)
     fixture_open(&f);
     fixture_topic(&f, "orders", 1);
     struct partition *partition = fixture_partition(&f, "orders", 0);
-    CHECK(!partition_offset_of_time(partition, 0, &offset, &timestamp));
-    CHECK(!partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    CHECK(!partition_offset_of_time(partition, 0, NULL, &offset, &timestamp));
+    CHECK(!partition_offset_of_max_timestamp(partition, NULL, &offset, &timestamp));
     for (int i = 0; i < 1000; i++) /* each has the times 1000 .. 1000 + i % 7 */
         fixture_append(&f, partition, fixture_batch(&f, "a", 1 + i % 7));
-    CHECK(!partition_offset_of_time(partition, 1000, &offset, &timestamp)); /* nothing is synced */
+    CHECK(!partition_offset_of_time(partition, 1000, NULL, &offset, &timestamp)); /* nothing is synced */
     fixture_sync(&f);
-    CHECK(partition_offset_of_time(partition, -1, &offset, &timestamp));
+    CHECK(partition_offset_of_time(partition, -1, NULL, &offset, &timestamp));
     CHECK_INT(offset, 0);
-    CHECK(partition_offset_of_time(partition, 1003, &offset, &timestamp));
+    CHECK(partition_offset_of_time(partition, 1003, NULL, &offset, &timestamp));
     CHECK_INT(offset, 1 + 2 + 3 + 3);
     CHECK_INT(timestamp, 1003);
-    CHECK(partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    CHECK(partition_offset_of_max_timestamp(partition, NULL, &offset, &timestamp));
     CHECK_INT(offset, 1 + 2 + 3 + 4 + 5 + 6 + 6);
     CHECK_INT(timestamp, 1006);
-    CHECK(!partition_offset_of_time(partition, 1007, &offset, &timestamp));
+    CHECK(!partition_offset_of_time(partition, 1007, NULL, &offset, &timestamp));
     fixture_append(&f, partition, fixture_batch(&f, "a", 20));
-    CHECK(partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    CHECK(partition_offset_of_max_timestamp(partition, NULL, &offset, &timestamp));
     CHECK_INT(timestamp, 1006); /* the new one is not synced */
     fixture_sync(&f);
-    CHECK(partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    CHECK(partition_offset_of_max_timestamp(partition, NULL, &offset, &timestamp));
     CHECK_INT(timestamp, 1019);
     fixture_deinit(&f);
 }
@@ -1055,8 +1055,8 @@ TEST(a_part_of_the_journal_that_the_disk_does_not_give_is_an_error_of_its_reader
     CHECK(strstr(err.message, ": position 16384: ") != NULL);
     CHECK(strstr(err.message, "orders-0, offset ") != NULL);
     CHECK(!partition_read(late, 0, 100, &slice, &err));
-    CHECK(partition_offset_of_time(early, 1000, &offset, &timestamp));
-    CHECK(!partition_offset_of_time(early, 5000, &offset, &timestamp));
+    CHECK(partition_offset_of_time(early, 1000, NULL, &offset, &timestamp));
+    CHECK(!partition_offset_of_time(early, 5000, NULL, &offset, &timestamp));
     CHECK_OK(partition_read(early, 0, 1 << 20, &slice, &err), &err);
     log_slice_release(&slice);
     fixture_deinit(&f);

@@ -6,10 +6,53 @@
 
 #include "base/diag.h"
 #include "base/memory.h"
+#include "log/journal_load.h"
 #include "log/log_priv.h"
 
-bool partition_batch_at(const struct partition *partition, struct index_cursor cursor, struct kafka_batch *out,
-                        struct error *err)
+enum { LOAD_SIZE = 512 << 10, LOOK_AHEAD = 64 << 10 };
+
+/* A part of the journal that was in memory a moment ago. */
+struct warm {
+    struct journal_place place;
+    size_t size;
+};
+
+/* Asked for more than one batch at a time: they mostly lie one behind the other. */
+static bool is_in_memory(const struct partition *partition, struct index_cursor cursor, struct warm *warm)
+{
+    struct journal_place place = index_place(&partition->batches, cursor);
+    size_t size = index_size(&partition->batches, cursor);
+    size_t before = (size_t)(place.at8 - warm->place.at8) * FRAME_ALIGNMENT;
+    if (place.file == warm->place.file && place.at8 >= warm->place.at8 && before <= warm->size &&
+        size <= warm->size - before)
+        return true;
+    *warm = (struct warm){place, journal_cached(partition->log->journal, place, size > LOOK_AHEAD ? size : LOOK_AHEAD)};
+    return warm->size >= size;
+}
+
+/* The batch at the cursor and some of those behind it, as far as they lie in the same file of the journal. */
+static bool load_batches(const struct partition *partition, struct index_cursor cursor, struct log_read_waiter *waiter,
+                         struct error *err)
+{
+    const struct index *batches = &partition->batches;
+    struct io_range parts[LOG_SLICE_PARTS_MAX];
+    uint32_t file = index_place(batches, cursor).file;
+    size_t count = 0, size = 0;
+    for (; !index_at_end(batches, cursor) && count < ARRAY_SIZE(parts) && size < LOAD_SIZE;
+         index_next(batches, &cursor)) {
+        struct journal_place place = index_place(batches, cursor);
+        if (place.file != file || index_base_offset(batches, cursor) >= partition->high_watermark)
+            break;
+        parts[count++] = (struct io_range){(uint64_t)place.at8 * FRAME_ALIGNMENT, index_size(batches, cursor)};
+        size += index_size(batches, cursor);
+    }
+    assert(count > 0); /* nobody reads what is not written yet */
+    journal_load(&partition->log->loads, partition->log->journal, file, parts, count, waiter);
+    return load_refuse(err);
+}
+
+static bool read_batch(const struct partition *partition, struct index_cursor cursor, struct kafka_batch *out,
+                       struct error *err)
 {
     const struct index *batches = &partition->batches;
     struct bytes rest;
@@ -19,6 +62,15 @@ bool partition_batch_at(const struct partition *partition, struct index_cursor c
     bool ok = kafka_batch_parse(&rest, out, err);
     assert(ok); /* it verified when it was written or recovered: if not, the file was changed beneath us */
     return true;
+}
+
+bool partition_batch_at(const struct partition *partition, struct index_cursor cursor, struct log_read_waiter *waiter,
+                        struct kafka_batch *out, struct error *err)
+{
+    struct warm warm = {.size = 0};
+    if (!load_gives_up(waiter) && !is_in_memory(partition, cursor, &warm))
+        return load_batches(partition, cursor, waiter, err);
+    return read_batch(partition, cursor, out, err);
 }
 
 enum { TELL_AGAIN_MS = 60000, TELL_NEXT_MS = 1000 };
@@ -34,6 +86,13 @@ void log_tell_unreadable(struct log *log, const struct error *err)
     diag_error("log", "records can not be read: %s", err->message);
 }
 
+struct ask {
+    int64_t offset, end;
+    size_t size_max;
+    bool as_range; /* as far as it lies in a segment */
+    struct log_read_waiter *waiter;
+};
+
 /* --- The journal's part --- */
 
 static void release_journal(void *pin)
@@ -41,30 +100,39 @@ static void release_journal(void *pin)
     journal_unpin(pin);
 }
 
-/* What stands before a batch that can not be read is given. */
-static bool read_journal(struct partition *partition, int64_t offset, int64_t end, size_t size_max,
-                         struct log_slice *out, struct error *err)
+/* Who waits, waits for the first batch alone: the others are asked for again if they are not there. */
+static bool next_batch(const struct partition *partition, const struct ask *ask, struct index_cursor cursor,
+                       const struct log_slice *before, struct warm *warm, struct kafka_batch *out, struct error *err)
+{
+    if (before->count == 0)
+        return partition_batch_at(partition, cursor, ask->waiter, out, err);
+    return (!ask->waiter || is_in_memory(partition, cursor, warm) || load_refuse(err)) &&
+           read_batch(partition, cursor, out, err);
+}
+
+/* What stands before a batch that can not be read, or not yet, is given. */
+static bool read_journal(struct partition *partition, const struct ask *ask, struct log_slice *out, struct error *err)
 {
     const struct index *batches = &partition->batches;
-    struct index_cursor cursor = index_find(batches, offset);
+    struct index_cursor cursor = index_find(batches, ask->offset);
+    struct warm warm = {.size = 0};
     uint32_t first_file = index_place(batches, cursor).file;
     for (; !index_at_end(batches, cursor) && out->count < LOG_SLICE_PARTS_MAX; index_next(batches, &cursor)) {
-        if (index_base_offset(batches, cursor) >= end)
-            break;
         struct kafka_batch batch;
         struct error why;
-        if (!partition_batch_at(partition, cursor, &batch, &why)) {
+        if (index_base_offset(batches, cursor) >= ask->end ||
+            (out->count > 0 && index_size(batches, cursor) > ask->size_max - out->size))
+            break;
+        if (!next_batch(partition, ask, cursor, out, &warm, &batch, &why)) {
             if (out->count > 0)
                 break;
             *err = why;
             return false;
         }
-        if (out->count > 0 && batch.bytes.size > size_max - out->size)
-            break;
         out->parts[out->count++] = batch.bytes;
         out->size += batch.bytes.size;
         out->next_offset = kafka_batch_last_offset(&batch) + 1;
-        if (out->size >= size_max)
+        if (out->size >= ask->size_max)
             break;
     }
     out->pinned = journal_pin(partition->log->journal, first_file, out->size);
@@ -151,14 +219,6 @@ static bool check_copy(const struct partition *partition, const struct segment *
            error_wrap(err, "%s: position %" PRIu64 ", offset %" PRId64, path, at + bad, good->next);
 }
 
-/* What the segments are asked for. */
-struct ask {
-    int64_t offset, end;
-    size_t size_max;
-    bool as_range;
-    struct log_read_waiter *waiter;
-};
-
 static bool copy_range(const struct partition *partition, const struct segment *segment, const struct ask *ask,
                        struct segment_range *range, struct log_slice *out, struct error *err)
 {
@@ -227,7 +287,7 @@ static bool read_within(struct partition *partition, struct ask *ask, struct log
         return true;
     if (ask->offset < partition->spilled_end)
         ask->offset = out->next_offset = partition->spilled_end < ask->end ? partition->spilled_end : ask->end;
-    return ask->offset >= ask->end || read_journal(partition, ask->offset, ask->end, ask->size_max, out, err);
+    return ask->offset >= ask->end || read_journal(partition, ask, out, err);
 }
 
 static bool read_any(struct partition *partition, struct ask ask, struct log_slice *out, struct error *err)
@@ -258,16 +318,6 @@ bool partition_read_range(struct partition *partition, int64_t offset, int64_t e
 {
     const struct ask ask = {.offset = offset, .end = end, .size_max = size_max, .as_range = true, .waiter = waiter};
     return read_any(partition, ask, out, err);
-}
-
-bool log_is_being_read(const struct error *err)
-{
-    return err->kind == ERROR_UNAVAILABLE && err->sys == EAGAIN;
-}
-
-void log_read_cancel(struct log_read_waiter *waiter)
-{
-    list_remove(&waiter->link);
 }
 
 void log_slice_release(struct log_slice *slice)

@@ -1,122 +1,228 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which offset belongs to a time. The index of segments and of the journal tell where to begin; the batches are then
- * read. */
+/*
+ * Which offset belongs to a time. The index of segments and of the journal tell where to begin; the batches are then
+ * read. That may be more than others should wait for, and more than memory holds: so a search goes on where it stood.
+ */
+#include "base/memory.h"
 #include "log/log_priv.h"
 
-enum { READ_SIZE = 64 << 10 };
+enum {
+    READ_SIZE = 64 << 10,
+    LOOK_MAX = 256 << 10, /* bytes, before others have their turn */
+    STALE_MAX = 2,        /* times that are of nothing any more */
+};
+
+static void begin(struct log_time_search *search, int64_t timestamp_ms)
+{
+    search->waits = false;
+    search->looked = 0;
+    if (search->begun && search->timestamp_ms == timestamp_ms)
+        return;
+    search->begun = true;
+    search->timestamp_ms = timestamp_ms;
+    search->passed = search->segment = -1;
+}
+
+/* Who gives no callback blocks, and reads all at once. */
+static struct log_read_waiter *waiter_of(struct log_time_search *search)
+{
+    return search->waiter.run ? &search->waiter : NULL;
+}
+
+/* What the disk does not give has no time; what it has not given yet is waited for. */
+static void note_unreadable(const struct partition *partition, struct log_time_search *search, const struct error *err)
+{
+    search->waits = log_is_being_read(err);
+    if (!search->waits)
+        log_tell_unreadable(partition->log, err);
+}
+
+/* Whether there is more to look at in this turn. */
+static bool goes_on(const struct partition *partition, struct log_time_search *search)
+{
+    search->waiter.tries = 0;
+    if (search->looked < LOOK_MAX || !waiter_of(search))
+        return true;
+    load_later(&partition->log->loads, &search->waiter);
+    search->waits = true;
+    return false;
+}
 
 /* In a run of whole batches. The log may start in the middle of one: what was deleted is not found. */
-static bool find_in(const struct partition *partition, struct bytes batches, int64_t timestamp_ms, int64_t *offset,
-                    int64_t *timestamp)
+static bool find_in(const struct partition *partition, struct log_time_search *search, struct bytes batches,
+                    int64_t *offset, int64_t *timestamp)
 {
     struct kafka_batch batch;
     struct error err; /* a batch that a client packed badly has no times */
     while (batches.size > 0 && kafka_batch_parse(&batches, &batch, &err)) {
-        bool found = false;
-        if (batch.max_timestamp >= timestamp_ms &&
-            kafka_batch_find_time(&batch, partition->log_start_offset, timestamp_ms, &found, offset, timestamp, &err) &&
+        bool found = false, may = batch.max_timestamp >= search->timestamp_ms;
+        search->looked += may ? batch.bytes.size : KAFKA_BATCH_HEADER_SIZE;
+        if (may &&
+            kafka_batch_find_time(&batch, partition->log_start_offset, search->timestamp_ms, &found, offset, timestamp,
+                                  &err) &&
             found)
             return true;
     }
     return false;
 }
 
-/* Reads on from `at` until a batch has the time, or `end`. */
-static bool find_from(struct partition *partition, int64_t at, int64_t end, int64_t timestamp_ms, int64_t *offset,
+/* Reads on until a batch has the time, or `end`. */
+static bool find_from(struct partition *partition, struct log_time_search *search, int64_t end, int64_t *offset,
                       int64_t *timestamp)
 {
-    while (at < end) {
+    while (search->passed < end) {
         struct log_slice slice;
         struct error err;
-        if (!partition_read(partition, at, READ_SIZE, &slice, &err))
+        if (!partition_read_below(partition, search->passed, end, READ_SIZE, waiter_of(search), &slice, &err)) {
+            search->waits = log_is_being_read(&err); /* else it was told */
             return false;
+        }
         bool found = false;
         for (size_t i = 0; i < slice.count && !found; i++)
-            found = find_in(partition, slice.parts[i], timestamp_ms, offset, timestamp);
+            found = find_in(partition, search, slice.parts[i], offset, timestamp);
         bool over = slice.size == 0;
-        at = slice.next_offset;
+        search->looked += slice.size;
+        search->passed = slice.next_offset;
         log_slice_release(&slice);
         if (found || over)
             return found;
+        if (!goes_on(partition, search))
+            return false;
     }
     return false;
 }
 
-static bool find_in_segments(struct partition *partition, int64_t timestamp_ms, int64_t *offset, int64_t *timestamp)
+static bool find_in_segment(struct partition *partition, const struct segment *segment, struct log_time_search *search,
+                            int64_t *offset, int64_t *timestamp)
+{
+    int64_t from = search->passed;
+    struct error err;
+    if (search->segment != segment->base_offset &&
+        !segment_find_time(partition->log->segments, partition->stream, segment, search->timestamp_ms,
+                           waiter_of(search), &from, &err)) {
+        note_unreadable(partition, search, &err);
+        return false;
+    }
+    search->segment = segment->base_offset;
+    if (search->passed < from)
+        search->passed = from;
+    return find_from(partition, search, segment->end_offset, offset, timestamp);
+}
+
+static bool find_in_segments(struct partition *partition, struct log_time_search *search, int64_t *offset,
+                             int64_t *timestamp)
 {
     const struct segment_list *list = &partition->segments;
-    for (size_t i = 0; i < list->count; i++) {
-        int64_t from;
-        struct error err;
-        if (list->at[i].max_timestamp < timestamp_ms || list->at[i].end_offset <= partition->log_start_offset)
-            continue;
-        if (!segment_find_time(partition->log->segments, partition->stream, &list->at[i], timestamp_ms, NULL, &from,
-                               &err))
+    for (size_t i = partition_find_segment(partition, search->passed); i < list->count; i++) {
+        if (list->at[i].max_timestamp >= search->timestamp_ms &&
+            find_in_segment(partition, &list->at[i], search, offset, timestamp))
+            return true;
+        if (search->waits)
             return false;
-        if (from < partition->log_start_offset)
-            from = partition->log_start_offset;
-        if (find_from(partition, from, list->at[i].end_offset, timestamp_ms, offset, timestamp))
-            return true;
+        search->passed = list->at[i].end_offset;
     }
     return false;
 }
 
-/* What the disk does not give has no time. */
-static bool readable_batch(const struct partition *partition, struct index_cursor cursor, struct kafka_batch *out)
-{
-    struct error err;
-    if (partition_batch_at(partition, cursor, out, &err))
-        return true;
-    log_tell_unreadable(partition->log, &err);
-    return false;
-}
-
-static bool find_in_journal(struct partition *partition, int64_t timestamp_ms, int64_t *offset, int64_t *timestamp)
+static bool find_in_journal(struct partition *partition, struct log_time_search *search, int64_t *offset,
+                            int64_t *timestamp)
 {
     const struct index *batches = &partition->batches;
-    for (struct index_cursor cursor = index_find_time(batches, timestamp_ms);
-         !index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark;
-         index_next(batches, &cursor)) {
+    struct index_cursor cursor = index_find(batches, search->passed);
+    while (cursor = index_find_time(batches, cursor, search->timestamp_ms),
+           !index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark) {
         struct kafka_batch batch;
-        if (readable_batch(partition, cursor, &batch) &&
-            find_in(partition, batch.bytes, timestamp_ms, offset, timestamp))
+        struct error err;
+        if (!partition_batch_at(partition, cursor, waiter_of(search), &batch, &err))
+            note_unreadable(partition, search, &err);
+        else if (find_in(partition, search, batch.bytes, offset, timestamp))
             return true;
+        if (search->waits)
+            return false;
+        index_next(batches, &cursor);
+        if (index_at_end(batches, cursor))
+            return false;
+        search->passed = index_base_offset(batches, cursor);
+        if (!goes_on(partition, search))
+            return false;
     }
     return false;
 }
 
-bool partition_offset_of_time(struct partition *partition, int64_t timestamp_ms, int64_t *offset, int64_t *timestamp)
+static bool find(struct partition *partition, int64_t timestamp_ms, struct log_time_search *search, int64_t *offset,
+                 int64_t *timestamp)
 {
-    return find_in_segments(partition, timestamp_ms, offset, timestamp) ||
-           find_in_journal(partition, timestamp_ms, offset, timestamp);
+    begin(search, timestamp_ms);
+    if (search->passed < partition->log_start_offset)
+        search->passed = partition->log_start_offset;
+    return find_in_segments(partition, search, offset, timestamp) ||
+           (!search->waits && find_in_journal(partition, search, offset, timestamp));
 }
 
-/* Of the journal's part, as far as it is synced. */
-static int64_t walk_journal(const struct partition *partition)
+bool partition_offset_of_time(struct partition *partition, int64_t timestamp_ms, struct log_time_search *search,
+                              int64_t *offset, int64_t *timestamp)
+{
+    struct log_time_search blocking = {.begun = false};
+    return find(partition, timestamp_ms, search ? search : &blocking, offset, timestamp);
+}
+
+/* --- The newest --- */
+
+static void raise(int64_t *most, int64_t timestamp, int64_t below)
+{
+    if (timestamp > *most && timestamp < below)
+        *most = timestamp;
+}
+
+/* Of the journal's part, as far as it is synced. A chunk of the index knows its own; of those at the two ends, parts of
+ * which are gone or not yet there, the batches tell. False: they will be read. */
+static bool find_newest_in_journal(const struct partition *partition, struct log_time_search *search, int64_t below,
+                                   int64_t *most)
 {
     const struct index *batches = &partition->batches;
-    int64_t most = INT64_MIN;
-    for (struct index_cursor cursor = index_begin(batches);
-         !index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark;
-         index_next(batches, &cursor)) {
+    struct index_cursor cursor = index_begin(batches);
+    while (!index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark) {
         struct kafka_batch batch;
-        if (readable_batch(partition, cursor, &batch) && batch.max_timestamp > most)
-            most = batch.max_timestamp;
+        struct error err;
+        int64_t timestamp;
+        if (index_pass_chunk(batches, partition->high_watermark, &cursor, &timestamp)) {
+            raise(most, timestamp, below);
+            continue;
+        }
+        if (partition_batch_at(partition, cursor, waiter_of(search), &batch, &err))
+            raise(most, batch.max_timestamp, below);
+        else
+            note_unreadable(partition, search, &err);
+        if (search->waits)
+            return false;
+        index_next(batches, &cursor);
     }
-    return most;
+    return true;
 }
 
-bool partition_offset_of_max_timestamp(struct partition *partition, int64_t *offset, int64_t *timestamp)
+static bool find_newest(const struct partition *partition, struct log_time_search *search, int64_t below, int64_t *most)
 {
-    /* The newest batches may not be synced yet: then what they hold is not seen, and all the others are looked at. */
-    bool all_synced = partition->end_offset == partition->high_watermark;
-    int64_t most = all_synced ? index_max_timestamp(&partition->batches) : walk_journal(partition);
+    *most = INT64_MIN;
     for (size_t i = 0; i < partition->segments.count; i++)
-        if (partition->segments.at[i].max_timestamp > most)
-            most = partition->segments.at[i].max_timestamp;
-    if (most != INT64_MIN && partition_offset_of_time(partition, most, offset, timestamp))
-        return true;
-    /* The newest of all has been dropped: what the index knows still counts it. */
-    most = walk_journal(partition);
-    return most != INT64_MIN && partition_offset_of_time(partition, most, offset, timestamp);
+        raise(most, partition->segments.at[i].max_timestamp, below);
+    return find_newest_in_journal(partition, search, below, most) && *most != INT64_MIN;
+}
+
+/* The newest of all may be one of those that were deleted: what is known of its segment still counts it. */
+bool partition_offset_of_max_timestamp(struct partition *partition, struct log_time_search *search, int64_t *offset,
+                                       int64_t *timestamp)
+{
+    struct log_time_search blocking = {.begun = false};
+    search = search ? search : &blocking;
+    for (search->waits = false; search->stale_count < STALE_MAX; search->stale_count++) {
+        int64_t newest, below = search->stale_count > 0 ? search->stale_ms : INT64_MAX;
+        if (!find_newest(partition, search, below, &newest))
+            return false;
+        if (find(partition, newest, search, offset, timestamp))
+            return true;
+        if (search->waits)
+            return false;
+        search->stale_ms = newest;
+    }
+    return false;
 }

@@ -76,7 +76,7 @@ static void drop_batches(struct retention *retention)
            index_base_offset(&partition->batches, cursor) < partition->high_watermark) {
         struct kafka_batch batch;
         struct error err;
-        if (!partition_batch_at(partition, cursor, &batch, &err)) {
+        if (!partition_batch_at(partition, cursor, NULL, &batch, &err)) {
             log_tell_unreadable(partition->log, &err);
             return;
         }
@@ -132,7 +132,7 @@ static void schedule(struct partition *partition)
     else if (index_empty(index))
         return;
     else if (index_base_offset(index, index_begin(index)) < partition->high_watermark &&
-             partition_batch_at(partition, index_begin(index), &first, &err)) /* who drops it tells */
+             partition_batch_at(partition, index_begin(index), NULL, &first, &err)) /* who drops it tells */
         timestamp = first.max_timestamp;
     wake_in(partition, due_in(partition->topic, timestamp, now_ms));
 }

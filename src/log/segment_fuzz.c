@@ -85,7 +85,7 @@ static void read_all(struct io *io, const struct segment *segment, bool whole)
 {
     static const size_t sizes[] = {1, 5000, 1 << 20};
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-        struct segment_cache *cache = segment_cache_new(io, directory); /* that does not know the index yet */
+        struct segment_cache *cache = segment_cache_new(io, directory, NULL); /* that does not know the index yet */
         int64_t offset = segment->base_offset, found;
         for (int reads = 0; reads < 20 && offset < segment->end_offset; reads++) {
             struct segment_range range;

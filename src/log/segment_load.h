@@ -6,34 +6,23 @@
 #ifndef LOG_SEGMENT_LOAD_H
 #define LOG_SEGMENT_LOAD_H
 
-#include "base/map.h"
-#include "log/log.h"
+#include "log/load.h"
 #include "log/segment_lookup.h"
 
 struct segment_loads {
+    struct loads *loads;
     struct io *io;
     const char *directory;
-    struct map running; /* by segment and question: who asks the same waits for the same */
+    struct list running; /* struct segment_load */
     /* What a helper has opened, for the cache, which takes it over; not of a segment that has changed meanwhile. */
     void (*loaded)(void *ctx, struct segment_open *open);
     void *ctx;
-    struct io_deferred quiet;
-    void (*done)(void *ctx); /* set: nothing begins any more */
-    void *done_ctx;
 };
-
-void segment_loads_init(struct segment_loads *loads, struct io *io, const char *directory,
-                        void (*loaded)(void *ctx, struct segment_open *open), void *ctx);
-void segment_loads_deinit(struct segment_loads *loads);
-/* Nothing begins any more and nobody is told any more; `done` from the loop when nothing runs. */
-void segment_loads_stop(struct segment_loads *loads, void (*done)(void *ctx), void *ctx);
 
 /* `key` is that of struct segment_open. The waiter runs once; later its owner asks again, with the same waiter. */
 void segment_load(struct segment_loads *loads, uint64_t stream, const struct segment *segment,
                   const uint8_t key[SEGMENT_KEY_SIZE], const struct segment_question *question,
                   struct log_read_waiter *waiter);
-/* Whether the waiter has waited so often that it may as well block. */
-bool segment_load_gives_up(const struct log_read_waiter *waiter);
 /* The files behind the key have changed: what is being opened is not kept. */
 void segment_loads_forget(struct segment_loads *loads, const uint8_t key[SEGMENT_KEY_SIZE]);
 

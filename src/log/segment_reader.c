@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/segment_reader.h"
 
-#include <errno.h>
-
 #include "base/map.h"
 #include "base/memory.h"
 #include "log/segment_load.h"
@@ -31,7 +29,6 @@ void segment_cache_free(struct segment_cache *cache)
         return;
     while (!list_empty(&cache->recent))
         drop(CONTAINER_OF(cache->recent.next, struct segment_open, link));
-    segment_loads_deinit(&cache->loads);
     map_deinit(&cache->open, NULL);
     free(cache->directory);
     free(cache);
@@ -42,11 +39,6 @@ static void make_key(uint8_t out[SEGMENT_KEY_SIZE], uint64_t stream, const struc
     memcpy(out, &stream, sizeof stream);
     memcpy(out + 8, &segment->base_offset, sizeof segment->base_offset);
     memcpy(out + 16, &segment->generation, sizeof segment->generation);
-}
-
-void segment_cache_stop(struct segment_cache *cache, void (*done)(void *ctx), void *ctx)
-{
-    segment_loads_stop(&cache->loads, done, ctx);
 }
 
 void segment_cache_forget(struct segment_cache *cache, uint64_t stream, const struct segment *segment)
@@ -87,12 +79,14 @@ static void on_loaded(void *ctx, struct segment_open *open)
     keep(cache, open);
 }
 
-struct segment_cache *segment_cache_new(struct io *io, const char *directory)
+struct segment_cache *segment_cache_new(struct io *io, const char *directory, struct loads *loads)
 {
     struct segment_cache *cache = NEW(struct segment_cache);
     *cache = (struct segment_cache){.io = io, .directory = memory_string(bytes_of_string(directory))};
     list_init(&cache->recent);
-    segment_loads_init(&cache->loads, io, cache->directory, on_loaded, cache);
+    cache->loads = (struct segment_loads){
+        .loads = loads, .io = io, .directory = cache->directory, .loaded = on_loaded, .ctx = cache};
+    list_init(&cache->loads.running);
     return cache;
 }
 
@@ -118,9 +112,7 @@ static bool ask_again(struct segment_cache *cache, uint64_t stream, const struct
     uint8_t key[SEGMENT_KEY_SIZE];
     make_key(key, stream, segment);
     segment_load(&cache->loads, stream, segment, key, question, waiter);
-    error_set(err, ERROR_UNAVAILABLE, "it is being read from the disk");
-    err->sys = EAGAIN;
-    return false;
+    return load_refuse(err);
 }
 
 /* One way for both questions. */
@@ -133,7 +125,7 @@ static bool answer(struct segment_cache *cache, uint64_t stream, const struct se
                                     .directory = cache->directory,
                                     .stream = stream,
                                     .segment = segment,
-                                    .waits = segment_load_gives_up(waiter)};
+                                    .waits = load_gives_up(waiter)};
     make_key(key, stream, segment);
     bool ok = lookup_open(cache, key, &lookup, err) &&
               (question->by_time ? segment_lookup_time(&lookup, question->timestamp_ms, offset, err)
@@ -162,9 +154,8 @@ bool segment_range_copy(struct segment_cache *cache, uint64_t stream, const stru
 {
     size_t got;
     bool cold = false;
-    bool ok = segment_load_gives_up(waiter)
-                  ? io_file_read(range->file, range->at, out, range->size, &got, err)
-                  : io_file_read_cached(range->file, range->at, out, range->size, &got, &cold, err);
+    bool ok = load_gives_up(waiter) ? io_file_read(range->file, range->at, out, range->size, &got, err)
+                                    : io_file_read_cached(range->file, range->at, out, range->size, &got, &cold, err);
     if (ok && cold) {
         const struct segment_question question = {
             .offset = offset, .offset_limit = range->next_offset, .size_max = range->size, .with_data = true};

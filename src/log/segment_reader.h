@@ -14,17 +14,16 @@
 #include "io/file.h"
 #include "log/segment.h"
 
+struct loads;           /* load.h */
 struct log_read_waiter; /* log.h */
 struct segment_cache;
 struct segment_open;
 
 enum { SEGMENT_OPEN_MAX = 256 };
 
-/* `directory` is the data directory; copied. */
-struct segment_cache *segment_cache_new(struct io *io, const char *directory);
-void segment_cache_free(struct segment_cache *cache); /* all ranges are released */
-/* Before that, unless the io is dead: no waiter runs any more; `done` from the loop when no helper reads any more. */
-void segment_cache_stop(struct segment_cache *cache, void (*done)(void *ctx), void *ctx);
+/* `directory` is the data directory; copied. `loads`: for calls with a waiter; NULL if there are none. */
+struct segment_cache *segment_cache_new(struct io *io, const char *directory, struct loads *loads);
+void segment_cache_free(struct segment_cache *cache); /* all ranges are released, nothing is being loaded */
 
 /* A segment that is replaced or removed, or has grown: it is not to be found open any more. Ranges stay good. */
 void segment_cache_forget(struct segment_cache *cache, uint64_t stream, const struct segment *segment);

@@ -58,7 +58,7 @@ static void init(struct world *world, struct io *io, const char *directory)
     if (!io)
         world->io = io_linux_new(&err);
     make_batches(world, 3);
-    world->cache = segment_cache_new(world->io, directory);
+    world->cache = segment_cache_new(world->io, directory, NULL);
 }
 
 static void deinit(struct world *world)
@@ -445,7 +445,7 @@ static void lose_power(uint64_t seed, bool unsynced)
     segment_cache_free(world.cache);
     io_free(io);
     world.io = io_simulated_another(client);
-    world.cache = segment_cache_new(world.io, "/data");
+    world.cache = segment_cache_new(world.io, "/data", NULL);
     segment_list_deinit(&world.segments);
     world.segments = told;
     CHECK_OK(segment_sweep(world.io, "/data", STREAM, world.segments.at, world.segments.count, &err), &err);

@@ -148,9 +148,9 @@ TEST(times_are_found_in_segments)
     fill(&f, "orders", 3);
     struct partition *partition = fixture_partition(&f, "orders", 0);
     CHECK(partition->spilled_end > 100);
-    CHECK(partition_offset_of_time(partition, 1007, &offset, &timestamp));
+    CHECK(partition_offset_of_time(partition, 1007, NULL, &offset, &timestamp));
     CHECK_INT(offset, 7);
-    CHECK(partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    CHECK(partition_offset_of_max_timestamp(partition, NULL, &offset, &timestamp));
     CHECK_INT(timestamp, 1019);
     fixture_deinit(&f);
 }

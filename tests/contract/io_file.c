@@ -228,6 +228,53 @@ TEST(a_whole_file_is_replaced_and_read_up_to_the_buffers_maximum)
     io_free(io);
 }
 
+struct moved {
+    struct io *io;
+    int count;
+};
+
+static void count_moved(void *ctx)
+{
+    struct moved *moved = ctx;
+    moved->count++;
+    io_stop(moved->io);
+}
+
+static void move_in(void *ctx)
+{
+    struct error err;
+    CHECK_OK(io_path_rename(ctx, world_path("other/a"), world_path("watched/a"), &err), &err);
+}
+
+TEST(what_is_moved_into_a_directory_is_told_to_who_watches_it)
+{
+    struct io *io = world_new();
+    struct moved moved = {.io = io};
+    struct io_dir_watch *watch, *closed;
+    struct io_timer timer;
+    struct error err;
+    CHECK(!io_dir_watch(io, world_path("none"), count_moved, &moved, &watch, &err));
+    CHECK_INT(err.kind, ERROR_NOT_FOUND);
+    CHECK_OK(io_dir_make(io, world_path("watched"), &err), &err);
+    CHECK_OK(io_dir_make(io, world_path("other"), &err), &err);
+    CHECK_OK(io_path_write(io, world_path("other/a"), BYTES_LITERAL("1"), 0600, &err), &err);
+    CHECK_OK(io_dir_watch(io, world_path("watched"), count_moved, &moved, &watch, &err), &err);
+    CHECK_OK(io_dir_watch(io, world_path("watched"), count_moved, &moved, &closed, &err), &err);
+    io_dir_watch_close(closed);
+    io_timer_init(io, &timer, move_in, io);
+    io_timer_start(&timer, 1);
+    io_run(io);
+    CHECK_INT(moved.count, 1);
+    CHECK_OK(io_path_rename(io, world_path("watched/a"), world_path("other/b"), &err), &err);
+    io_timer_init(io, &timer, count_moved, &moved); /* leaving is not told: this ends the run */
+    io_timer_start(&timer, 20);
+    io_run(io);
+    CHECK_INT(moved.count, 2);
+    io_dir_watch_close(watch);
+    io_dir_watch_close(NULL);
+    io_free(io);
+}
+
 TEST(a_directory_is_locked_once)
 {
     struct io *io = world_new();
@@ -441,7 +488,7 @@ TEST(what_is_not_in_memory_is_brought_in_though_the_file_is_closed_meanwhile)
     CHECK_OK(io_file_write_now(file, 300000, BYTES_LITERAL("hello"), &err), &err);
     world_make_cold(io, world_path("cold"));
     for (int i = 0; i < 20 && cold; i++) {
-        (void)io_file_warm(file, 0, 300005, on_warm, &warm);
+        (void)io_file_warm(file, &(struct io_range){0, 300005}, 1, on_warm, &warm);
         io_file_close(file);
         CHECK_INT(warm.done, i);
         io_run(io);
@@ -470,12 +517,12 @@ TEST(a_file_that_is_being_brought_in_may_be_let_go_of)
     struct error err;
     CHECK_OK(io_file_write_now(file, 0, BYTES_LITERAL("hello"), &err), &err);
     for (int i = 0; i < 10; i++)
-        io_file_warm_cancel(io_file_warm(file, 0, 5, never, NULL));
-    (void)io_file_warm(file, 0, 5, on_warm, &warm);
+        io_file_warm_cancel(io_file_warm(file, &(struct io_range){0, 5}, 1, never, NULL));
+    (void)io_file_warm(file, &(struct io_range){0, 5}, 1, on_warm, &warm);
     io_run(io);
     CHECK_INT(warm.done, 1);
     for (int i = 0; i < 10; i++)
-        (void)io_file_warm(file, 0, 5, never, NULL); /* the engine ends first */
+        (void)io_file_warm(file, &(struct io_range){0, 5}, 1, never, NULL); /* the engine ends first */
     io_file_close(file);
     io_free(io);
 }

@@ -363,10 +363,10 @@ TEST(records_are_found_by_their_time)
     struct partition *partition = find_partition(&town, "orders", 0);
     append(&town, partition, batch_of(&town, "a", 5, NULL), &lsn);
     sync(&town, lsn);
-    CHECK(partition_offset_of_time(partition, 1003, &offset, &timestamp));
+    CHECK(partition_offset_of_time(partition, 1003, NULL, &offset, &timestamp));
     CHECK(offset == 3 && timestamp == 1003);
-    CHECK(!partition_offset_of_time(partition, 2000, &offset, &timestamp));
-    CHECK(partition_offset_of_max_timestamp(partition, &offset, &timestamp));
+    CHECK(!partition_offset_of_time(partition, 2000, NULL, &offset, &timestamp));
+    CHECK(partition_offset_of_max_timestamp(partition, NULL, &offset, &timestamp));
     CHECK(offset == 4 && timestamp == 1004);
     town_close(&town);
 }
