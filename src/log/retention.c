@@ -146,12 +146,34 @@ static void schedule(struct partition *partition)
     wake_in(partition, due_in(partition->topic, timestamp, now_ms));
 }
 
+static bool is_large(const struct partition *partition)
+{
+    const struct topic *topic = partition->topic;
+    return topic->deletes && topic->retention_bytes >= 0 &&
+           partition->segment_bytes + partition->journal_bytes > (uint64_t)topic->retention_bytes;
+}
+
+/* What nobody can read yet may be lost: it is not what retention by size leaves. */
+static uint64_t unreadable_bytes(const struct partition *partition)
+{
+    const struct index *index = &partition->batches;
+    uint64_t bytes = 0;
+    if (partition->high_watermark == partition->end_offset)
+        return 0;
+    for (struct index_cursor cursor = index_find(index, partition->high_watermark); !index_at_end(index, cursor);
+         index_next(index, &cursor))
+        if (index_base_offset(index, cursor) >= partition->high_watermark)
+            bytes += index_size(index, cursor);
+    return bytes;
+}
+
 static void run(void *ctx)
 {
     struct partition *partition = ctx;
+    uint64_t unreadable = unreadable_bytes(partition);
     struct retention retention = {.partition = partition,
                                   .now_ms = io_wall_ms(partition->log->io),
-                                  .bytes = partition->segment_bytes + partition->journal_bytes,
+                                  .bytes = partition->segment_bytes + partition->journal_bytes - unreadable,
                                   .start = partition->log_start_offset};
     if (partition->deleted || partition->busy ||
         partition->cleaning_job) /* who is busy with it calls retention_reconsider() */
@@ -161,6 +183,8 @@ static void run(void *ctx)
         drop_batches(&retention);
     if (retention.start > partition->log_start_offset || retention.segments > 0)
         drop(&retention);
+    if (unreadable > 0 && is_large(partition) && !journal_failure(partition->log->journal))
+        wake_in(partition, 0); /* it will be readable, and count, without another append */
     schedule(partition);
 }
 
@@ -168,11 +192,9 @@ void retention_reconsider(struct partition *partition)
 {
     const struct topic *topic = partition->topic;
     const struct segment_list *list = &partition->segments;
-    uint64_t bytes = partition->segment_bytes + partition->journal_bytes;
     if (!topic || partition->log->recovering)
         return;
-    if ((topic->deletes && topic->retention_bytes >= 0 && bytes > (uint64_t)topic->retention_bytes) ||
-        (list->count > 0 && list->at[0].end_offset <= partition->log_start_offset))
+    if (is_large(partition) || (list->count > 0 && list->at[0].end_offset <= partition->log_start_offset))
         wake_in(partition, 0);
     schedule(partition);
 }
@@ -183,8 +205,7 @@ void retention_appended(struct partition *partition, const struct kafka_batch *b
     if (!topic || !topic->deletes || partition->log->recovering)
         return;
     int64_t due_ms = due_in(topic, batch->max_timestamp, io_wall_ms(partition->log->io));
-    if (topic->retention_bytes >= 0 &&
-        partition->segment_bytes + partition->journal_bytes > (uint64_t)topic->retention_bytes)
+    if (is_large(partition))
         wake_in(partition, 0);
     else if (!io_timer_active(&partition->retention)) /* else it waits for something older */
         wake_in(partition, due_ms ? due_ms : RETENTION_GRACE_MS);
