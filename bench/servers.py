@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "e2e"))
@@ -108,10 +109,16 @@ class EvokeLog(Server):
     def __init__(self, directory, build):
         super().__init__(directory)
         self.binary = build / "evoke"
+        self.admin = f"127.0.0.1:{free_port()}"
 
     def command(self):
         return [str(self.binary), "serve", "--data", str(self.data), "--listen-kafka", self.address, "--listen-api", "off",
-                "--listen-http", "off", "--listen-admin", "off"]
+                "--listen-http", "off", "--listen-admin", self.admin]
+
+    def syncs(self):
+        """How many there were so far, and their seconds."""
+        metrics = urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=10).read().decode()
+        return [float(re.search(rf"^evoke_log_sync_seconds_{what} (\S+)", metrics, re.M).group(1)) for what in ("count", "sum")]
 
 
 class Kafka(Server):

@@ -183,11 +183,3 @@ bool field_selector_matches(const struct field_selector *selector, const struct 
             return false;
     return true;
 }
-
-struct bytes field_selector_name(const struct field_selector *selector)
-{
-    for (size_t i = 0; selector && i < selector->count; i++)
-        if (selector->terms[i].equal && strcmp(selector->terms[i].path, "metadata.name") == 0)
-            return bytes_of_string(selector->terms[i].value);
-    return BYTES_NULL;
-}

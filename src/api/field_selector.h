@@ -19,7 +19,5 @@ MUST_CHECK bool field_selector_parse(const struct kind *kind, struct bytes text,
                                      struct error *err);
 void field_selector_free(struct field_selector *selector);
 bool field_selector_matches(const struct field_selector *selector, const struct json *object);
-/* The value that metadata.name must equal, or null bytes: then a list is one look-up. */
-struct bytes field_selector_name(const struct field_selector *selector);
 
 #endif

@@ -145,14 +145,13 @@ static void check_probes(struct validation *validation, const struct json *conta
 static void check_containers(struct validation *validation, const struct json *spec, const char *list,
                              const struct map *volumes, struct map *names)
 {
-    static char seen; /* a map holds pointers; any will do */
     json_array_each (i, container, json_get(spec, list)) {
         size_t mark = field_path_push(&validation->path, list);
         field_path_push_index(&validation->path, i);
         const struct json *name = json_get(container, "name");
         if (json_bytes(name).size > 0 && !text_has_format(json_bytes(name), FORMAT_DNS_LABEL))
             validation_invalid(validation, "name", name, text_format_words(FORMAT_DNS_LABEL));
-        else if (json_bytes(name).size > 0 && map_put(names, json_bytes(name), &seen))
+        else if (json_bytes(name).size > 0 && !map_add(names, json_bytes(name)))
             validation_duplicate(validation, "name", name);
         struct bytes image = json_bytes(json_get(container, "image"));
         if (image.size == 0)
@@ -185,14 +184,13 @@ static void check_source(struct validation *validation, const struct json *volum
 
 static void check_volumes(struct validation *validation, const struct json *volumes, struct map *names)
 {
-    static char seen;
     size_t mark = field_path_push(&validation->path, "volumes");
     validation_unique(validation, volumes, "name");
     json_array_each (i, volume, volumes) {
         size_t list_mark = field_path_push_index(&validation->path, i);
         const struct json *name = json_get(volume, "name");
         if (json_bytes(name).size > 0)
-            map_put(names, json_bytes(name), &seen);
+            map_add(names, json_bytes(name));
         /* Its members are its name and its source. */
         if (json_size(volume) > 2)
             validation_forbidden(validation, NULL, "may not have more than one source");

@@ -76,7 +76,6 @@ static bool is_key(const struct walk *walk)
 
 static void add_key(struct walk *walk, struct bytes quoted)
 {
-    static char seen; /* a map holds pointers; any will do */
     struct level *level = &walk->levels[walk->depth - 1];
     struct error ignored;
     AUTO_JSON *key = json_parse(quoted, 0, &ignored);
@@ -84,7 +83,7 @@ static void add_key(struct walk *walk, struct bytes quoted)
         return;
     end_element(walk);
     level->path_mark = field_path_push(&walk->path, json_text(key));
-    if (map_put(&level->keys, json_bytes(key), &seen))
+    if (!map_add(&level->keys, json_bytes(key)))
         report(walk);
 }
 

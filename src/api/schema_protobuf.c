@@ -16,10 +16,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum {
-    VALUES_MAX = 300000, /* JSON values that one body may become: two bytes can be an object */
-    DEPTH_MAX = 64
-};
+enum { DEPTH_MAX = 64 };
 
 #define TIME_MIN_S (-62135596800) /* the year 1 */
 #define TIME_MAX_S 253402300799   /* the end of the year 9999 */
@@ -36,6 +33,15 @@ static struct json *malformed(struct protobuf_decode *decode, const struct field
 {
     error_set(decode->err, ERROR_INVALID, "protobuf: field %s is malformed", field_name(field));
     return NULL;
+}
+
+/* Two bytes can be an object. */
+static bool count_values(struct protobuf_decode *decode, size_t count)
+{
+    decode->values += count;
+    return decode->values <= LIMIT_JSON_VALUES ||
+           error_set(decode->err, ERROR_LIMIT, "protobuf: more than %d values, of which an object or list counts as %d",
+                     LIMIT_JSON_VALUES, LIMIT_JSON_CONTAINER);
 }
 
 /* --- Scalars, and the messages that JSON writes as scalars --- */
@@ -87,11 +93,11 @@ static struct json *decode_quantity(struct bytes bytes)
 }
 
 /* A message whose field 1 is JSON text. */
-static struct json *decode_raw(struct bytes bytes)
+static struct json *decode_raw(struct protobuf_decode *decode, struct bytes bytes)
 {
     struct protobuf_field text;
     struct error ignored;
-    if (!find(bytes, 1, &text))
+    if (!find(bytes, 1, &text) || !count_values(decode, json_count(text.bytes)))
         return NULL;
     return text.bytes.size ? json_parse(text.bytes, JSON_PARSE_LAST_KEY_WINS, &ignored) : json_new_null();
 }
@@ -100,9 +106,11 @@ static struct json *decode_string_list(struct protobuf_decode *decode, struct by
 {
     struct protobuf_field field;
     enum protobuf_result result;
+    if (!count_values(decode, LIMIT_JSON_CONTAINER))
+        return NULL;
     AUTO_JSON *list = json_new_array();
     while ((result = protobuf_next(&bytes, &field)) == PROTOBUF_FIELD)
-        if (++decode->values > VALUES_MAX || field.type != PROTOBUF_BYTES ||
+        if (!count_values(decode, 1) || field.type != PROTOBUF_BYTES ||
             !json_append(list, json_new_string(field.bytes)))
             return NULL;
     return result == PROTOBUF_END ? TAKE(list) : NULL;
@@ -164,12 +172,15 @@ static struct json *decode_one(struct protobuf_decode *decode, const struct fiel
         return decode_time(in->bytes, true);
     case TYPE_RAW_EXTENSION:
     case TYPE_FIELDS_V1:
-        return decode_raw(in->bytes);
+        return decode_raw(decode, in->bytes);
     case TYPE_STRING_LIST:
         return decode_string_list(decode, in->bytes);
     case TYPE_MESSAGE: {
         AUTO_JSON *object = json_new_object();
-        return decode_message(decode, field_message(field), in->bytes, object) ? TAKE(object) : NULL;
+        return count_values(decode, LIMIT_JSON_CONTAINER) &&
+                       decode_message(decode, field_message(field), in->bytes, object)
+                   ? TAKE(object)
+                   : NULL;
     }
     case TYPE_DURATION: /* in no kind that has a protobuf form */
     case TYPE_ANY:
@@ -183,7 +194,7 @@ static struct json *decode_one(struct protobuf_decode *decode, const struct fiel
 static bool add_element(struct protobuf_decode *decode, const struct field *field, const struct protobuf_field *in,
                         struct json *out)
 {
-    if (!json_get(out, field_name(field)))
+    if (!json_get(out, field_name(field)) && count_values(decode, LIMIT_JSON_CONTAINER))
         json_set(out, field_name(field), json_new_array());
     struct json *list = json_get(out, field_name(field));
     if (in->type == wire_type(field))
@@ -194,7 +205,7 @@ static bool add_element(struct protobuf_decode *decode, const struct field *fiel
     if (in->type != PROTOBUF_BYTES || wire_type(field) != PROTOBUF_VARINT)
         return false;
     while (rest.size > 0)
-        if (++decode->values > VALUES_MAX || !protobuf_take_varint(&rest, &element.value) ||
+        if (!count_values(decode, 1) || !protobuf_take_varint(&rest, &element.value) ||
             !json_append(list, decode_one(decode, field, &element)))
             return false;
     return true;
@@ -206,7 +217,7 @@ static bool add_entry(struct protobuf_decode *decode, const struct field *field,
     struct protobuf_field key, value;
     if (in->type != PROTOBUF_BYTES || !find(in->bytes, 1, &key) || !find(in->bytes, 2, &value))
         return false;
-    if (!json_get(out, field_name(field)))
+    if (!json_get(out, field_name(field)) && count_values(decode, LIMIT_JSON_CONTAINER))
         json_set(out, field_name(field), json_new_object());
     AUTO_JSON *name = json_new_string(key.bytes);
     /* JSON's keys hold no U+0000. */
@@ -248,8 +259,8 @@ static bool decode_fields(struct protobuf_decode *decode, const struct message *
         const struct field *field = message_field_by_tag(message, in.number);
         if (!field)
             continue;
-        if (++decode->values > VALUES_MAX)
-            return error_set(decode->err, ERROR_LIMIT, "protobuf: more than %d values in one body", VALUES_MAX);
+        if (!count_values(decode, 1))
+            return false;
         if (!decode_field(decode, field, &in, out))
             return decode->err->kind ? false : (malformed(decode, field), false);
     }

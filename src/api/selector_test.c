@@ -161,12 +161,3 @@ TEST(a_field_that_a_kind_is_not_selected_by_is_refused)
     CHECK(!field_selector_parse(kind_by_name("Pod"), BYTES_LITERAL("=x"), &parsed, &err));
     CHECK(!field_selector_parse(kind_by_name("Pod"), BYTES_LITERAL("metadata.name"), &parsed, &err));
 }
-
-TEST(the_name_of_a_field_selector_is_known)
-{
-    struct error err;
-    struct field_selector *parsed;
-    CHECK_OK(field_selector_parse(kind_by_name("Pod"), BYTES_LITERAL("metadata.name=web-0"), &parsed, &err), &err);
-    CHECK_BYTES(field_selector_name(parsed), BYTES_LITERAL("web-0"));
-    field_selector_free(parsed);
-}

@@ -121,7 +121,8 @@ void api_wait(struct api *api, struct log_waiter *waiter)
 
 /* --- Changing --- */
 
-void store_apply(struct api *api, struct collection *collection, enum api_event_type type, struct object *object)
+/* The change in memory alone; takes over the object. What store_commit() does after the append, and reading back. */
+static void apply(struct api *api, struct collection *collection, enum api_event_type type, struct object *object)
 {
     char key_space[STORE_KEY_SIZE];
     struct bytes key = store_key(key_space, object->namespace, object->name);
@@ -191,7 +192,7 @@ bool store_commit(struct api *api, enum api_event_type type, const struct kind *
         return false;
     }
     struct object *answer = out ? object_ref(object) : NULL;
-    store_apply(api, store_collection(api, kind), type, object);
+    apply(api, store_collection(api, kind), type, object);
     watcher_publish(api);
     if (out)
         *out = answer;
@@ -233,7 +234,7 @@ static void keep(struct recovery *r, const struct record *record)
 
 static bool apply_value(struct recovery *r, struct bytes value, struct error *err)
 {
-    struct json *json = json_parse(value, JSON_PARSE_LAST_KEY_WINS, err);
+    struct json *json = json_parse(value, JSON_PARSE_LAST_KEY_WINS | JSON_PARSE_OUR_OWN, err);
     if (!json)
         return false;
     const struct kind *kind = kind_by_gvk(json_bytes(json_get(json, "apiVersion")), json_bytes(json_get(json, "kind")));
@@ -244,7 +245,7 @@ static bool apply_value(struct recovery *r, struct bytes value, struct error *er
     }
     struct object *object = object_new(kind, json, memory_copy(value));
     bool is_new = !api_get(r->api, kind, object->namespace, object->name);
-    store_apply(r->api, store_collection(r->api, kind), is_new ? API_ADDED : API_MODIFIED, object);
+    apply(r->api, store_collection(r->api, kind), is_new ? API_ADDED : API_MODIFIED, object);
     return true;
 }
 
@@ -271,8 +272,8 @@ static bool apply_record(struct recovery *r, const struct record *record, struct
         return apply_value(r, record->value, err);
     struct object *object = find_by_path(r->api, record->key);
     if (object)
-        store_apply(r->api, store_collection(r->api, object->kind), API_DELETED,
-                    object_at_revision(object, record->revision));
+        apply(r->api, store_collection(r->api, object->kind), API_DELETED,
+              object_at_revision(object, record->revision));
     r->api->revision = record->revision;
     return true;
 }

@@ -80,8 +80,6 @@ struct bytes store_key(char out[STORE_KEY_SIZE], struct bytes namespace, struct 
  */
 MUST_CHECK bool store_commit(struct api *api, enum api_event_type type, const struct kind *kind, struct object *before,
                              struct json *json, struct object **out, struct error *err);
-/* The change in memory alone; takes over the object. What store_commit() does after the append, and reading back. */
-void store_apply(struct api *api, struct collection *collection, enum api_event_type type, struct object *object);
 
 /* --- listener.c --- */
 void listener_init(struct api *api);

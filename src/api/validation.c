@@ -89,12 +89,11 @@ void validation_immutable(struct validation *validation, const struct json *obje
 
 void validation_unique(struct validation *validation, const struct json *list, const char *key)
 {
-    static char seen; /* a map holds pointers; any will do */
     struct map names = {0};
     json_array_each (i, element, list) {
         const struct json *value = json_get(element, key);
         size_t mark = field_path_push_index(&validation->path, i);
-        if (json_is_string(value) && map_put(&names, json_bytes(value), &seen))
+        if (json_is_string(value) && !map_add(&names, json_bytes(value)))
             validation_duplicate(validation, key, value);
         field_path_cut(&validation->path, mark);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See watch.h. */
+/* See watcher.h. */
 #include "api/watcher.h"
 
 #include "api/store_priv.h"

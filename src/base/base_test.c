@@ -6,6 +6,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/crc32c.h"
+#include "base/diag.h"
+#include "base/endian.h"
 #include "base/histogram.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -50,6 +52,28 @@ TEST(bytes_to_number_refuses_overflow_and_rubbish)
     CHECK(!bytes_to_u64(BYTES_LITERAL("18446744073709551616"), &u));
     CHECK(!bytes_to_u64(BYTES_LITERAL(""), &u));
     CHECK(!bytes_to_u64(BYTES_LITERAL("1 "), &u));
+}
+
+TEST(numbers_in_bytes_have_their_order_and_need_no_alignment)
+{
+    uint8_t at[9] = {0xff, 1, 2, 3, 4, 5, 6, 7, 8}, out[9] = {0};
+    CHECK_INT(get_be16(at + 1), 0x0102);
+    CHECK_INT(get_be32(at + 1), 0x01020304);
+    CHECK_INT(get_be64(at + 1), 0x0102030405060708);
+    CHECK_INT(get_le16(at + 1), 0x0201);
+    CHECK_INT(get_le32(at + 1), 0x04030201);
+    CHECK_INT(get_le64(at + 1), 0x0807060504030201);
+    put_be64(out + 1, 0x0102030405060708);
+    CHECK_BYTES(bytes_of(out + 1, 8), bytes_of(at + 1, 8));
+    put_le64(out + 1, 0x0807060504030201);
+    CHECK_BYTES(bytes_of(out + 1, 8), bytes_of(at + 1, 8));
+    put_be32(out + 1, 0x05060708);
+    put_le16(out + 5, 0x0201);
+    CHECK_BYTES(bytes_of(out + 1, 6), BYTES_LITERAL("\5\6\7\10\1\2"));
+    put_be16(out + 1, 0x0304);
+    put_le32(out + 3, 0x08070605);
+    CHECK_BYTES(bytes_of(out + 1, 6), BYTES_LITERAL("\3\4\5\6\7\10"));
+    CHECK_INT(out[0], 0);
 }
 
 TEST(buf_overflow_is_sticky_and_keeps_what_was_there)
@@ -115,6 +139,17 @@ TEST(map_stays_ordered_and_balanced_under_random_puts_and_removes)
         seen++;
     }
     CHECK_INT(seen, map.count);
+    map_deinit(&map, NULL);
+}
+
+TEST(a_map_is_a_set_of_keys_too)
+{
+    struct map map = {0};
+    CHECK(map_add(&map, BYTES_LITERAL("a")));
+    CHECK(map_add(&map, BYTES_LITERAL("b")));
+    CHECK(!map_add(&map, BYTES_LITERAL("a")));
+    CHECK(map_get(&map, BYTES_LITERAL("a")) != NULL);
+    CHECK(map_get(&map, BYTES_LITERAL("c")) == NULL);
     map_deinit(&map, NULL);
 }
 
@@ -266,4 +301,18 @@ TEST(siphash128_gives_the_values_of_its_authors)
     CHECK(of_nothing.low == 0xe6a825ba047f81a3 && of_nothing.high == 0x930255c71472f66d);
     struct siphash of_fifteen = siphash128(key, bytes_of(data, 15));
     CHECK(of_fifteen.low == 0x11a8b03399e99354 && of_fifteen.high == 0xd9c3cf970fec087e);
+}
+
+TEST(a_line_that_a_peer_can_cause_is_said_once_in_ten_seconds_and_the_rest_is_counted)
+{
+    struct diag_pace pace = {0};
+    char more[DIAG_MORE_SIZE];
+    CHECK(diag_pace(&pace, 5000, more));
+    CHECK_STR(more, "");
+    CHECK(!diag_pace(&pace, 5000, more));
+    CHECK(!diag_pace(&pace, 14999, more));
+    CHECK(diag_pace(&pace, 15000, more));
+    CHECK_STR(more, " (and 2 more like it)");
+    CHECK(diag_pace(&pace, 25000, more));
+    CHECK_STR(more, "");
 }

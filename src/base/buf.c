@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/endian.h"
 #include "base/memory.h"
 
 void buf_init(struct buf *buf, size_t size_max)
@@ -69,20 +70,29 @@ void buf_append_byte(struct buf *buf, uint8_t byte)
 
 void buf_append_be16(struct buf *buf, uint16_t value)
 {
-    value = __builtin_bswap16(value);
-    buf_append(buf, bytes_of(&value, sizeof value));
+    uint8_t *to = buf_reserve(buf, sizeof value);
+    if (!to)
+        return;
+    put_be16(to, value);
+    buf->size += sizeof value;
 }
 
 void buf_append_be32(struct buf *buf, uint32_t value)
 {
-    value = __builtin_bswap32(value);
-    buf_append(buf, bytes_of(&value, sizeof value));
+    uint8_t *to = buf_reserve(buf, sizeof value);
+    if (!to)
+        return;
+    put_be32(to, value);
+    buf->size += sizeof value;
 }
 
 void buf_append_be64(struct buf *buf, uint64_t value)
 {
-    value = __builtin_bswap64(value);
-    buf_append(buf, bytes_of(&value, sizeof value));
+    uint8_t *to = buf_reserve(buf, sizeof value);
+    if (!to)
+        return;
+    put_be64(to, value);
+    buf->size += sizeof value;
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

@@ -12,6 +12,8 @@
 #ifndef BASE_DIAG_H
 #define BASE_DIAG_H
 
+#include <stdint.h>
+
 #include "base/error.h"
 
 enum diag_level { DIAG_DEBUG, DIAG_INFO, DIAG_WARN, DIAG_ERROR };
@@ -22,6 +24,17 @@ void diag(enum diag_level level, const char *folder, const char *format, ...) PR
 #define diag_info(folder, ...) diag(DIAG_INFO, folder, __VA_ARGS__)
 #define diag_warn(folder, ...) diag(DIAG_WARN, folder, __VA_ARGS__)
 #define diag_error(folder, ...) diag(DIAG_ERROR, folder, __VA_ARGS__)
+
+/*
+ * For what a peer can make us say as often as it likes: one line in DIAG_PACE_MS. `more` is for the line's end: "", or
+ * how many were not said since the last one. Zeroed at first.
+ */
+enum { DIAG_PACE_MS = 10000, DIAG_MORE_SIZE = 64 };
+struct diag_pace {
+    uint64_t due_ms;
+    uint64_t unsaid;
+};
+bool diag_pace(struct diag_pace *pace, uint64_t now_ms, char more[DIAG_MORE_SIZE]);
 
 typedef void diag_sink(void *ctx, enum diag_level level, const char *folder, const char *message);
 /* Messages below `level` are dropped before they are formatted. NULL: standard error without a time. */

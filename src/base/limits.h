@@ -14,6 +14,8 @@ enum {
     LIMIT_API_BODY_SIZE = 3 << 20,       /* as kube-apiserver's */
     LIMIT_EVENT_SIZE = 1 << 20,          /* a CloudEvent by HTTP, and a handler's reply */
     LIMIT_JSON_DEPTH = 128,              /* containers within containers */
+    LIMIT_JSON_VALUES = 800000,          /* that one text may become, as JSON, YAML or protobuf: some 60 MB, in which */
+    LIMIT_JSON_CONTAINER = 8,            /* an object or array is worth so many */
     LIMIT_CONNECTIONS_PER_DOOR = 10000,
     LIMIT_STREAM_QUEUE_SIZE = 32 << 20, /* bytes queued to one slow reader before it is disconnected */
     LIMIT_TOPICS = 100000,

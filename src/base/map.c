@@ -214,6 +214,12 @@ static void replace_by_successor(struct map *map, struct map_entry *entry, struc
     shrank(map, parent, side);
 }
 
+bool map_add(struct map *map, struct bytes key)
+{
+    static char member; /* a value is a pointer, which is not NULL */
+    return !map_put(map, key, &member);
+}
+
 void *map_remove(struct map *map, struct bytes key)
 {
     struct map_entry *entry = map_find(map, key);

@@ -30,6 +30,8 @@ void map_deinit(struct map *map, void (*free_value)(void *value));
 void *map_get(const struct map *map, struct bytes key); /* NULL when absent */
 /* Sets it and returns the value that was there before, or NULL. `value` is not NULL. */
 void *map_put(struct map *map, struct bytes key, void *value);
+/* A map as a set. False: the key was there. */
+bool map_add(struct map *map, struct bytes key);
 void *map_remove(struct map *map, struct bytes key); /* returns the value, or NULL */
 
 struct map_entry *map_find(const struct map *map, struct bytes key);

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/regexp_priv.h"
+#include "base/text.h"
 
 struct parser {
     struct bytes pattern;
@@ -168,20 +169,12 @@ static bool posix_class(struct parser *in, struct regexp_set *set)
 
 /* --- Escapes --- */
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Behind "\x": two digits, or any number in braces. */
 static bool take_hex(struct parser *in, uint8_t *byte)
 {
     bool braces = skip(in, "{");
     int value = 0, digits = 0;
-    for (int digit; more(in) && (braces || digits < 2) && (digit = hex_digit(peek(in))) >= 0; in->at++, digits++)
+    for (int digit; more(in) && (braces || digits < 2) && (digit = text_hex_digit(peek(in))) >= 0; in->at++, digits++)
         if ((value = value * 16 + digit) > 255)
             return fail(in, "only bytes, up to \\xff") != NULL;
     if (digits == 0 || (!braces && digits < 2) || (braces && !skip(in, "}")))

@@ -80,7 +80,7 @@ void text_format_uuid(const uint8_t uuid[16], char out[37])
     }
 }
 
-static int hex_digit(uint8_t byte)
+int text_hex_digit(uint8_t byte)
 {
     if (byte >= '0' && byte <= '9')
         return byte - '0';
@@ -97,7 +97,7 @@ bool text_parse_uuid(struct bytes text, uint8_t uuid[16])
         if (i == 4 || i == 6 || i == 8 || i == 10)
             if (text.data[at++] != '-')
                 return false;
-        int high = hex_digit(text.data[at]), low = hex_digit(text.data[at + 1]);
+        int high = text_hex_digit(text.data[at]), low = text_hex_digit(text.data[at + 1]);
         if (high < 0 || low < 0)
             return false;
         uuid[i] = (uint8_t)(high << 4 | low);

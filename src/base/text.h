@@ -11,7 +11,8 @@ void text_append_base64(struct buf *out, struct bytes data);
 void text_append_base64url(struct buf *out, struct bytes data);
 /* Takes both alphabets, with or without padding; false when it is neither. */
 bool text_decode_base64(struct bytes text, struct buf *out);
-void text_append_hex(struct buf *out, struct bytes data);
+void text_append_hex(struct buf *out, struct bytes data); /* in lower case */
+int text_hex_digit(uint8_t byte);                         /* of either case; -1: none */
 
 /* RFC 9562, "8-4-4-4-12" in lower case; `out` has room for 37. */
 void text_format_uuid(const uint8_t uuid[16], char out[37]);

@@ -2,6 +2,7 @@
 #include "control/control.h"
 
 #include "base/diag.h"
+#include "base/endian.h"
 #include "base/memory.h"
 #include "control/deployment.h"
 #include "control/endpoint_slice.h"
@@ -97,15 +98,9 @@ void control_close(struct control *control)
 bool control_dns_address(const struct control *control, struct io_address *out)
 {
     uint32_t ip = control->services.first + SERVICE_IP_DNS;
-    *out = (struct io_address){.family = IO_ADDRESS_IPV4,
-                               .ip = {(uint8_t)(ip >> 24), (uint8_t)(ip >> 16), (uint8_t)(ip >> 8), (uint8_t)ip}};
+    *out = (struct io_address){.family = IO_ADDRESS_IPV4};
+    put_be32(out->ip, ip);
     return out->ip[0] != 127;
-}
-
-void control_observe_scale(struct control *control, void (*run)(void *ctx, const struct control_scale *scale),
-                           void *ctx)
-{
-    scaler_observe(control->scaler, run, ctx);
 }
 
 void control_metrics(const struct control *control, struct control_metrics *out)

@@ -47,16 +47,6 @@ void control_close(struct control *control);
  * the range is one of loopback addresses, which containers do not reach. */
 bool control_dns_address(const struct control *control, struct io_address *out);
 
-/* A decision of the scaler, for `evoke up`, which shows it live. Good during the call. */
-struct control_scale {
-    struct bytes namespace, scaled_object, target;
-    int64_t from, to;
-    int64_t lag;   /* events that wait, over all triggers */
-    uint64_t held; /* connections that wait */
-};
-void control_observe_scale(struct control *control, void (*run)(void *ctx, const struct control_scale *scale),
-                           void *ctx);
-
 struct control_metrics {
     uint64_t reconciles, reconcile_errors; /* since the start */
     uint64_t queued;                       /* objects that wait for their turn, for a retry or for a time */

@@ -39,7 +39,8 @@ static int64_t pod_port(const struct object *pod, const struct json *target, str
     return 0;
 }
 
-struct json *endpoint_ports_new(const struct object *service, const struct object *pod)
+/* The ports of a slice for this pod; pod NULL: those that need no pod to be known. */
+static struct json *ports_new(const struct object *service, const struct object *pod)
 {
     struct json *ports = json_new_array();
     json_array_each (i, given, json_at(service->json, "spec.ports")) {
@@ -110,12 +111,12 @@ static void find_wanted(struct endpoint_slices *all, const struct object *servic
     while ((pod = api_iterator_next(&iterator))) {
         if (pod_terminal(pod) || pod_ip(pod).size == 0 || !object_matches_labels(selector, pod->json))
             continue;
-        AUTO_JSON *ports = endpoint_ports_new(service, pod);
+        AUTO_JSON *ports = ports_new(service, pod);
         json_append(json_get(slice_for(wanted, ports), "endpoints"), describe_endpoint(service, pod));
     }
     if (json_size(wanted->slices) > 0)
         return;
-    AUTO_JSON *ports = endpoint_ports_new(service, NULL); /* an empty one says that nobody is there */
+    AUTO_JSON *ports = ports_new(service, NULL); /* an empty one says that nobody is there */
     slice_for(wanted, ports);
 }
 

@@ -13,7 +13,4 @@ struct endpoint_slices;
 struct endpoint_slices *endpoint_slices_new(struct work_queue *queue, struct api *api);
 void endpoint_slices_free(struct endpoint_slices *slices); /* NULL is allowed */
 
-/* The ports of a slice for this pod, as a new value; pod NULL: those that need no pod to be known. */
-struct json *endpoint_ports_new(const struct object *service, const struct object *pod);
-
 #endif

@@ -15,7 +15,8 @@ static int64_t max(int64_t a, int64_t b)
 
 /* --- Bounds --- */
 
-int64_t rollout_int_or_percent(const struct json *value, int64_t total, bool round_up)
+/* "25%" or 3 */
+static int64_t int_or_percent(const struct json *value, int64_t total, bool round_up)
 {
     struct bytes text = json_bytes(value);
     int64_t percent, product;
@@ -34,8 +35,8 @@ struct rollout_bounds rollout_bounds(const struct json *strategy, int64_t replic
     if (bytes_equal_string(json_bytes(json_get(strategy, "type")), "Recreate"))
         return bounds;
     const struct json *rolling = json_get(strategy, "rollingUpdate");
-    bounds.max_surge = rollout_int_or_percent(json_get(rolling, "maxSurge"), replicas, true);
-    bounds.max_unavailable = rollout_int_or_percent(json_get(rolling, "maxUnavailable"), replicas, false);
+    bounds.max_surge = int_or_percent(json_get(rolling, "maxSurge"), replicas, true);
+    bounds.max_unavailable = int_or_percent(json_get(rolling, "maxUnavailable"), replicas, false);
     if (bounds.max_surge == 0 && bounds.max_unavailable == 0)
         bounds.max_unavailable = 1; /* otherwise nothing could ever move */
     bounds.max_unavailable = min(bounds.max_unavailable, replicas);

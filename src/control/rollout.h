@@ -20,8 +20,6 @@ struct rollout_bounds {
 /* spec.strategy of a Deployment: maxSurge is rounded up, maxUnavailable down and not above `replicas`; both 0: one may
  * be missing. For Recreate both are 0. */
 struct rollout_bounds rollout_bounds(const struct json *strategy, int64_t replicas);
-/* "25%" or 3 */
-int64_t rollout_int_or_percent(const struct json *value, int64_t total, bool round_up);
 
 /* One replica set. */
 struct rollout_set {

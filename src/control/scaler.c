@@ -60,7 +60,6 @@ static struct asked look_at_triggers(struct scaled *scaled, bool *active)
     struct log *log = api_log(scaled->scaler->api);
     struct asked asked = {0};
     bool demanded = scaled->held > 0 || scaled->in_flight > 0;
-    scaled->lag = 0;
     for (size_t i = 0; i < scaled->trigger_count; i++) {
         const struct kafka_trigger *kafka = &scaled->triggers[i].kafka;
         const struct topic *topic = topic_find(log, bytes_of_string(kafka->topic));
@@ -70,7 +69,6 @@ static struct asked look_at_triggers(struct scaled *scaled, bool *active)
             continue;
         int64_t replicas = kafka_trigger_replicas(kafka, lag, topic ? topic_partition_count(topic) : 0);
         int64_t *most = served ? &asked.if_stays : &asked.at_once;
-        scaled->lag += lag;
         *most = replicas > *most ? replicas : *most;
         if (lag > kafka->activation_lag_threshold) {
             *active = true;
@@ -164,10 +162,6 @@ static bool set_replicas(struct scaled *scaled, const struct object *object, con
     }
     *(replicas > before ? &scaler->counts.ups : &scaler->counts.downs) += 1;
     scaled_tell(scaled, object, before, replicas);
-    const struct control_scale scale = {object->namespace, object->name, target->name, before,
-                                        replicas,          scaled->lag,  scaled->held};
-    if (scaler->observe)
-        scaler->observe(scaler->observe_ctx, &scale);
     return true;
 }
 
@@ -340,12 +334,6 @@ void scaler_free(struct scaler *scaler)
     reconciler_deinit(&scaler->reconciler);
     map_deinit(&scaler->scaled, scaled_free);
     free(scaler);
-}
-
-void scaler_observe(struct scaler *scaler, void (*run)(void *ctx, const struct control_scale *scale), void *ctx)
-{
-    scaler->observe = run;
-    scaler->observe_ctx = ctx;
 }
 
 struct scaler_counts scaler_counts(const struct scaler *scaler)

@@ -31,8 +31,6 @@ struct scaler_options {
 struct scaler *scaler_new(const struct scaler_options *options);
 void scaler_free(struct scaler *scaler); /* NULL is allowed */
 
-void scaler_observe(struct scaler *scaler, void (*run)(void *ctx, const struct control_scale *scale), void *ctx);
-
 struct scaler_counts {
     uint64_t ups, downs;
 };

@@ -39,7 +39,6 @@ struct scaled {
     bool ever_active;
     uint64_t active_ms;      /* monotonic: when it was seen active last */
     uint64_t said_active_ms; /* when that was last written */
-    int64_t lag;
     uint64_t held, in_flight;
     uint64_t grow_at_ms; /* when a backlog that dispatch may yet find to be others' counts in full; 0: nothing waits */
     const char *waited_at; /* one of `services`; NULL: nobody waits */
@@ -60,8 +59,6 @@ struct scaler {
     struct map scaled; /* namespace, 0, name -> struct scaled */
     struct mesh_demand_listener demand;
     struct scaler_counts counts;
-    void (*observe)(void *ctx, const struct control_scale *scale);
-    void *observe_ctx;
 };
 
 /* --- scaler_state.c --- */

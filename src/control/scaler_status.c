@@ -5,6 +5,7 @@
  * lastActiveTime of a lasting activity is written every half minute.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "control/objects.h"
@@ -21,6 +22,23 @@ static struct json *time_of(const struct scaled *scaled, uint64_t monotonic_ms)
 
 /* --- What does not change --- */
 
+/* As the spec names them, each once: also those that are refused. */
+static void set_types(struct json *next)
+{
+    AUTO_BUF types;
+    buf_init(&types, 4096);
+    const struct json *triggers = json_at(next, "spec.triggers");
+    for (size_t i = 0; i < json_size(triggers) && i < SCALER_TRIGGERS_MAX; i++) {
+        const char *type = json_text_at(json_index(triggers, i), "type", "");
+        bool again = false;
+        for (size_t j = 0; j < i && !again; j++)
+            again = strcmp(type, json_text_at(json_index(triggers, j), "type", "")) == 0;
+        if (!again)
+            buf_printf(&types, "%s%s", types.size ? "," : "", type);
+    }
+    json_set_at(next, "status.triggersTypes", json_new_text(buf_string(&types)));
+}
+
 static void set_names(const struct scaled *scaled, const struct object *target, struct json *next)
 {
     const struct kind *kind = scaled->scaler->target_kind;
@@ -28,7 +46,7 @@ static void set_names(const struct scaled *scaled, const struct object *target, 
     for (size_t i = 0; i < scaled->trigger_count && scaled->triggers[i].kafka.metric; i++) /* none: it was refused */
         json_append(metrics, json_new_text(scaled->triggers[i].kafka.metric));
     json_set_at(next, "status.externalMetricNames", metrics);
-    json_set_at(next, "status.triggersTypes", json_new_text(scaled->trigger_count ? "kafka" : ""));
+    set_types(next);
     json_set_at(next, "status.scaleTargetKind", json_new_format("%s.%s", kind->api_version, kind->kind));
     json_set(resource, "group", json_new_text(kind->group));
     json_set(resource, "version", json_new_text(kind->version));
@@ -128,7 +146,7 @@ bool scaled_write_status(struct scaled *scaled, const struct object *object, con
     set_names(scaled, target, next);
     set_ready(scaled, target, next);
     set_active(scaled, next, active, next_ms);
-    set(scaled, next, "Fallback", false, "NoFallbackFound", "Every trigger can be read.");
+    set(scaled, next, "Fallback", false, "NoFallbackFound", "No fallback is in use.");
     set_paused(scaled, next, paused, paused_at);
     tell_ready(scaled, object, next);
     if (json_same(next, object->json)) {
@@ -145,8 +163,9 @@ void scaled_tell(struct scaled *scaled, const struct object *object, int64_t fro
     struct api *api = scaled->scaler->api;
     if (from == 0)
         api_record_event(api, object, "Normal", "KEDAScaleTargetActivated", "keda-operator",
-                         "Scaled apps/v1.Deployment " BYTES_FORMAT "/%s from 0 to %lld, triggered by %s",
+                         "Scaled apps/v1.Deployment " BYTES_FORMAT "/%s from 0 to %lld, triggered by %s%s",
                          BYTES_ARGS(object->namespace), scaled->target, (long long)to,
+                         scaled->cause && scaled->cause == scaled->waited_at ? "Service " : "",
                          scaled->cause ? scaled->cause : "minReplicaCount");
     else if (to == 0)
         api_record_event(api, object, "Normal", "KEDAScaleTargetDeactivated", "keda-operator",

@@ -66,6 +66,7 @@ TEST(an_append_wakes_the_target_with_as_many_as_the_backlog_asks_for)
     CHECK(condition_is(scaled(&f), "Ready", "True") && condition_is(scaled(&f), "Active", "False"));
     CHECK_STR(json_text_at(scaled(&f), "status.externalMetricNames.0", ""), "s0-kafka-shop-default");
     CHECK_STR(json_text_at(scaled(&f), "status.scaleTargetKind", ""), "apps/v1.Deployment");
+    CHECK_STR(json_text_at(scaled(&f), "status.triggersTypes", ""), "kafka");
     fixture_publish(&f, "shop.default", 25);
     fixture_settle(&f);
     CHECK_INT(replicas(&f), 3);
@@ -303,6 +304,7 @@ TEST(what_cannot_be_scaled_is_said_in_a_condition_and_an_event)
     CHECK(condition_is(scaled(&f), "Ready", "False"));
     CHECK_STR(json_text_at(condition_find(scaled(&f), "Ready"), "message", ""),
               "spec.triggers[0]: type cron is not supported, kafka is");
+    CHECK_STR(json_text_at(scaled(&f), "status.triggersTypes", ""), "cron");
     fixture_close(&f);
 }
 

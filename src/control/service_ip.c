@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/schema.h"
+#include "base/endian.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "control/objects.h"
@@ -29,8 +30,7 @@ bool ip_range_parse(const char *cidr, struct ip_range *out, struct error *err)
     if (!bytes_split(&rest, '/', &text) || !io_address_parse_ip(text, 0, &address) ||
         address.family != IO_ADDRESS_IPV4 || !bytes_to_u64(rest, &bits) || bits < 8 || bits > 24)
         return error_set(err, ERROR_INVALID, "service range \"%s\": must be an IPv4 network from /8 to /24", cidr);
-    uint32_t first =
-        (uint32_t)address.ip[0] << 24 | (uint32_t)address.ip[1] << 16 | (uint32_t)address.ip[2] << 8 | address.ip[3];
+    uint32_t first = get_be32(address.ip);
     *out = (struct ip_range){.count = 1u << (32 - bits)};
     out->first = first & ~(out->count - 1);
     return true;
@@ -54,8 +54,7 @@ static bool in_range(const struct service_ips *ips, struct bytes text)
     struct io_address address;
     if (!io_address_parse_ip(text, 0, &address) || address.family != IO_ADDRESS_IPV4)
         return false;
-    uint32_t ip =
-        (uint32_t)address.ip[0] << 24 | (uint32_t)address.ip[1] << 16 | (uint32_t)address.ip[2] << 8 | address.ip[3];
+    uint32_t ip = get_be32(address.ip);
     return ip - ips->range.first < ips->range.count;
 }
 

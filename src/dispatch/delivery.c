@@ -42,7 +42,8 @@ static const struct destination *destination_of(const struct delivery *delivery)
                                             : &trigger_of(delivery)->dead_letter_at;
 }
 
-void event_copy(struct cloudevent *to, const struct cloudevent *from, struct arena *arena)
+/* All of it, into an arena without a maximum. */
+static void copy_event(struct cloudevent *to, const struct cloudevent *from, struct arena *arena)
 {
     to->attribute_count = from->attribute_count;
     for (size_t i = 0; i < from->attribute_count; i++) {
@@ -116,7 +117,7 @@ static void end_with_append(struct delivery *delivery, const struct cloudevent *
     delivery->outcome = ARENA_NEW(&delivery->arena, struct cloudevent);
     delivery->outcome_namespace = namespace;
     delivery->outcome_broker = broker;
-    event_copy(delivery->outcome, event, &delivery->arena);
+    copy_event(delivery->outcome, event, &delivery->arena);
     set_attribute(delivery, delivery->outcome, "knativebrokerttl", text);
     feed_delivery_done(delivery);
 }
@@ -175,8 +176,11 @@ struct failure {
 static void warn(struct delivery *delivery, const char *reason, const char *what, const struct failure *failure)
 {
     struct bytes data = bytes_slice(failure->data, 0, 200);
-    trigger_event(trigger_of(delivery), "Warning", reason, "An event %s: %s: %d " BYTES_FORMAT, what,
-                  destination_of(delivery)->url, failure->code, BYTES_ARGS(data));
+    char answered[32] = "";
+    if (failure->status)
+        snprintf(answered, sizeof answered, " answered %d", failure->status);
+    trigger_event(trigger_of(delivery), "Warning", reason, "An event %s: %s%s%s" BYTES_FORMAT, what,
+                  destination_of(delivery)->url, answered, data.size ? ": " : "", BYTES_ARGS(data));
 }
 
 static void to_dead_letter(struct delivery *delivery, const struct failure *failure)
@@ -219,7 +223,9 @@ static void failed(struct delivery *delivery, const struct failure *failure)
         int64_t pause = pause_ms(delivery, failure->response);
         metrics_of(delivery)->waiting_retry++;
         io_timer_start(&delivery->backoff, (uint64_t)pause);
-        if (!to_sink)
+        if (to_sink)
+            warn(delivery, "DeadLetterWaits", "waits for the dead letter sink", failure);
+        else
             observe(delivery, DISPATCH_RETRY, BYTES_NULL, pause);
         sending_release(&delivery->sending);
         return;
@@ -366,7 +372,7 @@ struct delivery *delivery_start(struct feed *feed, const struct kafka_record *re
     delivery->offset = record->offset;
     delivery->timestamp_ms = record->timestamp_ms;
     arena_init(&delivery->arena, 0);
-    event_copy(&delivery->event, event, &delivery->arena);
+    copy_event(&delivery->event, event, &delivery->arena);
     delivery->size = sizeof *delivery + delivery->arena.used;
     io_timer_init(feed->trigger->dispatch->context.io, &delivery->backoff, on_pause_over, delivery);
     list_append(&feed->open, &delivery->link);

@@ -133,8 +133,6 @@ struct feed *feed_open(struct trigger *trigger, struct partition *partition);
 void feed_close(struct feed *feed);
 /* Reads up to `max` events; true: there may be more, and room for it. */
 bool feed_pump(struct feed *feed, size_t max);
-/* Whether a partition that stops the Trigger there, and what is wrong with it. NULL: none does. */
-const char *trigger_damage(const struct trigger *trigger);
 
 /* --- delivery.c --- */
 enum delivery_stage { TO_SUBSCRIBER, TO_DEAD_LETTER };
@@ -163,8 +161,6 @@ struct delivery *delivery_start(struct feed *feed, const struct kafka_record *re
 void delivery_free(struct delivery *delivery); /* cancels what it is doing */
 /* Its outcome cannot be appended at all: the answer counts as a failure. */
 void delivery_outcome_refused(struct delivery *delivery, const char *why);
-/* A deep copy of an event into an arena without a maximum. */
-void event_copy(struct cloudevent *to, const struct cloudevent *from, struct arena *arena);
 
 /* feed.c, for delivery.c: it has ended. */
 void feed_delivery_done(struct delivery *delivery);

@@ -267,6 +267,18 @@ static const char *condition(const char *kind, const char *name, const char *typ
     return "";
 }
 
+static bool has_event(const char *reason, const char *message)
+{
+    struct api_iterator iterator;
+    struct object *event;
+    bool found = false;
+    api_iterate(api, kind_by_name("Event"), BYTES_NULL, &iterator);
+    while ((event = api_iterator_next(&iterator)))
+        found |= strcmp(json_text_at(event->json, "reason", ""), reason) == 0 &&
+                 strcmp(json_text_at(event->json, "message", ""), message) == 0;
+    return found;
+}
+
 static void await_ready(const char *trigger)
 {
     UNTIL(strcmp(condition("Trigger", trigger, "Ready"), "True") == 0);
@@ -526,6 +538,11 @@ TEST(dispatch_retries_and_then_sends_to_the_dead_letter_sink)
     CHECK_INT(occurrences("/ fail/1 "), 3);
     CHECK_INT(metrics().dead_letters, 1);
     UNTIL(lag("billing") == 1);
+    CHECK(has_event("DeadLettered",
+                    "An event goes to the dead letter sink: http://billing.shop.svc.cluster.local answered "
+                    "500: it fails"));
+    UNTIL(has_event("DeadLetterWaits", "An event waits for the dead letter sink: "
+                                       "http://sink.shop.svc.cluster.local/dead answered 500: it fails"));
     stop();
 }
 

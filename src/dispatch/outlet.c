@@ -290,11 +290,6 @@ void outlet_free(struct outlet *outlet)
     free(outlet);
 }
 
-const struct destination *outlet_destination(const struct outlet *outlet)
-{
-    return &outlet->destination;
-}
-
 void outlet_send(struct outlet *outlet, struct sending *sending)
 {
     sending->outlet = outlet;

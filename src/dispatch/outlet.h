@@ -51,7 +51,6 @@ struct sending {
 
 struct outlet *outlet_new(struct outlet_context *context, const struct destination *destination); /* copies it */
 void outlet_free(struct outlet *outlet); /* after all its requests are done or cancelled; NULL is allowed */
-const struct destination *outlet_destination(const struct outlet *outlet);
 void outlet_send(struct outlet *outlet, struct sending *sending);
 void outlet_cancel(struct sending *sending); /* also releases; also when it was never sent */
 void sending_release(struct sending *sending);

@@ -33,6 +33,8 @@ void trigger_event(struct trigger *trigger, const char *type, const char *reason
         if ((unsigned char)*at < 0x20 || (unsigned char)*at >= 0x7f)
             *at = ' ';
     }
+    for (size_t size = strlen(message); size > 0 && message[size - 1] == ' '; size--)
+        message[size - 1] = '\0'; /* an answer that ended in a line break */
     api_record_event(trigger->dispatch->api, trigger->object, type, reason, "dispatch", "%s", message);
 }
 
@@ -67,7 +69,8 @@ static void open_feeds(struct trigger *trigger, struct topic *topic)
     }
 }
 
-const char *trigger_damage(const struct trigger *trigger)
+/* What is wrong with a partition that stops the Trigger there. NULL: none does. */
+static const char *damage_of(const struct trigger *trigger)
 {
     for (int32_t i = 0; i < trigger->feed_count; i++)
         if (trigger->feeds[i]->damage)
@@ -240,14 +243,14 @@ static void set_ready(struct trigger *trigger, struct json *json, const struct r
     else if (!now->dead_letter_ok)
         reason = "DeadLetterSinkNotResolved", message = now->dead_letter_err.message;
     trigger->ready = reason[0] == '\0';
-    if (trigger->ready && trigger_damage(trigger)) /* the other partitions' events go on */
-        reason = unreadable, message = trigger_damage(trigger);
+    if (trigger->ready && damage_of(trigger)) /* the other partitions' events go on */
+        reason = unreadable, message = damage_of(trigger);
     set_condition(trigger, json, "Ready", reason[0] == '\0', reason, message);
 }
 
 static void set_subscription_ready(struct trigger *trigger, struct json *json, const struct resolution *now)
 {
-    const char *damage = trigger_damage(trigger);
+    const char *damage = damage_of(trigger);
     if (!now->filter_ok)
         set_condition(trigger, json, "SubscriptionReady", false, "FilterNotSupported", now->filter_err.message);
     else

@@ -206,7 +206,7 @@ static void on_request(void *ctx, struct http_request *request)
     }
     if (!bytes_equal_string(method, "POST")) {
         struct http_field allow = HTTP_FIELD("Allow", BYTES_LITERAL("POST, OPTIONS"));
-        http_respond(request, 405, &allow, 1, BYTES_LITERAL("events are posted\n"));
+        http_respond(request, 405, &allow, 1, BYTES_LITERAL("events are posted, to /<namespace>/<broker>\n"));
         return;
     }
     struct post *post = post_new(door, request);

@@ -221,7 +221,7 @@ TEST(events_door_says_what_is_wrong)
     call("POST", "/shop/orders/x", event_fields, 5, BYTES_LITERAL("x"));
     CHECK_STR(result, "404 [] events are posted to /<namespace>/<broker>\n");
     call("GET", "/shop/orders", NULL, 0, BYTES_NULL);
-    CHECK_STR(result, "405 [POST, OPTIONS] events are posted\n");
+    CHECK_STR(result, "405 [POST, OPTIONS] events are posted, to /<namespace>/<broker>\n");
     struct http_field origin = HTTP_FIELD("WebHook-Request-Origin", BYTES_LITERAL("example.com"));
     call("OPTIONS", "/shop/orders", &origin, 1, BYTES_NULL);
     CHECK_STR(result, "200 [POST, OPTIONSexample.com] ");

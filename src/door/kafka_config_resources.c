@@ -163,8 +163,8 @@ static struct config_entry *broker_entries(const struct config_resource *resourc
 /* --- Of groups --- */
 
 static const struct topic_config_info group_infos[] = {
-    {"consumer.heartbeat.interval.ms", TOPIC_CONFIG_INT, "5000", 100, 60000, NULL, true},
-    {"consumer.session.timeout.ms", TOPIC_CONFIG_INT, "45000", 1000, 1800000, NULL, true},
+    {"consumer.heartbeat.interval.ms", TOPIC_CONFIG_INT, "5000", 100, 60000, NULL},
+    {"consumer.session.timeout.ms", TOPIC_CONFIG_INT, "45000", 1000, 1800000, NULL},
 };
 static const char *const group_texts[] = {
     "How often members of a group with the consumer protocol (KIP-848) report.",

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/diag.h"
+#include "base/endian.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "door/kafka_connection_priv.h"
@@ -81,10 +82,12 @@ void kafka_connection_end(struct kafka_connection *connection, void (*close)(str
 
 void kafka_connection_end_badly(struct kafka_connection *connection, const char *why)
 {
-    char peer[IO_ADDRESS_TEXT_SIZE];
+    struct kafka_door *door = connection->door;
+    char peer[IO_ADDRESS_TEXT_SIZE], more[DIAG_MORE_SIZE];
     struct io_address address = io_stream_peer(connection->stream);
     io_address_format(&address, peer);
-    diag_warn("door", "kafka: connection of %s ended: %s", peer, why);
+    if (diag_pace(&door->ended_badly, io_now_ms(door->io), more))
+        diag_warn("door", "kafka: connection of %s ended: %s%s", peer, why, more);
     kafka_connection_end(connection, io_stream_close);
 }
 
@@ -167,20 +170,32 @@ static void append_in(struct kafka_connection *connection, struct bytes *data, s
 
 static size_t frame_size(const struct kafka_connection *connection)
 {
+    return get_be32(connection->in.data);
+}
+
+/* What takes its first bytes for a length is mostly a client that speaks something else. */
+static const char *guess_client(const struct kafka_connection *connection)
+{
     const uint8_t *at = connection->in.data;
-    return (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
+    if (!connection->door->options.tls && at[0] == 0x16 && at[1] == 3) /* a handshake record */
+        return ": it speaks TLS, and this listener does not (the client's security.protocol is PLAINTEXT here)";
+    for (size_t i = 0; i < KAFKA_LENGTH_SIZE; i++)
+        if (at[i] != ' ' && at[i] != '/' && (at[i] < 'A' || at[i] > 'Z'))
+            return "";
+    return ": it speaks HTTP, and this is Kafka's port";
 }
 
 static bool check_frame_size(struct kafka_connection *connection, size_t size)
 {
-    char why[100];
+    char why[200];
     if (size <= LIMIT_KAFKA_FRAME_SIZE) {
         /* Not all of it at once: its length is only a claim so far. */
         buf_reserve(&connection->in, size < FRAME_AHEAD_MAX ? size : FRAME_AHEAD_MAX);
         return true;
     }
     connection->door->metrics.frames_too_large++;
-    snprintf(why, sizeof why, "a frame of %zu bytes; the limit is %d", size, (int)LIMIT_KAFKA_FRAME_SIZE);
+    snprintf(why, sizeof why, "a frame of %zu bytes; the limit is %d%s", size, (int)LIMIT_KAFKA_FRAME_SIZE,
+             guess_client(connection));
     kafka_connection_end_badly(connection, why);
     return false;
 }

@@ -90,11 +90,10 @@ static void describe_named(struct page *page)
 {
     const struct kafka_describe_topic_partitions_request *body = page->request->body;
     struct map names = {0}; /* in order, each once */
-    static char here;
     page->response->topics =
         KAFKA_NEW_ARRAY(&page->request->arena, kafka_describe_topic_partitions_response_topic, body->topics_count);
     for (size_t i = 0; i < body->topics_count; i++)
-        map_put(&names, body->topics[i].name, &here);
+        map_add(&names, body->topics[i].name);
     map_each (entry, &names) {
         struct bytes name = map_key(entry);
         if (is_before_start(page, name))

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/diag.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "door/kafka_door.h"
@@ -59,6 +60,7 @@ struct kafka_door {
     struct io_deferred resume; /* them */
     struct quotas *quotas;
     struct kafka_door_metrics metrics;
+    struct diag_pace ended_badly;
 };
 
 struct kafka_request {

@@ -4,6 +4,7 @@
  * one that does not), and with every byte changed. Whatever comes of it, the door gives back all that the connection
  * held and goes on serving others.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/diag.h"
@@ -48,6 +49,45 @@ static void check_still_serving(struct kafka_fixture *f)
     struct kafka_api_versions_response *response = kafka_fixture_call(f, KAFKA_API_VERSIONS, 0, &request);
     CHECK_INT(response->error_code, 0);
     CHECK_INT(kafka_fixture_metrics(f).connections, 1);
+}
+
+struct lines {
+    int count;
+    char last[400];
+};
+
+static void keep_line(void *ctx, enum diag_level level, const char *folder, const char *message)
+{
+    struct lines *lines = ctx;
+    (void)level, (void)folder;
+    lines->count++;
+    snprintf(lines->last, sizeof lines->last, "%s", message);
+}
+
+TEST(a_client_that_speaks_something_else_is_named_once_in_ten_seconds)
+{
+    static const struct {
+        const char *first, *line;
+    } others[] = {
+        {"\x16\x03\x01\x02",
+         ": it speaks TLS, and this listener does not (the client's security.protocol is PLAINTEXT here)"},
+        {"GET / HTTP/1.1\r\n", ": it speaks HTTP, and this is Kafka's port"},
+        {"\x7f\x00\x00\x01", "the limit is 104857600"},
+    };
+    struct kafka_fixture f;
+    struct lines lines = {0};
+    kafka_fixture_init_with(&f, &(struct log_options){.journal_file_size = 16 << 20});
+    diag_set_sink(keep_line, &lines, DIAG_WARN);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        for (int j = 0; j < 3; j++)
+            send_alone(&f, bytes_of(others[i].first, i == 1 ? strlen(others[i].first) : 4));
+        CHECK_INT(lines.count, i + 1);
+        CHECK(strstr(lines.last, others[i].line) != NULL);
+        CHECK(i == 0 || strstr(lines.last, "(and 2 more like it)") != NULL);
+        io_simulated_run_for(f.machine, 10000);
+    }
+    diag_set_sink(NULL, NULL, DIAG_INFO);
+    kafka_fixture_deinit(&f);
 }
 
 /* For one API: `each` for all of its versions. */

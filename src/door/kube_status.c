@@ -89,20 +89,27 @@ static struct json *causes_of(struct kube_call *call, const struct error *err)
     return causes;
 }
 
+static void name_target(struct kube_call *call, int code, struct json *details)
+{
+    set_nonempty(details, "name", call->target.name);
+    set_nonempty(details, "group", call->target.group);
+    /* For what is not valid the details name the kind, elsewhere the resource. */
+    set_nonempty(details, "kind",
+                 code == 422 && call->target.kind ? bytes_of_string(call->target.kind->kind) : call->target.plural);
+}
+
 struct json *kube_status_of(struct kube_call *call, const struct error *err, int *code)
 {
     size_t row = row_of(err);
     *code = row < ARRAY_SIZE(table) ? table[row].code : 500;
     struct json *status =
         kube_status_new(*code, row < ARRAY_SIZE(table) ? table[row].reason : "InternalError", err->message);
-    struct json *details = json_new_object();
+    struct json *details = json_new_object(), *causes = causes_of(call, err);
     json_set(status, "details", details);
-    set_nonempty(details, "name", call->target.name);
-    set_nonempty(details, "group", call->target.group);
-    /* For what is not valid the details name the kind, elsewhere the resource. */
-    set_nonempty(details, "kind",
-                 *code == 422 && call->target.kind ? bytes_of_string(call->target.kind->kind) : call->target.plural);
-    struct json *causes = causes_of(call, err);
+    /* A body that is not valid for a reason outside its fields, as a patch that does not fit: where details name an
+       object, kubectl shows the causes and no message. */
+    if (*code != 422 || json_size(causes) > 0)
+        name_target(call, *code, details);
     if (json_size(causes) > 0)
         json_set(details, "causes", causes);
     else

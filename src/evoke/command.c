@@ -38,7 +38,7 @@ static void print_children(const struct command *command, FILE *out)
         fprintf(out, "  %-12s %s\n", command->children[i]->name, command->children[i]->about);
 }
 
-void command_print_help(const struct command *command, FILE *out)
+static void print_help(const struct command *command, FILE *out)
 {
     char path[PATH_SIZE];
     const char *name = path_of(command, path), *arguments = command->flags.arguments;
@@ -84,7 +84,7 @@ static int help(const struct command *command, int argc, char **argv)
             return unknown(command, argv[0]);
         command = child;
     }
-    command_print_help(command, stdout);
+    print_help(command, stdout);
     return EXIT_DONE;
 }
 
@@ -92,7 +92,7 @@ int command_run(const struct command *command, int argc, char **argv)
 {
     while (command->children) {
         if (argc == 0) {
-            command_print_help(command, stderr);
+            print_help(command, stderr);
             return EXIT_USAGE;
         }
         if (strcmp(argv[0], "help") == 0)
@@ -119,7 +119,7 @@ bool command_parse(const struct command *self, int argc, char **argv, void *opti
     case FLAGS_OK:
         return true;
     case FLAGS_HELP:
-        command_print_help(self, stdout);
+        print_help(self, stdout);
         *exit_code = EXIT_DONE;
         return false;
     case FLAGS_WRONG:

@@ -35,7 +35,6 @@ enum command_exit {
 
 /* Runs the command that argv names below `command`; prints its help when asked to. */
 int command_run(const struct command *command, int argc, char **argv);
-void command_print_help(const struct command *command, FILE *out);
 
 /*
  * flags_parse() with the customary ends: prints the help and gives 0, or the error and gives 2, in *exit_code; true: go

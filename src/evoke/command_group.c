@@ -33,7 +33,7 @@ static struct json *list_groups(const struct options *options, struct error *err
         struct json *row = json_new_object();
         json_set(row, "name", json_new_string(response->groups[i].group_id));
         json_set(row, "state", json_new_string(response->groups[i].group_state));
-        json_set(row, "type", json_new_string(response->groups[i].protocol_type));
+        json_set(row, "protocol", json_new_string(response->groups[i].protocol_type));
         json_append(rows, row);
     }
     return rows;
@@ -41,7 +41,8 @@ static struct json *list_groups(const struct options *options, struct error *err
 
 static int list(const struct command *self, int argc, char **argv)
 {
-    static const struct listing_column columns[] = {{"name", "GROUP"}, {"state", "STATE"}, {"type", "TYPE"}, {0}};
+    static const struct listing_column columns[] = {
+        {"name", "GROUP"}, {"state", "STATE"}, {"protocol", "PROTOCOL"}, {0}};
     struct options options = {0};
     int exit_code;
     struct error err;

@@ -96,6 +96,13 @@ static void say_door(void *ctx, const char *name, const char *url)
     diag_info("evoke", "%s door at %s", name, url);
 }
 
+static void say_doors(struct serve *serve)
+{
+    daemon_each_door(serve->daemon, say_door, NULL);
+    if (serve->options.config.api.family != IO_ADDRESS_NONE)
+        diag_info("evoke", "for kubectl: export KUBECONFIG=%s/kubeconfig", serve->options.config.data);
+}
+
 static void show_door(void *ctx, const char *name, const char *url)
 {
     screen_text(ctx, "  %-8s %s", name, url);
@@ -157,7 +164,7 @@ static int run(struct serve *serve, const char *manifests)
         if (manifests)
             ok = apply_and_show(serve, manifests, &err);
         else
-            daemon_each_door(serve->daemon, say_door, NULL);
+            say_doors(serve);
         if (!ok)
             begin_close(serve);
         io_run(serve->io);

@@ -233,5 +233,7 @@ bool config_finish(struct config *config, struct io *io, struct arena *arena, st
         return false;
     if (!config->data)
         config->data = config_default_data();
+    if (!config->data[0])
+        return error_set(err, ERROR_INVALID, "--data: must name a directory") || locate_error(config, err);
     return finish(config, err) || locate_error(config, err);
 }

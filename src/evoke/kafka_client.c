@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/endian.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "evoke/broker.h"
@@ -47,11 +48,8 @@ static void on_connected(void *ctx, struct io_stream *stream, const struct error
 
 static bool frame_is_whole(const struct kafka_client *client)
 {
-    uint32_t size;
-    if (client->received.size < sizeof size)
-        return false;
-    memcpy(&size, client->received.data, sizeof size);
-    return client->received.size - sizeof size >= __builtin_bswap32(size);
+    const struct buf *received = &client->received;
+    return received->size >= 4 && received->size - 4 >= get_be32(received->data);
 }
 
 static void on_data(void *ctx, struct bytes data)

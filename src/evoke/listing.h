@@ -15,7 +15,8 @@ struct listing_column {
     const char *title; /* NULL: ends the columns */
 };
 
-/* `rows`: an array of objects. As wide as its widest value needs; a value that is missing or null is "-". */
+/* `rows`: an array of objects. As wide as its widest value needs on a terminal; a value that is missing or null is "-",
+   control characters are shown as \x1b. */
 void listing_print_table(const struct json *rows, const struct listing_column *columns, FILE *out);
 /* Indented, and a line break. */
 void listing_print_json(const struct json *value, FILE *out);

@@ -118,11 +118,6 @@ void screen_close(struct screen *screen)
     free(screen);
 }
 
-bool screen_is_terminal(const struct screen *screen)
-{
-    return screen->terminal;
-}
-
 static void append_time(struct screen *screen)
 {
     int64_t ms = io_wall_ms(screen->io);

@@ -14,8 +14,7 @@ struct screen;
 
 struct screen *screen_open(struct io *io, int fd); /* 1: standard output */
 void screen_close(struct screen *screen);          /* draws what is left; NULL is allowed */
-bool screen_is_terminal(const struct screen *screen);
-size_t screen_width(const struct screen *screen); /* columns */
+size_t screen_width(const struct screen *screen);  /* columns */
 
 enum screen_color { SCREEN_PLAIN, SCREEN_DIM, SCREEN_GREEN, SCREEN_YELLOW, SCREEN_RED, SCREEN_BLUE };
 

@@ -20,6 +20,7 @@ enum {
     BODY_TIMEOUT_MS = 30000,
     LINGER_TIMEOUT_MS = 2000,
     ARENA_SIZE_MAX = 16 << 20,
+    TLS_HANDSHAKE = 0x16,       /* the first byte of a client's first record (RFC 8446, 5.1) */
     PENDING_HIGH = 64 << 10,    /* stop reading */
     PENDING_SIZE_MAX = 4 << 20, /* what may come before that takes effect */
     HEAD_BUFFER_SIZE_MAX = 64 << 10,
@@ -136,6 +137,21 @@ void exchange_end(struct exchange *exchange)
 
 /* --- Parsing --- */
 
+/* Its client sees a handshake that fails, whatever is answered: the operator has to be told. */
+static void tell_of_tls(struct http_connection *connection)
+{
+    struct http_server *server = connection->server;
+    char peer[IO_ADDRESS_TEXT_SIZE], own[IO_ADDRESS_TEXT_SIZE], more[DIAG_MORE_SIZE];
+    if (!diag_pace(&server->spoke_tls, io_now_ms(server->io), more))
+        return;
+    struct io_address address = io_stream_peer(connection->stream);
+    io_address_format(&address, peer);
+    address = io_stream_local(connection->stream);
+    io_address_format(&address, own);
+    diag_warn("http", "%s: %s speaks TLS at %s, which is plain HTTP: the client's URL begins with http://%s",
+              server->options.name, peer, own, more);
+}
+
 /* The request cannot be parsed: answer what HTTP has for that, and end the connection. */
 static void refuse_request(struct http_connection *connection, int status, const char *message)
 {
@@ -242,9 +258,12 @@ static void process(struct http_connection *connection, struct bytes *input)
     while (wants_input(connection)) {
         struct bytes piece = BYTES_NULL;
         struct error err;
+        bool tls = !connection->parser.started && input->size > 0 && input->data[0] == TLS_HANDSHAKE;
         enum http_event event = http_parser_next(&connection->parser, input, &piece, &err);
         if (event == HTTP_MORE)
             break;
+        if (event == HTTP_ERROR && tls)
+            tell_of_tls(connection);
         if (event == HTTP_HEAD)
             begin_exchange(connection);
         else if (event == HTTP_BODY)

@@ -10,6 +10,7 @@
 #define HTTP_HTTP_SERVER_PRIV_H
 
 #include "base/buf.h"
+#include "base/diag.h"
 #include "base/list.h"
 #include "http/http_server.h"
 
@@ -19,6 +20,7 @@ struct http_server {
     struct io_listener *listener;
     struct list connections;
     struct http_server_metrics metrics;
+    struct diag_pace spoke_tls;
     int64_t date_s;
     char date[HTTP_DATE_SIZE];
 };
@@ -58,7 +60,7 @@ struct http_connection {
     struct buf out;     /* where heads are printed */
     struct io_timer timer;
     struct io_deferred later; /* goes on with `pending`, or closes when `broken` */
-    bool processing;          /* within http_connection_process(): it goes on by itself */
+    bool processing;          /* within process(): it goes on by itself */
     bool broken;              /* to be closed at the end of the turn */
     bool keep_alive;          /* after the answer */
     bool peer_ended;

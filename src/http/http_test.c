@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "base/diag.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "http/http_client.h"
@@ -306,6 +307,29 @@ TEST(http_server_answers_what_is_not_http)
     struct http_server_metrics metrics;
     http_server_metrics(world->server, &metrics);
     CHECK_INT(metrics.bad_requests, 1);
+    stop();
+}
+
+static void count_tls_line(void *ctx, enum diag_level level, const char *folder, const char *message)
+{
+    (void)folder;
+    if (level == DIAG_WARN && strstr(message, " speaks TLS at 127.0.0.1:") && strstr(message, "plain HTTP"))
+        ++*(int *)ctx;
+}
+
+TEST(http_server_tells_its_operator_of_clients_that_speak_tls_but_not_of_each)
+{
+    int lines = 0;
+    start((struct http_server_options){0});
+    diag_set_sink(count_tls_line, &lines, DIAG_WARN);
+    for (int i = 0; i < 3; i++) {
+        raw_connect();
+        raw_send("\x16\x03\x01 hello\r\n\r\n");
+        raw_expect("HTTP/1.1 400 ");
+        raw_expect(NULL);
+    }
+    CHECK_INT(lines, 1);
+    diag_set_sink(NULL, NULL, DIAG_INFO);
     stop();
 }
 

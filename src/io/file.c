@@ -181,6 +181,21 @@ bool io_dir_space(struct io *io, const char *path, uint64_t *total, uint64_t *us
     return io->engine->file->dir_space(io, path, total, usable, err);
 }
 
+bool io_dir_watch(struct io *io, const char *path, void (*changed)(void *ctx), void *ctx, struct io_dir_watch **out,
+                  struct error *err)
+{
+    if (!io->engine->file->dir_watch(io, path, out, err))
+        return false;
+    **out = (struct io_dir_watch){.io = io, .changed = changed, .ctx = ctx};
+    return true;
+}
+
+void io_dir_watch_close(struct io_dir_watch *watch)
+{
+    if (watch)
+        watch->io->engine->file->dir_watch_close(watch);
+}
+
 bool io_path_remove(struct io *io, const char *path, struct error *err)
 {
     return io->engine->file->remove(io, path, err);

@@ -111,6 +111,12 @@ MUST_CHECK bool io_path_remove_all(struct io *io, const char *path, struct error
 MUST_CHECK bool io_path_rename(struct io *io, const char *from, const char *to, struct error *err);
 bool io_path_exists(struct io *io, const char *path);
 MUST_CHECK bool io_path_read(struct io *io, const char *path, struct buf *out, struct error *err);
+/* Calls `changed` when a name was moved into the directory (io_path_rename(), by whichever program), which is how what
+ * others read should appear; several may be told as one. A directory that is itself removed tells nothing any more. */
+struct io_dir_watch;
+MUST_CHECK bool io_dir_watch(struct io *io, const char *path, void (*changed)(void *ctx), void *ctx,
+                             struct io_dir_watch **out, struct error *err);
+void io_dir_watch_close(struct io_dir_watch *watch); /* NULL is allowed */
 /* By a temporary file, sync, rename and sync of the directory: the old or the new content, never a mixture. */
 MUST_CHECK bool io_path_write(struct io *io, const char *path, struct bytes content, int mode, struct error *err);
 /* The same without waiting for the disk: other processes see the old or the new content, but after a power loss the

@@ -9,6 +9,12 @@ struct io_file {
     struct io *io;
 };
 
+struct io_dir_watch {
+    struct io *io;
+    void (*changed)(void *ctx);
+    void *ctx;
+};
+
 /* Of a path that IO_FILE_CACHED does not find in memory. Returns false. */
 bool io_file_cold(const char *path, struct error *err);
 

@@ -52,6 +52,9 @@ struct file_engine {
     bool (*remove_all)(struct io *io, const char *path, struct error *err);
     bool (*rename)(struct io *io, const char *from, const char *to, struct error *err);
     bool (*exists)(struct io *io, const char *path);
+    /* file.c fills the base in. */
+    bool (*dir_watch)(struct io *io, const char *path, struct io_dir_watch **out, struct error *err);
+    void (*dir_watch_close)(struct io_dir_watch *watch);
 };
 
 /* Raw connections. The engine calls back into stream.c: stream_connected(), stream_received() ... (stream_priv.h). */

@@ -308,4 +308,6 @@ const struct file_engine linux_file_engine = {
     .remove_all = linux_remove_all,
     .rename = linux_rename,
     .exists = linux_exists,
+    .dir_watch = linux_dir_watch,
+    .dir_watch_close = linux_dir_watch_close,
 };

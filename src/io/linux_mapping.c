@@ -3,7 +3,7 @@
  * Mappings of files, and what happens when the disk does not give a page of one: a bad sector, or a file that was cut
  * under the mapping. The kernel sends SIGBUS to the thread that reads it, which would end the program for the sake of
  * one reader. So the page is replaced by zeros, noted as bad, and the thread goes on; whoever is about to rely on the
- * bytes asks io_mapping_check() first.
+ * bytes asks io_map_check() first.
  *
  * A signal handler belongs to the process, and can be given nothing: so the table is global. It is filled by any
  * thread and read by the handler, without a lock: an entry counts once `end` is set, and its owner clears that before

@@ -80,7 +80,7 @@ bool linux_dir_lock(struct io *io, const char *path, struct error *err)
     int sys = errno;
     close(fd);
     if (sys == EWOULDBLOCK)
-        return error_set(err, ERROR_UNAVAILABLE, "%s is in use by another process", path);
+        return error_set(err, ERROR_UNAVAILABLE, "directory %s is in use by another process", path);
     return error_sys(err, sys, "lock %s", path);
 }
 

@@ -76,7 +76,7 @@ bool linux_datagram_open(struct io *io, const struct io_address *address, struct
 void linux_datagram_send(struct io_datagram *datagram, const struct io_address *to, struct bytes data);
 void linux_datagram_close(struct io_datagram *datagram);
 
-/* flusher.c: the thread that writes and syncs. */
+/* linux_flusher.c: the thread that writes and syncs. */
 struct flusher *flusher_new(uv_async_t *wake);
 void flusher_free(struct flusher *flusher);    /* finishes what was asked for */
 void flusher_deliver(struct flusher *flusher); /* calls `done` of what is finished */
@@ -99,5 +99,9 @@ bool linux_remove(struct io *io, const char *path, struct error *err);
 bool linux_remove_all(struct io *io, const char *path, struct error *err);
 bool linux_rename(struct io *io, const char *from, const char *to, struct error *err);
 bool linux_exists(struct io *io, const char *path);
+
+/* linux_dir_watch.c */
+bool linux_dir_watch(struct io *io, const char *path, struct io_dir_watch **out, struct error *err);
+void linux_dir_watch_close(struct io_dir_watch *watch);
 
 #endif

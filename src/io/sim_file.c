@@ -472,7 +472,7 @@ static bool sim_dir_lock(struct io *io, const char *path, struct error *err)
         return false;
     struct map *locks = &sim_io_of(io)->world->locks;
     if (map_get(locks, bytes_of_string(normal)))
-        return error_set(err, ERROR_UNAVAILABLE, "%s is in use by another process", path);
+        return error_set(err, ERROR_UNAVAILABLE, "directory %s is in use by another process", path);
     (void)map_put(locks, bytes_of_string(normal), io);
     return true;
 }
@@ -495,8 +495,11 @@ static bool sim_remove_all(struct io *io, const char *path, struct error *err)
 static bool sim_rename(struct io *io, const char *from, const char *to, struct error *err)
 {
     char normal_from[DISK_PATH_SIZE], normal_to[DISK_PATH_SIZE];
-    return normalize(io, from, normal_from, err) && normalize(io, to, normal_to, err) && change_or_fail(io, err) &&
-           disk_rename(disk_of(io), normal_from, normal_to, err);
+    if (!normalize(io, from, normal_from, err) || !normalize(io, to, normal_to, err) || !change_or_fail(io, err) ||
+        !disk_rename(disk_of(io), normal_from, normal_to, err))
+        return false;
+    sim_dir_watch_tell(sim_io_of(io)->world, normal_to);
+    return true;
 }
 
 static bool sim_exists(struct io *io, const char *path)
@@ -561,4 +564,6 @@ const struct file_engine sim_file_engine = {
     .remove_all = sim_remove_all,
     .rename = sim_rename,
     .exists = sim_exists,
+    .dir_watch = sim_dir_watch,
+    .dir_watch_close = sim_dir_watch_close,
 };

@@ -55,7 +55,7 @@ struct sim_io {
     bool of_process; /* belongs to a simulated_process, ends with the world */
     struct rng rng;  /* of io_random() */
     uint64_t clock_ns, pace_ns;
-    struct list streams, listeners, datagrams, files, processes; /* what it holds open */
+    struct list streams, listeners, datagrams, files, processes, watches; /* what it holds open */
     void (*on_signal)(void *ctx, int signal);
     void *signal_ctx;
 };
@@ -91,12 +91,18 @@ bool sim_datagram_open(struct io *io, const struct io_address *address, struct i
 void sim_datagram_send(struct io_datagram *datagram, const struct io_address *to, struct bytes data);
 void sim_datagram_close(struct io_datagram *datagram);
 
+/* sim_dir_watch.c */
+bool sim_dir_watch(struct io *io, const char *path, struct io_dir_watch **out, struct error *err);
+void sim_dir_watch_close(struct io_dir_watch *watch);
+void sim_dir_watch_tell(struct world *world, const char *path); /* that it was moved to where it is */
+
 /* What a program holds, when it ends. */
 void sim_net_kill(struct sim_io *io);
 void sim_datagram_kill(struct sim_io *io);
 void sim_net_free(struct sim_io *io);
 void sim_file_kill(struct sim_io *io);
 void sim_file_free(struct sim_io *io);
+void sim_dir_watch_free(struct sim_io *io);
 void sim_process_kill(struct sim_io *io);
 void sim_process_free(struct sim_io *io);
 void sim_process_kill_all(struct world *world);

@@ -361,6 +361,7 @@ struct io *world_join(struct world *world, bool of_process)
     list_init(&io->listeners);
     list_init(&io->datagrams);
     list_init(&io->files);
+    list_init(&io->watches);
     list_init(&io->processes);
     list_append(&world->ios, &io->link);
     world->refs += !of_process;
@@ -417,11 +418,6 @@ bool io_simulated_dead(const struct io *io)
     return ((const struct sim_io *)io)->dead;
 }
 
-bool io_simulated_stopped(const struct io *io)
-{
-    return io->stopping;
-}
-
 static void world_free(struct world *world)
 {
     sim_process_world_free(world);
@@ -460,6 +456,7 @@ static void sim_free(struct io *base)
     io_readings_drop(base);
     sim_net_free(io);
     sim_file_free(io);
+    sim_dir_watch_free(io);
     sim_process_free(io);
     drop_events_of(world, io);
     list_remove(&io->link);

@@ -38,8 +38,6 @@ bool io_simulated_run_until(struct io *io, bool (*met)(void *ctx), void *ctx, ui
 void io_simulated_run_for(struct io *io, uint64_t duration_ms);
 /* One event and what follows from it in the same turn. False: nothing will ever happen again. */
 bool io_simulated_step(struct io *io);
-/* Whether the program has called io_stop() (only io_run() acts on it). */
-bool io_simulated_stopped(const struct io *io);
 /* A signal for the program: what io_on_signal() has set is called. */
 void io_simulated_signal(struct io *io, int signal);
 /* Work takes time: each call of io_clock_ns() finds that so much more has passed. None, unless it is set. */

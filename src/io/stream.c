@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The life of a stream, the same for every engine: queue, TLS, back-pressure, ends. What the owner does (write, pause,
- * shut down) only marks the stream; stream_flush() acts once at the end of the turn. So many writes become one system
+ * shut down) only marks the stream; stream_flush_all() acts once at the end of the turn. So many writes become one system
  * call, pause and resume within a turn cost none, and no callback runs from within a call of the owner.
  */
 #include "io/stream.h"
@@ -98,11 +98,12 @@ void stream_received(struct io_stream *stream, struct bytes data)
         stream->callbacks.on_data(stream->ctx, data);
         return;
     }
+    if (stream->state == STREAM_HANDSHAKE) {
+        stream_handshake_received(stream, data);
+        return;
+    }
     stream->tls->engine->receive(stream->tls, data);
-    if (stream->state == STREAM_HANDSHAKE)
-        stream_handshake(stream);
-    else
-        read_tls(stream);
+    read_tls(stream);
 }
 
 void stream_received_end(struct io_stream *stream)

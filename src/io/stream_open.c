@@ -118,6 +118,56 @@ void stream_handshake(struct io_stream *stream)
     }
 }
 
+/* As Go's servers, kube-apiserver among them, answer; they look at the same five bytes. */
+static bool looks_like_http(struct bytes first)
+{
+    static const char *const begins[] = {"GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH"};
+    for (size_t i = 0; i < ARRAY_SIZE(begins); i++)
+        if (bytes_equal_string(first, begins[i]))
+            return true;
+    return false;
+}
+
+static void answer_http(struct io_stream *stream)
+{
+    stream->tls->engine->session_free(TAKE(stream->tls));
+    stream->state = STREAM_OPEN; /* the owner never sees it */
+    count_failure(stream->listener, STREAM_REFUSED);
+    queue_copy(&stream->out, BYTES_LITERAL("HTTP/1.0 400 Bad Request\r\n\r\n"
+                                           "Client sent an HTTP request to an HTTPS server.\n"));
+    io_stream_close_after_write(stream);
+}
+
+/* A client's first bytes come in any pieces. TLS needs more than five for anything, so they can wait. */
+static bool take_first(struct io_stream *stream, struct bytes *data)
+{
+    size_t size = sizeof stream->first - stream->first_size;
+    struct bytes part = bytes_slice(*data, 0, size);
+    if (size == 0 || stream->connecting)
+        return true;
+    memcpy(stream->first + stream->first_size, part.data, part.size);
+    stream->first_size += (uint8_t)part.size;
+    *data = bytes_slice(*data, part.size, SIZE_MAX);
+    if (stream->first_size < sizeof stream->first)
+        return false;
+    struct bytes first = bytes_of(stream->first, sizeof stream->first);
+    if (looks_like_http(first)) {
+        answer_http(stream);
+        return false;
+    }
+    stream->tls->engine->receive(stream->tls, first);
+    return true;
+}
+
+void stream_handshake_received(struct io_stream *stream, struct bytes data)
+{
+    if (!take_first(stream, &data))
+        return;
+    if (data.size > 0)
+        stream->tls->engine->receive(stream->tls, data);
+    stream_handshake(stream);
+}
+
 static void handshake_start(struct io_stream *stream, struct io_tls *tls, const char *server_name)
 {
     stream->state = STREAM_HANDSHAKE;

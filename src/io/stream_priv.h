@@ -37,6 +37,8 @@ struct io_stream {
     struct queue out;   /* to the transport */
     struct queue plain; /* to be encrypted; unused without TLS */
     struct tls_session *tls;
+    uint8_t first[5]; /* of a TLS client, until they tell whether it is one */
+    uint8_t first_size;
     struct io_warming *warming; /* what is to be sent next is on the disk and is being read; NULL: it is not */
     bool warmed;                /* it was just brought in: it is sent, whatever is in memory */
     struct io_timer timer;      /* of connect and handshake, then of io_stream_close_after_write() */
@@ -79,6 +81,7 @@ void stream_failed(struct io_stream *stream, const struct error *err);
 /* --- Between stream.c and stream_open.c --- */
 void stream_mark(struct io_stream *stream); /* stream_flush_all() looks at it */
 void stream_handshake(struct io_stream *stream);
+void stream_handshake_received(struct io_stream *stream, struct bytes data);
 /* Closes it, tells who has called, counts it at the listener. */
 void stream_open_failed(struct io_stream *stream, enum stream_failure failure, const struct error *err);
 void stream_connecting_free(struct io_stream *stream);

@@ -67,8 +67,10 @@ static void clear(struct world *w)
 /* The assignment becomes what they have. */
 static void accept(struct world *w)
 {
-    for (size_t m = 0; m < MEMBERS_MAX; m++)
-        partition_set_move(&w->has[m], partition_set_take(&w->members[m].out));
+    for (size_t m = 0; m < MEMBERS_MAX; m++) {
+        partition_set_move(&w->has[m], w->members[m].out);
+        w->members[m].out = (struct partition_set){0};
+    }
 }
 
 static bool subscribes(const struct world *w, size_t m, size_t t)

@@ -146,7 +146,7 @@ bool catalog_apply(struct log *log, const struct kafka_batch *batch, struct erro
     if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, err))
         return false;
     while (kafka_records_next(&records, &record)) {
-        AUTO_JSON *value = json_parse(record.value, 0, err);
+        AUTO_JSON *value = json_parse(record.value, JSON_PARSE_OUR_OWN, err);
         if (!value || !apply_record(log, value, err))
             return false;
     }

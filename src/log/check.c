@@ -76,13 +76,26 @@ void check_close(struct check *check)
     free(check->claims);
 }
 
+static void pass_over(void *ctx, const char *name)
+{
+    (void)ctx;
+    (void)name;
+}
+
+/* A directory that is not there or may not be read looks as if it had no journal. */
+static bool nothing_to_check(struct check *check, const char *directory, struct error *err)
+{
+    return io_dir_list(check->io, directory, pass_over, NULL, err) &&
+           error_set(err, ERROR_NOT_FOUND, "%s: there is no journal in this directory", directory);
+}
+
 static bool run(struct check *check, const struct log_options *options, struct error *err)
 {
     if (!check_open(check, options, err))
         return false;
     check->result.files = check->scan.file_count;
     if (check->scan.file_count == 0 && check->log->start.first_lsn == 0)
-        return error_set(err, ERROR_NOT_FOUND, "%s: there is no journal in this directory", options->directory);
+        return nothing_to_check(check, options->directory, err);
     for (size_t i = 0; i < check->scan.file_count; i++)
         check_say(check, "%s: %" PRIu64 " bytes", check->scan.files[i].path, check->scan.files[i].size);
     if (!check_journal(check, err))

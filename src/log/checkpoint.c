@@ -2,9 +2,8 @@
 /* Taking a checkpoint; reading one is in checkpoint_parse.c. */
 #include "log/checkpoint.h"
 
-#include <endian.h>
-
 #include "base/crc32c.h"
+#include "base/endian.h"
 #include "base/memory.h"
 #include "log/checkpoint_sums.h"
 #include "log/partition_transactions.h"
@@ -27,9 +26,8 @@ static size_t begin_section(struct buf *out, const char tag[5])
 
 static void end_section(struct buf *out, size_t at)
 {
-    uint64_t size = htobe64(out->size - at);
     if (!out->overflowed)
-        memcpy(out->data + at - sizeof size, &size, sizeof size);
+        put_be64(out->data + at - 8, out->size - at);
 }
 
 static void put_log(const struct log *log, uint32_t first_file, struct buf *out)
@@ -151,8 +149,7 @@ void checkpoint_seal(struct buf *out)
 {
     if (out->overflowed)
         return;
-    uint32_t crc = htobe32(crc32c(0, bytes_slice(buf_bytes(out), CHECKPOINT_HEADER_SIZE, SIZE_MAX)));
-    memcpy(out->data + CRC_AT, &crc, sizeof crc);
+    put_be32(out->data + CRC_AT, crc32c(0, bytes_slice(buf_bytes(out), CHECKPOINT_HEADER_SIZE, SIZE_MAX)));
 }
 
 void checkpoint_take(struct log *log, uint32_t first_file, struct buf *out)

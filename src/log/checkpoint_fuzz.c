@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as the content of a checkpoint; its sum is made right, so that what is behind it is looked at. */
-#include <endian.h>
-
 #include "base/crc32c.h"
+#include "base/endian.h"
 #include "base/memory.h"
 #include "io/simulated.h"
 #include "log/checkpoint.h"
@@ -38,10 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err;
     AUTO_FREE(uint8_t) copy = memory_new(size + HEADER_SIZE);
     memcpy(copy, data, size);
-    if (size >= HEADER_SIZE) {
-        uint32_t crc = htobe32(crc32c(0, bytes_of(copy + HEADER_SIZE, size - HEADER_SIZE)));
-        memcpy(copy + CRC_AT, &crc, sizeof crc);
-    }
+    if (size >= HEADER_SIZE)
+        put_be32(copy + CRC_AT, crc32c(0, bytes_of(copy + HEADER_SIZE, size - HEADER_SIZE)));
     (void)!checkpoint_parse(log, bytes_of(copy, size), &start, &err);
     log_free(log);
     io_free(io);

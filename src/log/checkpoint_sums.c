@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/checkpoint_sums.h"
 
-#include <endian.h>
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/endian.h"
 #include "log/checkpoint.h"
 
 enum { SUM_SIZE = 4, SECTION_HEADER_SIZE = 12 };
@@ -21,13 +21,6 @@ static struct bytes block_of(struct bytes body, uint64_t i)
     return bytes_slice(body, i * CHECKPOINT_BLOCK_SIZE, CHECKPOINT_BLOCK_SIZE);
 }
 
-static uint32_t get32(const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return be32toh(value);
-}
-
 void checkpoint_sums_append(struct buf *out)
 {
     if (out->overflowed)
@@ -42,11 +35,6 @@ void checkpoint_sums_append(struct buf *out)
     }
     if (!out->overflowed)
         buf_append_be32(out, crc32c(0, bytes_slice(buf_bytes(out), at, SIZE_MAX)));
-}
-
-bool checkpoint_sums_fit(struct bytes content, uint64_t size)
-{
-    return content.size == (block_count(size) + 1) * SUM_SIZE;
 }
 
 /* A checkpoint in its parts. */
@@ -72,13 +60,13 @@ static bool split(struct bytes checkpoint, struct parts *out)
     struct bytes sums = bytes_slice(checkpoint, checkpoint.size - (out->count + 1) * SUM_SIZE, out->count * SUM_SIZE);
     out->body = bytes_slice(checkpoint, CHECKPOINT_HEADER_SIZE, size);
     out->sums = sums.data;
-    return crc32c(0, sums) == get32(sums.data + sums.size);
+    return crc32c(0, sums) == get_be32(sums.data + sums.size);
 }
 
 static bool is_good(const struct parts *parts, struct bytes body, uint64_t i)
 {
     struct bytes block = block_of(body, i);
-    return block.size == block_of(parts->body, i).size && crc32c(0, block) == get32(parts->sums + i * SUM_SIZE);
+    return block.size == block_of(parts->body, i).size && crc32c(0, block) == get_be32(parts->sums + i * SUM_SIZE);
 }
 
 bool checkpoint_sums_find_damage(struct bytes checkpoint, uint64_t *at)

@@ -17,8 +17,6 @@ enum { CHECKPOINT_BLOCK_SIZE = 4096 };
 
 /* To what is all of a checkpoint but this section; its header may be still to be filled in. */
 void checkpoint_sums_append(struct buf *out);
-/* Whether the section's content is as long as it should be for all before it, which has `size` bytes. */
-bool checkpoint_sums_fit(struct bytes content, uint64_t size);
 
 /* Of a checkpoint that does not verify: the first byte of the first block that is not what was written; 0: the header.
  * False: nothing tells. */

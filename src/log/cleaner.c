@@ -280,11 +280,3 @@ void cleaner_undo(const struct cleaner_options *options, struct cleaner_result *
             diag_warn("log", "%s", err.message);
     segment_list_deinit(&result->segments);
 }
-
-int64_t cleaner_dirty_offset(const struct segment *segments, size_t count)
-{
-    size_t cleaned = 0;
-    while (cleaned < count && segments[cleaned].flags & SEGMENT_CLEANED)
-        cleaned++;
-    return cleaned > 0 ? segments[cleaned - 1].end_offset : 0;
-}

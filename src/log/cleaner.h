@@ -27,7 +27,7 @@ struct cleaner_options {
     const struct segment *segments; /* in order, from the partition's first one on */
     size_t count;
     int64_t log_start_offset; /* what lies below goes */
-    int64_t dirty_offset;     /* what lies below was cleaned before; at first cleaner_dirty_offset() */
+    int64_t dirty_offset;     /* what lies below was cleaned before */
     int64_t bound;            /* nothing at or above it is touched: the last stable offset, min.compaction.lag.ms */
     uint32_t generation;      /* of what is written: larger than any of `segments` */
     struct segment_limits limits;
@@ -59,7 +59,5 @@ struct cleaner_result {
 MUST_CHECK bool cleaner_run(const struct cleaner_options *options, struct cleaner_result *out, struct error *err);
 /* Removes what a run has written and the catalog was not told of. Blocking. */
 void cleaner_undo(const struct cleaner_options *options, struct cleaner_result *result);
-/* Up to where the segments say that they were cleaned. */
-int64_t cleaner_dirty_offset(const struct segment *segments, size_t count);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Members: what is known of them, their timers, and who owns which partition. */
 #include <assert.h>
-#include <endian.h>
 
 #include "base/diag.h"
+#include "base/endian.h"
 #include "base/memory.h"
 #include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
@@ -128,9 +128,8 @@ enum { OWNER_KEY_SIZE = 20 };
 
 static struct bytes owner_key(uint8_t out[OWNER_KEY_SIZE], const struct partition_name *name)
 {
-    uint32_t index = htobe32((uint32_t)name->index);
     memcpy(out, name->topic_id, sizeof name->topic_id);
-    memcpy(out + sizeof name->topic_id, &index, sizeof index);
+    put_be32(out + sizeof name->topic_id, (uint32_t)name->index);
     return bytes_of(out, OWNER_KEY_SIZE);
 }
 

@@ -7,8 +7,7 @@
  *     key  5 member   what it says of itself         key  7 member          its target
  *     key  4, 16      what Kafka caches; not ours    key  8 member          its epoch, what it has
  */
-#include <endian.h>
-
+#include "base/endian.h"
 #include "base/memory.h"
 #include "log/consumer_group_priv.h"
 #include "log/coordinator_priv.h"
@@ -22,6 +21,7 @@ enum {
     KEY_TARGET = 7,
     KEY_CURRENT = 8,
     KEY_REGULAR_EXPRESSION = 16,
+    KIND_SIZE = 2, /* a key begins with its kind */
     VALUE = 0,
     VALUE_SIZE_MAX = 12 << 20,
 };
@@ -356,17 +356,15 @@ static bool apply(struct applying *at, int kind)
 /* The kind of the record, 0 if it is none of ours; its names. */
 static int read_key(struct bytes key, struct arena *arena, struct bytes *group_id, struct bytes *member_id)
 {
-    uint16_t kind;
     void *name;
     struct error err;
-    if (key.size < sizeof kind)
+    if (key.size < KIND_SIZE)
         return 0;
-    memcpy(&kind, key.data, sizeof kind);
-    kind = be16toh(kind);
+    uint16_t kind = get_be16(key.data);
     if ((kind < KEY_GROUP || kind > KEY_CURRENT) && kind != KEY_REGULAR_EXPRESSION)
         return 0;
     bool of_group = kind == KEY_GROUP || kind == KEY_PARTITION_METADATA || kind == KEY_TARGET_EPOCH;
-    struct bytes rest = bytes_slice(key, sizeof kind, SIZE_MAX);
+    struct bytes rest = bytes_slice(key, KIND_SIZE, SIZE_MAX);
     const struct kafka_struct *type = of_group ? &kafka_consumer_group_key_type : &kafka_consumer_group_member_key_type;
     if (!kafka_decode_data(type, 0, false, rest, arena, &name, &err))
         return 0;
@@ -392,10 +390,10 @@ bool consumer_record_apply(struct groups *groups, const struct kafka_record *rec
     int kind = read_key(record->key, &at.arena, &at.group_id, &at.member_id);
     bool ok = kind != 0 && (!record->value.data || record->value.size >= sizeof version);
     if (ok && record->value.data) {
-        memcpy(&version, record->value.data, sizeof version);
+        version = get_be16(record->value.data);
         at.value = bytes_slice(record->value, sizeof version, SIZE_MAX);
     }
-    ok = ok && be16toh(version) == VALUE && apply(&at, kind);
+    ok = ok && version == VALUE && apply(&at, kind);
     arena_deinit(&at.arena);
     struct group *group = map_get(&groups->by_id, at.group_id);
     if (group)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
-#include <endian.h>
 
 #include "base/memory.h"
 #include "log/coordinator_priv.h"

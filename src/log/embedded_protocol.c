@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/embedded_protocol.h"
 
-#include <endian.h>
 #include <string.h>
 
+#include "base/endian.h"
 #include "wire/kafka_messages.h"
 
 enum { VERSION_MAX = 3 };
@@ -11,12 +11,10 @@ enum { VERSION_MAX = 3 };
 /* Reads the version off the front. */
 static bool take_version(struct bytes *from, int16_t *out, struct error *err)
 {
-    uint16_t version;
-    if (from->size < sizeof version)
+    if (from->size < sizeof *out)
         return error_set(err, ERROR_INVALID, "the consumer protocol's version is missing");
-    memcpy(&version, from->data, sizeof version);
-    *out = (int16_t)be16toh(version);
-    *from = bytes_slice(*from, sizeof version, SIZE_MAX);
+    *out = (int16_t)get_be16(from->data);
+    *from = bytes_slice(*from, sizeof *out, SIZE_MAX);
     if (*out < 0)
         return error_set(err, ERROR_INVALID, "the consumer protocol has no version %d", *out);
     *out = *out > VERSION_MAX ? VERSION_MAX : *out;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/event.h"
 
+#include "base/endian.h"
 #include "base/limits.h"
 #include "base/memory.h"
 
@@ -21,8 +22,7 @@ uint32_t event_key_hash(struct bytes key)
     uint32_t hash = 0x9747b28c ^ (uint32_t)key.size;
     size_t at = 0;
     for (; key.size - at >= 4; at += 4) {
-        uint32_t part = (uint32_t)key.data[at] | (uint32_t)key.data[at + 1] << 8 | (uint32_t)key.data[at + 2] << 16 |
-                        (uint32_t)key.data[at + 3] << 24;
+        uint32_t part = get_le32(key.data + at);
         part *= multiplier;
         part ^= part >> 24;
         hash = (hash * multiplier) ^ (part * multiplier);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Committed offsets: in memory, and as records. */
 #include <assert.h>
-#include <endian.h>
 #include <inttypes.h>
 
 #include "base/diag.h"
+#include "base/endian.h"
 #include "base/memory.h"
 #include "log/group_priv.h"
 
@@ -15,19 +15,16 @@ enum { BATCH_SIZE_MAX = 16 << 20 };
 struct bytes group_offset_key(uint8_t out[GROUP_OFFSET_KEY_SIZE_MAX], struct bytes topic, int32_t partition)
 {
     assert(topic.size + 5 <= GROUP_OFFSET_KEY_SIZE_MAX);
-    uint32_t be = htobe32((uint32_t)partition);
     if (topic.size > 0) /* of no bytes there may be no address */
         memcpy(out, topic.data, topic.size);
     out[topic.size] = 0;
-    memcpy(out + topic.size + 1, &be, sizeof be);
+    put_be32(out + topic.size + 1, (uint32_t)partition);
     return bytes_of(out, topic.size + 5);
 }
 
 void group_split_offset_key(struct bytes key, struct bytes *topic, int32_t *partition)
 {
-    uint32_t be;
-    memcpy(&be, key.data + key.size - sizeof be, sizeof be);
-    *partition = (int32_t)be32toh(be);
+    *partition = (int32_t)get_be32(key.data + key.size - 4);
     *topic = bytes_slice(key, 0, key.size - 5);
 }
 

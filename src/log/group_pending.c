@@ -7,8 +7,8 @@
  * tombstone takes what is pending along: that is what compaction makes of the topic, which knows records only.
  */
 #include <assert.h>
-#include <endian.h>
 
+#include "base/endian.h"
 #include "base/memory.h"
 #include "log/group_priv.h"
 
@@ -16,7 +16,8 @@
  * groups->unstable: the same without the producer id */
 enum {
     PRODUCER_ID_SIZE = 8,
-    KEY_SIZE_MAX = PRODUCER_ID_SIZE + 2 + GROUP_ID_SIZE_MAX + GROUP_OFFSET_KEY_SIZE_MAX,
+    ID_LENGTH_SIZE = 2,
+    KEY_SIZE_MAX = PRODUCER_ID_SIZE + ID_LENGTH_SIZE + GROUP_ID_SIZE_MAX + GROUP_OFFSET_KEY_SIZE_MAX,
 };
 
 struct pending {
@@ -31,17 +32,18 @@ struct unstable {
     struct list pending;
 };
 
+/* Says how many bytes. */
+static size_t put_group(uint8_t *out, struct bytes id)
+{
+    put_be16(out, (uint16_t)id.size);
+    memcpy(out + ID_LENGTH_SIZE, id.data, id.size);
+    return ID_LENGTH_SIZE + id.size;
+}
+
 static struct bytes pending_key(uint8_t out[KEY_SIZE_MAX], int64_t producer_id, const struct group_record_key *key)
 {
-    uint64_t id = htobe64((uint64_t)producer_id);
-    uint16_t size = htobe16((uint16_t)key->group.size);
-    size_t at = 0;
-    memcpy(out, &id, sizeof id);
-    at += sizeof id;
-    memcpy(out + at, &size, sizeof size);
-    at += sizeof size;
-    memcpy(out + at, key->group.data, key->group.size);
-    at += key->group.size;
+    put_be64(out, (uint64_t)producer_id);
+    size_t at = PRODUCER_ID_SIZE + put_group(out + PRODUCER_ID_SIZE, key->group);
     return bytes_of(out, at + group_offset_key(out + at, key->topic, key->partition).size);
 }
 
@@ -53,11 +55,9 @@ static struct bytes without_producer(struct bytes key)
 static struct group_record_key split_key(struct bytes key)
 {
     struct group_record_key out = {.is_offset = true};
-    uint16_t size;
-    memcpy(&size, key.data + PRODUCER_ID_SIZE, sizeof size);
-    out.group = bytes_slice(key, PRODUCER_ID_SIZE + sizeof size, be16toh(size));
-    group_split_offset_key(bytes_slice(key, PRODUCER_ID_SIZE + sizeof size + out.group.size, SIZE_MAX), &out.topic,
-                           &out.partition);
+    size_t at = PRODUCER_ID_SIZE + ID_LENGTH_SIZE;
+    out.group = bytes_slice(key, at, get_be16(key.data + PRODUCER_ID_SIZE));
+    group_split_offset_key(bytes_slice(key, at + out.group.size, SIZE_MAX), &out.topic, &out.partition);
     return out;
 }
 
@@ -125,13 +125,10 @@ static void ended(struct groups *groups, struct bytes group_id)
 
 bool group_has_pending(const struct group *group)
 {
-    uint8_t prefix[2 + GROUP_ID_SIZE_MAX];
-    uint16_t size = htobe16((uint16_t)group->id.size);
+    uint8_t prefix[ID_LENGTH_SIZE + GROUP_ID_SIZE_MAX];
     if (group->id.size > GROUP_ID_SIZE_MAX)
         return false;
-    memcpy(prefix, &size, sizeof size);
-    memcpy(prefix + sizeof size, group->id.data, group->id.size);
-    struct bytes bytes = bytes_of(prefix, sizeof size + group->id.size);
+    struct bytes bytes = bytes_of(prefix, put_group(prefix, group->id));
     const struct map_entry *entry = map_at_or_after(&group->groups->unstable, bytes);
     return entry && bytes_starts_with(map_key(entry), bytes);
 }
@@ -140,11 +137,12 @@ bool groups_end_pending(struct groups *groups, const struct kafka_batch *marker)
 {
     enum kafka_control_type type;
     int32_t coordinator_epoch;
-    uint64_t id = htobe64((uint64_t)marker->producer_id);
+    uint8_t id[PRODUCER_ID_SIZE];
     struct map_entry *entry;
     if (!kafka_batch_read_marker(marker, &type, &coordinator_epoch))
         return false;
-    while (type != KAFKA_CONTROL_OTHER && (entry = first_of(groups, bytes_of(&id, sizeof id)))) {
+    put_be64(id, (uint64_t)marker->producer_id);
+    while (type != KAFKA_CONTROL_OTHER && (entry = first_of(groups, bytes_of(id, sizeof id)))) {
         struct pending *pending = entry->value;
         const struct group_record_key key = split_key(map_key(entry));
         struct bytes group_id = memory_copy(key.group);

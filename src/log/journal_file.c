@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/journal_file.h"
 
-#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/crc32c.h"
+#include "base/endian.h"
 #include "base/memory.h"
 #include "log/frame.h"
 
@@ -24,24 +24,11 @@ bool journal_file_parse_name(const char *name, uint64_t *first_lsn)
            *first_lsn > 0;
 }
 
-static void put32(uint8_t *at, uint32_t value)
-{
-    value = htole32(value);
-    memcpy(at, &value, sizeof value);
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return le32toh(value);
-}
-
 static uint32_t sum(const uint8_t *header)
 {
     uint8_t copy[SUMMED_SIZE];
     memcpy(copy, header, sizeof copy);
-    put32(copy + CRC_AT, 0);
+    put_le32(copy + CRC_AT, 0);
     return crc32c(0, bytes_of(copy, sizeof copy));
 }
 
@@ -49,28 +36,25 @@ void journal_file_encode(const struct journal_file_header *header, uint8_t out[J
 {
     memset(out, 0, JOURNAL_FILE_HEADER_SIZE);
     memcpy(out, magic, sizeof magic);
-    put32(out + 8, JOURNAL_FILE_VERSION);
-    put32(out + 16, header->mark);
-    uint64_t first_lsn = htole64(header->first_lsn);
-    memcpy(out + 24, &first_lsn, sizeof first_lsn);
-    put32(out + 32, header->number);
-    put32(out + CRC_AT, sum(out));
+    put_le32(out + 8, JOURNAL_FILE_VERSION);
+    put_le32(out + 16, header->mark);
+    put_le64(out + 24, header->first_lsn);
+    put_le32(out + 32, header->number);
+    put_le32(out + CRC_AT, sum(out));
 }
 
 bool journal_file_decode(struct bytes bytes, struct journal_file_header *out, struct error *err)
 {
     if (bytes.size < SUMMED_SIZE || memcmp(bytes.data, magic, sizeof magic) != 0 ||
-        get32(bytes.data + CRC_AT) != sum(bytes.data))
+        get_le32(bytes.data + CRC_AT) != sum(bytes.data))
         return error_set(err, ERROR_CORRUPT, "the file header does not verify");
-    uint32_t version = get32(bytes.data + 8);
+    uint32_t version = get_le32(bytes.data + 8);
     if (version != JOURNAL_FILE_VERSION)
         return error_set(err, ERROR_UNSUPPORTED, "format %" PRIu32 " is of a newer evoke; this one knows format %d",
                          version, JOURNAL_FILE_VERSION);
-    uint64_t first_lsn;
-    memcpy(&first_lsn, bytes.data + 24, sizeof first_lsn);
-    out->first_lsn = le64toh(first_lsn);
-    out->mark = get32(bytes.data + 16);
-    out->number = get32(bytes.data + 32);
+    out->first_lsn = get_le64(bytes.data + 24);
+    out->mark = get_le32(bytes.data + 16);
+    out->number = get_le32(bytes.data + 32);
     return true;
 }
 
@@ -135,7 +119,7 @@ static bool is_zero(struct bytes bytes)
 static void note_frames(struct bytes window, uint64_t at, uint32_t mark, uint64_t *end)
 {
     for (size_t i = 0; i + FRAME_HEADER_SIZE <= window.size; i += FRAME_ALIGNMENT) {
-        if (get32(window.data + i + FRAME_MARK_AT) != mark)
+        if (get_le32(window.data + i + FRAME_MARK_AT) != mark)
             continue;
         size_t size = frame_peek(bytes_slice(window, i, FRAME_HEADER_SIZE), mark);
         if (size > 0 && at + i + size > *end)

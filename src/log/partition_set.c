@@ -20,15 +20,11 @@ void partition_set_add(struct partition_set *set, const uint8_t topic_id[16], in
     name->index = index;
 }
 
-int partition_name_compare(const struct partition_name *a, const struct partition_name *b)
+static int compare(const void *left, const void *right)
 {
+    const struct partition_name *a = left, *b = right;
     int order = memcmp(a->topic_id, b->topic_id, sizeof a->topic_id);
     return order ? order : (a->index > b->index) - (a->index < b->index);
-}
-
-static int compare(const void *a, const void *b)
-{
-    return partition_name_compare(a, b);
 }
 
 void partition_set_sort(struct partition_set *set)
@@ -97,13 +93,6 @@ struct partition_set partition_set_minus(const struct partition_set *a, const st
     struct partition_set only = {0};
     walk(a, b, NULL, &only);
     return only;
-}
-
-struct partition_set partition_set_take(struct partition_set *set)
-{
-    struct partition_set taken = *set;
-    *set = (struct partition_set){0};
-    return taken;
 }
 
 void partition_set_move(struct partition_set *set, struct partition_set from)

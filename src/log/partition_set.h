@@ -25,7 +25,6 @@ void partition_set_deinit(struct partition_set *set); /* leaves it empty */
 void partition_set_add(struct partition_set *set, const uint8_t topic_id[16], int32_t index);
 void partition_set_sort(struct partition_set *set);
 
-int partition_name_compare(const struct partition_name *a, const struct partition_name *b);
 bool partition_set_has(const struct partition_set *set, const struct partition_name *name);
 bool partition_set_equal(const struct partition_set *a, const struct partition_set *b);
 bool partition_set_within(const struct partition_set *a, const struct partition_set *b); /* a is a subset of b */
@@ -33,7 +32,6 @@ bool partition_set_meets(const struct partition_set *a, const struct partition_s
 struct partition_set partition_set_copy(const struct partition_set *set);
 struct partition_set partition_set_both(const struct partition_set *a, const struct partition_set *b);
 struct partition_set partition_set_minus(const struct partition_set *a, const struct partition_set *b);
-struct partition_set partition_set_take(struct partition_set *set); /* which is empty then */
 /* What `set` was before is freed. */
 void partition_set_move(struct partition_set *set, struct partition_set from);
 

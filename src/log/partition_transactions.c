@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/partition_transactions.h"
 
-#include <endian.h>
-
 #include "base/list.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "log/producer.h"
 #include "log/record_reader.h"
 
 /* Of one producer; its marker, if it has one, is not synced yet. */
@@ -22,16 +21,6 @@ struct partition_transactions {
     struct aborted_transaction *aborted;
     size_t aborted_count, aborted_capacity;
 };
-
-struct producer_key {
-    uint64_t be;
-};
-
-static struct bytes key_of(int64_t producer_id, struct producer_key *key)
-{
-    key->be = htobe64((uint64_t)producer_id);
-    return bytes_of(key, sizeof *key);
-}
 
 static struct partition_transactions *make(void)
 {
@@ -67,7 +56,7 @@ static void begin(struct partition_transactions *transactions, int64_t producer_
     struct unstable *one = NEW(struct unstable);
     *one = (struct unstable){.producer_id = producer_id, .first_offset = first_offset, .last_offset = -1};
     list_append(&transactions->unstable, &one->link);
-    map_put(&transactions->open, key_of(producer_id, &key), one);
+    map_put(&transactions->open, producer_key(producer_id, &key), one);
 }
 
 /* Where the oldest transaction without a marker begins; behind the marker at `last_offset` if there is none. */
@@ -95,10 +84,10 @@ static void end(struct partition_transactions *transactions, const struct kafka_
     struct producer_key key;
     enum kafka_control_type type;
     int32_t coordinator_epoch;
-    struct unstable *one = map_get(&transactions->open, key_of(batch->producer_id, &key));
+    struct unstable *one = map_get(&transactions->open, producer_key(batch->producer_id, &key));
     if (!one || !kafka_batch_read_marker(batch, &type, &coordinator_epoch) || type == KAFKA_CONTROL_OTHER)
         return;
-    map_remove(&transactions->open, key_of(batch->producer_id, &key));
+    map_remove(&transactions->open, producer_key(batch->producer_id, &key));
     one->last_offset = kafka_batch_last_offset(batch);
     list_append(&transactions->ended, &one->ended_link);
     if (type == KAFKA_CONTROL_ABORT)
@@ -158,7 +147,7 @@ int64_t partition_transactions_stable_end(const struct partition_transactions *t
 int64_t partition_transactions_first_offset(const struct partition_transactions *transactions, int64_t producer_id)
 {
     struct producer_key key;
-    const struct unstable *one = transactions ? map_get(&transactions->open, key_of(producer_id, &key)) : NULL;
+    const struct unstable *one = transactions ? map_get(&transactions->open, producer_key(producer_id, &key)) : NULL;
     return one ? one->first_offset : -1;
 }
 

@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/producer.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/memory.h"
 #include "log/record_reader.h"
-
-struct producer_key {
-    uint64_t be;
-};
-
-static struct bytes key_of(int64_t id, struct producer_key *key)
-{
-    key->be = htobe64((uint64_t)id);
-    return bytes_of(key, sizeof *key);
-}
 
 void producers_init(struct producers *producers)
 {
@@ -27,7 +16,7 @@ void producers_init(struct producers *producers)
 static void forget(struct producers *producers, struct producer *producer)
 {
     struct producer_key key;
-    map_remove(producer->table, key_of(producer->id, &key));
+    map_remove(producer->table, producer_key(producer->id, &key));
     list_remove(&producer->link);
     producers->count--;
     free(producer);
@@ -42,7 +31,7 @@ void producers_remove_table(struct producers *producers, struct map *table)
 static struct producer *find(const struct map *table, int64_t id)
 {
     struct producer_key key;
-    return map_get(table, key_of(id, &key));
+    return map_get(table, producer_key(id, &key));
 }
 
 static const struct producer_batch *find_batch(const struct producer *producer, const struct kafka_batch *batch)
@@ -121,7 +110,7 @@ static struct producer *make(struct producers *producers, struct map *table, int
     producer->id = id;
     producer->coordinator_epoch = -1;
     struct producer_key key;
-    map_put(table, key_of(id, &key), producer);
+    map_put(table, producer_key(id, &key), producer);
     producers->count++;
     return producer;
 }
@@ -173,7 +162,7 @@ void producer_restore(struct producers *producers, struct map *table, const stru
     producer->table = table;
     producer->link = (struct list){0};
     struct producer_key key;
-    map_put(table, key_of(producer->id, &key), producer);
+    map_put(table, producer_key(producer->id, &key), producer);
     producers->count++;
     list_append(&producers->oldest_first, &producer->link);
 }

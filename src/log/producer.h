@@ -17,6 +17,7 @@
 #define LOG_PRODUCER_H
 
 #include "base/buf.h"
+#include "base/endian.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -47,6 +48,17 @@ struct producers {
     struct list oldest_first;
     size_t count;
 };
+
+/* The key of a producer's id in a map; good as long as *key. */
+struct producer_key {
+    uint8_t bytes[8];
+};
+
+static inline struct bytes producer_key(int64_t id, struct producer_key *key)
+{
+    put_be64(key->bytes, (uint64_t)id);
+    return bytes_of(key->bytes, sizeof key->bytes);
+}
 
 void producers_init(struct producers *producers);
 /* Of one partition that ends. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/record_reader.h"
 
-#include <endian.h>
+#include "base/endian.h"
 
 struct bytes record_take(struct record_reader *reader, size_t size)
 {
@@ -22,29 +22,20 @@ int8_t record_take_i8(struct record_reader *reader)
 
 int16_t record_take_i16(struct record_reader *reader)
 {
-    uint16_t value = 0;
-    struct bytes bytes = record_take(reader, sizeof value);
-    if (bytes.data)
-        memcpy(&value, bytes.data, sizeof value);
-    return (int16_t)be16toh(value);
+    struct bytes bytes = record_take(reader, sizeof(int16_t));
+    return bytes.data ? (int16_t)get_be16(bytes.data) : 0;
 }
 
 int32_t record_take_i32(struct record_reader *reader)
 {
-    uint32_t value = 0;
-    struct bytes bytes = record_take(reader, sizeof value);
-    if (bytes.data)
-        memcpy(&value, bytes.data, sizeof value);
-    return (int32_t)be32toh(value);
+    struct bytes bytes = record_take(reader, sizeof(int32_t));
+    return bytes.data ? (int32_t)get_be32(bytes.data) : 0;
 }
 
 int64_t record_take_i64(struct record_reader *reader)
 {
-    uint64_t value = 0;
-    struct bytes bytes = record_take(reader, sizeof value);
-    if (bytes.data)
-        memcpy(&value, bytes.data, sizeof value);
-    return (int64_t)be64toh(value);
+    struct bytes bytes = record_take(reader, sizeof(int64_t));
+    return bytes.data ? (int64_t)get_be64(bytes.data) : 0;
 }
 
 uint32_t record_take_uvarint(struct record_reader *reader)

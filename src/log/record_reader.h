@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads what Kafka's coordinators write into the records of their topics: big-endian numbers, strings with an i16
- * length, bytes with an i32 length (-1: null), and in the flexible versions (KIP-482) unsigned varints. A reader that
- * ran out of bytes is `bad` from then on and gives zeros and nulls, so that one look at the end is enough.
+ * Reads what Kafka's coordinators write into the records of their topics, and checkpoints: big-endian numbers, strings
+ * with an i16 length, bytes with an i32 length (-1: null), and in the flexible versions (KIP-482) unsigned varints. A
+ * reader that ran out of bytes is `bad` from then on and gives zeros and nulls, so that one look at the end is enough.
  */
 #ifndef LOG_RECORD_READER_H
 #define LOG_RECORD_READER_H

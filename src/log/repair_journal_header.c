@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The header of a journal's file, made again: its name, its neighbours and its first frame know all that stood in it.
  */
-#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/endian.h"
 #include "io/file.h"
 #include "log/repair_journal.h"
 
@@ -27,13 +27,10 @@ static uint32_t number_of(const struct journal_scan *scan, size_t file)
 /* The mark stands in the first frame too, whose place is known: nothing that a client sent can stand there. */
 static uint32_t mark_of(struct io *io, struct bytes first_frame, uint64_t first_lsn)
 {
-    uint64_t lsn;
     uint32_t mark = 0, other;
     if (first_frame.size == FRAME_HEADER_SIZE) {
-        memcpy(&mark, first_frame.data + FRAME_MARK_AT, sizeof mark);
-        memcpy(&lsn, first_frame.data + FRAME_LSN_AT, sizeof lsn);
-        mark = le32toh(mark);
-        if (mark != 0 && frame_peek(first_frame, mark) > 0 && le64toh(lsn) == first_lsn)
+        mark = get_le32(first_frame.data + FRAME_MARK_AT);
+        if (mark != 0 && frame_peek(first_frame, mark) > 0 && get_le64(first_frame.data + FRAME_LSN_AT) == first_lsn)
             return mark;
     }
     do

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/endian.h"
 #include "base/memory.h"
 #include "io/file.h"
 #include "log/journal_file.h"
@@ -30,7 +31,7 @@ static bool read_batch(struct scan *scan, uint64_t at, struct kafka_batch *batch
         return false;
     if (head.size < KAFKA_BATCH_HEADER_SIZE || segment->size - at < KAFKA_BATCH_HEADER_SIZE)
         return !error_set(why, ERROR_CORRUPT, "it ends in the middle of a batch");
-    uint64_t size = 12 + ((uint64_t)head.data[8] << 24 | head.data[9] << 16 | head.data[10] << 8 | head.data[11]);
+    uint64_t size = 12 + (uint64_t)get_be32(head.data + 8);
     if (head.data[16] != 2 || size < KAFKA_BATCH_HEADER_SIZE || size > BATCH_SIZE_MAX || size > segment->size - at)
         return !error_set(why, ERROR_CORRUPT, "no batch begins there");
     if (!journal_file_reader_at(&scan->reader, at, (size_t)size, &bytes, err))

@@ -1,33 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/segment_index.h"
 
-#include <endian.h>
-
+#include "base/endian.h"
 #include "log/segment_scan.h"
-
-static void put(uint8_t *out, uint64_t value)
-{
-    value = htobe64(value);
-    memcpy(out, &value, sizeof value);
-}
-
-static uint64_t get(const uint8_t *in)
-{
-    uint64_t value;
-    memcpy(&value, in, sizeof value);
-    return be64toh(value);
-}
 
 void segment_index_encode(const struct segment_index_entry *entry, uint8_t out[SEGMENT_INDEX_ENTRY_SIZE])
 {
-    put(out, (uint64_t)entry->base_offset);
-    put(out + 8, entry->position);
-    put(out + 16, (uint64_t)entry->max_timestamp);
+    put_be64(out, (uint64_t)entry->base_offset);
+    put_be64(out + 8, entry->position);
+    put_be64(out + 16, (uint64_t)entry->max_timestamp);
 }
 
 struct segment_index_entry segment_index_decode(const uint8_t in[SEGMENT_INDEX_ENTRY_SIZE])
 {
-    return (struct segment_index_entry){(int64_t)get(in), get(in + 8), (int64_t)get(in + 16)};
+    return (struct segment_index_entry){(int64_t)get_be64(in), get_be64(in + 8), (int64_t)get_be64(in + 16)};
 }
 
 void segment_indexer_add(struct segment_indexer *indexer, const struct kafka_batch *batch, struct buf *out)

@@ -2,11 +2,11 @@
 #include "log/segment_lookup.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/diag.h"
+#include "base/endian.h"
 #include "base/memory.h"
 
 enum { PEEK_SIZE = SEGMENT_INDEX_INTERVAL + KAFKA_BATCH_HEADER_SIZE, INDEX_SIZE_MAX = 64 << 20 };
@@ -172,20 +172,6 @@ struct batch_head {
     uint64_t size;
 };
 
-static uint64_t be64_at(const uint8_t *in)
-{
-    uint64_t value;
-    memcpy(&value, in, sizeof value);
-    return be64toh(value);
-}
-
-static uint32_t be32_at(const uint8_t *in)
-{
-    uint32_t value;
-    memcpy(&value, in, sizeof value);
-    return be32toh(value);
-}
-
 static bool read_head(struct segment_lookup *lookup, struct peek *peek, uint64_t at, struct batch_head *out,
                       struct error *err)
 {
@@ -197,9 +183,9 @@ static bool read_head(struct segment_lookup *lookup, struct peek *peek, uint64_t
     if (peek->size - (at - peek->at) < KAFKA_BATCH_HEADER_SIZE)
         return corrupt(lookup, at, "it ends in the middle of a batch", err);
     const uint8_t *head = peek->bytes + (at - peek->at);
-    out->base_offset = (int64_t)be64_at(head);
-    out->size = 12 + (uint64_t)be32_at(head + 8);
-    uint32_t delta = be32_at(head + 23);
+    out->base_offset = (int64_t)get_be64(head);
+    out->size = 12 + (uint64_t)get_be32(head + 8);
+    uint32_t delta = get_be32(head + 23);
     if (out->size < KAFKA_BATCH_HEADER_SIZE || out->size > lookup->segment->size - at || delta > INT32_MAX ||
         out->base_offset < lookup->segment->base_offset ||
         __builtin_add_overflow(out->base_offset, (int64_t)delta, &out->last_offset) ||

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/segment_scan.h"
 
-#include <endian.h>
 #include <inttypes.h>
 
+#include "base/endian.h"
 #include "base/memory.h"
 
 enum { WINDOW_SIZE = 1 << 20 };
@@ -41,11 +41,9 @@ static struct bytes rest_of(const struct segment_scan *scan)
 /* The size that the batch at the front says it has; 0: the bytes do not even say that. */
 static uint64_t claimed_size(struct bytes rest)
 {
-    uint32_t length;
     if (rest.size < 12)
         return 0;
-    memcpy(&length, rest.data + 8, sizeof length);
-    return 12 + (uint64_t)be32toh(length);
+    return 12 + (uint64_t)get_be32(rest.data + 8);
 }
 
 /* Two reads at most: one that tells how large the batch is, and one that takes all of it. */

@@ -2,10 +2,10 @@
 #include "log/segment_writer.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <stdio.h>
 
 #include "base/diag.h"
+#include "base/endian.h"
 #include "base/memory.h"
 
 enum { PARTS_MAX = 1024, PARTS_SIZE_MAX = 4 << 20, INDEX_SIZE_MAX = 64 << 20 };
@@ -75,14 +75,14 @@ static bool take_index(struct segment_writer *writer, bool *good, struct error *
 static bool read_first_timestamp(struct segment_writer *writer, struct error *err)
 {
     uint8_t header[KAFKA_BATCH_HEADER_SIZE];
-    uint64_t time;
     size_t got;
     if (!io_file_read(writer->data, 0, header, sizeof header, &got, err))
         return false;
-    memcpy(&time, header + 27, sizeof time);
-    time = be64toh(time);
-    if (got == sizeof header && (int64_t)time >= 0)
-        writer->first_timestamp = (int64_t)time;
+    if (got < sizeof header)
+        return true;
+    int64_t time = (int64_t)get_be64(header + 27);
+    if (time >= 0)
+        writer->first_timestamp = time;
     return true;
 }
 

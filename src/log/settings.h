@@ -3,10 +3,10 @@
  * Settings of what is no topic: of the node, of groups, of clients. The log keeps them in its catalog by kind and name
  * and does not know what they mean; who sets them has checked them.
  *
- *     kind     name                       set by
- *     broker   "0"; "": of all nodes      the Kafka door (AlterConfigs)
- *     group    a group's id               the Kafka door (AlterConfigs)
- *     quota    a client, as quota.h says  the Kafka door (AlterClientQuotas)
+ *     kind     name                                   set by
+ *     broker   "0"; "": of all nodes                  the Kafka door (AlterConfigs)
+ *     group    a group's id                           the Kafka door (AlterConfigs)
+ *     quota    a client, as door/kafka_quota.h says   the Kafka door (AlterClientQuotas)
  */
 #ifndef LOG_SETTINGS_H
 #define LOG_SETTINGS_H

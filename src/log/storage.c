@@ -15,7 +15,8 @@ static bool malformed(struct error *err, const char *what)
     return error_set(err, ERROR_CORRUPT, "catalog: a storage record without a valid \"%s\"", what);
 }
 
-void storage_range(const struct segment_list *list, int64_t from, int64_t until, size_t *first, size_t *behind)
+/* The part of `list` that a change from..until is about. */
+static void range_of(const struct segment_list *list, int64_t from, int64_t until, size_t *first, size_t *behind)
 {
     *first = 0;
     while (*first < list->count && list->at[*first].base_offset < from)
@@ -66,7 +67,7 @@ static bool apply_segments(struct partition *partition, const struct json *recor
     int64_t from = json_int_at(record, "from", 0), until = json_int_at(record, "until", 0);
     if (from == until)
         return true;
-    storage_range(&partition->segments, from, until, &first, &behind);
+    range_of(&partition->segments, from, until, &first, &behind);
     for (size_t i = first; i < behind; i++)
         segment_cache_forget(partition->log->segments, partition->stream, &partition->segments.at[i]);
     return splice(partition, first, behind, json_get(record, "segments")) || malformed(err, "segments");

@@ -32,7 +32,4 @@ MUST_CHECK bool storage_append(struct log *log, const struct storage_change *cha
 /* A record of that type. */
 MUST_CHECK bool storage_apply(struct log *log, const struct json *record, struct error *err);
 
-/* The part of `list` that a change from..until is about. */
-void storage_range(const struct segment_list *list, int64_t from, int64_t until, size_t *first, size_t *behind);
-
 #endif

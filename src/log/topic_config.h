@@ -29,7 +29,6 @@ struct topic_config_info {
     const char *default_value;
     int64_t min, max;    /* of numbers */
     const char *choices; /* of strings and list elements: "a|b"; NULL: any */
-    bool acted_on;
 };
 
 /* In order of names. */
@@ -52,7 +51,5 @@ struct topic_config_text {
     const char *documentation;
 };
 const struct topic_config_text *topic_config_text(struct bytes name);
-/* The topic setting whose default is that setting of the node; NULL: none. */
-const struct topic_config_info *topic_config_of_node(struct bytes node_name);
 
 #endif

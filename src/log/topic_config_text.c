@@ -71,11 +71,3 @@ const struct topic_config_text *topic_config_text(struct bytes name)
             return &texts[i];
     return NULL;
 }
-
-const struct topic_config_info *topic_config_of_node(struct bytes node_name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-        if (texts[i].node_name && bytes_equal_string(node_name, texts[i].node_name))
-            return topic_config_info(bytes_of_string(texts[i].name));
-    return NULL;
-}

@@ -2,25 +2,15 @@
 /* The table of transactional ids: what the records of __transaction_state make of it. */
 #include "log/transaction.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/memory.h"
 #include "log/partition_transactions.h"
+#include "log/producer.h"
 #include "log/transaction_priv.h"
 
 enum { RECORD_SIZE_MAX = 16 << 20 };
-
-struct producer_key {
-    uint64_t be;
-};
-
-static struct bytes key_of(int64_t producer_id, struct producer_key *key)
-{
-    key->be = htobe64((uint64_t)producer_id);
-    return bytes_of(key, sizeof *key);
-}
 
 struct transaction *transaction_find(struct log *log, struct bytes transactional_id)
 {
@@ -77,7 +67,7 @@ static void transaction_free(void *value)
 static void forget_producer(struct transaction *transaction)
 {
     struct producer_key key;
-    map_remove(&transaction->transactions->by_producer, key_of(transaction->record.producer_id, &key));
+    map_remove(&transaction->transactions->by_producer, producer_key(transaction->record.producer_id, &key));
 }
 
 static void forget(struct transactions *transactions, struct bytes id)
@@ -130,7 +120,7 @@ static void apply(struct transactions *transactions, struct bytes id, const stru
     struct producer_key key;
     if (transaction->record.producer_id != record->producer_id) {
         forget_producer(transaction);
-        map_put(&transactions->by_producer, key_of(record->producer_id, &key), transaction);
+        map_put(&transactions->by_producer, producer_key(record->producer_id, &key), transaction);
     }
     set_partitions(transaction, record);
     transaction->record = *record;
@@ -274,7 +264,8 @@ bool transactions_check(struct log *log, const struct partition *partition, cons
     if (!(batch->attributes & KAFKA_BATCH_TRANSACTIONAL))
         return partition_transactions_first_offset(partition->transactions, batch->producer_id) < 0 ||
                conflict(err, ENOTCONN, batch, "it is in a transaction, and this batch is not of it");
-    const struct transaction *transaction = map_get(&log->transactions->by_producer, key_of(batch->producer_id, &key));
+    const struct transaction *transaction =
+        map_get(&log->transactions->by_producer, producer_key(batch->producer_id, &key));
     if (!transaction)
         return conflict(err, ENOENT, batch, "no transactional id has this producer");
     if (transaction->record.epoch != batch->producer_epoch)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mesh's own structures, for its three files: mesh.c (leases, holding, demand, draining), service.c (what the
- * objects of the API say), proxy.c (addresses that others connect to).
+ * The mesh's own structures, for its four files: mesh.c (what is known; demand, draining), lease.c (leases, holding),
+ * service.c (what the objects of the API say), proxy.c (addresses that others connect to).
  *
  * A service is known as long as its Service or one of its slices exists or something waits or is in flight; a pod (an
  * IP address) as long as an endpoint or a drain refers to it; an endpoint as long as a slice lists it or a lease holds
@@ -75,13 +75,15 @@ struct service {
 };
 
 /* --- mesh.c --- */
-struct service *mesh_service(struct mesh *mesh, struct bytes namespace, struct bytes name);      /* finds or makes */
-struct service *mesh_find_service(struct mesh *mesh, struct bytes namespace, struct bytes name); /* NULL: none */
-void service_changed(struct service *service); /* serve the waiters, tell the listeners; later */
+struct service *mesh_service(struct mesh *mesh, struct bytes namespace, struct bytes name); /* finds or makes */
+void service_changed(struct service *service);     /* serve the waiters, tell the listeners; later */
+void service_tell_demand(struct service *service); /* tell the listeners; later */
 void service_release_if_unused(struct service *service);
 struct pod *pod_ref(struct mesh *mesh, struct bytes ip);
-void pod_unref(struct pod *pod);
 void endpoint_free_if_unused(struct endpoint *endpoint);
+
+/* --- lease.c --- */
+void service_serve_waiters(void *service);
 
 /* --- service.c --- */
 void service_objects_listen(struct mesh *mesh);

@@ -29,7 +29,8 @@ static void take_servers(struct nameserver *server, const struct dns_resolv_conf
     }
 }
 
-size_t nameserver_servers(struct nameserver *server)
+/* The machine's servers, as resolv.conf has them now. Says how many. */
+static size_t read_servers(struct nameserver *server)
 {
     uint64_t now_ns = io_now_ns(server->io);
     if (server->servers_read_ns && now_ns - server->servers_read_ns < RESOLV_CONF_AGE_MS * 1000000ull)
@@ -76,7 +77,7 @@ enum nameserver_verdict nameserver_answer(struct nameserver *server, struct byte
     }
     if (names_reply(server->api, query, tcp ? DNS_MESSAGE_SIZE_MAX : query->udp_size, out))
         return NAMESERVER_ANSWERED;
-    if (nameserver_servers(server) > 0)
+    if (read_servers(server) > 0)
         return NAMESERVER_FORWARD;
     nameserver_fail(server, query, out);
     return NAMESERVER_ANSWERED;

@@ -41,8 +41,6 @@ enum nameserver_verdict { NAMESERVER_ANSWERED, NAMESERVER_FORWARD, NAMESERVER_IG
 enum nameserver_verdict nameserver_answer(struct nameserver *server, struct bytes message, bool tcp,
                                           struct dns_query *query, struct buf *out);
 void nameserver_fail(struct nameserver *server, const struct dns_query *query, struct buf *out);
-/* The machine's servers, as resolv.conf has them now. */
-size_t nameserver_servers(struct nameserver *server);
 
 /* --- nameserver_udp.c --- */
 void nameserver_forward(struct nameserver *server, const struct io_address *client, const struct dns_query *query,

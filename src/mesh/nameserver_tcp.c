@@ -3,6 +3,7 @@
  * Questions by TCP (RFC 7766): two bytes of size, then the message. A connection's questions are answered one after the
  * other; one that is passed on goes by a connection of its own, so that its answer may be as large.
  */
+#include "base/endian.h"
 #include "base/memory.h"
 #include "mesh/nameserver_priv.h"
 
@@ -49,12 +50,13 @@ static void connection_free(struct connection *connection)
 
 static size_t frame_size(const struct buf *buf)
 {
-    return buf->size < SIZE_SIZE ? SIZE_MAX : SIZE_SIZE + (size_t)(buf->data[0] << 8 | buf->data[1]);
+    return buf->size < SIZE_SIZE ? SIZE_MAX : SIZE_SIZE + (size_t)get_be16(buf->data);
 }
 
 static void send_frame(struct connection *connection, struct bytes message)
 {
-    const uint8_t size[SIZE_SIZE] = {(uint8_t)(message.size >> 8), (uint8_t)message.size};
+    uint8_t size[SIZE_SIZE];
+    put_be16(size, (uint16_t)message.size);
     io_stream_write(connection->stream, bytes_of(size, sizeof size));
     io_stream_write(connection->stream, message);
 }

@@ -4,6 +4,7 @@
  * the server that was asked, under that id, to that question: so nobody else can put words into its mouth (RFC 5452).
  */
 #include "base/diag.h"
+#include "base/endian.h"
 #include "base/memory.h"
 #include "mesh/nameserver_priv.h"
 
@@ -25,12 +26,6 @@ static void forward_free(struct forward *forward)
     forward->server->forward_count--;
     free((void *)(uintptr_t)forward->message.data);
     free(forward);
-}
-
-static void set_id(uint8_t *message, uint16_t id)
-{
-    message[0] = (uint8_t)(id >> 8);
-    message[1] = (uint8_t)id;
 }
 
 static struct forward *find_forward(struct nameserver *server, uint16_t id)
@@ -65,11 +60,11 @@ static void on_answer(void *ctx, const struct io_address *from, struct bytes mes
     struct nameserver *server = ctx;
     if (message.size < DNS_HEADER_SIZE)
         return;
-    struct forward *forward = find_forward(server, (uint16_t)(message.data[0] << 8 | message.data[1]));
+    struct forward *forward = find_forward(server, get_be16(message.data));
     if (!forward || !answers(forward, from, message))
         return;
     struct bytes copy = memory_copy(message);
-    set_id((uint8_t *)(uintptr_t)copy.data, forward->query.id);
+    put_be16((uint8_t *)(uintptr_t)copy.data, forward->query.id);
     io_datagram_send(server->datagram, &forward->client, copy);
     free((void *)(uintptr_t)copy.data);
     forward_free(forward);
@@ -123,7 +118,7 @@ void nameserver_forward(struct nameserver *server, const struct io_address *clie
     do
         forward->id = (uint16_t)io_random_below(server->io, UINT16_MAX + 1);
     while (find_forward(server, forward->id));
-    set_id((uint8_t *)(uintptr_t)forward->message.data, forward->id);
+    put_be16((uint8_t *)(uintptr_t)forward->message.data, forward->id);
     forward->query.question = bytes_slice(forward->message, DNS_HEADER_SIZE, query->question.size);
     io_timer_init(server->io, &forward->timer, on_timeout, forward);
     list_append(&server->forwards, &forward->link);

@@ -2,6 +2,8 @@
 /* Plain and positional: two ends, ten messages, no need for a description language. */
 #include "monitor/protocol.h"
 
+#include "base/endian.h"
+
 static size_t frame_begin(struct buf *out, enum protocol_type type)
 {
     size_t at = out->size;
@@ -14,8 +16,7 @@ static void frame_end(struct buf *out, size_t at)
 {
     if (out->overflowed)
         return;
-    uint32_t size = __builtin_bswap32((uint32_t)(out->size - at - 4));
-    memcpy(out->data + at, &size, sizeof size);
+    put_be32(out->data + at, (uint32_t)(out->size - at - 4));
 }
 
 static void put_bytes(struct buf *out, struct bytes bytes)
@@ -118,8 +119,7 @@ bool protocol_get_number(struct bytes *body, uint32_t *number)
 {
     if (body->size < sizeof *number)
         return false;
-    memcpy(number, body->data, sizeof *number);
-    *number = __builtin_bswap32(*number);
+    *number = get_be32(body->data);
     *body = bytes_slice(*body, sizeof *number, SIZE_MAX);
     return true;
 }

@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "monitor/kill.h"
 
-int64_t task_wall_ns(void)
+static int64_t wall_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -41,7 +41,7 @@ static void task_fail(struct task *task, int sys, const char *what)
 {
     task->state = PROTOCOL_TASK_FAILED;
     task->sys = sys;
-    task->finished_ns = task_wall_ns();
+    task->finished_ns = wall_ns();
     buf_reset(&task->text);
     if (sys)
         buf_printf(&task->text, "%s: %s", what, strerror(sys));
@@ -214,7 +214,7 @@ struct task *task_start(const struct protocol_start *message)
     }
     if (!spawn(task, message))
         return task;
-    task->started_ns = task_wall_ns();
+    task->started_ns = wall_ns();
     task->state = task->launcher ? PROTOCOL_TASK_STARTING : PROTOCOL_TASK_RUNNING;
     return task;
 }
@@ -242,7 +242,7 @@ static void take_output(struct task *task, int pipe, struct bytes data)
     if (task->flags & PROTOCOL_START_CAPTURE)
         buf_append(&task->text, bytes_slice(data, 0, TASK_CAPTURE_MAX - task->text.size));
     else
-        output_write(&task->output, pipe == 0 ? OUTPUT_STDOUT : OUTPUT_STDERR, data, task_wall_ns());
+        output_write(&task->output, pipe == 0 ? OUTPUT_STDOUT : OUTPUT_STDERR, data, wall_ns());
 }
 
 bool task_read(struct task *task, int pipe)
@@ -264,7 +264,7 @@ bool task_read(struct task *task, int pipe)
     close(task->pipes[pipe]);
     task->pipes[pipe] = -1;
     if (!(task->flags & PROTOCOL_START_CAPTURE))
-        output_flush(&task->output, pipe == 0 ? OUTPUT_STDOUT : OUTPUT_STDERR, task_wall_ns());
+        output_flush(&task->output, pipe == 0 ? OUTPUT_STDOUT : OUTPUT_STDERR, wall_ns());
     return false;
 }
 
@@ -279,7 +279,7 @@ static void drain(struct task *task)
             close(task->pipes[pipe]);
         task->pipes[pipe] = -1;
         if (!(task->flags & PROTOCOL_START_CAPTURE))
-            output_flush(&task->output, pipe == 0 ? OUTPUT_STDOUT : OUTPUT_STDERR, task_wall_ns());
+            output_flush(&task->output, pipe == 0 ? OUTPUT_STDOUT : OUTPUT_STDERR, wall_ns());
     }
 }
 
@@ -332,7 +332,7 @@ void task_main_ended(struct task *task, int code, int signal)
     task->state = PROTOCOL_TASK_EXITED;
     task->code = code;
     task->signal = signal;
-    task->finished_ns = task_wall_ns();
+    task->finished_ns = wall_ns();
     if (!(task->flags & PROTOCOL_START_CAPTURE))
         write_exit_file(task);
 }
@@ -376,7 +376,7 @@ void task_launcher_ended(struct task *task, int code, int signal,
         return;
     }
     task->state = PROTOCOL_TASK_RUNNING;
-    task->started_ns = task_wall_ns();
+    task->started_ns = wall_ns();
     if (orphan_status(ctx, pid, &code, &signal))
         task_main_ended(task, code, signal);
     else if (kill(pid, 0) != 0 && errno == ESRCH) /* its launcher reaped it: nobody will ever tell its end */

@@ -31,8 +31,6 @@ struct task {
     bool watched;   /* tell when it has written something */
 };
 
-int64_t task_wall_ns(void);
-
 /* Never fails as a call: a task that could not be started is FAILED and says why. The caller watches its pipes. */
 struct task *task_start(const struct protocol_start *message);
 /* Closes and frees; the process, if any, is let go. */

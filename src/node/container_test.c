@@ -127,12 +127,37 @@ TEST(an_image_that_is_not_there_is_told_and_found_once_it_is)
     world_until_text(&world, "late", "status.containerStatuses.0.state.waiting.reason", "ErrImagePull");
     world_delete(&world, "never", 0);
     world_until_no_pod(&world, "never");
-    world_until_text(&world, "late", "status.containerStatuses.0.state.waiting.reason", "ImagePullBackOff");
     CHECK(strstr(json_text_at(world_pod(&world, "late"), "status.containerStatuses.0.state.waiting.message", ""),
                  "evoke image import") != NULL);
     import_busybox();
     world_until_ready(&world, "late", true);
     finish(&world, "late");
+}
+
+static void note_images(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static bool is_noted(struct world *world, const void *ctx)
+{
+    (void)world;
+    return *(const bool *)ctx;
+}
+
+TEST(an_image_that_is_imported_is_told_at_once)
+{
+    struct world world;
+    bool noted = false;
+    if (skip())
+        return;
+    open_world(&world);
+    CHECK(!world.oci->ops->has_image(world.oci, "busybox"));
+    world.oci->ops->watch_images(world.oci, note_images, &noted);
+    import_busybox();
+    world_until(&world, is_noted, &noted, "news of the image");
+    CHECK(world.oci->ops->has_image(world.oci, "busybox"));
+    world_end(&world);
 }
 
 TEST(a_command_that_the_image_does_not_have_is_told)

@@ -2,6 +2,7 @@
 /* From a docker archive or an OCI layout into the store: gathered and verified in tmp/, then named by renames. */
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -93,6 +94,22 @@ static bool existing_layer(struct import *import, const char *hex, int64_t *numb
     return true;
 }
 
+/* What unpacking it wrote; of a file with several names each counts for its share. */
+static uint64_t layer_size(struct import *import, int64_t number)
+{
+    char path[PATH_MAX];
+    char *const roots[] = {path, NULL};
+    double size = 0;
+    snprintf(path, sizeof path, "%.3900s/l/%" PRId64, import->store, number);
+    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    for (FTSENT *entry; walk && (entry = fts_read(walk));)
+        if (entry->fts_info == FTS_F)
+            size += (double)entry->fts_statp->st_size / (double)entry->fts_statp->st_nlink;
+    if (walk)
+        fts_close(walk);
+    return (uint64_t)(size + 0.5);
+}
+
 /* We hold the lock, so the first free number stays free. */
 static bool store_layer(struct import *import, const char *unpacked, const char *hex, int64_t *number,
                         struct error *err)
@@ -119,8 +136,10 @@ static bool import_layer(struct import *import, const char *file, const char *di
     const char *hex;
     if (!image_digest_valid(diff_id, &hex))
         return error_set(err, ERROR_INVALID, "\"%s\" is not a layer's digest", diff_id);
-    if (existing_layer(import, hex, number))
+    if (existing_layer(import, hex, number)) {
+        *size = layer_size(import, *number);
         return true;
+    }
     int source = image_open_below(import->source, file, O_RDONLY, 0);
     if (source < 0)
         return error_sys(err, errno, "layer %s in the archive", file);
@@ -391,6 +410,9 @@ static bool open_store(struct import *import, int *lock, struct error *err)
 {
     static const char *const parts[] = {"", "/refs", "/blobs", "/blobs/sha256", "/layers", "/l", "/tmp"};
     char path[PATH_MAX];
+    if (access(import->directory, F_OK) != 0)
+        return error_set(err, ERROR_NOT_FOUND, "%s: there is no such data directory; \"evoke serve\" makes it",
+                         import->directory);
     snprintf(import->store, sizeof import->store, "%.3800s/images", import->directory);
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
         snprintf(path, sizeof path, "%.3900s%s", import->store, parts[i]);

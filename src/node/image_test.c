@@ -157,6 +157,9 @@ TEST(an_image_is_imported_found_and_listed)
     count = 0;
     CHECK_OK(image_list(test_dir(), count_images, &count, &err), &err);
     CHECK_INT(count, 2);
+    CHECK_OK(image_find(test_dir(), BYTES_LITERAL("shop:1"), &image, &err), &err);
+    CHECK_INT(image.size, strlen("program") + 1);
+    image_deinit(&image);
     for (size_t i = 0; i < 2; i++)
         buf_deinit(&layers[i]);
 }

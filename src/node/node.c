@@ -200,6 +200,21 @@ static void on_config(void *ctx, enum api_event_type type, struct object *object
     }
 }
 
+static void on_images(void *ctx)
+{
+    struct node *node = ctx;
+    map_each (entry, &node->pods)
+        pod_images_changed(entry->value);
+}
+
+static void watch_images(struct node *node, void (*changed)(void *ctx))
+{
+    struct runtime *const runtimes[] = {node->processes, node->containers};
+    for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++)
+        if (runtimes[i] && runtimes[i]->ops->watch_images)
+            runtimes[i]->ops->watch_images(runtimes[i], changed, node);
+}
+
 struct pod *node_pod(struct node *node, struct bytes namespace, struct bytes name)
 {
     const struct object *object = api_get(node->api, kind_by_name("Pod"), namespace, name);
@@ -371,6 +386,7 @@ struct node *node_open(struct io *io, struct api *api, const struct node_options
     node->http = http_client_new(io);
     node->probe_tls = io_tls_client_new_unverified(io);
     find_sandboxes(node);
+    watch_images(node, on_images);
     listen_to(node, &node->pod_listener, "Pod", on_pod);
     listen_to(node, &node->node_listener, "Node", on_node);
     listen_to(node, &node->config_listener, "ConfigMap", on_config);
@@ -384,6 +400,7 @@ void node_close(struct node *node)
         return;
     retry_stop(&node->lease);
     retry_stop(&node->settle);
+    watch_images(node, NULL);
     api_unlisten(&node->pod_listener);
     api_unlisten(&node->node_listener);
     api_unlisten(&node->config_listener);

@@ -304,6 +304,19 @@ void pod_config_changed(struct pod *pod)
             pod_event(pod, "Warning", "FailedMount", "%s", err.message);
 }
 
+void pod_images_changed(struct pod *pod)
+{
+    for (size_t i = 0; i < pod->container_count; i++) {
+        struct container *container = &pod->containers[i];
+        if (!container->lacks_image ||
+            !pod->runtime->ops->has_image(pod->runtime, json_text_at(container->spec, "image", "")))
+            continue;
+        container->lacks_image = false;
+        io_timer_stop(&container->restart);
+        pod_touch(pod, false);
+    }
+}
+
 /* --- New and free --- */
 
 static void make_containers(struct pod *pod)

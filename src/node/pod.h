@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pod on this node and its containers: what is known of them, and the one function that takes them on,
- * pod_reconcile(), which runs at the end of any turn in which something changed. It compares what the object wants with
- * what is, and starts what can be started next; every event (a container ended, a probe answered, the object changed, a
+ * A pod on this node and its containers: what is known of them, and the one function that takes them on, reconcile()
+ * in pod.c, which runs at the end of any turn in which something changed. It compares what the object wants with what
+ * is, and starts what can be started next; every event (a container ended, a probe answered, the object changed, a
  * timer ran) only notes its fact and defers it.
  *
  * Shared by pod*.c of this folder.
@@ -23,7 +23,6 @@ enum {
     POD_BACK_OFF_FIRST_MS = 10000,
     POD_BACK_OFF_MAX_MS = 300000,
     POD_BACK_OFF_RESET_MS = 600000, /* a run this long makes the next failure the first one again */
-    POD_RETRY_MS = 2000,            /* after an image or a volume that was not there */
     POD_STATUS_DELAY_MS = 20,       /* how long a change that nobody waits for may wait to be written with the next */
 };
 
@@ -49,14 +48,16 @@ struct container {
     char last_reason[32], previous_reason[32];
     char last_message[500];
     bool has_last, has_previous;
-    uint64_t back_off_ms; /* before the next restart; 0: none yet */
-    struct io_timer restart;
-    struct probe *probes[3]; /* by enum probe_kind */
+    uint64_t back_off_ms;       /* before the next restart; 0: none yet */
+    uint64_t start_back_off_ms; /* before what could not begin is tried again; 0: it has not failed to */
+    struct io_timer restart;    /* ends either of them */
+    struct probe *probes[3];    /* by enum probe_kind */
     bool startup_done, ready;
     struct probe_action *hook; /* postStart while it starts, preStop while it is stopped */
     struct io_timer stop;      /* SIGKILL when the grace period is over */
     bool stopping;             /* it was told to end */
-    bool blocked;              /* waits for a ConfigMap or Secret that it refers to */
+    bool blocked;              /* waits for a ConfigMap or Secret that it refers to, or for good */
+    bool lacks_image;          /* waits for it to be imported */
     bool following;            /* someone follows its output */
 };
 
@@ -91,6 +92,7 @@ struct pod {
     struct container *containers; /* init containers first */
     size_t init_count, container_count;
     uint64_t sandbox_back_off_ms; /* what the next new sandbox has to wait */
+    uint64_t volumes_back_off_ms; /* before volumes that could not be made are tried again */
     int64_t sandbox_ready_ns;     /* when the last one was there; 0: it never was */
     bool status_changed;
     struct io_deferred reconcile;
@@ -106,6 +108,7 @@ void pod_free(struct pod *pod); /* lets go of its sandbox */
 void pod_object_changed(struct pod *pod, struct object *object);
 void pod_object_deleted(struct pod *pod);
 void pod_config_changed(struct pod *pod); /* a ConfigMap or Secret that it refers to */
+void pod_images_changed(struct pod *pod); /* more of them may be on this machine */
 /* Something changed: reconcile at the end of this turn; write the status now, or soon with whatever else changes. */
 void pod_touch(struct pod *pod, bool now);
 void pod_event(const struct pod *pod, const char *type, const char *reason, const char *format, ...) PRINTF_LIKE(4, 5);
@@ -135,11 +138,18 @@ void container_stop_probes(struct container *container);
 /* What to wait before it runs again, in ms; counts as one more failure. */
 uint64_t container_back_off(struct container *container);
 uint64_t pod_next_back_off(uint64_t delay_ms); /* after one of delay_ms */
+/* How its current run has ended. */
+void container_keep_end(struct container *container, const struct runtime_exit *exit, const char *reason,
+                        const char *message);
 /* It ended while nobody looked. */
 void container_lost(struct container *container);
 /* Takes over what the object's status says of it: an earlier evoke wrote that. */
 void container_restore(struct container *container, const struct json *status);
 void container_wait(struct container *container, const char *reason, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* --- pod_start_failed.c --- */
+void container_start_failed(struct container *container, const struct runtime_started *started,
+                            const struct error *err);
 
 /* --- pod_hooks.c --- */
 /* preStop, then SIGTERM; SIGKILL when `grace_ms` have passed. */

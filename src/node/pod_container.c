@@ -157,7 +157,7 @@ void container_start(struct container *container)
         return;
     }
     container->state = CONTAINER_STARTING;
-    container->stopping = false;
+    container->stopping = container->lacks_image = false;
     pod->runtime->ops->start(pod->sandbox, &description);
 }
 
@@ -233,32 +233,6 @@ static void start_probes(struct container *container)
         container->ready = true;
 }
 
-static enum runtime_failure note_failed_start(struct container *container, const struct runtime_started *started,
-                                              const struct error *err)
-{
-    static const char *const reasons[] = {
-        [RUNTIME_FAILED_IMAGE_MISSING] = "ErrImagePull",
-        [RUNTIME_FAILED_IMAGE_NAME] = "InvalidImageName",
-        [RUNTIME_FAILED_CONFIG] = "CreateContainerConfigError",
-        [RUNTIME_FAILED_CREATE] = "CreateContainerError",
-        [RUNTIME_FAILED_RUN] = "RunContainerError",
-    };
-    struct pod *pod = container->pod;
-    const char *reason = reasons[started->failure];
-    if (started->failure == RUNTIME_FAILED_IMAGE_MISSING) {
-        bool again =
-            strcmp(container->reason, "ErrImagePull") == 0 || strcmp(container->reason, "ImagePullBackOff") == 0;
-        if (strcmp(json_text_at(container->spec, "imagePullPolicy", ""), "Never") == 0)
-            reason = "ErrImageNeverPull";
-        else if (again)
-            reason = "ImagePullBackOff";
-    }
-    if (strcmp(container->message, err->message) != 0 || started->failure == RUNTIME_FAILED_RUN)
-        pod_event(pod, "Warning", "Failed", "Error: %s", err->message);
-    container_wait(container, reason, "%s", err->message);
-    return started->failure;
-}
-
 uint64_t pod_next_back_off(uint64_t delay_ms)
 {
     return delay_ms == 0                        ? POD_BACK_OFF_FIRST_MS
@@ -276,8 +250,8 @@ uint64_t container_back_off(struct container *container)
     return delay;
 }
 
-static void keep_end(struct container *container, const struct runtime_exit *exit, const char *reason,
-                     const char *message)
+void container_keep_end(struct container *container, const struct runtime_exit *exit, const char *reason,
+                        const char *message)
 {
     if (container->has_last) {
         container->previous = container->last;
@@ -288,32 +262,6 @@ static void keep_end(struct container *container, const struct runtime_exit *exi
     container->has_last = true;
     snprintf(container->last_reason, sizeof container->last_reason, "%s", reason);
     snprintf(container->last_message, sizeof container->last_message, "%s", message);
-}
-
-/* Who wrote the manifest may think of a container: that it is not one is then the reason behind the reason. */
-static void explain_process(const struct pod *pod, struct error *err)
-{
-    const char *why = node_no_containers(pod->node);
-    if (!why[0] || json_text_at(pod->manifest->json, "spec.runtimeClassName", "")[0])
-        return;
-    struct error reason = *err;
-    error_set(err, reason.kind, "%.300s (this pod runs as a process, not as a container: %.150s)", reason.message, why);
-    err->sys = reason.sys;
-}
-
-/* A container that cannot be run has ended, as far as restart policy and back-off are concerned. */
-static void end_failed_start(struct container *container, const struct error *err)
-{
-    int64_t now = io_wall_ns(node_io(container->pod->node));
-    const struct runtime_exit exit = {.code = 128, .started_ns = now, .finished_ns = now};
-    keep_end(container, &exit, "StartError", err->message);
-    container->has_run = true;
-    if (!pod_restarts(container)) {
-        container->state = CONTAINER_ENDED;
-        return;
-    }
-    container_back_off(container);
-    io_timer_start(&container->restart, container->back_off_ms);
 }
 
 static void tell_start(struct container *container, const struct runtime_started *started)
@@ -337,20 +285,6 @@ void container_runs(struct container *container)
     pod_touch(container->pod, container->ready);
 }
 
-static void start_failed(struct container *container, const struct runtime_started *started, const struct error *err)
-{
-    struct pod *pod = container->pod;
-    struct error whole = *err;
-    explain_process(pod, &whole);
-    node_counters(pod->node)->containers_failed++;
-    enum runtime_failure failure = note_failed_start(container, started, &whole);
-    if (failure == RUNTIME_FAILED_RUN || failure == RUNTIME_FAILED_CREATE)
-        end_failed_start(container, &whole);
-    else
-        io_timer_start(&container->restart, POD_RETRY_MS);
-    pod_touch(pod, true);
-}
-
 void container_started(struct container *container, unsigned attempt, const struct runtime_started *started,
                        const struct error *err)
 {
@@ -361,7 +295,7 @@ void container_started(struct container *container, unsigned attempt, const stru
     bool adopted = container->state != CONTAINER_STARTING;
     container->attempt = attempt;
     if (err) {
-        start_failed(container, started, err);
+        container_start_failed(container, started, err);
         return;
     }
     free(container->image_id);
@@ -370,6 +304,7 @@ void container_started(struct container *container, unsigned attempt, const stru
     container->startup_done = container->ready = false;
     container->started_ns = started->started_ns;
     container->reason[0] = container->message[0] = 0;
+    container->start_back_off_ms = 0;
     if (!adopted)
         tell_start(container, started);
     if (adopted || pod->ending || !container_post_start(container))
@@ -387,12 +322,12 @@ void container_ended(struct container *container, unsigned attempt, const struct
     container->ready = false;
     container->state = CONTAINER_ENDED;
     bool well = exit->code == 0 && exit->signal == 0;
-    keep_end(container, exit,
-             exit->unknown         ? "ContainerStatusUnknown"
-             : exit->out_of_memory ? "OOMKilled"
-             : well                ? "Completed"
-                                   : "Error",
-             "");
+    container_keep_end(container, exit,
+                       exit->unknown         ? "ContainerStatusUnknown"
+                       : exit->out_of_memory ? "OOMKilled"
+                       : well                ? "Completed"
+                                             : "Error",
+                       "");
     node_logs_changed(pod, container);
     pod_touch(pod, true);
 }

@@ -161,7 +161,8 @@ static void wait_for_volumes(struct pod *pod, const struct error *err)
     if (strcmp(pod->message, err->message) != 0)
         pod_event(pod, "Warning", "FailedMount", "%s", err->message);
     snprintf(pod->message, sizeof pod->message, "%s", err->message);
-    io_timer_start(&pod->retry, POD_RETRY_MS * 5); /* a ConfigMap or Secret that appears comes sooner */
+    pod->volumes_back_off_ms = pod_next_back_off(pod->volumes_back_off_ms);
+    io_timer_start(&pod->retry, pod->volumes_back_off_ms); /* a ConfigMap or Secret that appears comes sooner */
 }
 
 void pod_create_sandbox(struct pod *pod)
@@ -178,6 +179,7 @@ void pod_create_sandbox(struct pod *pod)
         return;
     }
     pod->message[0] = 0;
+    pod->volumes_back_off_ms = 0;
     resolve_hostname(pod, hostname);
     struct runtime_pod description = {
         .uid = pod->uid,

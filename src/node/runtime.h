@@ -108,7 +108,7 @@ struct runtime_exit {
 };
 
 enum runtime_failure {                               /* of on_started: which of Kubernetes' reasons the error is */
-                       RUNTIME_FAILED_IMAGE_MISSING, /* ErrImagePull, ErrImageNeverPull */
+                       RUNTIME_FAILED_IMAGE_MISSING, /* ErrImagePull, ErrImageNeverPull; it may come: has_image() */
                        RUNTIME_FAILED_IMAGE_NAME,    /* InvalidImageName */
                        RUNTIME_FAILED_CONFIG,        /* CreateContainerConfigError */
                        RUNTIME_FAILED_CREATE,        /* CreateContainerError */
@@ -134,7 +134,7 @@ struct sandbox_events {
     void (*on_removed)(void *ctx);
     /* Something asked for could not be had and was left out: `reason` as of an Event ("ResourceLimitsNotApplied"). */
     void (*on_notice)(void *ctx, const char *reason, const char *message);
-    /* More output was written; only while sandbox_watch_output() is on. */
+    /* More output was written; only while ops->watch_output() has it on. */
     void (*on_output)(void *ctx, const char *container);
 };
 
@@ -148,6 +148,10 @@ struct runtime_ops {
     /* A sandbox that an earlier evoke created; on_ready with ERROR_NOT_FOUND when nothing is left of it but rubbish. */
     struct sandbox *(*adopt)(struct runtime *runtime, const char *uid, const struct sandbox_events *events, void *ctx);
     void (*start)(struct sandbox *sandbox, const struct runtime_container *container);
+    /* Both NULL for an engine without images. `changed` is called when more images may be there than before; NULL ends
+     * that. */
+    bool (*has_image)(struct runtime *runtime, const char *image);
+    void (*watch_images)(struct runtime *runtime, void (*changed)(void *ctx), void *ctx);
     /* To the main process; SIGKILL to every process of the container. */
     void (*signal)(struct sandbox *sandbox, const char *container, int signal);
     /* done(exit, output): exit.code -1 and err set when it could not run. Exactly once, unless cancelled. */

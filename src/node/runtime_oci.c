@@ -24,8 +24,11 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "base/diag.h"
 #include "base/memory.h"
+#include "io/file.h"
 #include "node/bundle.h"
+#include "node/image.h"
 #include "node/runtime_oci_priv.h"
 #include "node/volumes.h"
 
@@ -198,6 +201,33 @@ static void deinit(struct monitored *monitored)
         sandbox->connecting->sandbox = NULL;
 }
 
+/* --- Images --- */
+
+static bool has_image(struct runtime *base, const char *name)
+{
+    const struct oci_runtime *runtime = (struct oci_runtime *)(void *)base;
+    struct image image = {0};
+    struct error ignored;
+    bool found = image_find(runtime->directory, bytes_of_string(name), &image, &ignored);
+    image_deinit(&image);
+    return found;
+}
+
+/* An image is there when its name has been moved to where the names are. */
+static void watch_images(struct runtime *base, void (*changed)(void *ctx), void *ctx)
+{
+    struct oci_runtime *runtime = (struct oci_runtime *)(void *)base;
+    struct io *io = runtime->engine.io;
+    char path[PATH_MAX];
+    struct error err;
+    io_dir_watch_close(TAKE(runtime->images));
+    if (!changed)
+        return;
+    snprintf(path, sizeof path, "%.3900s/images/refs", runtime->directory);
+    if (!io_dir_make(io, path, &err) || !io_dir_watch(io, path, changed, ctx, &runtime->images, &err))
+        diag_warn("node", "%s: pods that wait for an image learn of it when they try again", err.message);
+}
+
 /* --- Open and close --- */
 
 static const struct monitored_ops oci_ops = {
@@ -241,6 +271,7 @@ static void oci_close(struct runtime *closing)
 {
     struct oci_runtime *runtime = (struct oci_runtime *)(void *)closing;
     bool empty = list_empty(&runtime->engine.sandboxes);
+    io_dir_watch_close(TAKE(runtime->images));
     monitored_engine_deinit(&runtime->engine);
     if (empty && runtime->network.bridge[0])
         network_remove_bridge(&runtime->network);
@@ -269,6 +300,8 @@ static bool open_runtime(struct oci_runtime *runtime, struct io *io, const struc
     char absolute[PATH_MAX];
     if (!monitored_engine_init(&runtime->engine, io, options, oci_close, err))
         return false;
+    runtime->engine.runtime_ops.has_image = has_image;
+    runtime->engine.runtime_ops.watch_images = watch_images;
     if (geteuid() != 0)
         return error_set(err, ERROR_DENIED, "containers need root");
     runtime->runc = options->runc_path ? memory_string(bytes_of_string(options->runc_path)) : find_runc();

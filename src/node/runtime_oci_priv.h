@@ -10,6 +10,7 @@ struct oci_runtime {
     struct monitored_engine engine; /* first */
     char *directory;                /* DIR, absolute */
     char *runc;
+    struct io_dir_watch *images; /* NULL: nobody wants to know of new ones */
     char host_ip[48];
     struct network network;
     bool translated; /* addresses of what goes beyond this machine */

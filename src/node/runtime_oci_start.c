@@ -131,6 +131,24 @@ static bool write_bundle(struct monitored *monitored, const struct runtime_conta
     return volumes_write_file(path, buf_bytes(&text), 0600, err);
 }
 
+/* runc itself runs as the monitor does: whom its process runs as, and where, is in the bundle. */
+static struct protocol_start launched_by_runc(const char *const *argv, const char *pid_file, const char *error_file)
+{
+    static const char *const none[] = {NULL};
+    return (struct protocol_start){
+        .flags = PROTOCOL_START_DETACHED,
+        .directory = "",
+        .pid_file = pid_file,
+        .error_file = error_file,
+        .user = UINT32_MAX,
+        .group = UINT32_MAX,
+        .oom_score_adj = UINT32_MAX,
+        .argv = argv,
+        .environment = none,
+        .cgroups = none,
+    };
+}
+
 static void run_container(struct monitored *monitored, const struct runtime_container *container,
                           const struct image *image)
 {
@@ -145,19 +163,9 @@ static void run_container(struct monitored *monitored, const struct runtime_cont
         runtime->runc, "--root",           state,        "--log",  error_file, "--log-format", "json", "run",
         "--detach",    "--no-new-keyring", "--pid-file", pid_file, "--bundle", bundle,         id,     NULL,
     };
-    struct protocol_start message = {
-        .flags = PROTOCOL_START_DETACHED,
-        .directory = "",
-        .pid_file = pid_file,
-        .error_file = error_file,
-        .user = UINT32_MAX,
-        .group = UINT32_MAX,
-        .oom_score_adj = UINT32_MAX,
-        .argv = argv,
-        .environment = (const char *const[]){"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                                             "GOMAXPROCS=2", "GOGC=off", NULL},
-        .cgroups = (const char *const[]){NULL},
-    };
+    struct protocol_start message = launched_by_runc(argv, pid_file, error_file);
+    message.environment = (const char *const[]){"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                                "GOMAXPROCS=2", "GOGC=off", NULL};
     struct monitored_run *run = monitored_run_add(monitored, container);
     free(run->image_id);
     run->image_id = memory_string(bytes_of_string(image->id));
@@ -175,9 +183,7 @@ void oci_start(struct monitored *monitored, const struct runtime_container *cont
         drop_last_run(monitored, container->name, container->attempt - 1);
     bool ok = image_find(runtime->directory, bytes_of_string(container->image), &image, &err);
     if (!ok)
-        failure = err.kind == ERROR_NOT_FOUND ? RUNTIME_FAILED_IMAGE_MISSING
-                  : err.kind == ERROR_INVALID ? RUNTIME_FAILED_IMAGE_NAME
-                                              : RUNTIME_FAILED_CREATE;
+        failure = err.kind == ERROR_INVALID ? RUNTIME_FAILED_IMAGE_NAME : RUNTIME_FAILED_IMAGE_MISSING;
     if (ok) {
         ok = make_run_directories(monitored, container, &err) && write_bundle(monitored, container, &image, &err);
         if (!ok && err.kind == ERROR_INVALID)
@@ -208,17 +214,7 @@ void oci_exec(struct monitored *monitored, struct monitored_exec *exec, const ch
         command[at++] = before[i];
     for (size_t i = 0; i < count; i++)
         command[at++] = argv[i];
-    struct protocol_start message = {
-        .flags = PROTOCOL_START_DETACHED,
-        .directory = "",
-        .pid_file = pid_file,
-        .error_file = error_file,
-        .user = UINT32_MAX,
-        .group = UINT32_MAX,
-        .oom_score_adj = UINT32_MAX,
-        .argv = command,
-        .environment = (const char *const[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=2", NULL},
-        .cgroups = (const char *const[]){NULL},
-    };
+    struct protocol_start message = launched_by_runc(command, pid_file, error_file);
+    message.environment = (const char *const[]){"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS=2", NULL};
     monitored_exec_task(exec, &message);
 }

@@ -59,8 +59,6 @@ static void connected(struct monitored *monitored)
 
 /* --- Containers --- */
 
-enum { INHERITED_MAX = 16 };
-
 static bool in_environment(const char *const *environment, const char *name)
 {
     size_t size = strlen(name);

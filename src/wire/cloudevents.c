@@ -224,28 +224,6 @@ bool cloudevent_from_json(const struct json *json, struct arena *arena, struct c
     return read_data(json, arena, out, err) && cloudevent_check(out, err);
 }
 
-bool cloudevent_to_json(const struct cloudevent *event, struct json **out, struct error *err)
-{
-    AUTO_JSON *json = json_new_object();
-    for (size_t i = 0; i < event->attribute_count; i++)
-        json_set_bytes(json, event->attributes[i].name, json_new_string(event->attributes[i].value));
-    if (event->data_content_type.data)
-        json_set(json, "datacontenttype", json_new_string(event->data_content_type));
-    if (event->data.data && is_json_type(event->data_content_type)) {
-        struct json *data = json_parse(event->data, JSON_PARSE_LAST_KEY_WINS, err);
-        if (!data)
-            return error_wrap(err, "CloudEvent: data");
-        json_set(json, "data", data);
-    } else if (event->data.data && !json_set(json, "data", json_new_string(event->data))) {
-        AUTO_BUF text;
-        buf_init(&text, 2 * LIMIT_API_BODY_SIZE);
-        text_append_base64(&text, event->data);
-        json_set(json, "data_base64", json_new_string(buf_bytes(&text)));
-    }
-    *out = TAKE(json);
-    return true;
-}
-
 bool cloudevent_batch_from_json(struct bytes text, struct arena *arena, struct cloudevent **out, size_t *count,
                                 struct error *err)
 {

@@ -49,8 +49,6 @@ MUST_CHECK bool cloudevent_check(const struct cloudevent *event, struct error *e
 /* --- JSON format --- */
 MUST_CHECK bool cloudevent_from_json(const struct json *json, struct arena *arena, struct cloudevent *out,
                                      struct error *err);
-/* ERROR_INVALID: the data calls itself JSON and is not. */
-MUST_CHECK bool cloudevent_to_json(const struct cloudevent *event, struct json **out, struct error *err);
 
 /* --- HTTP --- */
 enum cloudevent_mode {

@@ -58,22 +58,10 @@ static void through_http(const struct cloudevent *event, struct arena *arena)
         abort();
 }
 
-static void through_json(const struct cloudevent *event, struct arena *arena)
-{
-    AUTO_JSON *json = NULL;
-    struct cloudevent again;
-    struct error err;
-    if (!cloudevent_to_json(event, &json, &err))
-        return;
-    if (!cloudevent_from_json(json, arena, &again, &err))
-        abort();
-}
-
 static void check(const struct cloudevent *event, struct arena *arena)
 {
     through_kafka(event, arena);
     through_http(event, arena);
-    through_json(event, arena);
 }
 
 static void from_request(struct bytes input, struct arena *arena)

@@ -194,22 +194,6 @@ TEST(cloudevents_structured_mode_of_kafka_is_read)
     CHECK_STR(err.message, "not a CloudEvent: the record has no header ce_specversion");
 }
 
-TEST(cloudevents_json_format_keeps_bytes_that_are_no_text)
-{
-    struct cloudevent event = {0};
-    struct error err;
-    static const char *const names[] = {"specversion", "id", "source", "type"};
-    for (int i = 0; i < 4; i++)
-        CHECK_OK(cloudevent_set(&event, bytes_of_string(names[i]), BYTES_LITERAL("1.0"), &err), &err);
-    event.data = BYTES_LITERAL("\xff\xfe");
-    event.data_content_type = BYTES_LITERAL("application/octet-stream");
-    AUTO_JSON *json = NULL;
-    CHECK_OK(cloudevent_to_json(&event, &json, &err), &err);
-    CHECK_STR(json_text_at(json, "data_base64", ""), "//4=");
-    event.data_content_type = BYTES_LITERAL("application/json");
-    CHECK(!cloudevent_to_json(&event, &json, &err));
-}
-
 TEST(cloudevents_batches_name_the_event_that_is_wrong)
 {
     AUTO_ARENA arena;

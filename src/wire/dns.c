@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "base/endian.h"
 #include "base/memory.h"
 
 /* Bits of the header's second field (RFC 1035 4.1.1). */
@@ -23,11 +24,6 @@ enum {
     OPT_RECORD_SIZE = 11,
     SERIAL = 1,
 };
-
-static uint16_t be16(struct bytes message, size_t at)
-{
-    return (uint16_t)(message.data[at] << 8 | message.data[at + 1]);
-}
 
 /* --- A question --- */
 
@@ -68,9 +64,9 @@ static bool parse_name(struct bytes message, size_t *at, char out[DNS_NAME_SIZE]
 static void parse_opt(struct bytes message, size_t at, struct dns_query *out)
 {
     if (message.size < OPT_RECORD_SIZE || at > message.size - OPT_RECORD_SIZE || message.data[at] != 0 ||
-        be16(message, at + 1) != DNS_OPT)
+        get_be16(message.data + at + 1) != DNS_OPT)
         return;
-    uint16_t size = be16(message, at + 3);
+    uint16_t size = get_be16(message.data + at + 3);
     out->edns = true;
     out->udp_size = size < DNS_UDP_SIZE ? DNS_UDP_SIZE : size > DNS_UDP_SIZE_MAX ? DNS_UDP_SIZE_MAX : size;
 }
@@ -78,13 +74,13 @@ static void parse_opt(struct bytes message, size_t at, struct dns_query *out)
 bool dns_query_parse(struct bytes message, struct dns_query *out, struct error *err)
 {
     *out = (struct dns_query){.udp_size = DNS_UDP_SIZE};
-    if (message.size < DNS_HEADER_SIZE || be16(message, 2) & FLAG_RESPONSE)
+    if (message.size < DNS_HEADER_SIZE || get_be16(message.data + 2) & FLAG_RESPONSE)
         return error_set(err, ERROR_CORRUPT, "not a DNS query");
-    out->id = be16(message, 0);
-    out->recursion_desired = be16(message, 2) & FLAG_RECURSION_DESIRED;
-    if (be16(message, 2) & FLAG_OPCODE)
+    out->id = get_be16(message.data + 0);
+    out->recursion_desired = get_be16(message.data + 2) & FLAG_RECURSION_DESIRED;
+    if (get_be16(message.data + 2) & FLAG_OPCODE)
         return error_set(err, ERROR_UNSUPPORTED, "a DNS operation that is not a query");
-    if (be16(message, 4) != 1)
+    if (get_be16(message.data + 4) != 1)
         return invalid(err, "other than one question");
     size_t at = DNS_HEADER_SIZE;
     struct dns_query query = *out;
@@ -92,11 +88,11 @@ bool dns_query_parse(struct bytes message, struct dns_query *out, struct error *
         return false;
     if (message.size - at < 4)
         return invalid(err, "a question cut short");
-    query.type = be16(message, at);
-    query.class = be16(message, at + 2);
+    query.type = get_be16(message.data + at);
+    query.class = get_be16(message.data + at + 2);
     at += 4;
     query.question = bytes_slice(message, DNS_HEADER_SIZE, at - DNS_HEADER_SIZE);
-    if (be16(message, 6) == 0 && be16(message, 8) == 0 && be16(message, 10) > 0)
+    if (get_be16(message.data + 6) == 0 && get_be16(message.data + 8) == 0 && get_be16(message.data + 10) > 0)
         parse_opt(message, at, &query);
     *out = query;
     return true;
@@ -106,8 +102,7 @@ bool dns_query_parse(struct bytes message, struct dns_query *out, struct error *
 
 static void set_be16(struct dns_reply *reply, size_t at, uint16_t value)
 {
-    reply->out->data[reply->start + at] = (uint8_t)(value >> 8);
-    reply->out->data[reply->start + at + 1] = (uint8_t)value;
+    put_be16(reply->out->data + reply->start + at, value);
 }
 
 void dns_reply_begin(struct dns_reply *reply, struct buf *out, const struct dns_query *query, size_t size_max,

@@ -90,9 +90,6 @@ void http_print_field(struct buf *out, struct bytes name, struct bytes value);
 void http_print_fields(struct buf *out, const struct http_field *fields, size_t count);
 void http_print_length(struct buf *out, uint64_t content_length); /* Content-Length and the empty line: ends the head */
 void http_print_chunked(struct buf *out);                         /* Transfer-Encoding: chunked, and the empty line */
-void http_print_chunk(struct buf *out, struct bytes data);        /* nothing for no data */
-void http_print_last_chunk(struct buf *out);
-const char *http_reason(int status); /* "Not Found"; "Unknown" */
 /* RFC 9110 section 5.6.7: "Sat, 21 Nov 2026 09:44:27 GMT" */
 enum { HTTP_DATE_SIZE = 30 };
 void http_format_date(int64_t unix_s, char out[HTTP_DATE_SIZE]);
@@ -102,8 +99,6 @@ MUST_CHECK bool http_parse_date(struct bytes text, int64_t *unix_s);
 /* --- Targets --- */
 /* Appends the decoded text; false for a '%' without two hex digits. '+' becomes a space in queries alone. */
 MUST_CHECK bool http_percent_decode(struct bytes text, bool in_query, struct buf *out);
-/* All but unreserved characters (RFC 3986 section 2.3) are encoded. */
-void http_percent_encode(struct bytes text, struct buf *out);
 /* Takes the next segment off a path that begins with '/': "/a/b" gives "a", then "b"; "/" gives one empty segment.
  * Decoded into `arena`; false at the end, and for a bad encoding or no memory (then *rest is not null). */
 bool http_path_next(struct bytes *rest, struct arena *arena, struct bytes *segment);

@@ -49,7 +49,7 @@ static const struct {
     {507, "Insufficient Storage"},
 };
 
-const char *http_reason(int status)
+static const char *reason_phrase(int status)
 {
     for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
         if (reasons[i].status == status)
@@ -79,7 +79,7 @@ void http_print_request_line(struct buf *out, struct bytes method, struct bytes 
 
 void http_print_status_line(struct buf *out, int status)
 {
-    buf_printf(out, "HTTP/1.1 %03d %s\r\n", status, http_reason(status));
+    buf_printf(out, "HTTP/1.1 %03d %s\r\n", status, reason_phrase(status));
 }
 
 void http_print_field(struct buf *out, struct bytes name, struct bytes value)
@@ -104,20 +104,6 @@ void http_print_length(struct buf *out, uint64_t content_length)
 void http_print_chunked(struct buf *out)
 {
     buf_append_string(out, "Transfer-Encoding: chunked\r\n\r\n");
-}
-
-void http_print_chunk(struct buf *out, struct bytes data)
-{
-    if (data.size == 0) /* it would be the last chunk */
-        return;
-    buf_printf(out, "%zx\r\n", data.size);
-    buf_append(out, data);
-    buf_append_string(out, "\r\n");
-}
-
-void http_print_last_chunk(struct buf *out)
-{
-    buf_append_string(out, "0\r\n\r\n");
 }
 
 static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};

@@ -2,14 +2,7 @@
 /* Request targets and URLs: percent-encoding, path segments, query parameters (RFC 3986). */
 #include "wire/http.h"
 
-static int hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    if (byte >= 'a' && byte <= 'f')
-        return byte - 'a' + 10;
-    return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
-}
+#include "base/text.h"
 
 /* The byte at *at, which moves behind it; -1: a bad encoding. */
 static int decode_byte(struct bytes text, size_t *at, bool in_query)
@@ -21,7 +14,7 @@ static int decode_byte(struct bytes text, size_t *at, bool in_query)
         return byte;
     if (text.size - *at < 2)
         return -1;
-    int high = hex_digit(text.data[*at]), low = hex_digit(text.data[*at + 1]);
+    int high = text_hex_digit(text.data[*at]), low = text_hex_digit(text.data[*at + 1]);
     *at += 2;
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
@@ -35,22 +28,6 @@ bool http_percent_decode(struct bytes text, bool in_query, struct buf *out)
         buf_append_byte(out, (uint8_t)byte);
     }
     return !out->overflowed;
-}
-
-static bool is_unreserved(uint8_t byte)
-{
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-           byte == '-' || byte == '.' || byte == '_' || byte == '~';
-}
-
-void http_percent_encode(struct bytes text, struct buf *out)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        if (is_unreserved(text.data[i]))
-            buf_append_byte(out, text.data[i]);
-        else
-            buf_printf(out, "%%%02X", text.data[i]);
-    }
 }
 
 /* Decoded text is never longer than encoded text. */

@@ -220,11 +220,7 @@ TEST(http_printing_does_not_let_values_end_a_field)
     http_print_status_line(&out, 202);
     http_print_field(&out, BYTES_LITERAL("A"), BYTES_LITERAL("b\r\nSet-Cookie: c\x01"));
     http_print_chunked(&out);
-    http_print_chunk(&out, BYTES_LITERAL("hello world, hello"));
-    http_print_chunk(&out, BYTES_LITERAL(""));
-    http_print_last_chunk(&out);
-    CHECK_STR(buf_string(&out), "HTTP/1.1 202 Accepted\r\nA: b  Set-Cookie: c \r\nTransfer-Encoding: chunked\r\n\r\n"
-                                "12\r\nhello world, hello\r\n0\r\n\r\n");
+    CHECK_STR(buf_string(&out), "HTTP/1.1 202 Accepted\r\nA: b  Set-Cookie: c \r\nTransfer-Encoding: chunked\r\n\r\n");
 }
 
 TEST(http_paths_and_queries_are_decoded)
@@ -247,10 +243,6 @@ TEST(http_paths_and_queries_are_decoded)
     CHECK_BYTES(http_query_get(query, &arena, "watch"), BYTES_LITERAL(""));
     CHECK(http_query_get(query, &arena, "missing").data == NULL);
     CHECK(http_query_get(BYTES_NULL, &arena, "watch").data == NULL);
-    AUTO_BUF out;
-    buf_init(&out, 100);
-    http_percent_encode(BYTES_LITERAL("a b/\xc3\xa9~"), &out);
-    CHECK_STR(buf_string(&out), "a%20b%2F%C3%A9~");
 }
 
 TEST(http_urls_are_taken_apart)

@@ -56,37 +56,63 @@ static struct json *made(json_t *value)
 
 /* --- Parsing and printing --- */
 
-/* jansson's own depth limit (2048) is a build constant, so the depth is measured beforehand: a scan that knows strings.
- */
-static bool too_deep(struct bytes text)
+/* jansson's own depth limit (2048) is a build constant, and it has none for the number of values, so both are measured
+ * beforehand: a scan that knows strings. */
+struct extent {
+    size_t depth;  /* the largest */
+    size_t values; /* as LIMIT_JSON_VALUES counts them */
+};
+
+static void measure_byte(struct extent *extent, size_t *depth, uint8_t byte)
 {
+    if (byte == '{' || byte == '[') {
+        extent->values += LIMIT_JSON_CONTAINER;
+        if (++*depth > extent->depth)
+            extent->depth = *depth;
+    } else if ((byte == '}' || byte == ']') && *depth > 0) {
+        --*depth;
+    } else if (byte == ',') {
+        extent->values++;
+    }
+}
+
+static struct extent measure(struct bytes text)
+{
+    struct extent extent = {.values = 1};
     size_t depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < text.size; i++) {
         uint8_t byte = text.data[i];
-        if (in_string) {
-            if (byte == '\\')
-                i++;
-            else if (byte == '"')
-                in_string = false;
-        } else if (byte == '"') {
-            in_string = true;
-        } else if (byte == '{' || byte == '[') {
-            if (++depth > LIMIT_JSON_DEPTH)
-                return true;
-        } else if ((byte == '}' || byte == ']') && depth > 0) {
-            depth--;
-        }
+        if (in_string && byte == '\\')
+            i++;
+        else if (byte == '"')
+            in_string = !in_string;
+        else if (!in_string)
+            measure_byte(&extent, &depth, byte);
     }
-    return false;
+    return extent;
+}
+
+size_t json_count(struct bytes text)
+{
+    return measure(text).values;
+}
+
+static bool check_extent(struct bytes text, int flags, struct error *err)
+{
+    struct extent extent = measure(text);
+    if (extent.depth > LIMIT_JSON_DEPTH)
+        return error_set(err, ERROR_LIMIT, "JSON: more than %d containers within each other", LIMIT_JSON_DEPTH);
+    if (extent.values > LIMIT_JSON_VALUES && !(flags & JSON_PARSE_OUR_OWN))
+        return error_set(err, ERROR_LIMIT, "JSON: more than %d values, of which an object or array counts as %d",
+                         LIMIT_JSON_VALUES, LIMIT_JSON_CONTAINER);
+    return true;
 }
 
 struct json *json_parse(struct bytes text, int flags, struct error *err)
 {
-    if (too_deep(text)) {
-        error_set(err, ERROR_LIMIT, "JSON: more than %d containers within each other", LIMIT_JSON_DEPTH);
+    if (!check_extent(text, flags, err))
         return NULL;
-    }
     json_error_t cause;
     size_t options = JSON_DECODE_ANY | JSON_ALLOW_NUL;
     if (!(flags & JSON_PARSE_LAST_KEY_WINS))

@@ -22,10 +22,15 @@ struct json;
 enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INTEGER, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 /* --- Parsing and printing --- */
-enum { JSON_PARSE_LAST_KEY_WINS = 1 }; /* otherwise a duplicate key is ERROR_INVALID */
-/* One value and nothing behind it. Errors are ERROR_INVALID with line and column; deeper than LIMIT_JSON_DEPTH is
- * ERROR_LIMIT. Integers are kept as int64; larger ones become reals. Strings are valid UTF-8 and may hold U+0000. */
+enum {
+    JSON_PARSE_LAST_KEY_WINS = 1, /* otherwise a duplicate key is ERROR_INVALID */
+    JSON_PARSE_OUR_OWN = 2,       /* what we have written: it may have more than LIMIT_JSON_VALUES */
+};
+/* One value and nothing behind it. Errors are ERROR_INVALID with line and column; deeper than LIMIT_JSON_DEPTH or of
+ * more than LIMIT_JSON_VALUES is ERROR_LIMIT. Integers are kept as int64; larger ones become reals. Strings are valid
+ * UTF-8 and may hold U+0000. */
 struct json *json_parse(struct bytes text, int flags, struct error *err);
+size_t json_count(struct bytes text); /* how many values json_parse() makes of it, as LIMIT_JSON_VALUES counts them */
 void json_print(const struct json *value, struct buf *out);        /* compact */
 void json_print_pretty(const struct json *value, struct buf *out); /* four spaces, as kubectl does */
 

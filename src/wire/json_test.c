@@ -47,6 +47,40 @@ TEST(json_refuses_duplicate_keys_unless_asked)
     CHECK_INT(json_int_at(value, "a", 0), 2);
 }
 
+static void repeat(struct buf *text, const char *part, size_t count)
+{
+    buf_reset(text);
+    buf_append_string(text, "[0");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(text, ",%s", part);
+    buf_append_string(text, "]");
+}
+
+TEST(json_values_are_limited_and_a_container_is_worth_eight)
+{
+    struct error err;
+    AUTO_BUF text;
+    buf_init(&text, 16 << 20);
+    const size_t containers = LIMIT_JSON_VALUES / (LIMIT_JSON_CONTAINER + 1), scalars = LIMIT_JSON_VALUES - 9;
+    repeat(&text, "{}", containers + 1);
+    CHECK(!json_parse(buf_bytes(&text), 0, &err));
+    CHECK_INT(err.kind, ERROR_LIMIT);
+    CHECK_STR(err.message, "JSON: more than 800000 values, of which an object or array counts as 8");
+    AUTO_JSON *ours = json_parse(buf_bytes(&text), JSON_PARSE_OUR_OWN, &err);
+    CHECK_INT(json_size(ours), containers + 2);
+    repeat(&text, "{}", containers - 1);
+    AUTO_JSON *objects = json_parse(buf_bytes(&text), 0, &err);
+    CHECK_INT(json_size(objects), containers);
+    repeat(&text, "1", scalars + 1);
+    CHECK(!json_parse(buf_bytes(&text), 0, &err));
+    repeat(&text, "1", scalars);
+    AUTO_JSON *numbers = json_parse(buf_bytes(&text), 0, &err);
+    CHECK_INT(json_size(numbers), scalars + 1);
+    repeat(&text, "\"{,,,[\\\",,,\"", 200000); /* what is in a string is none */
+    AUTO_JSON *strings = json_parse(buf_bytes(&text), 0, &err);
+    CHECK_INT(json_size(strings), 200001);
+}
+
 TEST(json_depth_is_limited_and_brackets_in_strings_do_not_count)
 {
     struct error err;

@@ -4,6 +4,7 @@
 #include "wire/kafka_batch.h"
 
 #include "base/crc32c.h"
+#include "base/endian.h"
 #include "wire/kafka_batch_priv.h"
 
 enum { /* positions in the header */
@@ -24,20 +25,6 @@ enum { /* positions in the header */
        MAGIC = 2,
 };
 
-static uint64_t get(const uint8_t *at, size_t size)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++)
-        value = value << 8 | at[i];
-    return value;
-}
-
-static void put(uint8_t *at, uint64_t value, size_t size)
-{
-    for (size_t i = size; i-- > 0; value >>= 8)
-        at[i] = (uint8_t)value;
-}
-
 /* --- Reading --- */
 
 static bool check_sizes(struct bytes rest, size_t *size, struct error *err)
@@ -49,7 +36,7 @@ static bool check_sizes(struct bytes rest, size_t *size, struct error *err)
         return error_set(err, ERROR_UNSUPPORTED, "record format v%d; only v2 is taken", magic);
     if (magic != MAGIC)
         return error_set(err, ERROR_CORRUPT, "a record batch with magic %d", magic);
-    int32_t length = (int32_t)get(rest.data + AT_LENGTH, 4);
+    int32_t length = (int32_t)get_be32(rest.data + AT_LENGTH);
     if (length < KAFKA_BATCH_HEADER_SIZE - BEHIND_LENGTH || (size_t)length > rest.size - BEHIND_LENGTH)
         return error_set(err, ERROR_CORRUPT, "a record batch says that it has %d bytes, where %zu are left", length,
                          rest.size - BEHIND_LENGTH);
@@ -77,17 +64,17 @@ bool kafka_batch_parse(struct bytes *rest, struct kafka_batch *out, struct error
     struct kafka_batch batch = {
         .bytes = bytes_of(at, size),
         .records = bytes_of(at + KAFKA_BATCH_HEADER_SIZE, size - KAFKA_BATCH_HEADER_SIZE),
-        .base_offset = (int64_t)get(at + AT_BASE_OFFSET, 8),
-        .leader_epoch = (int32_t)get(at + AT_LEADER_EPOCH, 4),
-        .crc = (uint32_t)get(at + AT_CRC, 4),
-        .attributes = (uint16_t)get(at + AT_ATTRIBUTES, 2),
-        .last_offset_delta = (int32_t)get(at + AT_LAST_OFFSET_DELTA, 4),
-        .base_timestamp = (int64_t)get(at + AT_BASE_TIMESTAMP, 8),
-        .max_timestamp = (int64_t)get(at + AT_MAX_TIMESTAMP, 8),
-        .producer_id = (int64_t)get(at + AT_PRODUCER_ID, 8),
-        .producer_epoch = (int16_t)get(at + AT_PRODUCER_EPOCH, 2),
-        .base_sequence = (int32_t)get(at + AT_BASE_SEQUENCE, 4),
-        .record_count = (int32_t)get(at + AT_RECORD_COUNT, 4),
+        .base_offset = (int64_t)get_be64(at + AT_BASE_OFFSET),
+        .leader_epoch = (int32_t)get_be32(at + AT_LEADER_EPOCH),
+        .crc = get_be32(at + AT_CRC),
+        .attributes = get_be16(at + AT_ATTRIBUTES),
+        .last_offset_delta = (int32_t)get_be32(at + AT_LAST_OFFSET_DELTA),
+        .base_timestamp = (int64_t)get_be64(at + AT_BASE_TIMESTAMP),
+        .max_timestamp = (int64_t)get_be64(at + AT_MAX_TIMESTAMP),
+        .producer_id = (int64_t)get_be64(at + AT_PRODUCER_ID),
+        .producer_epoch = (int16_t)get_be16(at + AT_PRODUCER_EPOCH),
+        .base_sequence = (int32_t)get_be32(at + AT_BASE_SEQUENCE),
+        .record_count = (int32_t)get_be32(at + AT_RECORD_COUNT),
     };
     if (!check_counts(&batch, err))
         return false;
@@ -136,25 +123,25 @@ int32_t kafka_batch_last_sequence(const struct kafka_batch *batch)
 
 void kafka_batch_set_base_offset(uint8_t *batch, int64_t base_offset)
 {
-    put(batch + AT_BASE_OFFSET, (uint64_t)base_offset, 8);
+    put_be64(batch + AT_BASE_OFFSET, (uint64_t)base_offset);
 }
 
 void kafka_batch_set_leader_epoch(uint8_t *batch, int32_t leader_epoch)
 {
-    put(batch + AT_LEADER_EPOCH, (uint32_t)leader_epoch, 4);
+    put_be32(batch + AT_LEADER_EPOCH, (uint32_t)leader_epoch);
 }
 
 void kafka_batch_set_log_append_time(uint8_t *batch, size_t size, int64_t timestamp_ms)
 {
-    uint16_t attributes = (uint16_t)get(batch + AT_ATTRIBUTES, 2) | KAFKA_BATCH_LOG_APPEND_TIME;
-    put(batch + AT_ATTRIBUTES, attributes, 2);
+    uint16_t attributes = get_be16(batch + AT_ATTRIBUTES) | KAFKA_BATCH_LOG_APPEND_TIME;
+    put_be16(batch + AT_ATTRIBUTES, attributes);
     kafka_batch_set_max_timestamp(batch, size, timestamp_ms);
 }
 
 void kafka_batch_set_max_timestamp(uint8_t *batch, size_t size, int64_t timestamp_ms)
 {
-    put(batch + AT_MAX_TIMESTAMP, (uint64_t)timestamp_ms, 8);
-    put(batch + AT_CRC, crc_of(batch, size), 4);
+    put_be64(batch + AT_MAX_TIMESTAMP, (uint64_t)timestamp_ms);
+    put_be32(batch + AT_CRC, crc_of(batch, size));
 }
 
 /* --- Building --- */
@@ -194,19 +181,19 @@ void kafka_append_field(struct buf *out, struct bytes field)
 
 void kafka_batch_write_header(uint8_t *at, size_t size, const struct kafka_batch *header)
 {
-    put(at + AT_BASE_OFFSET, (uint64_t)header->base_offset, 8);
-    put(at + AT_LENGTH, size - BEHIND_LENGTH, 4);
-    put(at + AT_LEADER_EPOCH, (uint32_t)header->leader_epoch, 4);
-    put(at + AT_MAGIC, MAGIC, 1);
-    put(at + AT_ATTRIBUTES, header->attributes, 2);
-    put(at + AT_LAST_OFFSET_DELTA, (uint32_t)header->last_offset_delta, 4);
-    put(at + AT_BASE_TIMESTAMP, (uint64_t)header->base_timestamp, 8);
-    put(at + AT_MAX_TIMESTAMP, (uint64_t)header->max_timestamp, 8);
-    put(at + AT_PRODUCER_ID, (uint64_t)header->producer_id, 8);
-    put(at + AT_PRODUCER_EPOCH, (uint16_t)header->producer_epoch, 2);
-    put(at + AT_BASE_SEQUENCE, (uint32_t)header->base_sequence, 4);
-    put(at + AT_RECORD_COUNT, (uint32_t)header->record_count, 4);
-    put(at + AT_CRC, crc_of(at, size), 4);
+    put_be64(at + AT_BASE_OFFSET, (uint64_t)header->base_offset);
+    put_be32(at + AT_LENGTH, size - BEHIND_LENGTH);
+    put_be32(at + AT_LEADER_EPOCH, (uint32_t)header->leader_epoch);
+    at[AT_MAGIC] = MAGIC;
+    put_be16(at + AT_ATTRIBUTES, header->attributes);
+    put_be32(at + AT_LAST_OFFSET_DELTA, (uint32_t)header->last_offset_delta);
+    put_be64(at + AT_BASE_TIMESTAMP, (uint64_t)header->base_timestamp);
+    put_be64(at + AT_MAX_TIMESTAMP, (uint64_t)header->max_timestamp);
+    put_be64(at + AT_PRODUCER_ID, (uint64_t)header->producer_id);
+    put_be16(at + AT_PRODUCER_EPOCH, (uint16_t)header->producer_epoch);
+    put_be32(at + AT_BASE_SEQUENCE, (uint32_t)header->base_sequence);
+    put_be32(at + AT_RECORD_COUNT, (uint32_t)header->record_count);
+    put_be32(at + AT_CRC, crc_of(at, size));
 }
 
 void kafka_batch_begin(struct kafka_batch_builder *builder, struct buf *out, uint16_t attributes)
@@ -253,10 +240,10 @@ void kafka_batch_add_marker(struct kafka_batch_builder *builder, int64_t timesta
                             int32_t coordinator_epoch)
 {
     uint8_t key[4], value[6];
-    put(key, 0, 2);
-    put(key + 2, type, 2);
-    put(value, 0, 2);
-    put(value + 2, (uint32_t)coordinator_epoch, 4);
+    put_be16(key, 0);
+    put_be16(key + 2, type);
+    put_be16(value, 0);
+    put_be32(value + 2, (uint32_t)coordinator_epoch);
     kafka_batch_add(builder, timestamp_ms, bytes_of(key, sizeof key), bytes_of(value, sizeof value), NULL, 0);
 }
 

@@ -6,6 +6,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/endian.h"
+
 enum { CHUNK_SIZE = 64 << 10, ZSTD_WINDOW_LOG_MAX = 26 };
 
 const char *kafka_codec_name(enum kafka_codec codec)
@@ -93,8 +95,7 @@ static bool unpack_snappy(struct bytes packed, struct buf *out, struct error *er
     for (struct bytes rest = bytes_slice(packed, HEADER_SIZE, SIZE_MAX); rest.size > 0;) {
         if (rest.size < 4)
             return corrupt(KAFKA_CODEC_SNAPPY, err);
-        const uint8_t *at = rest.data;
-        size_t size = (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
+        size_t size = get_be32(rest.data);
         if (size > rest.size - 4)
             return corrupt(KAFKA_CODEC_SNAPPY, err);
         if (!unpack_snappy_block(bytes_slice(rest, 4, size), out, err))

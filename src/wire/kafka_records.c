@@ -4,8 +4,8 @@
  *     length varint, attributes i8, timestamp_delta varint, offset_delta varint, key, value, header count varint,
  * headers where a field is its size (varint, -1: null) and its bytes, and all varints are zigzag.
  */
-#include <endian.h>
 
+#include "base/endian.h"
 #include "wire/kafka_batch.h"
 #include "wire/kafka_codec.h"
 
@@ -178,14 +178,11 @@ bool kafka_batch_read_marker(const struct kafka_batch *batch, enum kafka_control
     AUTO_KAFKA_RECORDS records = {0};
     struct kafka_record record;
     struct error err;
-    uint32_t epoch;
     if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, &err) || !kafka_records_next(&records, &record))
         return false;
     *type = kafka_record_control_type(&record);
     *coordinator_epoch = -1;
-    if (record.value.size >= 6) { /* version i16, coordinator epoch i32 */
-        memcpy(&epoch, record.value.data + 2, sizeof epoch);
-        *coordinator_epoch = (int32_t)be32toh(epoch);
-    }
+    if (record.value.size >= 6) /* version i16, coordinator epoch i32 */
+        *coordinator_epoch = (int32_t)get_be32(record.value.data + 2);
     return true;
 }

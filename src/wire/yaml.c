@@ -5,14 +5,13 @@
  */
 #include "wire/yaml.h"
 
-#include <errno.h>
 #include <libfyaml.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "base/limits.h"
 #include "base/memory.h"
 #include "wire/yaml_feed.h"
+#include "wire/yaml_scalar.h"
 
 enum { PATH_SIZE_MAX = 16 << 10 };
 
@@ -23,13 +22,13 @@ struct frame {
     char *anchor;           /* owned */
     size_t path_size;       /* of builder.path at this container */
     size_t index;           /* of the next element of a sequence */
-    size_t values_before;
+    size_t values_before, text_before;
     size_t height; /* containers within it */
 };
 
 struct anchor {
     struct json *value;
-    size_t values, height;
+    size_t values, text_size, height;
 };
 
 struct builder {
@@ -39,126 +38,15 @@ struct builder {
     size_t depth;
     struct buf path; /* of the value that comes next */
     struct map anchors;
-    size_t values;
-    int line; /* of the event at hand */
+    size_t values, text_size; /* so far, aliases included */
+    size_t lines_size;        /* of document.lines, of all documents */
+    int line;                 /* of the event at hand */
 };
 
 /* yaml_parse() puts the name in front. */
 static bool fail(struct error *err, enum error_kind kind, int line, const char *what)
 {
     return error_set(err, kind, "%d: %s", line, what);
-}
-
-/* --- Scalars (YAML 1.2.2, section 10.3.2) --- */
-
-static bool is_one_of(struct bytes text, const char *const *words, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (bytes_equal_string(text, words[i]))
-            return true;
-    }
-    return false;
-}
-
-static bool all_digits(struct bytes text, const char *digits)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '\0' || !strchr(digits, text.data[i]))
-            return false;
-    }
-    return text.size > 0;
-}
-
-/* Digits of a base, already checked; false: more than 64 bits. */
-static bool parse_magnitude(struct bytes digits, unsigned base, uint64_t *out)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < digits.size; i++) {
-        uint8_t byte = digits.data[i] | 0x20;
-        unsigned digit = byte >= 'a' ? byte - 'a' + 10u : digits.data[i] - (unsigned)'0';
-        if (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit, &value))
-            return false;
-    }
-    *out = value;
-    return true;
-}
-
-static struct json *parse_integer(struct bytes text)
-{
-    bool negative = text.size > 0 && text.data[0] == '-';
-    struct bytes digits = text.size > 0 && (negative || text.data[0] == '+') ? bytes_slice(text, 1, text.size) : text;
-    unsigned base = 0;
-    if (bytes_starts_with(text, BYTES_LITERAL("0x")) &&
-        all_digits(bytes_slice(text, 2, text.size), "0123456789abcdefABCDEF"))
-        base = 16, digits = bytes_slice(text, 2, text.size);
-    else if (bytes_starts_with(text, BYTES_LITERAL("0o")) && all_digits(bytes_slice(text, 2, text.size), "01234567"))
-        base = 8, digits = bytes_slice(text, 2, text.size);
-    else if (digits.size > 1 && digits.data[0] == '0' && all_digits(digits, "01234567"))
-        base = 8;
-    else if (all_digits(digits, "0123456789"))
-        base = 10;
-    uint64_t magnitude;
-    if (!base || !parse_magnitude(digits, base, &magnitude) || magnitude > (uint64_t)INT64_MAX + negative)
-        return NULL;
-    return json_new_int(negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude);
-}
-
-/* [-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )? */
-static bool is_float(struct bytes text)
-{
-    size_t at = 0, digits = 0, exponent = 0;
-    if (at < text.size && (text.data[at] == '-' || text.data[at] == '+'))
-        at++;
-    for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++)
-        digits++;
-    if (at < text.size && text.data[at] == '.')
-        for (at++; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++)
-            digits++;
-    if (digits == 0)
-        return false;
-    if (at == text.size)
-        return true;
-    if ((text.data[at] | 0x20) != 'e')
-        return false;
-    if (++at < text.size && (text.data[at] == '-' || text.data[at] == '+'))
-        at++;
-    for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9'; at++)
-        exponent++;
-    return exponent > 0 && at == text.size;
-}
-
-static struct json *parse_float(struct bytes text)
-{
-    char copy[400];
-    if (!is_float(text) || text.size >= sizeof copy)
-        return NULL;
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    double value = strtod(copy, NULL);
-    return isfinite(value) ? json_new_real(value) : NULL;
-}
-
-static struct json *type_plain(struct bytes text, int line, struct error *err)
-{
-    static const char *const nulls[] = {"", "~", "null", "Null", "NULL"};
-    static const char *const trues[] = {"true", "True", "TRUE"};
-    static const char *const falses[] = {"false", "False", "FALSE"};
-    static const char *const not_json[] = {".inf",  ".Inf",  ".INF",  "-.inf", "-.Inf", "-.INF",
-                                           "+.inf", "+.Inf", "+.INF", ".nan",  ".NaN",  ".NAN"};
-    if (is_one_of(text, nulls, ARRAY_SIZE(nulls)))
-        return json_new_null();
-    if (is_one_of(text, trues, ARRAY_SIZE(trues)))
-        return json_new_bool(true);
-    if (is_one_of(text, falses, ARRAY_SIZE(falses)))
-        return json_new_bool(false);
-    if (is_one_of(text, not_json, ARRAY_SIZE(not_json))) {
-        fail(err, ERROR_INVALID, line, "infinity and NaN are not numbers here");
-        return NULL;
-    }
-    struct json *number = parse_integer(text);
-    if (!number)
-        number = parse_float(text);
-    return number ? number : json_new_string(text);
 }
 
 static struct bytes token_text(struct fy_token *token)
@@ -175,33 +63,29 @@ static struct bytes tag_of(struct fy_token *token)
     return bytes_starts_with(tag, core) ? bytes_slice(tag, core.size, tag.size) : tag;
 }
 
+/* A tag of the core schema whose value is written as a plain scalar's. */
+static bool is_typed(struct bytes tag)
+{
+    return bytes_equal_string(tag, "int") || bytes_equal_string(tag, "float") || bytes_equal_string(tag, "bool") ||
+           bytes_equal_string(tag, "null");
+}
+
 static struct json *scalar_value(const struct fy_event_scalar_data *scalar, int line, struct error *err)
 {
     struct bytes text = token_text(scalar->value);
     bool plain = fy_token_scalar_style(scalar->value) == FYSS_PLAIN;
-    struct json *value;
     if (scalar->tag) {
         struct bytes tag = tag_of(scalar->tag);
-        static const char *const typed[] = {"int", "float", "bool", "null"};
-        if (!bytes_equal_string(tag, "str") && !bytes_equal_string(tag, "!") &&
-            !is_one_of(tag, typed, ARRAY_SIZE(typed))) {
+        plain = is_typed(tag);
+        if (!plain && !bytes_equal_string(tag, "str") && !bytes_equal_string(tag, "!")) {
             fail(err, ERROR_INVALID, line, "a tag that is not of the core schema");
             return NULL;
         }
-        plain = is_one_of(tag, typed, ARRAY_SIZE(typed));
     }
-    if (!plain) {
-        value = json_new_string(text);
-    } else {
-        struct error typing = {0};
-        value = type_plain(text, line, &typing);
-        if (!value && typing.kind) {
-            *err = typing;
-            return NULL;
-        }
-    }
+    const char *why = "a text that is not UTF-8";
+    struct json *value = plain ? yaml_scalar(text, &why) : json_new_string(text);
     if (!value)
-        fail(err, ERROR_INVALID, line, "a text that is not UTF-8");
+        fail(err, ERROR_INVALID, line, why);
     return value;
 }
 
@@ -215,15 +99,26 @@ static struct frame *top(struct builder *builder)
 static bool count_values(struct builder *builder, size_t count, struct error *err)
 {
     builder->values += count;
-    if (builder->values > YAML_VALUES_MAX)
+    if (builder->values > LIMIT_JSON_VALUES)
         return fail(err, ERROR_LIMIT, builder->line, "too many values, counting what aliases stand for");
+    return true;
+}
+
+/* An alias for a long text is a few bytes. */
+static bool count_text(struct builder *builder, size_t size, struct error *err)
+{
+    builder->text_size += size;
+    if (builder->text_size > YAML_SIZE_MAX)
+        return fail(err, ERROR_LIMIT, builder->line, "too much text, counting what aliases stand for");
     return true;
 }
 
 static void note_line(struct builder *builder)
 {
-    if (builder->path.overflowed || map_find(&builder->document.lines, buf_bytes(&builder->path)))
+    if (builder->path.overflowed || builder->lines_size > YAML_LINES_SIZE_MAX ||
+        map_find(&builder->document.lines, buf_bytes(&builder->path)))
         return;
+    builder->lines_size += builder->path.size;
     map_put(&builder->document.lines, buf_bytes(&builder->path), (void *)(uintptr_t)builder->line);
 }
 
@@ -269,6 +164,8 @@ static bool take_key(struct builder *builder, const struct fy_event_scalar_data 
                  (const char *)text.data);
         return fail(err, ERROR_INVALID, builder->line, what);
     }
+    if (!count_text(builder, text.size, err))
+        return false;
     frame->key = json_new_string(text);
     if (!frame->key)
         return fail(err, ERROR_INVALID, builder->line, "a key that is not UTF-8");
@@ -329,10 +226,11 @@ static void anchor_free(void *value)
     free(anchor);
 }
 
-static void define_anchor(struct builder *builder, struct bytes name, struct json *value, size_t values, size_t height)
+static void define_anchor(struct builder *builder, struct bytes name, const struct anchor *what)
 {
     struct anchor *anchor = NEW(struct anchor);
-    *anchor = (struct anchor){.value = json_ref(value), .values = values, .height = height};
+    *anchor = *what;
+    json_ref(anchor->value);
     struct anchor *before = map_put(&builder->anchors, name, anchor);
     if (before)
         anchor_free(before);
@@ -350,13 +248,15 @@ static bool on_scalar(struct builder *builder, const struct fy_event_scalar_data
     struct frame *frame = top(builder);
     if (is_mapping(frame) && !frame->key)
         return take_key(builder, scalar, err);
-    if (!begin_value(builder, err))
+    size_t size = token_text(scalar->value).size;
+    if (!begin_value(builder, err) || !count_text(builder, size, err))
         return false;
     struct json *value = scalar_value(scalar, builder->line, err);
     if (!value)
         return false;
     if (scalar->anchor)
-        define_anchor(builder, token_text(scalar->anchor), value, 1, 0);
+        define_anchor(builder, token_text(scalar->anchor),
+                      &(struct anchor){.value = value, .values = 1, .text_size = size});
     return place(builder, value, err);
 }
 
@@ -369,7 +269,7 @@ static bool on_alias(struct builder *builder, struct fy_token *token, struct err
         return fail(err, ERROR_INVALID, builder->line, "an alias for an anchor that is not there");
     if (builder->depth + anchor->height > LIMIT_JSON_DEPTH)
         return fail(err, ERROR_LIMIT, builder->line, "too many containers within each other");
-    if (!count_values(builder, anchor->values, err))
+    if (!count_values(builder, anchor->values, err) || !count_text(builder, anchor->text_size, err))
         return false;
     raise_height(builder, anchor->height);
     return place(builder, json_clone(anchor->value), err);
@@ -382,7 +282,7 @@ static bool on_start(struct builder *builder, struct json *container, struct fy_
     struct bytes tag_text = tag ? tag_of(tag) : BYTES_NULL;
     if (tag && !bytes_equal_string(tag_text, json_is_object(container) ? "map" : "seq"))
         return fail(err, ERROR_INVALID, builder->line, "a tag that is not of the core schema");
-    if (!begin_value(builder, err))
+    if (!begin_value(builder, err) || !count_values(builder, LIMIT_JSON_CONTAINER - 1, err))
         return false;
     if (builder->depth == LIMIT_JSON_DEPTH)
         return fail(err, ERROR_LIMIT, builder->line, "too many containers within each other");
@@ -390,7 +290,8 @@ static bool on_start(struct builder *builder, struct json *container, struct fy_
         .container = TAKE(owned),
         .anchor = anchor ? memory_string(token_text(anchor)) : NULL,
         .path_size = builder->path.size,
-        .values_before = builder->values - 1,
+        .values_before = builder->values - LIMIT_JSON_CONTAINER,
+        .text_before = builder->text_size,
         .height = 1,
     };
     return true;
@@ -405,8 +306,11 @@ static bool on_stop(struct builder *builder, struct error *err)
         json_unref(frame.merged);
     }
     if (frame.anchor)
-        define_anchor(builder, bytes_of_string(frame.anchor), frame.container, builder->values - frame.values_before,
-                      frame.height);
+        define_anchor(builder, bytes_of_string(frame.anchor),
+                      &(struct anchor){.value = frame.container,
+                                       .values = builder->values - frame.values_before,
+                                       .text_size = builder->text_size - frame.text_before,
+                                       .height = frame.height});
     free(frame.anchor);
     raise_height(builder, frame.height);
     builder->path.size = frame.path_size;

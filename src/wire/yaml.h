@@ -8,8 +8,8 @@
  * "yes" and "on" are strings. Merge keys ("<<") work. Refused: duplicate keys, keys that are not scalars, .inf and
  * .nan, tags other than the core schema's.
  *
- * Bounded: the depth (LIMIT_JSON_DEPTH), the number of values that a text may expand to by its aliases, and how much in
- * brackets may have to be read before it is known what it is (yaml_feed.h).
+ * Bounded: the depth (LIMIT_JSON_DEPTH), the number of values that a text may expand to by its aliases
+ * (LIMIT_JSON_VALUES), and how much in brackets may have to be read before it is known what it is (yaml_feed.h).
  */
 #ifndef WIRE_YAML_H
 #define WIRE_YAML_H
@@ -21,7 +21,7 @@
 
 enum {
     YAML_SIZE_MAX = 16 << 20,
-    YAML_VALUES_MAX = 500000,
+    YAML_LINES_SIZE_MAX = 8 << 20, /* of the paths of the values whose lines are kept; those behind it have none */
 };
 
 struct yaml_document {

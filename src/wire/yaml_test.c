@@ -123,6 +123,41 @@ TEST(yaml_lines_are_found_by_kubernetes_paths)
     CHECK_INT(yaml_line(&yaml.documents[1], "kind"), 12);
 }
 
+TEST(yaml_aliases_for_a_long_text_cannot_grow_without_bound)
+{
+    AUTO_BUF text;
+    buf_init(&text, 4 << 20);
+    buf_append_string(&text, "a: &a ");
+    for (int i = 0; i < 1000000; i++)
+        buf_append_byte(&text, 'x');
+    buf_append_string(&text, "\nb:\n");
+    for (int i = 0; i < 100; i++)
+        buf_append_string(&text, "- *a\n");
+    check_error(buf_string(&text), ERROR_LIMIT, "a.yaml:18: too much text, counting what aliases stand for");
+    buf_reset(&text);
+    buf_append_string(&text, "a: &a [1, {b: x}]\nb: [*a, *a]\n"); /* and short ones may */
+    struct error err;
+    AUTO_YAML yaml = {0};
+    CHECK_OK(yaml_parse(buf_bytes(&text), "a.yaml", &yaml, &err), &err);
+    CHECK_STR(json_text_at(yaml.documents[0].value, "b.1.1.b", ""), "x");
+}
+
+TEST(yaml_keeps_the_lines_of_so_many_long_paths_only)
+{
+    AUTO_BUF text;
+    struct error err;
+    AUTO_YAML yaml = {0};
+    buf_init(&text, 4 << 20);
+    for (int i = 0; i < 10000; i++)
+        buf_append_byte(&text, 'k');
+    buf_append_string(&text, ":\n");
+    for (int i = 0; i < 100000; i++)
+        buf_append_string(&text, "- 0\n");
+    CHECK_OK(yaml_parse(buf_bytes(&text), "a.yaml", &yaml, &err), &err);
+    CHECK(yaml.documents[0].lines.count < 1000); /* they would be a gigabyte */
+    CHECK(yaml.documents[0].lines.count > 500);
+}
+
 TEST(yaml_aliases_cannot_grow_without_bound)
 {
     char text[2000];

@@ -228,6 +228,53 @@ TEST(a_whole_file_is_replaced_and_read_up_to_the_buffers_maximum)
     io_free(io);
 }
 
+struct moved {
+    struct io *io;
+    int count;
+};
+
+static void count_moved(void *ctx)
+{
+    struct moved *moved = ctx;
+    moved->count++;
+    io_stop(moved->io);
+}
+
+static void move_in(void *ctx)
+{
+    struct error err;
+    CHECK_OK(io_path_rename(ctx, world_path("other/a"), world_path("watched/a"), &err), &err);
+}
+
+TEST(what_is_moved_into_a_directory_is_told_to_who_watches_it)
+{
+    struct io *io = world_new();
+    struct moved moved = {.io = io};
+    struct io_dir_watch *watch, *closed;
+    struct io_timer timer;
+    struct error err;
+    CHECK(!io_dir_watch(io, world_path("none"), count_moved, &moved, &watch, &err));
+    CHECK_INT(err.kind, ERROR_NOT_FOUND);
+    CHECK_OK(io_dir_make(io, world_path("watched"), &err), &err);
+    CHECK_OK(io_dir_make(io, world_path("other"), &err), &err);
+    CHECK_OK(io_path_write(io, world_path("other/a"), BYTES_LITERAL("1"), 0600, &err), &err);
+    CHECK_OK(io_dir_watch(io, world_path("watched"), count_moved, &moved, &watch, &err), &err);
+    CHECK_OK(io_dir_watch(io, world_path("watched"), count_moved, &moved, &closed, &err), &err);
+    io_dir_watch_close(closed);
+    io_timer_init(io, &timer, move_in, io);
+    io_timer_start(&timer, 1);
+    io_run(io);
+    CHECK_INT(moved.count, 1);
+    CHECK_OK(io_path_rename(io, world_path("watched/a"), world_path("other/b"), &err), &err);
+    io_timer_init(io, &timer, count_moved, &moved); /* leaving is not told: this ends the run */
+    io_timer_start(&timer, 20);
+    io_run(io);
+    CHECK_INT(moved.count, 2);
+    io_dir_watch_close(watch);
+    io_dir_watch_close(NULL);
+    io_free(io);
+}
+
 TEST(a_directory_is_locked_once)
 {
     struct io *io = world_new();

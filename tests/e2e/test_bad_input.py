@@ -15,6 +15,7 @@ import urllib3
 
 import manifests
 from conftest import wait_until
+from images import busybox_archive
 
 urllib3.disable_warnings()
 CONTAINERS = os.geteuid() == 0 and shutil.which("runc")
@@ -87,6 +88,77 @@ def test_a_body_that_cannot_be_is_refused_with_a_status_and_counted(evoke, crede
     assert metric(evoke, "evoke_http_responses_total", door="api", code="4xx") == before + 1
     assert resident(evoke) - memory < 32 << 20
     assert evoke.kubectl("get", "configmap", "kube-root-ca.crt", "-o", "name").stdout == "configmap/kube-root-ca.crt\n"
+
+
+def peak(evoke):
+    """Resident memory at its highest since clear_peak()."""
+    lines = open(f"/proc/{evoke.process.pid}/status").read()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", lines).group(1)) << 10
+
+
+def clear_peak(evoke):
+    with open(f"/proc/{evoke.process.pid}/clear_refs", "w") as file:
+        file.write("5")
+
+
+def varint(number):
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes(out) + bytes([number])
+
+
+def protobuf_pod(spec):
+    """A Pod with this PodSpec, in Kubernetes' envelope."""
+    def field(number, content):
+        return bytes([number << 3 | 2]) + varint(len(content)) + content
+    return b"k8s\0" + field(1, field(1, b"v1") + field(2, b"Pod")) + field(2, field(1, field(1, b"many")) + field(2, spec))
+
+
+MANY = (3 << 20) - 1000
+
+
+@pytest.mark.parametrize("type, body, words", [
+    ("application/json", lambda: '{"data":[' + ",".join(["{}"] * (MANY // 3)) + "]}", "JSON: more than 800000 values"),
+    ("application/json", lambda: '{"data":[' + ",".join(["0"] * (MANY // 2)) + "]}", "JSON: more than 800000 values"),
+    ("application/json", lambda: '{"data":[' + ",".join(['""'] * (MANY // 4)) + "]}", "data: must be an object"),
+    ("application/json", lambda: '{"data":{' + ",".join(f'"{i:x}":0' for i in range(MANY // 10)) + "}}", "must be a string"),
+    ("application/yaml", lambda: "data:\n" + "- {}\n" * (MANY // 5), "too many values"),
+    ("application/yaml", lambda: "data:\n" + "- 0\n" * (MANY // 4), "data: must be an object"),
+    ("application/yaml", lambda: "a: &a " + "x" * (1 << 20) + "\ndata:\n" + "- *a\n" * 100000, "too much text"),
+    ("application/yaml", lambda: "x" * 10000 + ":\n" + "- 0\n" * (MANY // 5), "unknown field"),
+    ("application/vnd.kubernetes.protobuf", lambda: protobuf_pod(b"\x12\0" * (MANY // 2)), "protobuf: more than 800000 values"),
+    ("application/vnd.kubernetes.protobuf", lambda: protobuf_pod(b"\x12" + varint(MANY - 100) + b"\x1a\0" * (MANY // 2 - 50)),
+     "protobuf: more than 800000 values"),
+], ids=["json-objects", "json-numbers", "json-texts", "json-members", "yaml-objects", "yaml-numbers", "yaml-aliases", "yaml-paths",
+        "protobuf-messages", "protobuf-texts"])
+def test_a_body_of_very_many_values_takes_a_bounded_part_of_memory(evoke, credentials, type, body, words):
+    kind = "pods" if "protobuf" in type else "configmaps"
+    clear_peak(evoke)
+    before = peak(evoke)
+    answer = requests.post(f"https://{evoke.api}/api/v1/namespaces/default/{kind}?fieldValidation=Strict", data=body(),
+                           headers={"Content-Type": type}, cert=credentials, verify=False, timeout=60)
+    assert answer.status_code == 400 and words in answer.json()["message"]
+    assert peak(evoke) - before < 128 << 20
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_http_at_the_api_door_is_told_that_tls_is_spoken_there(evoke, method):
+    with socket.create_connection(address(evoke.api), timeout=10) as sock:
+        sock.sendall(f"{method} /api HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: sock.recv(4096), b""))
+    assert answer == b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+
+
+@pytest.mark.parametrize("door, words", [("kafka", "it speaks TLS, and this listener does not"), ("http", "which is plain HTTP"),
+                                         ("admin", "which is plain HTTP")])
+def test_tls_at_a_plain_door_is_named_in_the_log_once_in_ten_seconds(evoke, door, words):
+    before = evoke.output().count(words)
+    for _ in range(5):
+        with socket.create_connection(address(getattr(evoke, door)), timeout=10) as sock, pytest.raises((ssl.SSLError, OSError)):
+            ssl._create_unverified_context().wrap_socket(sock)
+    wait_until(lambda: evoke.output().count(words) == before + 1, timeout=10, what="one line in the log")
 
 
 def test_slow_clients_are_given_up_and_counted_while_others_are_served(evoke, credentials):
@@ -249,5 +321,25 @@ def test_an_image_that_is_not_there_is_told_and_counted(evoke, policy, reason):
     wait_until(lambda: reason in evoke.kubectl("get", "pod", name, "--no-headers").stdout, what="the reason is listed")
     events = lambda: evoke.kubectl("get", "events", "--field-selector", f"involvedObject.name={name}").stdout
     wait_until(lambda: "nowhere:1" in events() and "evoke image import" in events(), what="an Event says what to do")
-    assert metric(evoke, "evoke_node_containers_failed_total") > before
+    assert metric(evoke, "evoke_node_containers_failed_total") == before + 1
+    listed = json.loads(evoke.kubectl("get", "pod", name, "-o", "json").stdout)["status"]
+    assert listed["phase"] == "Pending" and listed["containerStatuses"][0]["restartCount"] == 0
     evoke.kubectl("delete", "pod", name, "--grace-period=1")
+
+
+@pytest.mark.skipif(not (CONTAINERS and shutil.which("busybox")), reason="needs root, runc and busybox")
+def test_a_pod_that_waits_for_an_image_starts_when_it_is_imported(evoke, tmp_path):
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "late"},
+           "spec": {"containers": [{"name": "main", "image": "late:2", "command": ["/bin/sleep", "600"]}]}}
+    evoke.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    shown = lambda: evoke.kubectl("get", "pod", "late", "--no-headers").stdout
+    wait_until(lambda: "ImagePullBackOff" in shown(), timeout=30, what="the back-off is listed")
+    done = evoke.run("image", "import", "--data", evoke.data, "--name", "late:2", busybox_archive(tmp_path))
+    assert done.returncode == 0, done.stderr
+    evoke.kubectl("wait", "--for=condition=Ready", "pod/late", "--timeout=15s")  # the next try would be after 20
+    assert shown().split()[1:4] == ["1/1", "Running", "0"]
+    told = evoke.kubectl("describe", "pod", "late").stdout
+    for line in ('Failed to pull image "late:2"', "Error: ErrImagePull", "Error: ImagePullBackOff", 'Back-off pulling image "late:2"',
+                 'Container image "late:2" already present on machine', "Started container main"):
+        assert line in told, told
+    evoke.kubectl("delete", "pod", "late", "--grace-period=1")

@@ -89,6 +89,7 @@ def test_every_command_has_help_with_flags(run):
     (["topic", "list", "--brokers", "localhost:http"], '--brokers: must be HOST or HOST:PORT, not "localhost:http"'),
     (["group", "list", "-b", "127.0.0.1:9092,"], '--brokers: must be HOST or HOST:PORT, not ""'),
     (["serve", "--advertise-kafka", "here"], "--advertise-kafka: here: must be ADDRESS:PORT"),
+    (["serve", "--data", ""], "--data: must name a directory"),
     (["completion", "tcsh"], "completion for bash, zsh or fish"),
 ])
 def test_wrong_usage_is_named_and_exits_with_2(run, arguments, words):
@@ -363,6 +364,8 @@ def committed(run, group):
 def test_a_group_is_shown_with_its_lag(run, group):
     run("publish", group, "more")
     assert group in run("group", "list", "-o", "name").split()
+    listed = {g["name"]: g for g in json.loads(run("group", "list", "-o", "json"))}
+    assert listed[group]["state"] == "Empty" and "protocol" in listed[group]
     [described] = json.loads(run("group", "describe", group, "-o", "json"))
     assert described["state"] == "Empty"
     assert described["partitions"] == [{"topic": group, "partition": 0, "committed": 10, "end": 11, "lag": 1}]
@@ -620,5 +623,8 @@ def test_kubeconfig_image_list_check_and_version(run, evoke, tmp_path):
     assert json.loads(run("image", "list", "--data", evoke.data, "-o", "json")) == []
     assert run("image", "list", "--data", evoke.data).split()[:2] == ["NAME", "ID"]
     assert "no-such.tar" in run("image", "import", tmp_path / "no-such.tar", "--data", evoke.data, code=NOT_FOUND)
+    assert "no such data directory" in run("image", "import", __file__, "--data", tmp_path / "no-such", code=NOT_FOUND)
     assert "no-such" in run("check", tmp_path / "no-such", code=NOT_FOUND)
+    assert "there is no journal in this directory" in run("check", tmp_path, code=NOT_FOUND)
+    assert "Not a directory" in run("check", __file__, code=FAILED)  # nor is one that may not be read an empty one
     assert run("version").startswith("evoke ") and run("--version") == run("version")

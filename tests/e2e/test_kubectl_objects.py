@@ -130,7 +130,8 @@ def test_label_annotate_and_patch_change_an_object(kubectl):
     assert container["image"] == "web:3" and container["ports"][0]["containerPort"] == 8080
     failed = kubectl("patch", "deployment", "web", "--type=json", "-p",
                      '[{"op":"test","path":"/metadata/name","value":"other"}]', check=False)
-    assert failed.returncode == 1
+    assert failed.returncode == 1 and failed.stderr.startswith("The request is invalid")
+    assert "operation 0 of the patch" in failed.stderr or failed.stderr == "The request is invalid\n"  # kubectl 1.20 says no more
 
 
 def test_edit_goes_through_an_editor(kubectl, monkeypatch):

@@ -72,6 +72,7 @@ static void begin_anew(struct consumer_member *member)
     member->leaving = false;
     member->beat_ms = 0;
     consuming->epoch = EPOCH_JOIN;
+    consuming->known_ms = 0;
     snprintf(consuming->member_id, sizeof consuming->member_id, "new-%d-%d", member->number, member->life++);
 }
 
@@ -83,6 +84,10 @@ static bool in_order(struct consuming *consuming, const char *what, int16_t code
         return true;
     case KAFKA_UNKNOWN_MEMBER_ID:
     case KAFKA_FENCED_MEMBER_EPOCH:
+        consuming_lost(consuming, what, code, REBALANCE_TIMEOUT_MS / 2);
+        tally("members of the new protocol that were thrown out");
+        begin_anew(member);
+        return false;
     case KAFKA_FENCED_INSTANCE_ID:
     case KAFKA_UNRELEASED_INSTANCE_ID: /* the one before it has not told that it left: its session is still to end */
         tally("members of the new protocol that were fenced");
@@ -92,6 +97,7 @@ static bool in_order(struct consuming *consuming, const char *what, int16_t code
         member->beat_ms = 0; /* the next heartbeat tells the epoch */
         return false;
     case KAFKA_GROUP_ID_NOT_FOUND:
+        consuming_lost(consuming, what, code, REBALANCE_TIMEOUT_MS / 2);
         begin_anew(member);
         return false;
     default:
@@ -189,9 +195,15 @@ static void on_beat(void *ctx, const void *answer)
         return;
     }
     peer_rest_a_while(&consuming->peer);
+    if (!response) /* evoke may know of another epoch now */
+        consuming->known_ms = 0;
     if (!response || !in_order(consuming, "ConsumerGroupHeartbeat", response->error_code))
         return;
+    if (response->member_epoch < consuming->epoch)
+        ledger_fail(consuming->ledger, "%s of %s is told epoch %d, and had %d", consuming->member_id,
+                    consuming->group_id, response->member_epoch, consuming->epoch);
     consuming->epoch = response->member_epoch;
+    consuming->known_ms = io_wall_ms(consuming->ledger->io);
     member->interval_ms = (uint64_t)response->heartbeat_interval_ms;
     member->beat_ms = (uint64_t)io_wall_ms(consuming->ledger->io);
     if (response->assignment)

@@ -34,6 +34,15 @@ bool consuming_can_begin(const struct consuming *consuming)
     return true;
 }
 
+void consuming_lost(struct consuming *consuming, const char *what, int16_t code, int64_t enough_ms)
+{
+    int64_t ago_ms = io_wall_ms(consuming->ledger->io) - consuming->known_ms;
+    if (consuming->known_ms > 0 && ago_ms < enough_ms)
+        ledger_fail(consuming->ledger, "%s of %s answered with code %d, %lld ms after %s was a member of epoch %d",
+                    what, consuming->group_id, code, (long long)ago_ms, consuming->member_id, consuming->epoch);
+    consuming->known_ms = 0;
+}
+
 void consuming_hold(struct consuming *consuming, int topic, int partition)
 {
     if (consuming->held_count < CONSUMER_PARTITIONS_MAX)
@@ -173,30 +182,18 @@ void consuming_commit(struct consuming *consuming)
 
 /* --- Reading --- */
 
-struct showing {
-    struct ledger *ledger;
-    struct ledger_pass pass;
-};
-
-static void on_record(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record)
-{
-    struct showing *showing = ctx;
-    ledger_seen(showing->ledger, &showing->pass, batch, record);
-}
-
 static void take(struct consuming *consuming, struct held *held, const struct kafka_fetch_response_partition *fetched)
 {
-    struct error err;
-    struct ledger *ledger = consuming->ledger;
-    struct showing showing = {ledger, {.topic = held->topic, .partition = held->partition, .life = ledger->life}};
-    showing.pass.incarnation = ledger->topics[held->topic].incarnation;
+    const struct fetch_from from = {held->topic, held->partition, held->position};
     if (fetched->error_code == KAFKA_OFFSET_OUT_OF_RANGE) {
-        if (held->position < fetched->log_start_offset) /* as auto.offset.reset=earliest */
-            held->position = fetched->log_start_offset;
+        int64_t start = consuming->ledger->topics[held->topic].partitions[held->partition].start;
+        tally_add("members that went on where the log starts", held->position < start);
+        if (held->position < start) /* as auto.offset.reset=earliest: this much the auditor was told */
+            held->position = start;
     } else if (fetched->error_code != KAFKA_NONE) {
         (void)consuming->in_order(consuming, "Fetch", fetched->error_code);
-    } else if (!fetched_each(fetched, held->position, false, on_record, &showing, &held->position, &err)) {
-        ledger_unreadable(ledger, held->topic, held->partition, &err);
+    } else {
+        held->position = fetched_show(consuming->ledger, &from, fetched);
     }
 }
 

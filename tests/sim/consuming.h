@@ -27,6 +27,7 @@ struct consuming {
     char instance_id[32]; /* of a static member; "": it is none */
     bool only_holds;      /* somebody else works on what it holds: it reads and commits nothing */
     int32_t epoch;        /* the generation, in the classic protocol */
+    int64_t known_ms;     /* when the coordinator last said that it is a member, of this epoch; 0: not yet */
     struct held held[CONSUMER_PARTITIONS_MAX];
     size_t held_count;
     uint32_t deletions; /* of the group, when a commit was asked for */
@@ -46,6 +47,8 @@ void consuming_init(struct consuming *consuming, struct ledger *ledger, const st
 struct bytes consuming_instance(const struct consuming *consuming); /* null: it is no static member */
 /* Whether all topics that it subscribes to are there. */
 bool consuming_can_begin(const struct consuming *consuming);
+/* What the coordinator says to a member that it had this long ago: a failure if that is not `enough_ms`. */
+void consuming_lost(struct consuming *consuming, const char *what, int16_t code, int64_t enough_ms);
 void consuming_hold(struct consuming *consuming, int topic, int partition);
 void consuming_let_go(struct consuming *consuming, size_t held);
 bool consuming_holds(const struct consuming *consuming, int topic, int partition);

@@ -22,6 +22,24 @@ bool fetched_is_of(const struct kafka_fetch_response_topic *fetched, int16_t ver
                                     : topic->id_known && memcmp(fetched->topic_id, topic->id, sizeof topic->id) == 0;
 }
 
+static void add_partition(struct arena *arena, const struct ledger *ledger, const struct fetch_from *from,
+                          struct kafka_fetch_request *request, size_t count)
+{
+    struct bytes name = bytes_of_string(ledger->topics[from->topic].name);
+    struct kafka_fetch_request_topic *topic =
+        request->topics_count > 0 ? &request->topics[request->topics_count - 1] : NULL;
+    if (!topic || !bytes_equal(topic->topic, name)) {
+        topic = &request->topics[request->topics_count++];
+        topic->topic = name;
+        memcpy(topic->topic_id, ledger->topics[from->topic].id, sizeof topic->topic_id);
+        topic->partitions = KAFKA_NEW_ARRAY(arena, kafka_fetch_request_partition, count);
+    }
+    struct kafka_fetch_request_partition *partition = &topic->partitions[topic->partitions_count++];
+    partition->partition = from->partition;
+    partition->fetch_offset = from->offset;
+    partition->partition_max_bytes = FETCH_SIZE;
+}
+
 struct kafka_fetch_request *fetch_request(struct arena *arena, struct ledger *ledger, const struct fetch_from *from,
                                           size_t count, bool committed_only, int32_t max_wait_ms, int16_t *version)
 {
@@ -33,17 +51,8 @@ struct kafka_fetch_request *fetch_request(struct arena *arena, struct ledger *le
     request->isolation_level = committed_only;
     request->session_epoch = -1;
     request->topics = KAFKA_NEW_ARRAY(arena, kafka_fetch_request_topic, count);
-    request->topics_count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct kafka_fetch_request_topic *topic = &request->topics[i];
-        topic->topic = bytes_of_string(ledger->topics[from[i].topic].name);
-        memcpy(topic->topic_id, ledger->topics[from[i].topic].id, sizeof topic->topic_id);
-        topic->partitions = KAFKA_NEW_ARRAY(arena, kafka_fetch_request_partition, 1);
-        topic->partitions_count = 1;
-        topic->partitions->partition = from[i].partition;
-        topic->partitions->fetch_offset = from[i].offset;
-        topic->partitions->partition_max_bytes = FETCH_SIZE;
-    }
+    for (size_t i = 0; i < count; i++)
+        add_partition(arena, ledger, &from[i], request, count);
     return request;
 }
 
@@ -149,4 +158,27 @@ bool fetched_each(const struct kafka_fetch_response_partition *fetched, int64_t 
                 *next = last + 1;
         }
     return true;
+}
+
+struct showing {
+    struct ledger *ledger;
+    struct ledger_pass pass;
+};
+
+static void show(void *ctx, const struct kafka_batch *batch, const struct kafka_record *record)
+{
+    struct showing *showing = ctx;
+    ledger_seen(showing->ledger, &showing->pass, batch, record);
+}
+
+int64_t fetched_show(struct ledger *ledger, const struct fetch_from *from,
+                     const struct kafka_fetch_response_partition *fetched)
+{
+    struct error err;
+    int64_t next;
+    struct showing showing = {ledger, {.topic = from->topic, .partition = from->partition, .life = ledger->life}};
+    showing.pass.incarnation = ledger->topics[from->topic].incarnation;
+    if (!fetched_each(fetched, from->offset, false, show, &showing, &next, &err))
+        ledger_unreadable(ledger, from->topic, from->partition, &err);
+    return next;
 }

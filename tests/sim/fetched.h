@@ -14,7 +14,8 @@ struct fetch_from {
     int32_t partition;
     int64_t offset;
 };
-/* By the names of topics or, where all have one that is known, by their ids: *version is one that does so. */
+/* Those of a topic that stand together are asked for together. By the names of topics or, where all have one that is
+ * known, by their ids: *version is one that does so. */
 struct kafka_fetch_request *fetch_request(struct arena *arena, struct ledger *ledger, const struct fetch_from *from,
                                           size_t count, bool committed_only, int32_t max_wait_ms, int16_t *version);
 /* Whether an answer of that version is about this topic. */
@@ -26,5 +27,8 @@ MUST_CHECK bool fetched_each(const struct kafka_fetch_response_partition *fetche
                              void (*each)(void *ctx, const struct kafka_batch *batch,
                                           const struct kafka_record *record),
                              void *ctx, int64_t *next, struct error *err);
+/* Tells the ledger of these records, as one who reads only some of its partition. Where the next fetch goes on. */
+int64_t fetched_show(struct ledger *ledger, const struct fetch_from *from,
+                     const struct kafka_fetch_response_partition *fetched);
 
 #endif

@@ -29,7 +29,15 @@ struct group_member {
 static void rejoin(struct group_member *member)
 {
     member->step = JOIN;
+    member->consuming.known_ms = 0;
     member->consuming.held_count = 0;
+}
+
+/* Nobody throws a member out that is in time; a static one may have been replaced. */
+static void check_lost(struct group_member *member, const char *what, int16_t code)
+{
+    if (member->step == WORK && !member->consuming.instance_id[0])
+        consuming_lost(&member->consuming, what, code, REBALANCE_TIMEOUT_MS - PEER_TIMEOUT_MS / 6);
 }
 
 /* What the group's coordinator answers to members. True: it is as it should be. */
@@ -38,12 +46,18 @@ static bool in_order(struct consuming *consuming, const char *what, int16_t code
     struct group_member *member = CONTAINER_OF(consuming, struct group_member, consuming);
     switch (code) {
     case KAFKA_NONE:
+        if (member->step == WORK)
+            consuming->known_ms = io_wall_ms(consuming->ledger->io);
         return true;
     case KAFKA_UNKNOWN_MEMBER_ID:
+        check_lost(member, what, code);
         member->consuming.member_id[0] = 0;
         rejoin(member);
         return false;
     case KAFKA_ILLEGAL_GENERATION:
+        check_lost(member, what, code);
+        rejoin(member);
+        return false;
     case KAFKA_REBALANCE_IN_PROGRESS:
         rejoin(member);
         return false;

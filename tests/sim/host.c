@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "log/log.h"
+#include "peer.h"
 #include "sandbox.h"
 #include "tally.h"
 
@@ -13,6 +14,8 @@ enum {
     CRASH_STEP_MS = 20,
     CRASH_STEPS = 100,
     CRASH_CHANGES = 60,
+    CRASH_ANSWER_MS = 1500,
+    SLOW_DISK_NS = 20000000,
     CLOSE_MAX_MS = 60000,
     FULL_ROOM_MAX = 300000,
     FULL_MS = 3000
@@ -98,21 +101,71 @@ static void tally_log(struct daemon *daemon)
     tally_add("log: appends refused", metrics.appends_refused);
 }
 
-/* Half of the crashes come between two changes of the disk, the rest at any moment. */
-void host_crash(struct host *host)
+static void run_into_power_loss(struct host *host)
 {
     struct io_simulated_faults *faults = io_simulated_faults(host->client);
-    if (host_below(host, 2)) {
-        faults->changes_until_power_loss = 1 + host_below(host, CRASH_CHANGES);
-        for (int i = 0; i < CRASH_STEPS && !io_simulated_dead(host->io); i++)
-            io_simulated_run_for(host->client, CRASH_STEP_MS);
-        faults->changes_until_power_loss = 0;
-    }
+    faults->changes_until_power_loss = 1 + host_below(host, CRASH_CHANGES);
+    for (int i = 0; i < CRASH_STEPS && !io_simulated_dead(host->io); i++)
+        io_simulated_run_for(host->client, CRASH_STEP_MS);
+    faults->changes_until_power_loss = 0;
+}
+
+struct awaited {
+    enum kafka_api_key key;
+    uint64_t answers; /* so far */
+};
+
+static bool has_come(void *ctx)
+{
+    const struct awaited *awaited = ctx;
+    return peer_answers(awaited->key) > awaited->answers;
+}
+
+static bool promises_nothing(enum kafka_api_key key)
+{
+    return key == KAFKA_METADATA || key == KAFKA_LIST_OFFSETS || key == KAFKA_HEARTBEAT;
+}
+
+/* One of a kind that has come before. Each is as likely as any other, however often it comes. */
+static enum kafka_api_key choose_answer(struct host *host)
+{
+    enum kafka_api_key keys[PEER_KEYS];
+    size_t count = 0;
+    for (int key = 0; key < PEER_KEYS; key++)
+        if (peer_answers((enum kafka_api_key)key) > 0 && !promises_nothing((enum kafka_api_key)key))
+            keys[count++] = (enum kafka_api_key)key;
+    return count > 0 ? keys[host_below(host, count)] : KAFKA_PRODUCE;
+}
+
+/* What a client has been told is on disk, also of the answer that it got a moment ago: the disk is slow meanwhile, so
+ * that an answer which did not wait for it would be there long before. */
+static void lose_power_behind_answer(struct host *host)
+{
+    struct io_simulated_faults *faults = io_simulated_faults(host->client);
+    uint64_t disk_max_ns = faults->disk_max_ns;
+    struct awaited awaited = {.key = choose_answer(host)};
+    awaited.answers = peer_answers(awaited.key);
+    faults->disk_max_ns = disk_max_ns > SLOW_DISK_NS ? disk_max_ns : SLOW_DISK_NS;
+    if (io_simulated_run_until(host->client, has_come, &awaited, CRASH_ANSWER_MS))
+        tally("host: power loss behind an answer");
+    faults->disk_max_ns = disk_max_ns;
+    io_simulated_power_loss(host->io);
+    host->power_losses++;
+}
+
+/* A third between two changes of the disk, a third behind an answer, the rest at any moment. */
+void host_crash(struct host *host)
+{
+    uint64_t way = host_below(host, 3);
+    if (way == 0)
+        run_into_power_loss(host);
     host->crashes++;
     tally_log(host->daemon);
     if (io_simulated_dead(host->io)) {
         host->power_losses++;
         tally("host: power loss between two changes of the disk");
+    } else if (way == 1) {
+        lose_power_behind_answer(host);
     } else if (host_below(host, 2)) {
         io_simulated_kill(host->io);
         tally("host: kill -9");

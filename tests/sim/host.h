@@ -28,7 +28,8 @@ uint64_t host_below(struct host *host, uint64_t limit); /* a choice of the seed 
 /* Until it runs; the power may fail meanwhile, and a failing disk ends with the try that it failed. False: it refuses
  * what it finds, or does not start. */
 MUST_CHECK bool host_start(struct host *host, struct error *err);
-/* kill -9, a power loss at once, or one between two of the next changes of the disk. */
+/* kill -9, a power loss at once, behind the next answer of some kind, or between two of the next changes of the disk.
+ */
 void host_crash(struct host *host);
 /* As by SIGTERM. */
 MUST_CHECK bool host_close(struct host *host, struct error *err);

@@ -23,7 +23,7 @@
 enum {
     LEDGER_TOPICS = 6,
     LEDGER_PARTITIONS = 3,
-    LEDGER_PRODUCERS_MAX = 8,
+    LEDGER_PRODUCERS_MAX = 9,
     LEDGER_GROUPS = 3, /* two of the classic protocol, one of the new one */
     LEDGER_GROUPS_CLASSIC = 2,
     LEDGER_WORKERS_MAX = 3,  /* groups whose offsets transactions commit */
@@ -78,6 +78,8 @@ struct ledger_partition {
     int64_t delete_asked;             /* the largest offset that a DeleteRecords asked for */
     int64_t committed[LEDGER_GROUPS]; /* the largest that was acknowledged ... */
     int64_t commit_asked[LEDGER_GROUPS]; /* ... and that was asked for */
+    int64_t small_start; /* where it started when too little was left, and how many deaths before; what counts ... */
+    int small_life;      /* ... may not have been readable yet */
     int users[2]; /* 1 + the number of the member of the new protocol that uses it, in its group and in the workers' */
     uint64_t pass, committed_pass; /* the last ones that read all of it, by isolation level */
 };
@@ -163,11 +165,12 @@ void ledger_topic_going(struct ledger *ledger, int topic);       /* its deletion
 /* --- Producers --- */
 struct ledger_making {
     int producer, topic, partition;
-    bool once;           /* nowhere twice, and in order: idempotent, or never sent again */
-    bool lossy_too;      /* also for topics that may lose it */
-    bool by_id;          /* for this very topic, and no other that gets its name */
-    bool to_old_id;      /* for the one before it: nobody is to take it */
-    int64_t transaction; /* -1: none */
+    uint32_t incarnation; /* of the topic when it was chosen */
+    bool once;            /* nowhere twice, and in order: idempotent, or never sent again */
+    bool lossy_too;       /* also for topics that may lose it */
+    bool by_id;           /* for this very topic, and no other that gets its name */
+    bool to_old_id;       /* for the one before it: nobody is to take it */
+    int64_t transaction;  /* -1: none */
 };
 /* A new record: what it is to carry is written to `id` and `key` ("": none). */
 enum { LEDGER_TEXT_SIZE = 48 };

@@ -46,7 +46,7 @@ const struct ledger_record *ledger_make(struct ledger *ledger, const struct ledg
                                      .tombstone = compacted && below(ledger, 1, 6),
                                      .once = making->once,
                                      .by_id = making->by_id,
-                                     .incarnation = making->to_old_id ? 0 : topic->incarnation,
+                                     .incarnation = making->to_old_id ? 0 : making->incarnation,
                                      .made_ms = io_wall_ms(ledger->io),
                                      .offset = -1,
                                      .transaction = making->transaction,

@@ -69,7 +69,7 @@ static void send_batch(struct log_producer *producer)
     arena_init(&arena, 0);
     int16_t version = produce_version(producer->ledger, &producer->batch, false);
     struct kafka_produce_request *request =
-        produce_request(&arena, producer->ledger, &producer->batch, producer->options.acks, NULL);
+        produce_request(&arena, producer->ledger, &producer->batch, 1, producer->options.acks, NULL);
     if (producer->options.acks != 0) {
         peer_call(&producer->peer, KAFKA_PRODUCE, version, request, on_produced);
         return;

@@ -14,6 +14,7 @@
 #include "host.h"
 #include "ledger.h"
 #include "log_producer.h"
+#include "pipeliner.h"
 #include "seeds.h"
 #include "tally.h"
 #include "topic_admin.h"
@@ -23,7 +24,8 @@ enum {
     MEMBERS_MAX = 4,
     CONSUMERS_MAX = 3,
     TRANSACTORS_MAX = 3,
-    PRODUCERS_MAX = LEDGER_PRODUCERS_MAX - TRANSACTORS_MAX,
+    PIPELINERS_MAX = 1,
+    PRODUCERS_MAX = LEDGER_PRODUCERS_MAX - TRANSACTORS_MAX - PIPELINERS_MAX,
     LIFE_MS = 4000,
     DEATHS_MAX = 6,
     SETTLE_MS = 600000,
@@ -40,6 +42,7 @@ struct run {
     struct ledger ledger;
     struct log_producer *producers[PRODUCERS_MAX];
     int producer_count;
+    struct pipeliner *pipeliner; /* NULL: there is none */
     struct transactor *transactors[TRANSACTORS_MAX];
     int transactor_count;
     struct group_member *members[MEMBERS_MAX + TRANSACTORS_MAX];
@@ -106,7 +109,8 @@ static void start_transactors(struct run *run)
     bool is_static = below(run, 3) == 0;
     run->transactor_count = (int)below(run, TRANSACTORS_MAX + 1);
     for (int i = 0; i < run->transactor_count; i++) {
-        struct transactor_options options = {.number = PRODUCERS_MAX + i, .id = way == RIVALS ? 0 : i};
+        struct transactor_options options = {
+            .number = PRODUCERS_MAX + PIPELINERS_MAX + i, .id = way == RIVALS ? 0 : i, .has_rivals = way == RIVALS};
         options.worker = way == ALONE ? i : 0;
         if (way >= WORKERS)
             options.consumer = start_worker(run, way == WORKERS, is_static ? i : -1);
@@ -126,6 +130,8 @@ static void start_clients(struct run *run)
             options.acks = (int16_t)below(run, 3) - 1;
         run->producers[i] = log_producer_start(&run->ledger, &options);
     }
+    if (below(run, 2))
+        run->pipeliner = pipeliner_start(&run->ledger, PRODUCERS_MAX);
     start_members(run);
     start_transactors(run);
 }
@@ -215,15 +221,23 @@ static bool live_and_die(struct run *run, struct error *err)
 
 /* --- The end --- */
 
-static bool quiet(const struct run *run)
+/* Who has not come to an end yet; NULL: everybody has. */
+static const char *busy(const struct run *run)
 {
     for (int i = 0; i < run->producer_count; i++)
         if (!log_producer_finished(run->producers[i]))
-            return false;
+            return "a producer";
+    if (run->pipeliner && !pipeliner_finished(run->pipeliner))
+        return "a pipeliner";
     for (int i = 0; i < run->transactor_count; i++)
         if (!transactor_finished(run->transactors[i]))
-            return false;
-    return topic_admin_finished(run->admin);
+            return "a transactor";
+    return topic_admin_finished(run->admin) ? NULL : "who administers topics";
+}
+
+static bool quiet(const struct run *run)
+{
+    return busy(run) == NULL;
 }
 
 static void run_until(struct run *run, bool (*met)(const struct run *run), int *left_ms)
@@ -270,11 +284,13 @@ static bool settle(struct run *run, struct error *err)
     topic_admin_stop(run->admin);
     for (int i = 0; i < run->producer_count; i++)
         log_producer_stop(run->producers[i]);
+    if (run->pipeliner)
+        pipeliner_stop(run->pipeliner);
     for (int i = 0; i < run->transactor_count; i++)
         transactor_stop(run->transactors[i]);
     run_until(run, quiet, &left_ms);
     if (!run->ledger.failed && !quiet(run))
-        return error_set(err, ERROR_TIMEOUT, "producers are not answered");
+        return error_set(err, ERROR_TIMEOUT, "%s comes to no end", busy(run));
     rest(run);
     auditor_begin(run->auditor);
     run_until(run, audited, &left_ms);

@@ -28,17 +28,31 @@ static void tally_api(int16_t key, const char *what)
     tally(name);
 }
 
+static struct peer_call take_call(struct peer *peer)
+{
+    struct peer_call call = peer->calls[0];
+    memmove(peer->calls, peer->calls + 1, --peer->call_count * sizeof call);
+    peer->version = call.version;
+    return call;
+}
+
 /* What was under way, if anything was, gets no answer. */
 static void lose(struct peer *peer)
 {
-    void (*answered)(void *ctx, const void *response) = peer->answered;
     drop_connection(peer);
-    peer->answered = NULL;
-    if (!answered)
-        return;
-    io_simulated_say(peer->io, "no answer to %s", kafka_api_find(peer->key)->name);
-    tally_api(peer->key, "unanswered");
-    answered(peer->ctx, NULL);
+    for (size_t left = peer->call_count; left > 0; left--) {
+        struct peer_call call = take_call(peer);
+        io_simulated_say(peer->io, "no answer to %s", kafka_api_find(call.key)->name);
+        tally_api(call.key, "unanswered");
+        call.answered(peer->ctx, NULL);
+    }
+}
+
+static uint64_t answers[PEER_KEYS];
+
+uint64_t peer_answers(enum kafka_api_key key)
+{
+    return answers[key];
 }
 
 static void on_frame(struct peer *peer, struct bytes frame)
@@ -47,35 +61,45 @@ static void on_frame(struct peer *peer, struct bytes frame)
     AUTO_ARENA arena;
     int32_t correlation_id;
     void *response;
-    void (*answered)(void *ctx, const void *response) = peer->answered;
     arena_init(&arena, 0);
-    if (!answered) /* a server that speaks unasked */
+    if (peer->call_count == 0) /* a server that speaks unasked */
         abort();
-    bool ok = kafka_decode_response(kafka_api_find(peer->key), peer->version, frame, &arena, &correlation_id, &response,
-                                    &err);
-    assert(ok && correlation_id == peer->correlation_id);
+    struct peer_call call = take_call(peer);
+    bool ok =
+        kafka_decode_response(kafka_api_find(call.key), call.version, frame, &arena, &correlation_id, &response, &err);
+    assert(ok && correlation_id == call.correlation_id);
     io_timer_stop(&peer->timer);
-    tally_api(peer->key, "answered");
-    peer->answered = NULL;
-    answered(peer->ctx, response);
+    if (peer->call_count > 0)
+        io_timer_start(&peer->timer, PEER_TIMEOUT_MS);
+    tally_api(call.key, "answered");
+    answers[call.key]++;
+    call.answered(peer->ctx, response);
 }
 
-static void on_data(void *ctx, struct bytes data)
+/* False: there is no whole one. */
+static bool take_frame(struct peer *peer)
 {
-    struct peer *peer = ctx;
     uint32_t size;
-    buf_append(&peer->received, data);
     if (peer->received.size < sizeof size)
-        return;
+        return false;
     memcpy(&size, peer->received.data, sizeof size);
     size = __builtin_bswap32(size);
     if (peer->received.size - sizeof size < size)
-        return;
+        return false;
     AUTO_BUF frame;
     buf_init(&frame, PEER_FRAME_MAX);
     buf_append(&frame, bytes_slice(buf_bytes(&peer->received), sizeof size, size));
     buf_consume(&peer->received, sizeof size + size);
     on_frame(peer, buf_bytes(&frame));
+    return true;
+}
+
+static void on_data(void *ctx, struct bytes data)
+{
+    struct peer *peer = ctx;
+    buf_append(&peer->received, data);
+    while (take_frame(peer))
+        ;
 }
 
 static void on_end(void *ctx, const struct error *err)
@@ -104,7 +128,7 @@ static void on_timer(void *ctx)
     struct peer *peer = ctx;
     struct error err;
     struct io_address address;
-    if (peer->answered) {
+    if (peer->call_count > 0) {
         lose(peer);
     } else if (peer->stream) {
         peer->ready(peer->ctx);
@@ -128,7 +152,6 @@ static void send_request(struct peer *peer, enum kafka_api_key key, int16_t vers
     struct error err;
     AUTO_BUF out;
     buf_init(&out, PEER_FRAME_MAX);
-    assert(!peer->answered);
     bool ok = kafka_encode_request(kafka_api_find((int16_t)key), version, ++peer->correlation_id, BYTES_LITERAL("sim"),
                                    request, &out, &err);
     assert(ok);
@@ -139,10 +162,9 @@ static void send_request(struct peer *peer, enum kafka_api_key key, int16_t vers
 void peer_call(struct peer *peer, enum kafka_api_key key, int16_t version, const void *request,
                void (*answered)(void *ctx, const void *response))
 {
+    assert(peer->call_count < PEER_CALLS_MAX);
     send_request(peer, key, version, request);
-    peer->key = (int16_t)key;
-    peer->version = version;
-    peer->answered = answered;
+    peer->calls[peer->call_count++] = (struct peer_call){(int16_t)key, version, peer->correlation_id, answered};
     io_timer_start(&peer->timer, PEER_TIMEOUT_MS);
 }
 

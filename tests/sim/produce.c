@@ -31,6 +31,7 @@ bool produce_choose(struct ledger *ledger, struct ledger_making *making)
         return false;
     making->topic = there[io_random_below(ledger->io, (uint64_t)count)];
     const struct ledger_topic *topic = &ledger->topics[making->topic];
+    making->incarnation = topic->incarnation;
     making->by_id = topic->id_known && io_random_below(ledger->io, 2);
     making->to_old_id = topic->old_id_known && making->transaction < 0 && io_random_below(ledger->io, 10) == 0;
     making->by_id = making->by_id || making->to_old_id;
@@ -90,7 +91,7 @@ void produce_batch_make(struct produce_batch *batch, struct ledger *ledger, cons
     builder.base_sequence = stamp->id < 0 ? -1 : stamp->sequence;
     batch->topic = making->topic;
     batch->partition = making->partition;
-    batch->incarnation = ledger->topics[making->topic].incarnation;
+    batch->incarnation = making->incarnation;
     batch->by_id = making->by_id;
     batch->to_old_id = making->to_old_id;
     const struct ledger_topic *topic = &ledger->topics[making->topic];
@@ -109,23 +110,36 @@ bool produce_batch_stale(const struct produce_batch *batch, const struct ledger 
     return batch->count > 0 && batch->incarnation != ledger->topics[batch->topic].incarnation;
 }
 
-struct kafka_produce_request *produce_request(struct arena *arena, const struct ledger *ledger,
-                                              struct produce_batch *batch, int16_t acks, const char *transactional_id)
+static void add_batch(struct arena *arena, const struct ledger *ledger, const struct produce_batch *batch,
+                      struct kafka_produce_request *request, size_t count)
 {
-    batch->sent = ledger_sent_now(ledger, batch->topic);
+    struct bytes name = bytes_of_string(ledger->topics[batch->topic].name);
+    struct kafka_produce_request_topic *topic =
+        request->topics_count > 0 ? &request->topics[request->topics_count - 1] : NULL;
+    if (!topic || !bytes_equal(topic->name, name)) {
+        topic = &request->topics[request->topics_count++];
+        topic->name = name;
+        memcpy(topic->topic_id, batch->id, sizeof batch->id);
+        topic->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_request_partition, count);
+    }
+    struct kafka_produce_request_partition *partition = &topic->partitions[topic->partitions_count++];
+    partition->index = batch->partition;
+    partition->records = (struct kafka_record_set){.parts = &batch->bytes, .count = 1, .size = batch->bytes.size};
+}
+
+struct kafka_produce_request *produce_request(struct arena *arena, const struct ledger *ledger,
+                                              struct produce_batch *batches, size_t count, int16_t acks,
+                                              const char *transactional_id)
+{
     struct kafka_produce_request *request = KAFKA_NEW(arena, kafka_produce_request);
     request->transactional_id = transactional_id ? bytes_of_string(transactional_id) : BYTES_NULL;
     request->acks = acks;
     request->timeout_ms = PEER_TIMEOUT_MS;
-    request->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_request_topic, 1);
-    request->topics_count = 1;
-    request->topics->name = bytes_of_string(ledger->topics[batch->topic].name);
-    memcpy(request->topics->topic_id, batch->id, sizeof batch->id);
-    request->topics->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_request_partition, 1);
-    request->topics->partitions_count = 1;
-    request->topics->partitions->index = batch->partition;
-    request->topics->partitions->records =
-        (struct kafka_record_set){.parts = &batch->bytes, .count = 1, .size = batch->bytes.size};
+    request->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_request_topic, count);
+    for (size_t i = 0; i < count; i++) {
+        batches[i].sent = ledger_sent_now(ledger, batches[i].topic);
+        add_batch(arena, ledger, &batches[i], request, count);
+    }
     return request;
 }
 

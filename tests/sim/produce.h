@@ -31,8 +31,10 @@ void produce_batch_make(struct produce_batch *batch, struct ledger *ledger, cons
 /* A random topic that is there, a random partition of it, and what it is called by. */
 bool produce_choose(struct ledger *ledger, struct ledger_making *making);
 bool produce_batch_stale(const struct produce_batch *batch, const struct ledger *ledger); /* its topic is another now */
+/* All are asked for by id, or none is; those of a topic stand together. */
 struct kafka_produce_request *produce_request(struct arena *arena, const struct ledger *ledger,
-                                              struct produce_batch *batch, int16_t acks, const char *transactional_id);
+                                              struct produce_batch *batches, size_t count, int16_t acks,
+                                              const char *transactional_id);
 /* Of a request that carries the batch: one of those that clients use; with transactions of version 2 a newer one. */
 int16_t produce_version(struct ledger *ledger, const struct produce_batch *batch, bool v2);
 /* The code and offset of the one partition in the answer. */

@@ -3,9 +3,10 @@
 #include "log_run.h"
 #include "seeds.h"
 
-/* What OffsetFetch and DeleteGroups told was not on disk; damage in a segment, and what the simulation made of it. */
-static const uint64_t found[] = {1795936672102, 1795936710180, 1795936710252, 1795936710043,
-                                 1795936710088, 1795937631593, 1795937823102};
+/* What OffsetFetch and DeleteGroups told was not on disk; damage in a segment, and what the simulation made of it; a
+ * transaction whose topic was made again between its AddPartitionsToTxn and its batch (the simulation's own). */
+static const uint64_t found[] = {1795936672102, 1795936710180, 1795936710252, 1795936710043, 1795936710088,
+                                 1795937631593, 1795937823102, 1795961127294, 1795961127775};
 
 int main(int argc, char **argv)
 {

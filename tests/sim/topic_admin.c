@@ -26,6 +26,7 @@ struct topic_admin {
     struct topic_plan plans[LEDGER_TOPICS];
     bool deleting[LEDGER_TOPICS]; /* asked, not answered */
     int topic, partition;         /* that the request under way is about */
+    int tries;                    /* to make the topic */
     struct topic_setting change;  /* asked for again until it is answered; name NULL: none */
     bool growing;
     bool stopping;
@@ -46,11 +47,16 @@ static void on_created(void *ctx, const void *answer)
     if (!response || response->topics_count != 1)
         return;
     int16_t code = response->topics->error_code;
-    if (code == KAFKA_NONE || code == KAFKA_TOPIC_ALREADY_EXISTS) /* an earlier try made it */
+    if (code == KAFKA_TOPIC_ALREADY_EXISTS && admin->tries == 1)
+        ledger_fail(admin->ledger, "%s is there, though nobody made it since it was deleted",
+                    admin->ledger->topics[admin->topic].name);
+    if (code == KAFKA_NONE || code == KAFKA_TOPIC_ALREADY_EXISTS) { /* an earlier try made it */
+        admin->tries = 0;
         ledger_topic_made(admin->ledger, admin->topic, code ? NULL : response->topics->topic_id);
-    else if (!peer_code_is_retriable(code))
+    } else if (!peer_code_is_retriable(code)) {
         ledger_fail(admin->ledger, "CreateTopics of %s answered with code %d", admin->ledger->topics[admin->topic].name,
                     code);
+    }
 }
 
 static void create(struct topic_admin *admin)
@@ -72,6 +78,7 @@ static void create(struct topic_admin *admin)
         topic->configs[i].name = bytes_of_string(plan->settings[i].name);
         topic->configs[i].value = bytes_of_string(plan->settings[i].value);
     }
+    admin->tries++;
     peer_call(&admin->peer, KAFKA_CREATE_TOPICS, CREATE_VERSION, request, on_created);
 }
 

@@ -37,6 +37,15 @@ static void begin_anew(struct transactor *transactor, const char *what, int16_t 
     transactor->step = GET_ID;
 }
 
+/* Nobody but the client ends it before its time is over. */
+static void check_time(struct transactor *transactor, const char *what, int16_t code)
+{
+    int64_t age_ms = io_wall_ms(transactor->ledger->io) - transactor->began_ms;
+    if (transactor->transaction >= 0 && !transactor->has_rivals && age_ms < transactor->timeout_ms)
+        ledger_fail(transactor->ledger, "%s of %s answered with code %d, %lld ms after it began; it has %d ms", what,
+                    transactor->transactional_id, code, (long long)age_ms, transactor->timeout_ms);
+}
+
 void transactor_abort(struct transactor *transactor)
 {
     transactor->commits = false;
@@ -60,9 +69,12 @@ bool transactor_in_order(struct transactor *transactor, const char *what, int16_
     case KAFKA_INVALID_TXN_STATE:
     case KAFKA_INVALID_PRODUCER_ID_MAPPING:
     case KAFKA_TRANSACTION_ABORTABLE:
+        check_time(transactor, what, code);
         begin_anew(transactor, what, code);
         return false;
     default:
+        io_simulated_say(transactor->ledger->io, "%s of %s answered with code %d", what, transactor->transactional_id,
+                         code);
         if (code != KAFKA_CONCURRENT_TRANSACTIONS && !peer_code_is_retriable(code))
             ledger_fail(transactor->ledger, "%s of %s answered with code %d", what, transactor->transactional_id, code);
         return false;
@@ -103,6 +115,7 @@ static void next_batch(struct transactor *transactor)
 static void begin(struct transactor *transactor)
 {
     transactor->transaction = ledger_begin_transaction(transactor->ledger, transactor->number);
+    transactor->began_ms = io_wall_ms(transactor->ledger->io);
     transactor->offset = -1;
     transactor->asks_next = false;
     transactor->batches_left = 1 + (int)io_random_below(transactor->ledger->io, BATCHES_MAX);
@@ -216,7 +229,7 @@ static void send_batch(struct transactor *transactor)
     bool v2 = transactor->version == TRANSACTION_V2;
     int16_t version = produce_version(transactor->ledger, &transactor->batch, v2);
     peer_call(&transactor->peer, KAFKA_PRODUCE, version,
-              produce_request(&arena, transactor->ledger, &transactor->batch, -1, transactor->transactional_id),
+              produce_request(&arena, transactor->ledger, &transactor->batch, 1, -1, transactor->transactional_id),
               on_produced);
 }
 
@@ -310,6 +323,7 @@ struct transactor *transactor_start(struct ledger *ledger, const struct transact
                                       .number = options->number,
                                       .worker = options->worker,
                                       .consumer = options->consumer,
+                                      .has_rivals = options->has_rivals,
                                       .transaction = -1,
                                       .base = -1};
     transactor->version = io_random_below(ledger->io, 2) ? TRANSACTION_V2 : TRANSACTION_V1;

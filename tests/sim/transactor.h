@@ -16,7 +16,8 @@ struct consuming;
 /* With version 1 or 2 of transactions, as the seed chooses. */
 struct transactor_options {
     int number; /* in the ledger */
-    int id;     /* several may have the same one, and fence each other */
+    int id;     /* several may have the same one, and fence each other: then it has rivals */
+    bool has_rivals;
     int worker; /* the group in the ledger; several may have the same one if they have the same id, or members */
     const struct consuming *consumer; /* a member of that group, of its own; NULL: none */
 };

@@ -17,6 +17,8 @@ struct transactor {
     enum transaction_version version;
     char transactional_id[32], group_id[32];
     int32_t timeout_ms;
+    int64_t began_ms; /* the transaction; evoke knows of it later */
+    bool has_rivals;  /* under its id */
     enum { GET_ID, ASK_OFFSET, BEGIN, ADD_PARTITION, SEND, ADD_OFFSETS, COMMIT_OFFSET, END } step;
     int64_t id;
     int16_t epoch;
