@@ -31,6 +31,9 @@ def group(bootstrap, topic, name):
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
     consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=name, auto_offset_reset="earliest",
                              enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=500)
+    # Version 3 may join before it knows the topic, and joins again when it does; if a poll() ends while that second join is
+    # on its way, it forgets to take the answer, and has nothing from then on. So it is to know the topic before it joins.
+    consumer.partitions_for_topic(topic)
     assigned = None
     while not stop:
         polled = consumer.poll(timeout_ms=200)
