@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The past of a kind (watcher.h): each object that has changed since has, in the first change after the moment, the state
- * that it had then. Those states replace what is there now.
+ * The past of a kind (watcher.h): each object that has changed since has, in the first change after the moment, the
+ * state that it had then. Those states replace what is there now.
  */
 #include "api/store_priv.h"
 #include "api/watcher.h"

@@ -2,7 +2,6 @@
 /* The door itself: listener, figures, and the list of what is served. */
 #include "door/kafka_door.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -73,130 +72,6 @@ const struct kafka_handler *kafka_handler_find(int16_t key)
         if (handlers[i].key == key)
             return &handlers[i];
     return NULL;
-}
-
-/* --- Errors --- */
-
-/* The first row that fits: `sys` 0 fits any. */
-static const struct {
-    enum error_kind kind;
-    int sys;
-    enum kafka_error code;
-} codes[] = {
-    {ERROR_INVALID, ERANGE, KAFKA_INVALID_TIMESTAMP},
-    {ERROR_INVALID, 0, KAFKA_INVALID_REQUEST},
-    {ERROR_NOT_FOUND, 0, KAFKA_UNKNOWN_TOPIC_OR_PARTITION},
-    {ERROR_EXISTS, 0, KAFKA_TOPIC_ALREADY_EXISTS},
-    {ERROR_CONFLICT, EPROTO, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER},
-    {ERROR_CONFLICT, ESTALE, KAFKA_INVALID_PRODUCER_EPOCH},
-    {ERROR_CONFLICT, ENOTCONN, KAFKA_INVALID_TXN_STATE},
-    {ERROR_CONFLICT, ENOENT, KAFKA_INVALID_PRODUCER_ID_MAPPING},
-    {ERROR_CONFLICT, 0, KAFKA_INVALID_REQUEST},
-    {ERROR_GONE, 0, KAFKA_OFFSET_OUT_OF_RANGE},
-    {ERROR_UNAUTHENTICATED, 0, KAFKA_TOPIC_AUTHORIZATION_FAILED},
-    {ERROR_DENIED, 0, KAFKA_TOPIC_AUTHORIZATION_FAILED},
-    {ERROR_LIMIT, EMSGSIZE, KAFKA_MESSAGE_TOO_LARGE},
-    {ERROR_LIMIT, ENOSPC, KAFKA_KAFKA_STORAGE_ERROR},
-    {ERROR_LIMIT, 0, KAFKA_POLICY_VIOLATION},
-    {ERROR_TIMEOUT, 0, KAFKA_REQUEST_TIMED_OUT},
-    {ERROR_UNAVAILABLE, 0, KAFKA_KAFKA_STORAGE_ERROR},
-    {ERROR_UNSUPPORTED, 0, KAFKA_UNSUPPORTED_VERSION},
-    {ERROR_CORRUPT, 0, KAFKA_CORRUPT_MESSAGE},
-    {ERROR_CANCELLED, 0, KAFKA_NOT_LEADER_OR_FOLLOWER},
-    {ERROR_SYSTEM, 0, KAFKA_KAFKA_STORAGE_ERROR},
-};
-
-int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code)
-{
-    struct kafka_door_metrics *metrics = &request->door->metrics;
-    if (code != KAFKA_NONE) {
-        metrics->apis[request->header.api_key].errors++;
-        metrics->errors_by_code[code - KAFKA_DOOR_ERROR_FIRST]++;
-    }
-    return (int16_t)code;
-}
-
-int16_t kafka_refuse_error(struct kafka_request *request, const struct error *err)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
-        if (codes[i].kind == err->kind && (codes[i].sys == 0 || codes[i].sys == err->sys))
-            return kafka_refuse(request, codes[i].code);
-    return kafka_refuse(request, KAFKA_UNKNOWN_SERVER_ERROR);
-}
-
-/* --- What several handlers need --- */
-
-bool kafka_has_room(const struct kafka_request *request)
-{
-    return request->arena.used <= KAFKA_WORK_SIZE_MAX;
-}
-
-enum { ONCE = 1, TWICE };
-static const char times[] = {[ONCE] = ONCE, [TWICE] = TWICE};
-
-static void make_key(struct buf *key, int8_t type, struct bytes name)
-{
-    buf_init(key, SIZE_MAX);
-    buf_append_byte(key, (uint8_t)type);
-    buf_append(key, name);
-}
-
-void kafka_note_name(struct map *names, int8_t type, struct bytes name)
-{
-    AUTO_BUF key;
-    make_key(&key, type, name);
-    const char *before = map_get(names, buf_bytes(&key));
-    map_put(names, buf_bytes(&key), (void *)(uintptr_t)&times[before ? TWICE : ONCE]);
-}
-
-bool kafka_is_twice(const struct map *names, int8_t type, struct bytes name)
-{
-    AUTO_BUF key;
-    make_key(&key, type, name);
-    return map_get(names, buf_bytes(&key)) == &times[TWICE];
-}
-
-bool kafka_shows_topic(const struct topic *topic)
-{
-    return !topic_internal(topic) || bytes_equal_string(topic_name(topic), "__consumer_offsets") ||
-           bytes_equal_string(topic_name(topic), "__transaction_state");
-}
-
-static struct topic *if_shown(struct topic *topic)
-{
-    return topic && kafka_shows_topic(topic) ? topic : NULL;
-}
-
-struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name)
-{
-    return if_shown(topic_find(request->log, name));
-}
-
-struct topic *kafka_find_topic_by_id(struct kafka_request *request, const uint8_t id[16])
-{
-    return if_shown(topic_find_by_id(request->log, id));
-}
-
-int16_t kafka_refuse_topic(struct kafka_request *request, struct bytes name)
-{
-    struct topic_spec spec = {.name = name, .partition_count = 1};
-    struct error err;
-    bool never = !topic_check(request->log, &spec, &err) && err.kind == ERROR_INVALID;
-    return kafka_refuse(request, never ? KAFKA_INVALID_TOPIC_EXCEPTION : KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
-}
-
-struct partition *kafka_find_partition(struct kafka_request *request, struct bytes topic, int32_t index)
-{
-    struct topic *found = kafka_find_topic(request, topic);
-    return found ? topic_partition(found, index) : NULL;
-}
-
-enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch)
-{
-    int32_t ours = partition_leader_epoch(partition);
-    if (epoch < 0 || epoch == ours)
-        return KAFKA_NONE;
-    return epoch < ours ? KAFKA_FENCED_LEADER_EPOCH : KAFKA_UNKNOWN_LEADER_EPOCH;
 }
 
 /* --- Opening and closing --- */

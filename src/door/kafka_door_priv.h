@@ -93,11 +93,12 @@ struct kafka_request {
     struct kafka_pin *pin; /* NULL: no records */
 };
 
-/* --- Connections (kafka_connection.c, kafka_request.c) --- */
+/* --- Connections (kafka_connection.c) --- */
 void kafka_connection_open(struct kafka_door *door, struct io_stream *stream);
 void kafka_connection_end_all(struct kafka_door *door);
 void kafka_connection_resume_waiting(void *door); /* requests hold less than they did */
 
+/* --- Answers (kafka_request.c) --- */
 /* `response` is in the request's arena: struct kafka_<api>_response. */
 void kafka_answer(struct kafka_request *request, const void *response);
 /* lsn 0: at once. If the disk fails first, `failed` puts that into the response. */
@@ -111,44 +112,47 @@ void kafka_drop(struct kafka_request *request, const char *why);
 void kafka_hold_others(struct kafka_request *request);
 void kafka_take_others(struct kafka_request *request);
 
-/* Counts it, unless it is NONE, and returns it. */
-int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code);
-/* The table from error kinds to Kafka's codes; also counts. */
-int16_t kafka_refuse_error(struct kafka_request *request, const struct error *err);
-
 /* False: what was made for this answer so far is more than KAFKA_WORK_SIZE_MAX. */
 bool kafka_has_room(const struct kafka_request *request);
-
-/* Names of a request, each of a type, of which some may be there twice. The map starts zeroed; its values are not the
- * caller's. */
-void kafka_note_name(struct map *names, int8_t type, struct bytes name);
-bool kafka_is_twice(const struct map *names, int8_t type, struct bytes name);
 
 /* What clients connect to: as configured, or as this one did. In the request's arena. */
 struct bytes kafka_own_host(struct kafka_request *request);
 int32_t kafka_own_port(struct kafka_request *request);
 struct bytes kafka_peer_host(struct kafka_request *request); /* "/127.0.0.1" */
 
+/* --- Errors (kafka_refusal.c) --- */
+/* Counts it, unless it is NONE, and returns it. */
+int16_t kafka_refuse(struct kafka_request *request, enum kafka_error code);
+/* The table from error kinds to Kafka's codes; also counts. */
+int16_t kafka_refuse_error(struct kafka_request *request, const struct error *err);
+/* Of a topic that is not there: UNKNOWN_TOPIC_OR_PARTITION, or INVALID_TOPIC_EXCEPTION if it never can be. Counts. */
+int16_t kafka_refuse_topic(struct kafka_request *request, struct bytes name);
+
+/* --- What requests name (kafka_lookup.c) --- */
 /* NULL: no such. Of evoke's internal topics only those are shown that Kafka has too and its tools read; the API's
  * objects are in another one, Secrets among them, and are for the API door to give, which asks who wants them. */
 bool kafka_shows_topic(const struct topic *topic);
 struct topic *kafka_find_topic(struct kafka_request *request, struct bytes name);
 struct topic *kafka_find_topic_by_id(struct kafka_request *request, const uint8_t id[16]);
-/* Of a topic that is not there: UNKNOWN_TOPIC_OR_PARTITION, or INVALID_TOPIC_EXCEPTION if it never can be. Counts it.
- */
-int16_t kafka_refuse_topic(struct kafka_request *request, struct bytes name);
 struct partition *kafka_find_partition(struct kafka_request *request, struct bytes topic, int32_t index);
 /* The client's idea of the leader epoch (-1: none) against ours: NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
 enum kafka_error kafka_check_epoch(const struct partition *partition, int32_t epoch);
 
+/* Names of a request, each of a type, of which some may be there twice. The map starts zeroed; its values are not the
+ * caller's. */
+void kafka_note_name(struct map *names, int8_t type, struct bytes name);
+bool kafka_is_twice(const struct map *names, int8_t type, struct bytes name);
+
+/* --- Epochs (kafka_offsets.c) --- */
 /* As Kafka's LeaderEpochFileCache: the largest epoch known that is not above the requested one, and where it ends; for
  * one older than all, itself and where the oldest begins; for one that has not been, -1 and -1 (KIP-320). */
 void kafka_find_epoch(const struct partition *partition, int32_t epoch, int32_t *found, int64_t *end_offset);
+
 /* --- Transactions (kafka_transactions.c) --- */
 /* Before the batches of a Produce are appended: since version 12 their transaction takes in what it writes to. */
 void kafka_add_produced_partitions(struct kafka_request *request);
 
-/* --- What is served --- */
+/* --- What is served (kafka_door.c) --- */
 struct kafka_handler {
     int16_t key;
     void (*run)(struct kafka_request *request);

@@ -208,6 +208,11 @@ void kafka_answer_when(struct kafka_request *request, void *response, uint64_t l
     log_wait(request->log, &request->waiter, lsn, durability);
 }
 
+bool kafka_has_room(const struct kafka_request *request)
+{
+    return request->arena.used <= KAFKA_WORK_SIZE_MAX;
+}
+
 /* --- Requests --- */
 
 /* An ApiVersions request in a version that is not served gets our range in version 0, for the client to try again

@@ -12,6 +12,10 @@
  * ERROR_UNAVAILABLE: the host is not known. Messages name the text; the caller says where it stands. */
 MUST_CHECK bool broker_resolve(struct bytes text, struct io_address *out, struct error *err);
 
+enum { BROKER_HOST_SIZE = 300 };
+/* The two parts of it as they are written: for others to resolve. */
+MUST_CHECK bool broker_split(struct bytes text, char host[BROKER_HOST_SIZE], int32_t *port, struct error *err);
+
 /* Whether "HOST[:PORT],..." is written like that; the resolver is not asked. */
 MUST_CHECK bool broker_check_list(const char *text, struct error *err);
 

@@ -24,6 +24,27 @@ TEST(a_broker_without_a_port_has_kafkas)
     check("[::1]:7", "[::1]:7");
 }
 
+TEST(a_broker_is_split_as_it_is_written)
+{
+    static const struct {
+        const char *text, *host;
+        int32_t port;
+    } good[] = {{"log.example:19092", "log.example", 19092},
+                {"localhost", "localhost", 9092},
+                {"10.1.2.3:7", "10.1.2.3", 7},
+                {"[fd00::1]:7", "fd00::1", 7}};
+    char host[BROKER_HOST_SIZE];
+    int32_t port;
+    struct error err;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        CHECK_OK(broker_split(bytes_of_string(good[i].text), host, &port, &err), &err);
+        CHECK_STR(host, good[i].host);
+        CHECK_INT(port, good[i].port);
+    }
+    CHECK(!broker_split(BYTES_LITERAL("unix:/run/kafka"), host, &port, &err));
+    CHECK(!broker_split(BYTES_LITERAL("host:"), host, &port, &err));
+}
+
 TEST(what_is_no_address_is_named)
 {
     static const char *const wrong[] = {

@@ -54,16 +54,14 @@ static bool list_offset(struct consume *consume, const struct position *position
                                err);
 }
 
-/* Of a number below zero: so many before the end. */
+/* A number below zero counts from the end. What the log does not hold becomes the nearest that it does, as with group
+ * reset. */
 static bool resolve_number(struct consume *consume, struct position *position, int64_t number, struct error *err)
 {
-    int64_t start;
-    position->offset = number;
-    if (number >= 0)
-        return true;
+    int64_t start, wanted = number < 0 ? position->end + number : number;
     if (!list_offset(consume, position, KAFKA_CLIENT_EARLIEST, &start, err))
         return false;
-    position->offset = position->end + number > start ? position->end + number : start;
+    position->offset = wanted > position->end ? position->end : wanted < start ? start : wanted;
     return true;
 }
 
@@ -471,7 +469,9 @@ const struct command command_consume = {
         "Outputs: text is the value and a line break; raw the value alone, byte for byte; json a line of JSON "
         "with all of\n"
         "the record; full a text with offset, time, key, headers and value.\n\n"
-        "With --group, what is printed is committed, and --offset counts where nothing is committed yet.",
+        "An --offset that a partition does not hold becomes the nearest one that it does. With --group, what is "
+        "printed is\n"
+        "committed, and --offset counts where nothing is committed yet.",
     .examples = "  evoke consume orders --follow --offset end\n"
                 "  evoke consume orders --offset -10 -o full\n"
                 "  evoke consume orders --offset @2026-11-21T09:00:00Z -n 1 -o json\n"

@@ -30,7 +30,7 @@ const struct flag config_flags[] = {
     {"listen-api", "ADDR:PORT", "Kubernetes API over TLS, or off (default 127.0.0.1:6443)", SETTING(listen_api)},
     {"listen-http", "ADDR:PORT", "CloudEvents over HTTP, or off (default 127.0.0.1:8080)", SETTING(listen_http)},
     {"listen-admin", "ADDR:PORT", "/healthz and /metrics, or off (default 127.0.0.1:9644)", SETTING(listen_admin)},
-    {"advertise-kafka", "ADDR:PORT", "what Kafka clients are told to connect to (default: where it listens)",
+    {"advertise-kafka", "HOST:PORT", "what Kafka clients are told to connect to (default: the address they came by)",
      SETTING(advertise_kafka)},
     {"kafka-requests-size-max", "SIZE",
      "of all Kafka requests that are being served; then none is read (default 256Mi)",
@@ -212,7 +212,9 @@ static bool finish_ranges(const struct config *config, struct error *err)
 static bool finish(struct config *config, struct error *err)
 {
     return finish_address("listen-kafka", config->listen_kafka, "127.0.0.1:9092", &config->kafka, err) &&
-           (!config->advertise_kafka || io_address_parse(config->advertise_kafka, &config->advertised, err) ||
+           (!config->advertise_kafka ||
+            broker_split(bytes_of_string(config->advertise_kafka), config->advertised_host, &config->advertised_port,
+                         err) ||
             error_wrap(err, "--advertise-kafka")) &&
            finish_address("listen-api", config->listen_api, "127.0.0.1:6443", &config->api, err) &&
            finish_address("listen-http", config->listen_http, "127.0.0.1:8080", &config->http, err) &&

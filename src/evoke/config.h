@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/diag.h"
 #include "base/error.h"
+#include "evoke/broker.h"
 #include "evoke/flags.h"
 #include "io/address.h"
 #include "io/io.h"
@@ -31,7 +32,8 @@ struct config {
 
     /* What config_finish() makes of it. family IO_ADDRESS_NONE: off */
     struct io_address kafka, api, http, admin;
-    struct io_address advertised; /* to Kafka's clients; of no family: where it listens */
+    char advertised_host[BROKER_HOST_SIZE]; /* to Kafka's clients; empty: where they have reached it */
+    int32_t advertised_port;
     uint64_t kafka_requests_bytes_max;
     uint64_t journal_file_bytes, journal_bytes_max;
     uint64_t offsets_retention_ms; /* 0: seven days */

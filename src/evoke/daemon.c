@@ -68,16 +68,14 @@ static bool open_admin(struct daemon *daemon, struct error *err)
 
 static bool open_kafka(struct daemon *daemon, struct error *err)
 {
-    const struct io_address *advertised = &daemon->config->advertised;
-    char host[IO_ADDRESS_TEXT_SIZE];
-    struct kafka_door_options options = {.address = daemon->config->kafka,
-                                         .request_bytes_max = daemon->config->kafka_requests_bytes_max};
+    const struct config *config = daemon->config;
+    struct kafka_door_options options = {.address = config->kafka,
+                                         .request_bytes_max = config->kafka_requests_bytes_max};
     if (!is_on(&options.address))
         return true;
-    if (advertised->family != IO_ADDRESS_NONE) {
-        io_address_format_ip(advertised, host);
-        options.advertised_host = host;
-        options.advertised_port = advertised->port;
+    if (config->advertised_host[0]) {
+        options.advertised_host = config->advertised_host;
+        options.advertised_port = config->advertised_port;
     }
     daemon->parts.kafka = kafka_door_open(daemon->io, daemon->parts.log, &options, err);
     return daemon->parts.kafka || wrap_door_error(&options.address, "listen-kafka", err);

@@ -72,9 +72,10 @@ struct io_address linux_address_from(const struct sockaddr_storage *in, socklen_
         memcpy(address.ip, &in4->sin_addr, 4);
     } else if (in->ss_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)in;
-        address.family = IO_ADDRESS_IPV6;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr); /* an IPv4 peer of a listener at [::] */
+        address.family = mapped ? IO_ADDRESS_IPV4 : IO_ADDRESS_IPV6;
         address.port = ntohs(in6->sin6_port);
-        memcpy(address.ip, &in6->sin6_addr, 16);
+        memcpy(address.ip, in6->sin6_addr.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
     } else if (in->ss_family == AF_UNIX) {
         address.family = IO_ADDRESS_UNIX;
         if (size > offsetof(struct sockaddr_un, sun_path)) {

@@ -2,6 +2,7 @@
 /* What only the Linux engine can be asked: descriptors, sessions, zombies, sleep. The rest is in tests/contract/. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,6 +225,35 @@ static void connect_unix(int fd, const char *path)
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
     CHECK(connect(fd, (struct sockaddr *)&un, sizeof un) == 0);
+}
+
+TEST(an_ipv4_peer_of_a_listener_for_both_has_ipv4_addresses)
+{
+    struct guests guests = {.io = linux_new()};
+    struct io_listener *listener;
+    struct error err;
+    struct io_address address = address_of("[::]:0");
+    if (!io_listen(guests.io, &address, NULL, accepted, &guests, &listener, &err)) { /* a machine without IPv6 */
+        io_free(guests.io);
+        return;
+    }
+    struct sockaddr_in in = {.sin_family = AF_INET,
+                             .sin_port = htons(io_listener_address(listener).port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(client, (struct sockaddr *)&in, sizeof in) == 0);
+    io_run(guests.io);
+    CHECK_INT(guests.count, 1);
+    struct io_address local = io_stream_local(guests.stream), peer = io_stream_peer(guests.stream);
+    char text[IO_ADDRESS_TEXT_SIZE];
+    io_address_format_ip(&local, text);
+    CHECK_STR(text, "127.0.0.1");
+    io_address_format_ip(&peer, text);
+    CHECK_STR(text, "127.0.0.1");
+    io_stream_close(guests.stream);
+    io_listener_close(listener);
+    io_free(guests.io);
+    close(client);
 }
 
 TEST(without_descriptors_a_connection_waits_and_the_loop_sleeps)

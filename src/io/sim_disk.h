@@ -42,7 +42,7 @@ struct node {
     uint64_t *spoiled;     /* pages that can not be read */
     size_t spoiled_count;
     uint64_t *cold; /* one bit a page: it is not in memory; NULL: all are */
-    bool given_up; /* a sync has failed: cache and durable may differ where nothing is dirty */
+    bool given_up;  /* a sync has failed: cache and durable may differ where nothing is dirty */
 };
 
 void disk_init(struct disk *disk);

@@ -912,3 +912,67 @@ TEST(close_after_write_gives_a_peer_that_does_not_read_five_seconds)
     io_listener_close(listener);
     io_free(io);
 }
+
+/* --- Memory --- */
+
+struct reader {
+    struct io_file *file;
+    bool done;
+};
+
+static void read_all_of_it(void *ctx)
+{
+    struct reader *reader = ctx;
+    uint8_t memory[10000];
+    size_t got;
+    struct error err;
+    CHECK_OK(io_file_read(reader->file, 0, memory, sizeof memory, &got, &err), &err);
+    CHECK_INT(got, sizeof memory);
+}
+
+static void was_read(void *ctx)
+{
+    ((struct reader *)ctx)->done = true;
+}
+
+static bool is_read(void *ctx)
+{
+    return ((struct reader *)ctx)->done;
+}
+
+static uint64_t time_of_reading(struct io *io, struct reader *reader)
+{
+    uint64_t before_ns = io_now_ns(io);
+    read_all_of_it(reader);
+    return io_now_ns(io) - before_ns;
+}
+
+TEST(who_reads_what_is_not_in_memory_stands_still_and_so_does_a_helper_while_the_program_goes_on)
+{
+    struct io *io = io_simulated_new(1);
+    struct reader reader = {.done = false};
+    struct error err;
+    struct bytes map;
+    size_t bad_at;
+    CHECK_OK(io_file_open(io, "/file", IO_FILE_WRITE | IO_FILE_CREATE, &reader.file, &err), &err);
+    CHECK_OK(io_file_allocate(reader.file, 10000, &err), &err);
+    CHECK_OK(io_file_map(reader.file, 10000, &map, &err), &err);
+    io_simulated_faults(io)->cold_ns = 5000000;
+    CHECK_INT(time_of_reading(io, &reader), 0);
+    io_simulated_evict(io);
+    CHECK_INT(io_map_cached(io, map), 0);
+    CHECK_INT(time_of_reading(io, &reader), 5000000);
+    CHECK_INT(time_of_reading(io, &reader), 0);
+    io_simulated_evict(io);
+    CHECK_OK(io_file_write_now(reader.file, 4096, BYTES_LITERAL("x"), &err), &err);
+    CHECK_INT(io_map_cached(io, bytes_slice(map, 4096, 8000)), 4096);
+    uint64_t before_ns = io_now_ns(io);
+    CHECK(io_map_check(io, map, &bad_at));
+    CHECK_INT(io_now_ns(io) - before_ns, 5000000);
+    io_simulated_evict(io);
+    io_work(io, read_all_of_it, was_read, &reader);
+    CHECK(!io_simulated_run_until(io, is_read, &reader, 4));
+    CHECK(io_simulated_run_until(io, is_read, &reader, 10));
+    io_file_close(reader.file);
+    io_free(io);
+}

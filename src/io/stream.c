@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The life of a stream, the same for every engine: queue, TLS, back-pressure, ends. What the owner does (write, pause,
- * shut down) only marks the stream; stream_flush_all() acts once at the end of the turn. So many writes become one system
- * call, pause and resume within a turn cost none, and no callback runs from within a call of the owner.
+ * shut down) only marks the stream; stream_flush_all() acts once at the end of the turn. So many writes become one
+ * system call, pause and resume within a turn cost none, and no callback runs from within a call of the owner.
  */
 #include "io/stream.h"
 

@@ -78,8 +78,9 @@ struct io_address io_listener_address(const struct io_listener *listener); /* wi
 void io_listener_close(struct io_listener *listener);                      /* NULL is allowed */
 /* Connections whose TLS handshake did not end well, which the owner never sees. */
 struct io_handshake_metrics {
-    uint64_t timed_out;  /* not over within 10 s */
-    uint64_t refused;    /* no TLS (HTTP is told so in HTTP), no common version, a certificate that one of the two does not accept */
+    uint64_t timed_out; /* not over within 10 s */
+    uint64_t refused; /* no TLS (HTTP is told so in HTTP), no common version, a certificate that one of the two does not
+                         accept */
     uint64_t broken_off; /* by the peer */
 };
 struct io_handshake_metrics io_listener_handshakes(const struct io_listener *listener);

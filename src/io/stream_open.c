@@ -130,6 +130,7 @@ static bool looks_like_http(struct bytes first)
 
 static void answer_http(struct io_stream *stream)
 {
+    io_timer_stop(&stream->timer);
     stream->tls->engine->session_free(TAKE(stream->tls));
     stream->state = STREAM_OPEN; /* the owner never sees it */
     count_failure(stream->listener, STREAM_REFUSED);

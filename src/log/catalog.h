@@ -8,17 +8,19 @@
 
 enum { CATALOG_PARTITIONS_MAX = 1000000 };
 
+/* Its records are from now on: of topics, segments, settings. ERROR_CORRUPT: one makes no sense. */
 MUST_CHECK bool catalog_apply(struct log *log, const struct kafka_batch *batch, struct error *err);
 /* What a directory needs that has none of it yet, and what an unclean start changes. */
 MUST_CHECK bool catalog_start(struct log *log, bool clean, struct error *err);
-
-/* --- settings.c --- */
-void settings_deinit(struct log *log);
-struct json;
-void settings_apply(struct log *log, const char *kind, struct bytes name, const struct json *values);
-MUST_CHECK bool settings_check(const struct log *log, const char *kind, struct bytes name,
-                               const struct topic_config_entry *entries, size_t count, struct error *err);
 /* One that is special to the log is known from now on. */
 void catalog_topic_made(struct topic *topic);
+
+/* --- settings.c, what log_set_settings() does before and after the append --- */
+struct json;
+MUST_CHECK bool settings_check(const struct log *log, const char *kind, struct bytes name,
+                               const struct topic_config_entry *entries, size_t count, struct error *err);
+/* In memory: `values` (texts by name; none: they are gone) take the place of all that this name had. */
+void settings_apply(struct log *log, const char *kind, struct bytes name, const struct json *values);
+void settings_deinit(struct log *log);
 
 #endif

@@ -83,6 +83,50 @@ bool checkpoint_sums_find_damage(struct bytes checkpoint, uint64_t *at)
     return true;
 }
 
+/* --- One from two --- */
+
+enum { RUNS_MAX = 10, RUN_GAP = 8 };
+
+/* Bytes of two blocks that differ, with the few between them that do not. */
+struct run {
+    size_t from, to;
+};
+
+/* RUNS_MAX + 1: more than that. */
+static size_t find_runs(struct bytes a, struct bytes b, struct run out[RUNS_MAX])
+{
+    size_t count = 0;
+    for (size_t at = 0; at < a.size; at++) {
+        if (a.data[at] == b.data[at])
+            continue;
+        if (count == 0 || at > out[count - 1].to + RUN_GAP) {
+            if (count == RUNS_MAX)
+                return RUNS_MAX + 1;
+            out[count++].from = at;
+        }
+        out[count - 1].to = at + 1;
+    }
+    return count;
+}
+
+/* A block that is damaged in both, but not in the same bytes of it: where they differ, one of the two is right, and the
+ * sum tells when all are chosen well. */
+static bool mix(const struct parts *parts, struct bytes other, uint64_t i, uint8_t out[CHECKPOINT_BLOCK_SIZE])
+{
+    struct bytes a = block_of(parts->body, i), b = block_of(other, i);
+    struct run runs[RUNS_MAX];
+    size_t count = a.size == b.size ? find_runs(a, b, runs) : 0;
+    for (unsigned choice = 1; count <= RUNS_MAX && choice < 1U << count; choice++) {
+        memcpy(out, a.data, a.size);
+        for (size_t run = 0; run < count; run++)
+            if (choice & 1U << run)
+                memcpy(out + runs[run].from, b.data + runs[run].from, runs[run].to - runs[run].from);
+        if (crc32c(0, bytes_of(out, a.size)) == get_be32(parts->sums + i * SUM_SIZE))
+            return true;
+    }
+    return false;
+}
+
 /* What `own` says was written, as far as its own body or the other one has it. */
 static bool merge(struct bytes own, struct bytes other, struct buf *out)
 {
@@ -93,10 +137,15 @@ static bool merge(struct bytes own, struct bytes other, struct buf *out)
     buf_reset(out);
     checkpoint_put_header(out);
     for (uint64_t i = 0; i < parts.count; i++) {
-        bool ours = is_good(&parts, parts.body, i);
-        if (!ours && !is_good(&parts, body, i))
-            return false;
-        buf_append(out, block_of(ours ? parts.body : body, i));
+        uint8_t mixed[CHECKPOINT_BLOCK_SIZE];
+        struct bytes block = block_of(parts.body, i);
+        if (!is_good(&parts, parts.body, i)) {
+            bool theirs = is_good(&parts, body, i);
+            if (!theirs && !mix(&parts, body, i, mixed))
+                return false;
+            block = theirs ? block_of(body, i) : bytes_of(mixed, block.size);
+        }
+        buf_append(out, block);
     }
     checkpoint_sums_append(out);
     checkpoint_seal(out);

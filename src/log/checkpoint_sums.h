@@ -22,8 +22,9 @@ void checkpoint_sums_append(struct buf *out);
  * False: nothing tells. */
 bool checkpoint_sums_find_damage(struct bytes checkpoint, uint64_t *at);
 
-/* A checkpoint from the blocks of both that are as they were, of the one whose sums are better kept. `out` is at least
- * what was written, if it verifies; false: a block is good in neither. */
+/* A checkpoint from the blocks of both that are as they were, of the one whose sums are better kept; also from the
+ * parts of a block that is damaged in both, in a few different places. `out` is at least what was written, if it
+ * verifies; false: a block can be had from neither. */
 bool checkpoint_sums_merge(struct bytes a, struct bytes b, struct buf *out);
 
 #endif

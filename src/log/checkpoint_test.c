@@ -266,12 +266,38 @@ TEST(of_two_copies_with_damage_in_different_places_a_repair_makes_one_that_has_n
     free_sample(&sample);
 }
 
+TEST(of_two_copies_with_damage_in_different_bytes_of_a_block_a_repair_makes_one_that_has_none)
+{
+    struct sample sample;
+    make_sample(&sample);
+    flip(&sample, 0, 16 + BLOCK + 100);
+    flip(&sample, 0, 16 + BLOCK + 3900);
+    flip(&sample, 0, 16 + BLOCK + 3901);
+    flip(&sample, 1, 16 + BLOCK);
+    flip(&sample, 1, 16 + BLOCK + 3000);
+    refuse(&sample, "position 4112 does not verify", "position 4112 does not verify");
+    mend_both(&sample);
+    free_sample(&sample);
+}
+
+TEST(of_two_copies_with_damage_in_very_many_bytes_of_a_block_none_is_made)
+{
+    enum { MANY = 20 };
+    struct sample sample;
+    make_sample(&sample);
+    for (int i = 0; i < MANY; i++)
+        flip(&sample, i % 2, (size_t)(16 + BLOCK + 100 * i));
+    check(&sample, true);
+    CHECK_INT(sample.result.mended, 0);
+    free_sample(&sample);
+}
+
 TEST(two_copies_that_are_damaged_in_the_same_place_are_left_as_they_are)
 {
     struct sample sample;
     make_sample(&sample);
     flip(&sample, 0, 16 + BLOCK + 100);
-    flip(&sample, 1, 16 + BLOCK + 3000);
+    flip(&sample, 1, 16 + BLOCK + 102);
     refuse(&sample, "position 4112 does not verify", "position 4112 does not verify");
     check(&sample, true);
     CHECK(sample.result.damages >= 2);

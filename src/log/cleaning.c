@@ -81,8 +81,9 @@ static bool is_on_its_way(const struct partition *partition)
     return index_base_offset(index, index_begin(index)) >= partition->high_watermark;
 }
 
-/* The time of the oldest batch in the journal, or about it; -1: none, or it can not be read. */
-static int64_t journal_since(const struct partition *partition)
+/* The time of the oldest batch in the journal, or about it; -1: none, or it can not be read, or only later: then
+ * on_read() runs. */
+static int64_t journal_since(struct partition *partition)
 {
     const struct index *index = &partition->batches;
     struct kafka_batch first;
@@ -91,9 +92,14 @@ static int64_t journal_since(const struct partition *partition)
         return -1;
     if (is_on_its_way(partition))
         return io_wall_ms(partition->log->io);
-    if (partition_batch_at(partition, index_begin(index), NULL, &first, &err))
+    if (list_linked(&partition->cleaning_reader.link))
+        return -1;
+    if (partition_batch_at(partition, index_begin(index), &partition->cleaning_reader, &first, &err)) {
+        partition->cleaning_reader.tries = 0;
         return first.base_timestamp;
-    log_tell_unreadable(partition->log, &err);
+    }
+    if (!log_is_being_read(&err))
+        log_tell_unreadable(partition->log, &err);
     return -1;
 }
 
@@ -108,7 +114,7 @@ static void find_dirty_since(struct partition *partition)
 }
 
 /* Until the journal's part should become a segment. */
-static int64_t spill_in(const struct partition *partition, int64_t now_ms)
+static int64_t spill_in(struct partition *partition, int64_t now_ms)
 {
     const struct topic *topic = partition->topic;
     if (index_empty(&partition->batches))
@@ -368,11 +374,26 @@ void cleaning_appended(struct partition *partition, const struct kafka_batch *ba
                        io_wall_ms(partition->log->io)));
 }
 
+static void on_read(void *ctx)
+{
+    struct partition *partition = ctx;
+    if (partition->dirty_since_ms < 0)
+        find_dirty_since(partition);
+    cleaning_reconsider(partition);
+}
+
 void cleaning_init(struct partition *partition)
 {
     partition->horizon_ms = INT64_MAX;
     partition->dirty_since_ms = -1;
     io_timer_init(partition->log->io, &partition->cleaning, run, partition);
+    partition->cleaning_reader = (struct log_read_waiter){.run = on_read, .ctx = partition};
+}
+
+void cleaning_deinit(struct partition *partition)
+{
+    io_timer_stop(&partition->cleaning);
+    log_read_cancel(&partition->cleaning_reader);
 }
 
 void cleaning_configs_changed(struct topic *topic)
@@ -389,7 +410,7 @@ void cleaning_configs_changed(struct topic *topic)
 void cleaning_partition_deleted(struct partition *partition)
 {
     struct cleaning_job *job = TAKE(partition->cleaning_job);
-    io_timer_stop(&partition->cleaning);
+    cleaning_deinit(partition);
     if (job && list_linked(&job->link))
         job_free(job); /* it has not begun */
     else if (job)

@@ -27,6 +27,7 @@ void cleanings_start(struct log *log); /* after recovery */
 void cleanings_stop(struct cleanings *cleanings, void (*done)(void *ctx), void *ctx);
 
 void cleaning_init(struct partition *partition);
+void cleaning_deinit(struct partition *partition); /* it is deleted, or ends: nothing happens any more */
 void cleaning_appended(struct partition *partition, const struct kafka_batch *batch);
 /* Its segments have changed, or nobody works on them any more. */
 void cleaning_reconsider(struct partition *partition);

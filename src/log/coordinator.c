@@ -342,17 +342,13 @@ enum kafka_error coordinator_heartbeat(struct log *log, struct bytes group_id, s
     if (group_id.size == 0)
         return KAFKA_INVALID_GROUP_ID;
     struct group *group = group_find(log, group_id);
-    struct group_member *member;
     if (group && group_is_consumer(group))
         return consumer_classic_heartbeat(group, member_id, group_instance_id, generation);
     if (!group || group->occupant || group->state == GROUP_EMPTY)
         return KAFKA_UNKNOWN_MEMBER_ID;
-    enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
-    if (!error)
-        error = coordinator_check_generation(member, generation);
+    enum kafka_error error = coordinator_hear(group, member_id, group_instance_id, generation);
     if (error)
         return error;
-    coordinator_restart_session(member);
     return group->state == GROUP_PREPARING_REBALANCE ? KAFKA_REBALANCE_IN_PROGRESS : KAFKA_NONE;
 }
 

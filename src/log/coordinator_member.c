@@ -34,12 +34,24 @@ enum kafka_error coordinator_identify(const struct group *group, struct bytes me
     return KAFKA_NONE;
 }
 
-enum kafka_error coordinator_check_generation(const struct group_member *member, int32_t generation)
+static enum kafka_error check_generation(const struct group_member *member, int32_t generation)
 {
     const struct group *group = member->group;
     bool converted = group->state == GROUP_PREPARING_REBALANCE && member->converted_generation > 0 &&
                      generation == member->converted_generation;
     return generation == group->generation || converted ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
+}
+
+enum kafka_error coordinator_hear(const struct group *group, struct bytes member_id, struct bytes group_instance_id,
+                                  int32_t generation)
+{
+    struct group_member *member;
+    enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
+    if (!error)
+        error = check_generation(member, generation);
+    if (!error)
+        coordinator_restart_session(member);
+    return error;
 }
 
 static struct bytes cut(struct bytes text)

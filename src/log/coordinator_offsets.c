@@ -18,7 +18,6 @@ enum kafka_error coordinator_fail_offsets(struct coordinator_offset *offsets, si
 static enum kafka_error check_committer(struct group *group, struct bytes member_id, struct bytes group_instance_id,
                                         int32_t generation)
 {
-    struct group_member *member;
     if (group && group->occupant)
         return KAFKA_UNKNOWN_MEMBER_ID;
     if (group && group->consumer && (generation >= 0 || group->consumer->members.count > 0))
@@ -29,12 +28,9 @@ static enum kafka_error check_committer(struct group *group, struct bytes member
         return KAFKA_GROUP_ID_NOT_FOUND;
     if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
         return KAFKA_UNKNOWN_MEMBER_ID;
-    enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
-    if (!error)
-        error = coordinator_check_generation(member, generation);
+    enum kafka_error error = coordinator_hear(group, member_id, group_instance_id, generation);
     if (error)
         return error;
-    coordinator_restart_session(member);
     return group->state == GROUP_COMPLETING_REBALANCE ? KAFKA_REBALANCE_IN_PROGRESS : KAFKA_NONE;
 }
 
@@ -69,7 +65,6 @@ enum kafka_error coordinator_check_transactional(struct log *log, struct bytes g
                                                  struct bytes group_instance_id, int32_t generation)
 {
     struct group *group = group_find(log, group_id);
-    struct group_member *member;
     if (group && group->occupant)
         return KAFKA_UNKNOWN_MEMBER_ID;
     if (generation < 0 && member_id.size == 0 && !group_instance_id.data)
@@ -80,13 +75,7 @@ enum kafka_error coordinator_check_transactional(struct log *log, struct bytes g
     }
     if (!group)
         return generation < 0 ? KAFKA_NONE : KAFKA_ILLEGAL_GENERATION;
-    enum kafka_error error = coordinator_identify(group, member_id, group_instance_id, &member);
-    if (!error)
-        error = coordinator_check_generation(member, generation);
-    if (error)
-        return error;
-    coordinator_restart_session(member);
-    return KAFKA_NONE;
+    return coordinator_hear(group, member_id, group_instance_id, generation);
 }
 
 enum kafka_error coordinator_commit(struct log *log, struct bytes group_id, struct bytes member_id,

@@ -54,9 +54,10 @@ struct group_member *coordinator_find_static(const struct group *group, struct b
 /* The member of that id, or of that instance id, whose id it must be: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID. */
 enum kafka_error coordinator_identify(const struct group *group, struct bytes member_id, struct bytes group_instance_id,
                                       struct group_member **out);
-/* ILLEGAL_GENERATION; a member that had not caught up when the group became a classic one goes on until it has joined.
- */
-enum kafka_error coordinator_check_generation(const struct group_member *member, int32_t generation);
+/* A member of that generation has spoken: its session starts anew. As above, or ILLEGAL_GENERATION; a member that had
+ * not caught up when the group became a classic one goes on until it has joined. */
+enum kafka_error coordinator_hear(const struct group *group, struct bytes member_id, struct bytes group_instance_id,
+                                  int32_t generation);
 struct group_member *coordinator_add_member(struct group *group, struct bytes member_id, struct bytes group_instance_id,
                                             struct bytes client_id, struct bytes client_host);
 void coordinator_remove_member(struct group_member *member); /* its parked requests must have been answered */

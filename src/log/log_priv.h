@@ -34,9 +34,11 @@ struct partition {
     uint64_t journal_bytes; /* of the batches in the index */
     uint64_t segment_bytes; /* of all segments */
     struct io_timer retention;
+    struct log_read_waiter retention_reader;
     struct spill_item *busy; /* its segments are being written; NULL: they are not */
     struct list early_link;  /* in the list of those that are to be spilled before their time */
     struct io_timer cleaning;
+    struct log_read_waiter cleaning_reader;
     struct cleaning_job *cleaning_job; /* its segments are being compacted */
     int64_t cleaned_end;               /* compaction has seen every key below it */
     int64_t horizon_ms;                /* when the first tombstone may go; INT64_MAX: none waits */

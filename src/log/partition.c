@@ -34,8 +34,8 @@ void partition_free(struct partition *partition)
     index_deinit(&partition->batches);
     list_remove(&partition->file_link);
     list_remove(&partition->early_link);
-    io_timer_stop(&partition->retention);
-    io_timer_stop(&partition->cleaning);
+    retention_deinit(partition);
+    cleaning_deinit(partition);
     partition_set_segments(partition, NULL, 0);
     free(partition->epochs);
     free(partition);

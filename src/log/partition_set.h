@@ -29,10 +29,11 @@ bool partition_set_has(const struct partition_set *set, const struct partition_n
 bool partition_set_equal(const struct partition_set *a, const struct partition_set *b);
 bool partition_set_within(const struct partition_set *a, const struct partition_set *b); /* a is a subset of b */
 bool partition_set_meets(const struct partition_set *a, const struct partition_set *b);  /* they share one */
+/* New sets, the caller's. */
 struct partition_set partition_set_copy(const struct partition_set *set);
-struct partition_set partition_set_both(const struct partition_set *a, const struct partition_set *b);
-struct partition_set partition_set_minus(const struct partition_set *a, const struct partition_set *b);
-/* What `set` was before is freed. */
+struct partition_set partition_set_both(const struct partition_set *a, const struct partition_set *b);  /* of both */
+struct partition_set partition_set_minus(const struct partition_set *a, const struct partition_set *b); /* of a alone */
+/* `set` becomes `from`, which it takes over; what it was before is freed. */
 void partition_set_move(struct partition_set *set, struct partition_set from);
 
 /* How many of the set, from `from` on, are of one topic. */

@@ -68,19 +68,29 @@ static void drop_segments(struct retention *retention)
     }
 }
 
+/* The batch at the cursor; false: it can not be read, or only later. */
+static bool look_at(struct partition *partition, struct index_cursor cursor, struct kafka_batch *out)
+{
+    struct error err;
+    if (list_linked(&partition->retention_reader.link) || partition->log->closing)
+        return false; /* it waits already, or will not be told */
+    if (partition_batch_at(partition, cursor, &partition->retention_reader, out, &err)) {
+        partition->retention_reader.tries = 0;
+        return true;
+    }
+    if (!log_is_being_read(&err))
+        log_tell_unreadable(partition->log, &err);
+    return false;
+}
+
 static void drop_batches(struct retention *retention)
 {
-    const struct partition *partition = retention->partition;
+    struct partition *partition = retention->partition;
     struct index_cursor cursor = index_begin(&partition->batches);
     while (!index_at_end(&partition->batches, cursor) &&
            index_base_offset(&partition->batches, cursor) < partition->high_watermark) {
         struct kafka_batch batch;
-        struct error err;
-        if (!partition_batch_at(partition, cursor, NULL, &batch, &err)) {
-            log_tell_unreadable(partition->log, &err);
-            return;
-        }
-        if (kafka_batch_last_offset(&batch) >= partition->high_watermark ||
+        if (!look_at(partition, cursor, &batch) || kafka_batch_last_offset(&batch) >= partition->high_watermark ||
             (due_in(partition->topic, batch.max_timestamp, retention->now_ms) > 0 &&
              !over_size(retention, batch.bytes.size)))
             return;
@@ -126,23 +136,44 @@ static void schedule(struct partition *partition)
     const struct index *index = &partition->batches;
     int64_t now_ms = io_wall_ms(log->io), timestamp = now_ms; /* of what is not synced yet: about now */
     struct kafka_batch first;
-    struct error err;
     if (partition->segments.count > 0)
         timestamp = partition->segments.at[0].max_timestamp;
     else if (index_empty(index))
         return;
     else if (index_base_offset(index, index_begin(index)) < partition->high_watermark &&
-             partition_batch_at(partition, index_begin(index), NULL, &first, &err)) /* who drops it tells */
+             look_at(partition, index_begin(index), &first))
         timestamp = first.max_timestamp;
     wake_in(partition, due_in(partition->topic, timestamp, now_ms));
+}
+
+static bool is_large(const struct partition *partition)
+{
+    const struct topic *topic = partition->topic;
+    return topic->deletes && topic->retention_bytes >= 0 &&
+           partition->segment_bytes + partition->journal_bytes > (uint64_t)topic->retention_bytes;
+}
+
+/* What nobody can read yet may be lost: it is not what retention by size leaves. */
+static uint64_t unreadable_bytes(const struct partition *partition)
+{
+    const struct index *index = &partition->batches;
+    uint64_t bytes = 0;
+    if (partition->high_watermark == partition->end_offset)
+        return 0;
+    for (struct index_cursor cursor = index_find(index, partition->high_watermark); !index_at_end(index, cursor);
+         index_next(index, &cursor))
+        if (index_base_offset(index, cursor) >= partition->high_watermark)
+            bytes += index_size(index, cursor);
+    return bytes;
 }
 
 static void run(void *ctx)
 {
     struct partition *partition = ctx;
+    uint64_t unreadable = unreadable_bytes(partition);
     struct retention retention = {.partition = partition,
                                   .now_ms = io_wall_ms(partition->log->io),
-                                  .bytes = partition->segment_bytes + partition->journal_bytes,
+                                  .bytes = partition->segment_bytes + partition->journal_bytes - unreadable,
                                   .start = partition->log_start_offset};
     if (partition->deleted || partition->busy ||
         partition->cleaning_job) /* who is busy with it calls retention_reconsider() */
@@ -152,6 +183,8 @@ static void run(void *ctx)
         drop_batches(&retention);
     if (retention.start > partition->log_start_offset || retention.segments > 0)
         drop(&retention);
+    if (unreadable > 0 && is_large(partition) && !journal_failure(partition->log->journal))
+        wake_in(partition, 0); /* it will be readable, and count, without another append */
     schedule(partition);
 }
 
@@ -159,11 +192,9 @@ void retention_reconsider(struct partition *partition)
 {
     const struct topic *topic = partition->topic;
     const struct segment_list *list = &partition->segments;
-    uint64_t bytes = partition->segment_bytes + partition->journal_bytes;
     if (!topic || partition->log->recovering)
         return;
-    if ((topic->deletes && topic->retention_bytes >= 0 && bytes > (uint64_t)topic->retention_bytes) ||
-        (list->count > 0 && list->at[0].end_offset <= partition->log_start_offset))
+    if (is_large(partition) || (list->count > 0 && list->at[0].end_offset <= partition->log_start_offset))
         wake_in(partition, 0);
     schedule(partition);
 }
@@ -174,8 +205,7 @@ void retention_appended(struct partition *partition, const struct kafka_batch *b
     if (!topic || !topic->deletes || partition->log->recovering)
         return;
     int64_t due_ms = due_in(topic, batch->max_timestamp, io_wall_ms(partition->log->io));
-    if (topic->retention_bytes >= 0 &&
-        partition->segment_bytes + partition->journal_bytes > (uint64_t)topic->retention_bytes)
+    if (is_large(partition))
         wake_in(partition, 0);
     else if (!io_timer_active(&partition->retention)) /* else it waits for something older */
         wake_in(partition, due_ms ? due_ms : RETENTION_GRACE_MS);
@@ -184,6 +214,13 @@ void retention_appended(struct partition *partition, const struct kafka_batch *b
 void retention_init(struct partition *partition)
 {
     io_timer_init(partition->log->io, &partition->retention, run, partition);
+    partition->retention_reader = (struct log_read_waiter){.run = run, .ctx = partition};
+}
+
+void retention_deinit(struct partition *partition)
+{
+    io_timer_stop(&partition->retention);
+    log_read_cancel(&partition->retention_reader);
 }
 
 void retention_configs_changed(struct topic *topic)
@@ -204,7 +241,7 @@ void retention_stop(struct log *log)
 {
     for (struct topic *topic = topic_first(log); topic; topic = topic_next(log, topic))
         for (int32_t i = 0; i < topic->partition_count; i++)
-            io_timer_stop(&topic->partitions[i]->retention);
+            retention_deinit(topic->partitions[i]);
 }
 
 bool partition_delete_records(struct partition *partition, int64_t offset, int64_t *log_start_offset, uint64_t *lsn,

@@ -22,7 +22,8 @@ enum {
 };
 
 void retention_init(struct partition *partition);
-void retention_start(struct log *log); /* after recovery */
+void retention_deinit(struct partition *partition); /* it is deleted, or ends: nothing happens any more */
+void retention_start(struct log *log);              /* after recovery */
 void retention_stop(struct log *log);
 void retention_configs_changed(struct topic *topic);
 /* A batch was appended. */

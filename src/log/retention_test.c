@@ -114,6 +114,29 @@ TEST(a_size_limit_keeps_at_least_that_much)
     fixture_deinit(&f);
 }
 
+TEST(a_size_limit_counts_what_is_synced_for_the_rest_may_be_lost)
+{
+    enum { SOME = 20 };
+    struct fixture f;
+    open_world(&f);
+    struct partition *partition = make_topic(&f, "retention.bytes", "1000");
+    for (int i = 0; i < SOME; i++)
+        append_now(&f, partition, "a value of some length, so that ten or so are a thousand bytes");
+    fixture_sync(&f);
+    io_simulated_faults(f.io)->disk_max_ns = UINT64_C(3600000000000);
+    for (int i = 0; i < SOME; i++)
+        append_now(&f, partition, "a value of some length, so that ten or so are a thousand bytes");
+    fixture_run_ms(&f, 3000);
+    CHECK_INT(partition_high_watermark(partition), SOME); /* the disk is slow */
+    CHECK(partition_log_start_offset(partition) > 0);
+    CHECK(SOME - partition_log_start_offset(partition) > 5);
+    io_simulated_faults(f.io)->disk_max_ns = 0;
+    fixture_sync(&f);
+    fixture_run_ms(&f, 2500);
+    CHECK(partition_log_start_offset(partition) > SOME); /* without another append */
+    fixture_deinit(&f);
+}
+
 TEST(settings_that_are_altered_act_within_seconds)
 {
     struct fixture f;

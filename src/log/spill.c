@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "log/cleaning.h"
+#include "log/retention.h"
 #include "log/spill_priv.h"
 
 static bool spill_busy(const struct spill *spill)
@@ -77,7 +78,7 @@ void spill_partition_deleted(struct partition *partition)
 {
     list_remove(&partition->file_link);
     list_remove(&partition->early_link);
-    io_timer_stop(&partition->retention);
+    retention_deinit(partition);
     cleaning_partition_deleted(partition);
     if (!partition->log->recovering && (partition->spilled_end > 0 || partition->busy))
         spill_remove_stream(partition->log, partition->stream);

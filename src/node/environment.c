@@ -139,8 +139,8 @@ static bool add_key(const struct environment_source *source, struct environment 
     }
     if (json_bool_at(reference, "optional", false))
         return true;
-    return error_set(err, ERROR_NOT_FOUND, "couldn't find key " BYTES_FORMAT " in %s \"%s\"", BYTES_ARGS(key), kind,
-                     json_text_at(reference, "name", ""));
+    return error_set(err, ERROR_NOT_FOUND, "couldn't find key " BYTES_FORMAT " in %s " BYTES_FORMAT "/%s",
+                     BYTES_ARGS(key), kind, BYTES_ARGS(source->pod->namespace), json_text_at(reference, "name", ""));
 }
 
 static bool name_valid(struct bytes name)

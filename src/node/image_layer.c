@@ -377,7 +377,8 @@ static bool unpack(struct source *source, struct unpacking *unpacking, struct er
         sym_archive_read_next_header(source->plain, &raw) < ARCHIVE_WARN ||
         sym_archive_read_open(tar, source, NULL, read_plain, NULL) != ARCHIVE_OK)
         ok = error_set(err, ERROR_CORRUPT, "not a readable archive: %s",
-                       sym_archive_error_string(tar) ? sym_archive_error_string(tar) : sym_archive_error_string(source->plain));
+                       sym_archive_error_string(tar) ? sym_archive_error_string(tar)
+                                                     : sym_archive_error_string(source->plain));
     else
         ok = unpack_entries(unpacking, tar, err);
     /* What stands behind the last entry counts for the digests too. */

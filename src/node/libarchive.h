@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libarchive, loaded when an image is imported and not before: with what it brings (libxml2, ICU, libstdc++ ...) it would
- * be a fifth of an idle evoke's memory, and a daemon never reads an archive (docs/decisions/0808). Each function is
- * here under its own name with "sym_" in front; call libarchive_load() once before any of them.
+ * libarchive, loaded when an image is imported and not before: with what it brings (libxml2, ICU, libstdc++ ...) it
+ * would be a fifth of an idle evoke's memory, and a daemon never reads an archive (docs/decisions/0808). Each function
+ * is here under its own name with "sym_" in front; call libarchive_load() once before any of them.
  */
 #ifndef NODE_LIBARCHIVE_H
 #define NODE_LIBARCHIVE_H

@@ -325,7 +325,8 @@ struct node_log *node_log_open(struct node *node, struct bytes namespace, struct
     if (!pod) {
         bool known = api_get(node->api, kind_by_name("Pod"), namespace, pod_name) != NULL;
         error_set(err, known ? ERROR_INVALID : ERROR_NOT_FOUND,
-                  known ? "pod \"" BYTES_FORMAT "\" does not run on this node" : "pods \"" BYTES_FORMAT "\" not found",
+                  known ? "pod \"" BYTES_FORMAT "\" is not scheduled to a node yet"
+                        : "pods \"" BYTES_FORMAT "\" not found",
                   BYTES_ARGS(pod_name));
         return NULL;
     }

@@ -71,7 +71,7 @@ bool pod_restarts(const struct container *container)
 {
     const char *policy = json_text_at(container->pod->manifest->json, "spec.restartPolicy", "Always");
     bool well = container->last.code == 0 && container->last.signal == 0;
-    if (container->sidecar)
+    if (container->sidecar || container->replaced)
         return true;
     if (strcmp(policy, "Never") == 0)
         return false;
@@ -79,6 +79,22 @@ bool pod_restarts(const struct container *container)
 }
 
 /* --- Taking it on --- */
+
+/* As a kubelet names and writes them: some tools read that. */
+static void back_off(struct container *container, uint64_t delay_ms)
+{
+    const struct pod *pod = container->pod;
+    char delay[32], name[500];
+    int seconds = (int)(delay_ms / 1000);
+    snprintf(name, sizeof name, "%.250s_%.63s(%s)", pod->name, pod->namespace, pod->uid);
+    if (seconds < 60)
+        snprintf(delay, sizeof delay, "%ds", seconds);
+    else
+        snprintf(delay, sizeof delay, "%dm%ds", seconds / 60, seconds % 60);
+    pod_event(pod, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s", container->name, name);
+    container_wait(container, "CrashLoopBackOff", "back-off %s restarting failed container=%s pod=%s", delay,
+                   container->name, name);
+}
 
 /* Starts the container if it is its turn. */
 static void take_on(struct container *container)
@@ -90,10 +106,7 @@ static void take_on(struct container *container)
             return;
         uint64_t delay = container_back_off(container);
         if (delay > 0) {
-            pod_event(container->pod, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s",
-                      container->name, container->pod->name);
-            container_wait(container, "CrashLoopBackOff", "back-off %d s restarting failed container %s",
-                           (int)(delay / 1000), container->name);
+            back_off(container, delay);
             io_timer_start(&container->restart, delay);
             pod_touch(container->pod, false);
             return;
@@ -268,12 +281,25 @@ static void note_deletion(struct pod *pod)
     pod_touch(pod, false);
 }
 
+static void take_images(struct pod *pod)
+{
+    static const char *const lists[] = {"spec.initContainers", "spec.containers"};
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+        json_array_each (at, spec, json_at(pod->object->json, lists[i])) {
+            struct container *container = pod_container(pod, json_text_at(spec, "name", ""));
+            if (container)
+                container_set_image(container, json_text_at(spec, "image", ""));
+        }
+}
+
 void pod_object_changed(struct pod *pod, struct object *object)
 {
     if (object->resource_version < pod->object->resource_version)
         return; /* news of before our own last write */
     object_unref(pod->object);
     pod->object = object_ref(object);
+    if (!pod->ending && !pod->finished)
+        take_images(pod);
     note_deletion(pod);
 }
 
@@ -308,8 +334,7 @@ void pod_images_changed(struct pod *pod)
 {
     for (size_t i = 0; i < pod->container_count; i++) {
         struct container *container = &pod->containers[i];
-        if (!container->lacks_image ||
-            !pod->runtime->ops->has_image(pod->runtime, json_text_at(container->spec, "image", "")))
+        if (!container->lacks_image || !pod->runtime->ops->has_image(pod->runtime, container->image))
             continue;
         container->lacks_image = false;
         io_timer_stop(&container->restart);

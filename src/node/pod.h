@@ -35,6 +35,7 @@ struct container {
     struct pod *pod;
     const char *name; /* these two borrowed from pod->manifest */
     const struct json *spec;
+    char *image;  /* the one part of a spec that may change */
     bool init;    /* runs before the others */
     bool sidecar; /* an init container that goes on running (restartPolicy: Always) */
     enum container_state state;
@@ -56,6 +57,7 @@ struct container {
     struct probe_action *hook; /* postStart while it starts, preStop while it is stopped */
     struct io_timer stop;      /* SIGKILL when the grace period is over */
     bool stopping;             /* it was told to end */
+    bool replaced;             /* by one with another image, whatever the policy: it was told to end for that */
     bool blocked;              /* waits for a ConfigMap or Secret that it refers to, or for good */
     bool lacks_image;          /* waits for it to be imported */
     bool following;            /* someone follows its output */
@@ -127,6 +129,8 @@ void pod_start_over(struct pod *pod); /* it needs a new one: nothing of it has r
 /* --- pod_container.c --- */
 void container_init(struct container *container, struct pod *pod, const struct json *spec, bool init);
 void container_deinit(struct container *container);
+/* The object names another image: what runs is replaced, what waits is tried with it at once. */
+void container_set_image(struct container *container, const char *image);
 void container_start(struct container *container);
 void container_started(struct container *container, unsigned attempt, const struct runtime_started *started,
                        const struct error *err);

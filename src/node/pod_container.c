@@ -24,6 +24,7 @@ void container_init(struct container *container, struct pod *pod, const struct j
 {
     *container = (struct container){.pod = pod, .spec = spec, .init = init};
     container->name = json_text_at(spec, "name", "");
+    container->image = memory_string(bytes_of_string(json_text_at(spec, "image", "")));
     container->sidecar = init && strcmp(json_text_at(spec, "restartPolicy", ""), "Always") == 0;
     io_timer_init(node_io(pod->node), &container->restart, on_restart, container);
     io_timer_init(node_io(pod->node), &container->stop, on_stop, container);
@@ -42,6 +43,7 @@ void container_deinit(struct container *container)
     io_timer_stop(&container->restart);
     io_timer_stop(&container->stop);
     free(container->image_id);
+    free(container->image);
 }
 
 void container_wait(struct container *container, const char *reason, const char *format, ...)
@@ -52,6 +54,26 @@ void container_wait(struct container *container, const char *reason, const char 
     va_end(args);
     container->state = CONTAINER_WAITING;
     snprintf(container->reason, sizeof container->reason, "%s", reason);
+}
+
+void container_set_image(struct container *container, const char *image)
+{
+    struct pod *pod = container->pod;
+    if (strcmp(container->image, image) == 0)
+        return;
+    free(container->image);
+    container->image = memory_string(bytes_of_string(image));
+    if (!pod->runtime->ops->has_image)
+        return; /* a process has none */
+    io_timer_stop(&container->restart);
+    container->back_off_ms = container->start_back_off_ms = 0;
+    container->blocked = container->lacks_image = false;
+    if (container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING) {
+        pod_event(pod, "Normal", "Killing", "Container %s definition changed, will be restarted", container->name);
+        container->replaced = true;
+        container_stop(container, pod_grace_ms(pod));
+    }
+    pod_touch(pod, false);
 }
 
 /* --- Starting --- */
@@ -123,7 +145,7 @@ static bool describe(struct container *container, struct arena *arena, struct ru
     *out = (struct runtime_container){
         .name = container->name,
         .attempt = container->attempt,
-        .image = json_text_at(container->spec, "image", ""),
+        .image = container->image,
         .command = environment_expand_list(&environment, json_get(container->spec, "command"), arena),
         .args = environment_expand_list(&environment, json_get(container->spec, "args"), arena),
         .environment = environment.variables,
@@ -157,7 +179,7 @@ void container_start(struct container *container)
         return;
     }
     container->state = CONTAINER_STARTING;
-    container->stopping = container->lacks_image = false;
+    container->stopping = container->lacks_image = container->replaced = false;
     pod->runtime->ops->start(pod->sandbox, &description);
 }
 
@@ -269,8 +291,7 @@ static void tell_start(struct container *container, const struct runtime_started
     struct pod *pod = container->pod;
     node_counters(pod->node)->containers_started++;
     if (container->attempt == 0 && started->image_id[0]) {
-        pod_event(pod, "Normal", "Pulled", "Container image \"%s\" already present on machine",
-                  json_text_at(container->spec, "image", ""));
+        pod_event(pod, "Normal", "Pulled", "Container image \"%s\" already present on machine", container->image);
         pod_event(pod, "Normal", "Created", "Created container %s", container->name);
     }
     pod_event(pod, "Normal", "Started", "Started container %s", container->name);
@@ -327,7 +348,7 @@ void container_ended(struct container *container, unsigned attempt, const struct
                        : exit->out_of_memory ? "OOMKilled"
                        : well                ? "Completed"
                                              : "Error",
-                       "");
+                       exit->unknown ? "The container could not be located: it ended while nobody looked" : "");
     node_logs_changed(pod, container);
     pod_touch(pod, true);
 }

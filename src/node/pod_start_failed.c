@@ -20,11 +20,6 @@ static void explain_process(const struct pod *pod, struct error *err)
     err->sys = reason.sys;
 }
 
-static const char *image_of(const struct container *container)
-{
-    return json_text_at(container->spec, "image", "");
-}
-
 /* The first failure is ErrImagePull until the next try, from which on it is the back-off that people see. */
 static void note_missing_image(struct container *container, const struct error *err)
 {
@@ -34,27 +29,27 @@ static void note_missing_image(struct container *container, const struct error *
         container_wait(container, "ErrImageNeverPull",
                        "Container image \"%s\" is not present with pull policy of Never: import it with `evoke image "
                        "import FILE`",
-                       image_of(container));
+                       container->image);
         pod_event(pod, "Warning", "ErrImageNeverPull", "%s", container->message);
         pod_event(pod, "Warning", "Failed", "Error: ErrImageNeverPull");
         return;
     }
-    pod_event(pod, "Warning", "Failed", "Failed to pull image \"%s\": %s", image_of(container), err->message);
+    pod_event(pod, "Warning", "Failed", "Failed to pull image \"%s\": %s", container->image, err->message);
     pod_event(pod, "Warning", "Failed", "Error: ErrImagePull");
     if (container->start_back_off_ms == 0) {
         container_wait(container, "ErrImagePull", "%s", err->message);
         return;
     }
-    pod_event(pod, "Normal", "BackOff", "Back-off pulling image \"%s\"", image_of(container));
+    pod_event(pod, "Normal", "BackOff", "Back-off pulling image \"%s\"", container->image);
     pod_event(pod, "Warning", "Failed", "Error: ImagePullBackOff");
-    container_wait(container, "ImagePullBackOff", "Back-off pulling image \"%s\": ErrImagePull: %s",
-                   image_of(container), err->message);
+    container_wait(container, "ImagePullBackOff", "Back-off pulling image \"%s\": ErrImagePull: %s", container->image,
+                   err->message);
 }
 
 static void note_invalid_name(struct container *container, const struct error *err)
 {
     const struct pod *pod = container->pod;
-    container_wait(container, "InvalidImageName", "Failed to apply default image tag \"%s\": %s", image_of(container),
+    container_wait(container, "InvalidImageName", "Failed to apply default image tag \"%s\": %s", container->image,
                    err->message);
     pod_event(pod, "Warning", "InspectFailed", "%s", container->message);
     pod_event(pod, "Warning", "Failed", "Error: InvalidImageName");

@@ -110,7 +110,7 @@ static struct json *container_json(const struct container *container)
     json_set(status, "lastState", last);
     json_set(status, "ready", json_new_bool(container->ready));
     json_set(status, "restartCount", json_new_int(container->attempt));
-    json_set(status, "image", json_new_text(json_text_at(container->spec, "image", "")));
+    json_set(status, "image", json_new_text(container->image));
     json_set(status, "imageID", json_new_text(container->image_id ? container->image_id : ""));
     if (container->has_run) {
         char id[160];
@@ -154,28 +154,42 @@ const char *pod_phase(const struct pod *pod)
     return started ? "Running" : "Pending";
 }
 
+static bool is_initialized(const struct container *container)
+{
+    return container->sidecar
+               ? container->startup_done && container->state == CONTAINER_RUNNING
+               : container->state == CONTAINER_ENDED && container->last.code == 0 && !container->last.signal;
+}
+
 static bool initialized(const struct pod *pod)
 {
-    for (size_t i = 0; i < pod->init_count; i++) {
-        const struct container *container = &pod->containers[i];
-        bool done = container->sidecar
-                        ? container->startup_done && container->state == CONTAINER_RUNNING
-                        : container->state == CONTAINER_ENDED && container->last.code == 0 && !container->last.signal;
-        if (!done && !pod->finished)
+    for (size_t i = 0; i < pod->init_count; i++)
+        if (!is_initialized(&pod->containers[i]) && !pod->finished)
             return false;
-    }
     return true;
 }
 
-static void not_ready_message(const struct pod *pod, char *out, size_t size)
+/* "WHAT: [a b]" of the containers that are so. */
+static void name_containers(const struct pod *pod, const char *what, bool (*is_so)(const struct container *container),
+                            char *out, size_t size)
 {
-    size_t used = (size_t)snprintf(out, size, "containers with unready status: [");
+    size_t used = (size_t)snprintf(out, size, "%s: [", what);
     for (size_t i = 0; i < pod->container_count && used < size; i++)
-        if (!pod->containers[i].ready && (!pod->containers[i].init || pod->containers[i].sidecar))
+        if (is_so(&pod->containers[i]))
             used += (size_t)snprintf(out + used, size - used, "%s%s", out[used - 1] == '[' ? "" : " ",
                                      pod->containers[i].name);
     if (used < size)
         snprintf(out + used, size - used, "]");
+}
+
+static bool is_unready(const struct container *container)
+{
+    return !container->ready && (!container->init || container->sidecar);
+}
+
+static bool is_incomplete(const struct container *container)
+{
+    return container->init && !is_initialized(container);
 }
 
 static bool gates_open(const struct pod *pod, const struct json *json)
@@ -195,7 +209,7 @@ static bool gates_open(const struct pod *pod, const struct json *json)
 static void set_conditions(const struct pod *pod, struct json *json)
 {
     struct api *api = node_api(pod->node);
-    char message[400] = "";
+    char message[400] = "", incomplete[400] = "";
     const char *reason = pod->finished ? (pod->failed ? "PodFailed" : "PodCompleted") : "ContainersNotReady";
     bool ready = pod->stage == POD_LIVE && !pod->finished && pod->container_count > pod->init_count;
     for (size_t i = 0; i < pod->container_count; i++)
@@ -203,10 +217,12 @@ static void set_conditions(const struct pod *pod, struct json *json)
             ready = ready && pod->containers[i].ready;
     bool init = initialized(pod);
     if (!ready && !pod->finished)
-        not_ready_message(pod, message, sizeof message);
+        name_containers(pod, "containers with unready status", is_unready, message, sizeof message);
+    if (!init)
+        name_containers(pod, "containers with incomplete status", is_incomplete, incomplete, sizeof incomplete);
     object_set_condition(api, json, "PodReadyToStartContainers", pod->stage == POD_LIVE ? "True" : "False", NULL, NULL);
     object_set_condition(api, json, "Initialized", init ? "True" : "False", init ? NULL : "ContainersNotInitialized",
-                         NULL);
+                         init ? NULL : incomplete);
     object_set_condition(api, json, "ContainersReady", ready ? "True" : "False", ready ? NULL : reason,
                          ready ? NULL : message);
     bool open = gates_open(pod, json);

@@ -63,8 +63,13 @@ static bool add_config(const struct environment_source *source, struct files *fi
         if (!environment_config_value(config, key, files->arena, &content)) {
             if (optional)
                 continue;
-            return error_set(err, ERROR_NOT_FOUND, "%s \"%s\" has no key \"" BYTES_FORMAT "\"", kind, name,
-                             BYTES_ARGS(key));
+            return strcmp(kind, "Secret") == 0
+                       ? error_set(err, ERROR_NOT_FOUND,
+                                   "secret \"%s\" references non-existent secret key: " BYTES_FORMAT, name,
+                                   BYTES_ARGS(key))
+                       : error_set(err, ERROR_NOT_FOUND,
+                                   "configmap \"%s\" references non-existent config key: " BYTES_FORMAT, name,
+                                   BYTES_ARGS(key));
         }
         if (!add_file(files, arena_string(files->arena, json_bytes(json_get(item, "path"))), content,
                       (int)json_int_at(item, "mode", mode), err))
@@ -149,7 +154,7 @@ static bool resolve(const struct environment_source *source, const struct json *
     }
     out->files = files.files;
     out->file_count = files.count;
-    return ok || error_wrap(err, "volume %s", out->name);
+    return ok || error_wrap(err, "MountVolume.SetUp failed for volume \"%s\" ", out->name); /* a kubelet's words */
 }
 
 bool pod_volumes_resolve(const struct environment_source *source, struct arena *arena, struct pod_volumes *out,

@@ -21,7 +21,8 @@ struct probe_action {
     struct runtime_exec *exec;
     struct io_timer timeout; /* of an exec; and runs what is known at once */
     bool over;
-    char message[MESSAGE_SIZE]; /* when it failed before it began */
+    char message[MESSAGE_SIZE]; /* when it failed before it began, or does not end */
+    char url[400];              /* of an HTTP probe, as its message names it */
 };
 
 static void finish(struct probe_action *action, bool ok, const char *message)
@@ -45,7 +46,8 @@ static void on_response(void *ctx, const struct http_response *response, const s
     char message[MESSAGE_SIZE];
     action->call = NULL;
     if (!response) {
-        finish(action, false, err->message);
+        snprintf(message, sizeof message, "Get \"%s\": %.190s", action->url, err->message);
+        finish(action, false, message);
         return;
     }
     int status = response->head->status;
@@ -74,7 +76,7 @@ static void on_timeout(void *ctx)
     struct probe_action *action = ctx;
     if (action->exec) {
         action->target.sandbox->runtime->ops->exec_cancel(TAKE(action->exec));
-        finish(action, false, "command timed out");
+        finish(action, false, action->message);
     } else {
         finish(action, !action->message[0], action->message);
     }
@@ -115,6 +117,9 @@ static void start_http(struct probe_action *action, const struct json *spec, con
     if (strcmp(json_text_at(spec, "scheme", "HTTP"), "HTTPS") == 0)
         options.tls = action->target.tls;
     snprintf(target, sizeof target, "%s%s", path[0] == '/' ? "" : "/", path);
+    char at[IO_ADDRESS_TEXT_SIZE];
+    io_address_format(address, at);
+    snprintf(action->url, sizeof action->url, "%s://%s%.200s", options.tls ? "https" : "http", at, target);
     json_array_each (i, header, headers) {
         struct bytes key = json_bytes(json_get(header, "name")), value = json_bytes(json_get(header, "value"));
         if (bytes_equal_ignore_case(key, BYTES_LITERAL("host")))
@@ -139,6 +144,16 @@ static const char **copy_argv(const struct json *command)
     return argv;
 }
 
+static void describe_timeout(struct probe_action *action, const char *const *argv, uint64_t timeout_ms)
+{
+    AUTO_BUF command;
+    buf_init(&command, 4096);
+    for (size_t i = 0; argv[i]; i++)
+        buf_printf(&command, "%s%s", i ? " " : "", argv[i]);
+    snprintf(action->message, sizeof action->message, "command timed out: \"%.200s\" timed out after %llus",
+             buf_string(&command), (unsigned long long)(timeout_ms / 1000));
+}
+
 static void start_action(struct probe_action *action, const struct json *spec, uint64_t timeout_ms)
 {
     const struct json *http = json_get(spec, "httpGet"), *tcp = json_get(spec, "tcpSocket"),
@@ -161,10 +176,12 @@ static void start_action(struct probe_action *action, const struct json *spec, u
         AUTO_FREE(const char *) argv = copy_argv(json_get(exec, "command"));
         action->exec = action->target.sandbox->runtime->ops->exec(action->target.sandbox, action->target.container,
                                                                   argv, on_executed, action);
-        io_timer_start(&action->timeout, timeout_ms);
-        snprintf(action->message, sizeof action->message, "the container does not run");
-        if (action->exec)
+        if (action->exec) {
+            io_timer_start(&action->timeout, timeout_ms);
+            describe_timeout(action, argv, timeout_ms);
             return;
+        }
+        snprintf(action->message, sizeof action->message, "the container does not run");
     }
     io_timer_start(&action->timeout, 0);
 }

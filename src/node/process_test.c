@@ -65,6 +65,10 @@ TEST(a_crashing_container_restarts_at_once_and_then_backs_off)
     const struct json *status = json_get(world_pod(&world, "crash"), "status");
     CHECK_INT(json_int_at(status, "containerStatuses.0.restartCount", -1), 1);
     CHECK_INT(json_int_at(status, "containerStatuses.0.lastState.terminated.exitCode", -1), 1);
+    char message[200];
+    snprintf(message, sizeof message, "back-off 10s restarting failed container=main pod=crash_default(%s)",
+             json_text_at(world_pod(&world, "crash"), "metadata.uid", ""));
+    CHECK_STR(json_text_at(status, "containerStatuses.0.state.waiting.message", ""), message);
     CHECK_STR(json_text_at(status, "phase", ""), "Running");
     const struct node_log_options previous = {.previous = true, .tail_lines = -1, .limit_bytes = -1};
     AUTO_FREE(char) text = world_logs(&world, "crash", &previous);

@@ -22,10 +22,12 @@ struct world {
     struct api *api;
     struct node *node;
     bool image_here;
+    char image[20];               /* of the last start */
     enum runtime_failure failure; /* when it is not */
+    bool running;
     unsigned attempt, starts;
     uint64_t started_ms[64]; /* of the first starts: when */
-    struct io_deferred ready, started, removed;
+    struct io_deferred ready, started, exited, removed;
     void (*images_changed)(void *ctx);
     void *images_ctx;
 };
@@ -50,6 +52,7 @@ static void tell_started(void *ctx)
     const struct runtime_started started = {
         .started_ns = io_wall_ns(w->io), .image_id = "sha256:1", .failure = w->failure};
     error_set(&err, ERROR_NOT_FOUND, "it is not here");
+    w->running = w->image_here;
     w->sandbox.events->on_started(w->sandbox.ctx, "main", w->attempt, &started, w->image_here ? NULL : &err);
 }
 
@@ -81,7 +84,25 @@ static void start(struct sandbox *sandbox, const struct runtime_container *conta
         w->started_ms[w->starts] = io_now_ms(w->io);
     w->starts++;
     w->attempt = container->attempt;
+    w->running = false;
+    snprintf(w->image, sizeof w->image, "%s", container->image);
     io_defer(&w->started);
+}
+
+static void tell_exited(void *ctx)
+{
+    struct world *w = ctx;
+    const struct runtime_exit exit = {.code = -1, .signal = 15, .finished_ns = io_wall_ns(w->io)};
+    w->sandbox.events->on_exited(w->sandbox.ctx, "main", w->attempt, &exit);
+}
+
+static void send_signal(struct sandbox *sandbox, const char *container, int signal)
+{
+    struct world *w = of(sandbox->runtime);
+    (void)container, (void)signal;
+    if (w->running)
+        io_defer(&w->exited);
+    w->running = false;
 }
 
 static void remove_sandbox(struct sandbox *sandbox)
@@ -109,6 +130,7 @@ static const struct runtime_ops ops = {
     .create = create,
     .find = find,
     .start = start,
+    .signal = send_signal,
     .has_image = has_image,
     .watch_images = watch_images,
     .remove = remove_sandbox,
@@ -126,6 +148,7 @@ static void world_open(struct world *w, enum runtime_failure failure)
     w->runtime = (struct runtime){.ops = &ops, .name = "fails", .version = "1"};
     io_deferred_init(w->io, &w->ready, tell_ready, w);
     io_deferred_init(w->io, &w->started, tell_started, w);
+    io_deferred_init(w->io, &w->exited, tell_exited, w);
     io_deferred_init(w->io, &w->removed, tell_removed, w);
     w->log = log_open(w->io, &log_options, &err);
     CHECK_OK(w->log, &err);
@@ -155,6 +178,16 @@ static void world_close(struct world *w)
     log_close(w->log, closed, &done);
     CHECK(io_simulated_run_until(w->io, is_true, &done, MINUTE_MS));
     io_free(w->io);
+}
+
+static void set_image(struct world *w, const char *image)
+{
+    struct error err;
+    const struct object *pod = api_find(w->api, "Pod", "default", "web");
+    AUTO_JSON *json = json_clone(pod->json);
+    json_set(json_at(json, "spec.containers.0"), "image", json_new_text(image));
+    CHECK_OK(api_update(w->api, pod->kind, BYTES_LITERAL("default"), BYTES_LITERAL("web"), json, 0, NULL, &err), &err);
+    io_simulated_run_for(w->io, SECOND_MS);
 }
 
 static void make_pod(struct world *w, const char *policy)
@@ -332,5 +365,29 @@ TEST(a_command_that_cannot_be_run_is_a_restart_each_time)
     CHECK_INT(restarts(&w), 2);
     CHECK_INT(node_counts(w.node).containers_failed, 3);
     CHECK_STR(status(&w, "lastState.terminated.reason"), "StartError");
+    world_close(&w);
+}
+
+TEST(another_image_is_tried_at_once_and_replaces_what_runs)
+{
+    struct world w;
+    world_open(&w, RUNTIME_FAILED_IMAGE_NAME);
+    make_pod(&w, "IfNotPresent");
+    io_simulated_run_for(w.io, MINUTE_MS);
+    CHECK_INT(w.starts, 1);
+    w.image_here = true;
+    set_image(&w, "shop:2");
+    CHECK_INT(w.starts, 2);
+    CHECK_STR(w.image, "shop:2");
+    CHECK_STR(status(&w, "image"), "shop:2");
+    CHECK_INT(restarts(&w), 0);
+    set_image(&w, "shop:3");
+    CHECK_INT(w.starts, 3);
+    CHECK_STR(w.image, "shop:3");
+    CHECK(status(&w, "state.running.startedAt")[0] != 0);
+    CHECK_INT(restarts(&w), 1);
+    CHECK_INT(told(&w, "Normal", "Killing", "Container main definition changed, will be restarted"), 1);
+    io_simulated_run_for(w.io, MINUTE_MS);
+    CHECK_INT(w.starts, 3);
     world_close(&w);
 }

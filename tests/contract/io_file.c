@@ -503,6 +503,33 @@ TEST(what_is_not_in_memory_is_brought_in_though_the_file_is_closed_meanwhile)
     io_free(io);
 }
 
+TEST(a_part_of_a_mapping_is_in_memory_or_is_brought_in)
+{
+    struct io *io = world_new();
+    struct warm warm = {.io = io};
+    struct io_file *file = open_new(io, "cold");
+    struct error err;
+    struct bytes map;
+    size_t cached = 0;
+    CHECK_OK(io_file_allocate(file, 300005, &err), &err);
+    CHECK_OK(io_file_write_now(file, 300000, BYTES_LITERAL("hello"), &err), &err);
+    CHECK_OK(io_file_map(file, 300005, &map, &err), &err);
+    CHECK_INT(io_map_cached(io, bytes_slice(map, 300000, 5)), 5);
+    world_make_cold(io, world_path("cold"));
+    const struct io_range parts[] = {{0, 5000}, {290000, 10005}};
+    for (int i = 0; i < 20 && cached < 10005; i++) {
+        (void)io_file_warm(file, parts, 2, on_warm, &warm);
+        io_run(io);
+        cached = io_map_cached(io, bytes_slice(map, 290000, 10005));
+        CHECK(cached <= 10005);
+    }
+    CHECK_INT(cached, 10005);
+    CHECK(memcmp(map.data + 300000, "hello", 5) == 0);
+    CHECK_INT(io_map_cached(io, bytes_slice(map, 300005, 0)), 0);
+    io_file_close(file);
+    io_free(io);
+}
+
 static void never(void *ctx)
 {
     (void)ctx;

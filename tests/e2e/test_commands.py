@@ -88,7 +88,7 @@ def test_every_command_has_help_with_flags(run):
     (["publish", "a", "--compression", "brotli"], '--compression: one of none|gzip|snappy|lz4|zstd, not "brotli"'),
     (["topic", "list", "--brokers", "localhost:http"], '--brokers: must be HOST or HOST:PORT, not "localhost:http"'),
     (["group", "list", "-b", "127.0.0.1:9092,"], '--brokers: must be HOST or HOST:PORT, not ""'),
-    (["serve", "--advertise-kafka", "here"], "--advertise-kafka: here: must be ADDRESS:PORT"),
+    (["serve", "--advertise-kafka", "here:"], '--advertise-kafka: must be HOST or HOST:PORT, not "here:"'),
     (["serve", "--data", ""], "--data: must name a directory"),
     (["completion", "tcsh"], "completion for bash, zsh or fish"),
 ])
@@ -254,7 +254,9 @@ def test_keys_go_where_kafkas_clients_put_them(run, topic, evoke):
     assert len(set.union(*places.values())) > 1
 
 
-def test_consume_starts_where_it_is_told(run, topic):
+def test_consume_starts_where_it_is_told(run, topic, evoke):
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
     run("topic", "create", topic)
     run("publish", topic, stdin="".join(f"{i}\n" for i in range(10)))
     time.sleep(0.01)
@@ -270,10 +272,14 @@ def test_consume_starts_where_it_is_told(run, topic):
     assert values("--offset", -3) == [17, 18, 19]
     assert values("--offset", -100, "-n", 1) == [0]
     assert values("--offset", "end") == []
+    assert values("--offset", 1000) == []
     assert values("--offset", f"@{moment}") == list(range(10, 20))
     assert values("--offset", f"@{int(middle * 1000)}") == list(range(10, 20))
     assert values("--offset", "@2100-01-01T00:00:00Z") == []
     assert "has 1 partitions" in run("consume", topic, "-p", 1, code=NOT_FOUND)
+    admin = AdminClient({"bootstrap.servers": evoke.kafka})
+    admin.delete_records([TopicPartition(topic, 0, 15)])[TopicPartition(topic, 0, 15)].result(10)
+    assert values("--offset", 7) == values("--offset", -7) == [15, 16, 17, 18, 19]
 
 
 def test_consume_ends_in_silence_when_nobody_reads_on(run, topic, evoke):
