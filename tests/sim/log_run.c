@@ -90,7 +90,9 @@ static void start_members(struct run *run)
     is_static = below(run, 4) == 0;
     for (uint64_t left = below(run, CONSUMERS_MAX + 1); left > 0; left--) {
         const struct consuming_options options = {
-            .group = LEDGER_GROUPS_CLASSIC, .instance = is_static ? (int)left : -1, .topics = all};
+            .group = LEDGER_GROUPS_CLASSIC,
+            .instance = is_static ? (int)left : -1,
+            .topics = TOPICS_ALL}; /* a topic that is made again has two owners for a while, of two ids */
         start_consumer(run, &options);
     }
 }
