@@ -60,6 +60,7 @@ def fence(bootstrap, topic, id):
 def pipe(bootstrap, source, target, group, id, count):
     consumer = KafkaConsumer(source, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
                              enable_auto_commit=False, isolation_level="read_committed", session_timeout_ms=6000)
+    consumer.partitions_for_topic(source)  # else it may join before it knows the topic (see client_python.py)
     producer, done, turn = producer_of(bootstrap, id), 0, 0
     while done < int(count):
         polled = consumer.poll(timeout_ms=500, max_records=7)
