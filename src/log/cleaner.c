@@ -3,6 +3,7 @@
 
 #include "base/diag.h"
 #include "base/memory.h"
+#include "log/log_priv.h"
 #include "log/segment_scan.h"
 
 enum { MEMORY_MAX = 128 << 20 };
@@ -19,6 +20,19 @@ struct cleaner {
 
 /* --- Each batch of the segments --- */
 
+/* A batch that stands where others were lost (repair_filler.c) is of no epoch, and goes anyway. */
+static bool check_epoch(const struct cleaner *cleaner, const struct kafka_batch *batch, struct error *err)
+{
+    const struct cleaner_options *options = cleaner->options;
+    size_t behind = options->epoch_count;
+    while (behind > 0 && options->epochs[behind - 1].start_offset > batch->base_offset)
+        behind--;
+    if (behind == 0 || batch->leader_epoch == options->epochs[behind - 1].epoch || compaction_is_filler(batch))
+        return true;
+    return error_set(err, ERROR_CORRUPT, "the batch at offset %lld is of leader epoch %d, and that was %d there",
+                     (long long)batch->base_offset, batch->leader_epoch, options->epochs[behind - 1].epoch);
+}
+
 typedef bool each_batch(struct cleaner *cleaner, const struct kafka_batch *batch, bool *stop, struct error *err);
 
 static bool scan_batches(struct cleaner *cleaner, struct segment_scan *scan, each_batch *each, bool *stop,
@@ -33,7 +47,7 @@ static bool scan_batches(struct cleaner *cleaner, struct segment_scan *scan, eac
         if (batch.bytes.size == 0)
             return true;
         cleaner->position = scan->at - batch.bytes.size;
-        if (!kafka_batch_verify(&batch, err) || !each(cleaner, &batch, stop, err))
+        if (!kafka_batch_verify(&batch, err) || !check_epoch(cleaner, &batch, err) || !each(cleaner, &batch, stop, err))
             return error_wrap(err, "%s: position %llu", scan->path, (unsigned long long)cleaner->position);
     }
     return true;

@@ -20,6 +20,8 @@
 #include "log/compaction.h"
 #include "log/segment_writer.h"
 
+struct partition_epoch; /* log_priv.h */
+
 struct cleaner_options {
     struct io *io;
     const char *directory;
@@ -36,7 +38,10 @@ struct cleaner_options {
     size_t aborted_count;
     const int64_t *last_batches; /* as in struct compaction */
     size_t last_batch_count;
-    int64_t last_offset;          /* of the partition, in the journal too: its batch is kept even when empty */
+    int64_t last_offset; /* of the partition, in the journal too: its batch is kept even when empty */
+    /* Ascending. No sum covers a batch's leader epoch, so what the partition knows of it does. */
+    const struct partition_epoch *epochs;
+    size_t epoch_count;
     uint8_t secret[16];           /* random */
     size_t map_size_max;          /* bytes */
     const atomic_bool *cancelled; /* NULL: can not be; else ERROR_CANCELLED soon after it is set */

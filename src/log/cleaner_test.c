@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "io/rng.h"
 #include "log/fixture.h"
+#include "log/log_priv.h"
 #include "log/segment_scan.h"
 #include "wire/kafka_codec.h"
 
@@ -553,6 +554,31 @@ TEST(a_batch_of_an_offset_that_is_not_of_the_segment_is_told)
     CHECK(!cleaner_run(&options, &result, &err));
     CHECK_INT(err.kind, ERROR_CORRUPT);
     CHECK(strstr(err.message, ": position 0: "));
+    deinit(&world);
+}
+
+/* Nor is its leader epoch: one that is wrong must not outlive the disk that changed it. */
+TEST(a_batch_of_an_epoch_that_was_not_then_is_told_and_not_written_again)
+{
+    enum { LEADER_EPOCH_AT = 15 }; /* its last byte */
+    static const struct partition_epoch epochs[] = {{0, 0}, {3, 1000}};
+    struct world world;
+    struct cleaner_result result;
+    struct error err;
+    init(&world, 1);
+    write_some(&world);
+    CHECK(world.end < 1000);
+    int files = count_files(&world);
+    struct cleaner_options options = options_of(&world);
+    options.epochs = epochs;
+    options.epoch_count = ARRAY_SIZE(epochs);
+    CHECK_OK(cleaner_run(&options, &result, &err), &err);
+    cleaner_undo(&options, &result);
+    change_byte(&world, &world.segments.at[0], LEADER_EPOCH_AT, 2);
+    CHECK(!cleaner_run(&options, &result, &err));
+    CHECK_INT(err.kind, ERROR_CORRUPT);
+    CHECK(strstr(err.message, "is of leader epoch 2, and that was 0 there"));
+    CHECK_INT(count_files(&world), files);
     deinit(&world);
 }
 

@@ -200,6 +200,8 @@ static struct cleaning_job *job_new(struct partition *partition, size_t count)
         .last_batches = job->facts.last_batches,
         .last_batch_count = job->facts.last_batch_count,
         .last_offset = partition->end_offset - 1,
+        .epochs = job->facts.epochs,
+        .epoch_count = job->facts.epoch_count,
         .map_size_max = CLEANING_MAP_SIZE_MAX,
     };
     io_random(log->io, job->options.secret, sizeof job->options.secret);

@@ -184,6 +184,12 @@ static bool pass(struct passage *passage, struct buf *memory, struct kafka_batch
     return true;
 }
 
+bool compaction_is_filler(const struct kafka_batch *batch)
+{
+    return kafka_batch_is_control(batch) ? !(batch->attributes & KAFKA_BATCH_TRANSACTIONAL)
+                                         : batch->record_count == 0 && batch->producer_id < 0;
+}
+
 bool compaction_filter(struct compaction *compaction, const struct kafka_batch *batch, struct buf *memory,
                        struct kafka_batch *out, struct error *err)
 {
@@ -198,9 +204,8 @@ bool compaction_filter(struct compaction *compaction, const struct kafka_batch *
     passage.horizon_passed =
         batch->attributes & KAFKA_BATCH_DELETE_HORIZON && batch->base_timestamp <= compaction->now_ms;
     if (kafka_batch_is_control(batch)) {
-        bool filler = !(batch->attributes & KAFKA_BATCH_TRANSACTIONAL); /* repair_filler.c: nobody needs it */
         lonely = lonely && !is_listed_marker(compaction, batch);
-        passage.all_go = filler || (lonely && passage.horizon_passed);
+        passage.all_go = compaction_is_filler(batch) || (lonely && passage.horizon_passed);
         passage.all_stay = !passage.all_go;
         passage.waits = lonely && passage.all_stay;
     }

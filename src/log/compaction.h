@@ -59,5 +59,7 @@ MUST_CHECK bool compaction_learn(struct compaction *compaction, const struct kaf
 /* What is left of it: in `out`'s memory or, if nothing changes, the batch itself; bytes.size 0: it goes. */
 MUST_CHECK bool compaction_filter(struct compaction *compaction, const struct kafka_batch *batch, struct buf *memory,
                                   struct kafka_batch *out, struct error *err);
+/* It stands where others were lost (repair_filler.c): no producer's, and no transaction's marker. */
+bool compaction_is_filler(const struct kafka_batch *batch);
 
 #endif

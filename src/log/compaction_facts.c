@@ -49,10 +49,15 @@ void compaction_facts_take(struct compaction_facts *facts, const struct partitio
     *facts = (struct compaction_facts){0};
     take_last_batches(facts, partition);
     take_aborted(facts, partition, from, end);
+    facts->epoch_count = partition->epoch_count;
+    facts->epochs = memory_new_array(facts->epoch_count + 1, sizeof *facts->epochs);
+    for (size_t i = 0; i < facts->epoch_count; i++)
+        facts->epochs[i] = partition->epochs[i];
 }
 
 void compaction_facts_deinit(struct compaction_facts *facts)
 {
     free(facts->last_batches);
     free(facts->aborted);
+    free(facts->epochs);
 }

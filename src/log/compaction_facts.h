@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What compaction has to know of a partition beyond its batches, as it is at one moment, for a helper thread: which
- * transactions were aborted and which batches are producers' last ones. Compaction and spill both take it.
+ * transactions were aborted, which batches are producers' last ones, and which epoch was when. Compaction and spill
+ * both take it.
  */
 #ifndef LOG_COMPACTION_FACTS_H
 #define LOG_COMPACTION_FACTS_H
@@ -14,6 +15,8 @@ struct compaction_facts {
     size_t last_batch_count;
     struct compaction_aborted *aborted;
     size_t aborted_count;
+    struct partition_epoch *epochs;
+    size_t epoch_count;
 };
 
 /* `from`..`end`-1: the records that are going to be looked at. */
