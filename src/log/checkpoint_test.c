@@ -286,7 +286,7 @@ TEST(of_two_copies_with_damage_in_very_many_bytes_of_a_block_none_is_made)
     struct sample sample;
     make_sample(&sample);
     for (int i = 0; i < MANY; i++)
-        flip(&sample, i % 2, (size_t)(16 + BLOCK + 100 * i));
+        flip(&sample, i % 2, (size_t)16 + BLOCK + 100 * (size_t)i);
     check(&sample, true);
     CHECK_INT(sample.result.mended, 0);
     free_sample(&sample);
