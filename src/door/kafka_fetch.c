@@ -213,6 +213,10 @@ static void read_slice(struct fetch_part *part, struct partition *partition)
     int64_t left = fetch->size_max - fetch->size, wanted = part->in->partition_max_bytes;
     if (left <= 0 || fetch->slice_count == FETCH_SLICES_MAX)
         return;
+    if (fetch->slice_count > 0 && log_holds_many_files(fetch->request->door->log)) {
+        fetch->capped = true; /* what there is goes out first; the client asks for the others again */
+        return;
+    }
     size_t size_max = (size_t)(wanted < 0 ? 0 : wanted < left ? wanted : left);
     if (partition_read_range(partition, part->in->fetch_offset, part->end, size_max, &part->reader, &slice, &err))
         take_slice(part, &slice, left);

@@ -385,6 +385,11 @@ uint64_t log_synced_lsn(const struct log *log)
     return journal_synced_lsn(log->journal);
 }
 
+bool log_holds_many_files(const struct log *log)
+{
+    return segment_cache_is_held(log->segments);
+}
+
 void log_metrics(const struct log *log, struct log_metrics *out)
 {
     struct journal_metrics journal;

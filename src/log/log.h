@@ -310,6 +310,10 @@ struct producer_description {
 size_t partition_producers(const struct partition *partition, struct arena *arena, struct producer_description **out);
 
 /* --- Figures for metrics --- */
+/* What partition_read_range() has given and is not released holds as many files as it should: who has something to send
+ * already should send that first. */
+bool log_holds_many_files(const struct log *log);
+
 struct log_metrics {
     uint64_t journal_bytes, journal_bytes_max, frames, appended_bytes, syncs, appends_refused;
     struct histogram sync_seconds; /* a group's write and sync, in histogram_seconds */

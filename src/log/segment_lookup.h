@@ -18,7 +18,8 @@ struct segment_open {
     struct segment_cache *cache; /* NULL: forgotten, or not known yet; it ends with its last range */
     struct list link;            /* in cache->recent */
     uint8_t key[SEGMENT_KEY_SIZE];
-    int refs; /* of ranges */
+    int refs;     /* of ranges */
+    size_t *held; /* the cache's, while there are refs */
     struct io_file *data, *index;
     uint64_t entry_count;
     struct buf built; /* the index, when the file's was no good */

@@ -11,6 +11,7 @@ struct segment_cache {
     struct map open;    /* key -> struct segment_open */
     struct list recent; /* the one used last at the end */
     struct segment_loads loads;
+    size_t held; /* segments whose ranges are being sent; those that were used last, or not */
 };
 
 /* Out of the table; the files go now, or with the last range. */
@@ -135,7 +136,8 @@ static bool answer(struct segment_cache *cache, uint64_t stream, const struct se
     if (!question->by_time && range->size > 0) {
         range->open = lookup.open;
         range->file = lookup.open->data;
-        range->open->refs++;
+        range->open->held = &cache->held;
+        cache->held += range->open->refs++ == 0;
     }
     return true;
 }
@@ -167,8 +169,16 @@ bool segment_range_copy(struct segment_cache *cache, uint64_t stream, const stru
 void segment_range_release(struct segment_range *range)
 {
     struct segment_open *open = TAKE(range->open);
-    if (open && --open->refs == 0 && !open->cache)
+    if (!open || --open->refs > 0)
+        return;
+    --*open->held;
+    if (!open->cache)
         segment_open_free(open);
+}
+
+bool segment_cache_is_held(const struct segment_cache *cache)
+{
+    return cache->held >= SEGMENT_OPEN_MAX;
 }
 
 bool segment_find_time(struct segment_cache *cache, uint64_t stream, const struct segment *segment,

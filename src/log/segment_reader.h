@@ -5,7 +5,8 @@
  * thread, if the caller gives a waiter; without one the core thread waits (a start, tests).
  *
  * The files that are open are few, however many segments there are: those used last, SEGMENT_OPEN_MAX at most, but for
- * the ones whose ranges are still being sent. Each keeps one page of its index in memory.
+ * the ones whose ranges are still being sent (as many again, and one for each reader: segment_cache_is_held()). Each
+ * keeps one page of its index in memory.
  */
 #ifndef LOG_SEGMENT_READER_H
 #define LOG_SEGMENT_READER_H
@@ -51,6 +52,8 @@ MUST_CHECK bool segment_range_copy(struct segment_cache *cache, uint64_t stream,
                                    int64_t offset, const struct segment_range *range, struct log_read_waiter *waiter,
                                    uint8_t *out, struct error *err);
 void segment_range_release(struct segment_range *range);
+/* Ranges keep SEGMENT_OPEN_MAX segments open, or more: who can do without another one should. */
+bool segment_cache_is_held(const struct segment_cache *cache);
 
 /* A position from which on every batch that holds a time of at least `timestamp_ms` is found, by its offset; with a
  * max_timestamp below it in the segment: end_offset. */
