@@ -68,17 +68,26 @@ def wait_until(condition, timeout=60.0, what="condition"):
         time.sleep(0.02)
 
 
+PORTS_FROM, PORTS_GIVEN = 10_000, set()
+
+
 def free_port():
-    """Below the range that the kernel takes the ports of outgoing connections from: nobody else gets it meanwhile."""
+    """Below the range that the kernel takes the ports of outgoing connections from, and of a part of it that is this worker's
+    alone: nobody else gets it meanwhile."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         end = int(file.read().split()[0])
+    worker, workers = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     while True:
+        port = random.randrange(PORTS_FROM + worker, end, workers)
+        if port in PORTS_GIVEN:
+            continue
         with socket.socket() as s:
             try:
-                s.bind(("127.0.0.1", random.randrange(10_000, end)))
+                s.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return s.getsockname()[1]
+        PORTS_GIVEN.add(port)
+        return port
 
 
 class Evoke:
