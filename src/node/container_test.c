@@ -311,6 +311,25 @@ TEST(a_crashed_container_starts_again_with_a_fresh_file_system)
     finish(&world, "crash");
 }
 
+TEST(a_container_finds_the_file_for_its_last_words_where_its_manifest_says)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world, POD("said", "'restartPolicy':'Never','securityContext':{'runAsUser':1234},'containers':["
+                                     "{'name':'main','image':'busybox','command':['sh','-c','printf bye > "
+                                     "/dev/termination-log'],'securityContext':{'readOnlyRootFilesystem':true}},"
+                                     "{'name':'other','image':'busybox','command':['sh','-c','rm -f /tmp/said; printf "
+                                     "there > /tmp/said'],'terminationMessagePath':'/tmp/said'}]"));
+    world_until_text(&world, "said", "status.phase", "Succeeded");
+    const struct json *status = json_at(world_pod(&world, "said"), "status.containerStatuses");
+    CHECK_STR(json_text_at(status, "0.state.terminated.message", ""), "bye");
+    CHECK_STR(json_text_at(status, "1.state.terminated.message", ""), "there");
+    finish(&world, "said");
+}
+
 /* --- The network beyond the pod --- */
 
 static void on_data(void *ctx, struct bytes data)

@@ -252,6 +252,7 @@ static const struct runtime_ops shared_ops = {
     .update_volume = update_volume,
     .watch_output = monitored_watch_output,
     .output_path = monitored_output_path,
+    .read_message = monitored_read_message,
     .remove = monitored_remove,
     .release = monitored_release,
 };

@@ -168,7 +168,7 @@ static struct monitored_run *read_run(struct monitored *monitored, const char *c
 /* The current run and the one before are kept for `kubectl logs` and `logs --previous`. */
 static void drop_old_run(struct monitored *monitored, const char *container, unsigned attempt)
 {
-    static const char *const endings[] = {".log", ".log.1", ".log.2", ".log.3", ".log.4", ".exit", ".json"};
+    static const char *const endings[] = {".log", ".log.1", ".log.2", ".log.3", ".log.4", ".exit", ".json", ".message"};
     char path[PATH_MAX];
     for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
         run_path(monitored, container, attempt, endings[i], path);

@@ -64,13 +64,13 @@ static bool runs(const struct container *container)
 
 static bool ended_well(const struct container *container)
 {
-    return container->state == CONTAINER_ENDED && container->last.code == 0 && container->last.signal == 0;
+    return container->state == CONTAINER_ENDED && container_end_well(&container->last);
 }
 
 bool pod_restarts(const struct container *container)
 {
     const char *policy = json_text_at(container->pod->manifest->json, "spec.restartPolicy", "Always");
-    bool well = container->last.code == 0 && container->last.signal == 0;
+    bool well = container_end_well(&container->last);
     if (container->sidecar || container->replaced)
         return true;
     if (strcmp(policy, "Never") == 0)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One container of a pod: started, probed, and what its end means. How it is stopped: pod_hooks.c. */
+/* One container of a pod: started and probed. How it is stopped: pod_hooks.c; what is kept of its end: pod_end.c. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/text.h"
 #include "node/pod.h"
 #include "node/pod_volumes.h"
 
@@ -42,6 +41,8 @@ void container_deinit(struct container *container)
     probe_action_free(TAKE(container->hook));
     io_timer_stop(&container->restart);
     io_timer_stop(&container->stop);
+    container_end_deinit(&container->last);
+    container_end_deinit(&container->previous);
     free(container->image_id);
     free(container->image);
 }
@@ -142,6 +143,7 @@ static bool describe(struct container *container, struct arena *arena, struct ru
     if (strcmp(container->pod->runtime->name, "process") == 0)
         add_process_variables(container, &environment);
     const char *directory = json_text_at(container->spec, "workingDir", "");
+    const char *message_path = json_text_at(container->spec, "terminationMessagePath", "");
     *out = (struct runtime_container){
         .name = container->name,
         .attempt = container->attempt,
@@ -152,6 +154,7 @@ static bool describe(struct container *container, struct arena *arena, struct ru
         .working_directory = directory[0] ? directory : NULL,
         .resources = pod_resources(container->spec),
         .tty = json_bool_at(container->spec, "tty", false),
+        .message_path = message_path[0] ? message_path : NULL,
     };
     out->mounts = pod_volumes_mounts(container->spec, &environment, arena, &out->mount_count);
     out->oom_score_adj = oom_score_adj(container->pod, &out->resources);
@@ -264,7 +267,7 @@ uint64_t pod_next_back_off(uint64_t delay_ms)
 
 uint64_t container_back_off(struct container *container)
 {
-    const struct runtime_exit *exit = &container->last;
+    const struct runtime_exit *exit = &container->last.exit;
     uint64_t delay = container->back_off_ms;
     if (exit->finished_ns - exit->started_ns > (int64_t)POD_BACK_OFF_RESET_MS * 1000000)
         delay = 0;
@@ -272,29 +275,20 @@ uint64_t container_back_off(struct container *container)
     return delay;
 }
 
-void container_keep_end(struct container *container, const struct runtime_exit *exit, const char *reason,
-                        const char *message)
+void container_tell_created(const struct container *container, const struct runtime_started *started)
 {
-    if (container->has_last) {
-        container->previous = container->last;
-        container->has_previous = true;
-        memcpy(container->previous_reason, container->last_reason, sizeof container->previous_reason);
-    }
-    container->last = *exit;
-    container->has_last = true;
-    snprintf(container->last_reason, sizeof container->last_reason, "%s", reason);
-    snprintf(container->last_message, sizeof container->last_message, "%s", message);
+    const struct pod *pod = container->pod;
+    if (!started->image_id[0])
+        return; /* a process is not created before it is started */
+    pod_event(pod, "Normal", "Pulled", "Container image \"%s\" already present on machine", container->image);
+    pod_event(pod, "Normal", "Created", "Created container: %s", container->name);
 }
 
 static void tell_start(struct container *container, const struct runtime_started *started)
 {
-    struct pod *pod = container->pod;
-    node_counters(pod->node)->containers_started++;
-    if (container->attempt == 0 && started->image_id[0]) {
-        pod_event(pod, "Normal", "Pulled", "Container image \"%s\" already present on machine", container->image);
-        pod_event(pod, "Normal", "Created", "Created container %s", container->name);
-    }
-    pod_event(pod, "Normal", "Started", "Started container %s", container->name);
+    node_counters(container->pod->node)->containers_started++;
+    container_tell_created(container, started);
+    pod_event(container->pod, "Normal", "Started", "Started container %s", container->name);
 }
 
 void container_runs(struct container *container)
@@ -330,62 +324,4 @@ void container_started(struct container *container, unsigned attempt, const stru
         tell_start(container, started);
     if (adopted || pod->ending || !container_post_start(container))
         container_runs(container);
-}
-
-void container_ended(struct container *container, unsigned attempt, const struct runtime_exit *exit)
-{
-    struct pod *pod = container->pod;
-    if (attempt != container->attempt || container->state == CONTAINER_ENDED)
-        return;
-    container_stop_probes(container);
-    probe_action_free(TAKE(container->hook));
-    io_timer_stop(&container->stop);
-    container->ready = false;
-    container->state = CONTAINER_ENDED;
-    bool well = exit->code == 0 && exit->signal == 0;
-    container_keep_end(container, exit,
-                       exit->unknown         ? "ContainerStatusUnknown"
-                       : exit->out_of_memory ? "OOMKilled"
-                       : well                ? "Completed"
-                                             : "Error",
-                       exit->unknown ? "The container could not be located: it ended while nobody looked" : "");
-    node_logs_changed(pod, container);
-    pod_touch(pod, true);
-}
-
-void container_lost(struct container *container)
-{
-    int64_t now = io_wall_ns(node_io(container->pod->node));
-    const struct runtime_exit exit = {
-        .code = 137, .unknown = true, .started_ns = container->started_ns, .finished_ns = now};
-    if (container->has_run && container->state != CONTAINER_ENDED)
-        container_ended(container, container->attempt, &exit);
-}
-
-static bool read_end(const struct json *terminated, struct runtime_exit *out, char reason[32])
-{
-    if (!terminated)
-        return false;
-    *out = (struct runtime_exit){.code = (int)json_int_at(terminated, "exitCode", 0)};
-    text_parse_time_ns(json_bytes(json_get(terminated, "startedAt")), &out->started_ns);
-    text_parse_time_ns(json_bytes(json_get(terminated, "finishedAt")), &out->finished_ns);
-    snprintf(reason, 32, "%s", json_text_at(terminated, "reason", "Error"));
-    return true;
-}
-
-void container_restore(struct container *container, const struct json *status)
-{
-    int64_t restarts = json_int_at(status, "restartCount", 0);
-    container->attempt = restarts > 0 && restarts <= INT32_MAX ? (unsigned)restarts : 0;
-    container->has_run = json_bytes(json_get(status, "containerID")).size > 0;
-    container->image_id = memory_string(bytes_of_string(json_text_at(status, "imageID", "")));
-    if (read_end(json_at(status, "state.terminated"), &container->last, container->last_reason)) {
-        container->has_last = true;
-        container->state = CONTAINER_ENDED;
-        container->has_previous =
-            read_end(json_at(status, "lastState.terminated"), &container->previous, container->previous_reason);
-    } else {
-        container->has_last =
-            read_end(json_at(status, "lastState.terminated"), &container->last, container->last_reason);
-    }
 }

@@ -17,6 +17,7 @@
 #ifndef NODE_RUNTIME_H
 #define NODE_RUNTIME_H
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "io/io.h"
@@ -97,6 +98,9 @@ struct runtime_container {
     const char *const *capabilities_add;  /* NULL-terminated, "NET_ADMIN"; NULL: none */
     const char *const *capabilities_drop; /* may hold "ALL" */
     bool tty;
+    /* Where in its file system it finds an empty file to leave its last words in ("": it gets none). An engine whose
+     * containers have no file system of their own says in TERMINATION_MESSAGE_PATH where that file is. */
+    const char *message_path;
 };
 
 struct runtime_exit {
@@ -164,6 +168,9 @@ struct runtime_ops {
     void (*watch_output)(struct sandbox *sandbox, const char *container, bool on);
     /* The file that a run's output goes to, in the CRI format; rotated ones have .1 to .4 behind. */
     void (*output_path)(struct sandbox *sandbox, const char *container, unsigned attempt, char *out, size_t size);
+    /* Appends what a run that has ended left in its message file: its end, where that is more than `out` takes. NULL
+     * for an engine without. */
+    void (*read_message)(struct sandbox *sandbox, const char *container, unsigned attempt, struct buf *out);
     /* Kills what runs, takes everything away, then on_removed and no callback after it. */
     void (*remove)(struct sandbox *sandbox);
     /* Lets go without touching the pod: no callback any more. */

@@ -185,7 +185,8 @@ void oci_start(struct monitored *monitored, const struct runtime_container *cont
     if (!ok)
         failure = err.kind == ERROR_INVALID ? RUNTIME_FAILED_IMAGE_NAME : RUNTIME_FAILED_IMAGE_MISSING;
     if (ok) {
-        ok = make_run_directories(monitored, container, &err) && write_bundle(monitored, container, &image, &err);
+        ok = make_run_directories(monitored, container, &err) && monitored_make_message(monitored, container, &err) &&
+             write_bundle(monitored, container, &image, &err);
         if (!ok && err.kind == ERROR_INVALID)
             failure = RUNTIME_FAILED_CONFIG;
     }

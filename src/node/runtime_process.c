@@ -90,7 +90,7 @@ static const char **whole_environment(struct arena *arena, struct monitored *mon
     while (container->environment && container->environment[count])
         count++;
     const char **environment =
-        arena_alloc_array(arena, count + ARRAY_SIZE(inherited) + container->mount_count + 2, sizeof *environment);
+        arena_alloc_array(arena, count + ARRAY_SIZE(inherited) + container->mount_count + 3, sizeof *environment);
     environment[at++] = mark(arena, monitored);
     for (size_t i = 0; i < ARRAY_SIZE(inherited); i++) {
         const char *value = getenv(inherited[i]);
@@ -113,6 +113,11 @@ static const char **whole_environment(struct arena *arena, struct monitored *mon
             environment[at++] = arena_printf(arena, "%s=%s/_volumes/%s%s%s", name, monitored->directory, mount->volume,
                                              sub_path[0] ? "/" : "", sub_path);
     }
+    if (container->message_path && !in_environment(container->environment, "TERMINATION_MESSAGE_PATH")) {
+        char path[PATH_MAX];
+        monitored_message_path(monitored, container->name, container->attempt, path);
+        environment[at++] = arena_printf(arena, "TERMINATION_MESSAGE_PATH=%s", path);
+    }
     for (size_t i = 0; i < count; i++)
         environment[at++] = container->environment[i];
     return environment;
@@ -133,6 +138,9 @@ static const char **whole_command(struct arena *arena, const struct runtime_cont
     return argv;
 }
 
+/* What a manifest that does not care has: not worth a word. */
+static const char default_message_path[] = "/dev/termination-log";
+
 static void notice_what_is_left_out(struct monitored *monitored, const struct runtime_container *container)
 {
     char message[400];
@@ -143,6 +151,15 @@ static void notice_what_is_left_out(struct monitored *monitored, const struct ru
             "VOLUME_<NAME>",
             container->mounts[i].volume, container->mounts[i].path);
         monitored_notice(monitored, "VolumeNotMounted", message);
+    }
+    if (container->message_path && strcmp(container->message_path, default_message_path) != 0 &&
+        container->attempt == 0) {
+        snprintf(
+            message, sizeof message,
+            "the termination message is not at %.200s: a process pod has no file system of its own; its path is in "
+            "the variable TERMINATION_MESSAGE_PATH",
+            container->message_path);
+        monitored_notice(monitored, "TerminationMessageNotMounted", message);
     }
 }
 
@@ -164,6 +181,10 @@ static void start(struct monitored *monitored, const struct runtime_container *c
         error_set(&err, ERROR_INVALID, "container %s has runAsNonRoot and would run as root: set runAsUser",
                   container->name);
         monitored_start_failed(monitored, container->name, container->attempt, RUNTIME_FAILED_CONFIG, &err);
+        return;
+    }
+    if (!monitored_make_message(monitored, container, &err)) {
+        monitored_start_failed(monitored, container->name, container->attempt, RUNTIME_FAILED_CREATE, &err);
         return;
     }
     struct cgroups_group group;
