@@ -158,8 +158,7 @@ static struct container *log_container(const struct node_log *log)
 static bool run_goes_on(const struct node_log *log)
 {
     const struct container *container = log_container(log);
-    return container && container->attempt == log->attempt &&
-           (container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING);
+    return container && container->attempt == log->attempt && container_is_up(container);
 }
 
 static void watch_output(struct node_log *log, bool on)

@@ -70,6 +70,11 @@ struct container {
     bool following;            /* someone follows its output */
 };
 
+static inline bool container_is_up(const struct container *container)
+{
+    return container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING;
+}
+
 enum pod_stage {
     POD_PENDING,  /* no sandbox: not yet, or its volumes cannot be made */
     POD_CREATING, /* the sandbox is being made */
@@ -94,6 +99,7 @@ struct pod {
     bool ending;   /* the object is being deleted: containers are told to end */
     bool finished; /* Succeeded or Failed */
     bool failed;
+    bool overdue; /* its activeDeadlineSeconds are over */
     char ip[48];
     char reason[48], message[500]; /* of the pod itself: why it has no sandbox, why it failed */
     int64_t start_ns;
@@ -108,6 +114,7 @@ struct pod {
     struct retry status; /* writes it */
     struct retry end;    /* deletes the object, and the pod is off this node */
     struct io_timer retry;
+    struct io_timer deadline;
     struct list logs; /* of struct node_log */
 };
 
@@ -126,6 +133,16 @@ uint64_t pod_grace_ms(const struct pod *pod); /* what its manifest gives a conta
 struct container *pod_container(struct pod *pod, const char *name);
 /* Whether its policy lets it run again after the way in which it ended. */
 bool pod_restarts(const struct container *container);
+
+/* Its containers have ended for good, but for sidecars, or have to. */
+void pod_finish(struct pod *pod, bool failed);
+
+/* --- pod_stop.c --- */
+/* A step of it, as far as it goes now: containers are told to end, the sandbox is removed, the object deleted. */
+void pod_go_towards_the_end(struct pod *pod);
+MUST_CHECK bool pod_delete_object(void *pod, struct error *err); /* pod->end runs it */
+bool pod_over_deadline(struct pod *pod);                         /* and when it will be, `deadline` tells */
+void pod_run_out(struct pod *pod);                               /* a step, as above: it fails with DeadlineExceeded */
 
 /* --- pod_sandbox.c --- */
 void pod_create_sandbox(struct pod *pod);

@@ -69,7 +69,7 @@ void container_set_image(struct container *container, const char *image)
     io_timer_stop(&container->restart);
     container->back_off_ms = container->start_back_off_ms = 0;
     container->blocked = container->lacks_image = false;
-    if (container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING) {
+    if (container_is_up(container)) {
         pod_event(pod, "Normal", "Killing", "Container %s definition changed, will be restarted", container->name);
         container->replaced = true;
         container_stop(container, pod_grace_ms(pod));
@@ -188,6 +188,16 @@ void container_start(struct container *container)
 
 static void start_probes(struct container *container);
 
+static const char *const probe_keys[] = {
+    [PROBE_STARTUP] = "startupProbe", [PROBE_READINESS] = "readinessProbe", [PROBE_LIVENESS] = "livenessProbe"};
+
+/* A probe that ends its container may give it less or more time than the pod does. */
+static uint64_t probe_grace_ms(const struct container *container, enum probe_kind kind)
+{
+    int64_t own_s = json_int_at(json_get(container->spec, probe_keys[kind]), "terminationGracePeriodSeconds", -1);
+    return own_s > 0 ? (uint64_t)own_s * 1000 : pod_grace_ms(container->pod);
+}
+
 static void on_probe_change(void *ctx, enum probe_kind kind, bool good, const char *message)
 {
     struct container *container = ctx;
@@ -204,7 +214,7 @@ static void on_probe_change(void *ctx, enum probe_kind kind, bool good, const ch
         (void)message;
         pod_event(pod, "Normal", "Killing", "Container %s failed %s probe, will be restarted", container->name,
                   kind == PROBE_LIVENESS ? "liveness" : "startup");
-        container_stop(container, pod_grace_ms(pod));
+        container_stop(container, probe_grace_ms(container, kind));
     }
 }
 
@@ -229,11 +239,11 @@ struct probe_target container_target(const struct container *container)
     };
 }
 
-static void start_probe(struct container *container, enum probe_kind kind, const char *key)
+static void start_probe(struct container *container, enum probe_kind kind)
 {
     static const struct probe_events events = {.on_change = on_probe_change, .on_failure = on_probe_failure};
     struct pod *pod = container->pod;
-    const struct json *spec = json_get(container->spec, key);
+    const struct json *spec = json_get(container->spec, probe_keys[kind]);
     struct error err;
     if (!spec || container->probes[kind])
         return;
@@ -247,13 +257,13 @@ static void start_probes(struct container *container)
 {
     bool has_startup = json_get(container->spec, "startupProbe") != NULL;
     if (!container->startup_done && has_startup) {
-        start_probe(container, PROBE_STARTUP, "startupProbe");
+        start_probe(container, PROBE_STARTUP);
         return;
     }
     container->startup_done = true;
-    start_probe(container, PROBE_LIVENESS, "livenessProbe");
+    start_probe(container, PROBE_LIVENESS);
     if (json_get(container->spec, "readinessProbe"))
-        start_probe(container, PROBE_READINESS, "readinessProbe");
+        start_probe(container, PROBE_READINESS);
     else
         container->ready = true;
 }

@@ -145,6 +145,7 @@ static bool resolve(const struct environment_source *source, const struct json *
     else if ((type = json_get(volume, "hostPath"))) {
         out->type = RUNTIME_VOLUME_HOST;
         out->host_path = arena_string(arena, bytes_of_string(json_text_at(type, "path", "/")));
+        out->host_type = arena_string(arena, bytes_of_string(json_text_at(type, "type", "")));
     } else if ((type = json_get(volume, "emptyDir"))) {
         resolve_empty(type, out);
     } else {

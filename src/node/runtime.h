@@ -48,6 +48,7 @@ struct runtime_volume {
     bool in_memory;        /* EMPTY: a tmpfs */
     uint64_t size_max;     /* EMPTY in memory: bytes; 0: none */
     const char *host_path; /* HOST */
+    const char *host_type; /* "DirectoryOrCreate" and so on, as Kubernetes has them; NULL or "": any */
     const struct runtime_file *files;
     size_t file_count;
 };

@@ -58,6 +58,35 @@ TEST(a_volume_of_files_changes_all_at_once_and_drops_what_is_gone)
     check_file("v/a", "new", 0644);
 }
 
+static bool check_host(const char *name, const char *type, struct error *err)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", test_dir(), name);
+    const struct runtime_volume volume = {
+        .name = "v", .type = RUNTIME_VOLUME_HOST, .host_path = path, .host_type = type};
+    return volumes_check_host(&volume, err);
+}
+
+TEST(a_host_path_is_of_its_type_or_made_or_told)
+{
+    struct error err;
+    CHECK_OK(check_host("a/b", "DirectoryOrCreate", &err), &err);
+    CHECK_OK(check_host("a/b", "Directory", &err), &err);
+    CHECK_OK(check_host("a/c/d", "", &err), &err);
+    CHECK_OK(check_host("a/c/d", "Directory", &err), &err);
+    CHECK_OK(check_host("a/file", "FileOrCreate", &err), &err);
+    CHECK_OK(check_host("a/file", "File", &err), &err);
+    CHECK_OK(check_host("a/file", "", &err), &err);
+    CHECK(!check_host("a/file", "Directory", &err));
+    CHECK(strstr(err.message, "MountVolume.SetUp failed for volume \"v\" : hostPath type check failed: /") != NULL);
+    CHECK(strstr(err.message, "a/file is not a directory") != NULL);
+    CHECK(!check_host("a/b", "FileOrCreate", &err));
+    CHECK(!check_host("a/none", "Directory", &err));
+    CHECK(!check_host("a/none", "Socket", &err));
+    CHECK(!check_host("none/file", "FileOrCreate", &err));
+    CHECK(!check_host("../../dev/null", "BlockDevice", &err));
+}
+
 TEST(a_tree_is_removed_without_following_links)
 {
     struct error err;
