@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "node/bundle_priv.h"
 #include "node/image_priv.h"
 
 /* By number, linux/capability.h. */
@@ -63,7 +64,7 @@ static const char *const default_capabilities[] = {
     "SETFCAP", "SETPCAP",      "KILL",   "NET_BIND_SERVICE", "SYS_CHROOT", "AUDIT_WRITE",
 };
 
-static uint64_t capability_bit(const char *name)
+uint64_t bundle_capability(const char *name)
 {
     if (strncmp(name, "CAP_", 4) == 0)
         name += 4;
@@ -95,13 +96,13 @@ static void leave_out(char notice[300], const char *what)
 static uint64_t choose_capabilities(const struct runtime_container *container, const struct bundle_place *place,
                                     char notice[300])
 {
-    uint64_t chosen = container->privileged ? capability_bit("ALL") : 0;
+    uint64_t chosen = container->privileged ? bundle_capability("ALL") : 0;
     for (size_t i = 0; i < ARRAY_SIZE(default_capabilities); i++)
-        chosen |= capability_bit(default_capabilities[i]);
+        chosen |= bundle_capability(default_capabilities[i]);
     for (size_t i = 0; container->capabilities_drop && container->capabilities_drop[i]; i++)
-        chosen &= ~capability_bit(container->capabilities_drop[i]);
+        chosen &= ~bundle_capability(container->capabilities_drop[i]);
     for (size_t i = 0; container->capabilities_add && container->capabilities_add[i]; i++)
-        chosen |= capability_bit(container->capabilities_add[i]);
+        chosen |= bundle_capability(container->capabilities_add[i]);
     for (size_t i = 0; i < ARRAY_SIZE(capability_names); i++)
         if (chosen & ~place->capabilities & (UINT64_C(1) << i)) {
             char text[64];
@@ -177,18 +178,27 @@ static struct json *environment(const struct runtime_container *container, const
     return list;
 }
 
+static struct json *numbers(const uint32_t *list, size_t count)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; i < count; i++)
+        json_append(array, json_new_int(list[i]));
+    return array;
+}
+
 static struct json *process_json(const struct runtime_container *container, const struct json *image,
-                                 const struct bundle_place *place, char notice[300])
+                                 const struct bundle_place *place, uint64_t capabilities, char notice[300])
 {
     struct json *process = json_new_object();
     const char *directory = json_text_at(image, "WorkingDir", "");
-    uint64_t capabilities = choose_capabilities(container, place, notice);
     int score = container->oom_score_adj;
     if (container->working_directory)
         directory = container->working_directory;
     json_set(process, "terminal", json_new_bool(false));
     json_set_at(process, "user.uid", json_new_int(place->user));
     json_set_at(process, "user.gid", json_new_int(place->group));
+    if (container->group_count > 0)
+        json_set_at(process, "user.additionalGids", numbers(container->groups, container->group_count));
     json_set(process, "args", command_line(container, image));
     json_set(process, "env", environment(container, image, place));
     json_set(process, "cwd", json_new_text(directory[0] ? directory : "/"));
@@ -354,7 +364,8 @@ static struct json *paths(const char *const *list, size_t count)
     return array;
 }
 
-static struct json *linux_json(const struct runtime_container *container, const struct bundle_place *place)
+static struct json *linux_json(const struct runtime_container *container, const struct bundle_place *place,
+                               uint64_t capabilities)
 {
     static const char *const masked[] = {"/proc/acpi",          "/proc/kcore",      "/proc/keys",
                                          "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
@@ -368,6 +379,8 @@ static struct json *linux_json(const struct runtime_container *container, const 
     if (!container->privileged) {
         json_set(json, "maskedPaths", paths(masked, ARRAY_SIZE(masked)));
         json_set(json, "readonlyPaths", paths(readonly, ARRAY_SIZE(readonly)));
+        if (container->seccomp)
+            json_set(json, "seccomp", bundle_seccomp(capabilities));
     }
     return json;
 }
@@ -379,13 +392,14 @@ struct json *bundle_make(const struct runtime_container *container, const struct
     struct json *mounts = json_new_array();
     AUTO_JSON *json = json_new_object();
     notice[0] = 0;
+    uint64_t capabilities = choose_capabilities(container, place, notice);
     json_set(json, "ociVersion", json_new_text("1.0.2"));
-    json_set(json, "process", process_json(container, image, place, notice));
+    json_set(json, "process", process_json(container, image, place, capabilities, notice));
     json_set_at(json, "root.path", json_new_text(place->root));
     json_set_at(json, "root.readonly", json_new_bool(container->read_only_root));
     json_set(json, "hostname", json_new_text(place->hostname));
     json_set(json, "mounts", mounts);
-    json_set(json, "linux", linux_json(container, place));
+    json_set(json, "linux", linux_json(container, place, capabilities));
     if (json_size(json_at(json, "process.args")) == 0) {
         error_set(err, ERROR_INVALID, "container %s has no command, and neither has its image", container->name);
         return NULL;

@@ -330,6 +330,33 @@ TEST(a_container_finds_the_file_for_its_last_words_where_its_manifest_says)
     finish(&world, "said");
 }
 
+TEST(groups_and_system_calls_are_as_the_security_context_says)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world, "{'apiVersion':'v1','kind':'Secret','metadata':{'name':'sec'},'data':{'key':'c2VjcmV0'}}");
+    world_create(
+        &world,
+        POD("safe", "'restartPolicy':'Never','securityContext':{'runAsUser':1000,'fsGroup':2000,'supplementalGroups':["
+                    "3000],"
+                    "'seccompProfile':{'type':'RuntimeDefault'}},'volumes':[{'name':'sec','secret':{'secretName':'sec',"
+                    "'defaultMode':256}},{'name':'dir','emptyDir':{}},{'name':'ram','emptyDir':{'medium':'Memory'}}],"
+                    "'containers':[" SHELL("main", "id -G; cat /sec/key; echo; touch /dir/f /ram/f; ls -n /dir/f | "
+                                                   "grep -cw 2000"
+                                                   "; ls -n /ram/f | grep -cw 2000; grep -c ^Seccomp:.2 "
+                                                   "/proc/self/status; busybox unshare -U true 2>/dev/null || echo "
+                                                   "refused") ",'volumeMounts':[{'name':'sec','mountPath':'/"
+                                                              "sec'},{'name':'dir','mountPath':'/dir'},"
+                                                              "{'name':'ram','mountPath':'/ram'}]}]"));
+    world_until_text(&world, "safe", "status.phase", "Succeeded");
+    AUTO_FREE(char) text = world_logs(&world, "safe", NULL);
+    CHECK_STR(text, "1001 2000 3000\nsecret\n1\n1\n1\nrefused\n");
+    finish(&world, "safe");
+}
+
 /* --- The network beyond the pod --- */
 
 static void on_data(void *ctx, struct bytes data)

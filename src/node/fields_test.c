@@ -2,6 +2,7 @@
 /* Fields of a pod that change its life, on the real machine, with process pods. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "node/world_test.h"
 
@@ -81,5 +82,37 @@ TEST(a_pod_whose_host_path_is_not_what_it_should_be_says_so)
     while (!world_has_event(&world, "socket", "FailedCreatePodSandBox"))
         world_run_ms(&world, 1);
     finish(&world, "socket");
+    world_end(&world);
+}
+
+TEST(a_process_has_the_groups_of_its_pod_and_what_it_cannot_have_is_told)
+{
+    struct world world = {0};
+    world_open(&world);
+    world_create(&world, POD("groups", "'securityContext':{'runAsUser':1000,'runAsGroup':1001,'fsGroup':2000},"
+                                       "'containers':[{'name':'main','image':'none','command':['sh','-c','id -G; sleep "
+                                       "600'],'securityContext':{'readOnlyRootFilesystem':true}}]"));
+    world_until_text(&world, "groups", "status.phase", "Running");
+    if (geteuid() == 0)
+        world_until_logs(&world, "groups", "1001 2000\n");
+    CHECK(world_has_event(&world, "groups", "SecurityContextReduced"));
+    finish(&world, "groups");
+    world_end(&world);
+}
+
+TEST(a_probes_command_is_of_its_containers_user)
+{
+    struct world world = {0};
+    if (geteuid() != 0)
+        return;
+    world_open(&world);
+    world_create(&world, POD("probed", "'securityContext':{'runAsUser':1000},'containers':[{'name':'main','image':"
+                                       "'none','command':['sleep','600'],'readinessProbe':{'exec':{'command':["
+                                       "'sh','-c','test $(id -u) = 1000']}}}]"));
+    world_until_ready(&world, "probed", true);
+    world_close(&world);
+    world_open(&world);
+    world_until_ready(&world, "probed", true);
+    finish(&world, "probed");
     world_end(&world);
 }

@@ -102,6 +102,8 @@ struct monitored_run {
     char **environment;
     char *working_directory;
     char **cgroups;
+    uint32_t user, group; /* as in struct protocol_start */
+    char **groups;
 };
 
 struct monitored_exec {

@@ -109,18 +109,39 @@ static int64_t security_number(const struct container *container, const char *ke
     return json_int(own ? own : json_get(json_at(container->pod->manifest->json, "spec.securityContext"), key), -1);
 }
 
-static void fill_security(const struct container *container, struct arena *arena, struct runtime_container *out)
+static bool fill_groups(const struct json *pods, struct arena *arena, struct runtime_container *out, struct error *err)
+{
+    const struct json *list = json_get(pods, "supplementalGroups");
+    if (json_size(list) >= RUNTIME_GROUPS_MAX)
+        return error_set(err, ERROR_LIMIT, "supplementalGroups: %zu of them, at most %d are possible", json_size(list),
+                         RUNTIME_GROUPS_MAX - 1);
+    int64_t own = json_int_at(pods, "fsGroup", -1);
+    uint32_t *groups = arena_alloc_array(arena, json_size(list) + 1, sizeof *groups);
+    json_array_each (i, group, list)
+        groups[out->group_count++] = (uint32_t)json_int(group, 0);
+    if (own >= 0)
+        groups[out->group_count++] = (uint32_t)own;
+    out->groups = groups;
+    return true;
+}
+
+static bool fill_security(const struct container *container, struct arena *arena, struct runtime_container *out,
+                          struct error *err)
 {
     const struct json *own = json_get(container->spec, "securityContext");
     const struct json *pods = json_at(container->pod->manifest->json, "spec.securityContext");
     out->run_as_user = security_number(container, "runAsUser");
     out->run_as_group = security_number(container, "runAsGroup");
+    const struct json *seccomp = json_at(own, "seccompProfile.type");
+    seccomp = seccomp ? seccomp : json_at(pods, "seccompProfile.type");
+    out->seccomp = bytes_equal_string(json_bytes(seccomp), "RuntimeDefault");
     out->run_as_non_root = json_bool_at(own, "runAsNonRoot", json_bool_at(pods, "runAsNonRoot", false));
     out->privileged = json_bool_at(own, "privileged", false);
     out->read_only_root = json_bool_at(own, "readOnlyRootFilesystem", false);
     out->no_new_privileges = !json_bool_at(own, "allowPrivilegeEscalation", true);
     out->capabilities_add = text_list(json_at(own, "capabilities.add"), arena);
     out->capabilities_drop = text_list(json_at(own, "capabilities.drop"), arena);
+    return fill_groups(pods, arena, out, err);
 }
 
 /* A process pod shares the machine with all others: it is told which address and which port are its own. */
@@ -158,8 +179,7 @@ static bool describe(struct container *container, struct arena *arena, struct ru
     };
     out->mounts = pod_volumes_mounts(container->spec, &environment, arena, &out->mount_count);
     out->oom_score_adj = oom_score_adj(container->pod, &out->resources);
-    fill_security(container, arena, out);
-    return true;
+    return fill_security(container, arena, out, err);
 }
 
 void container_start(struct container *container)

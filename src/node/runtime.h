@@ -28,6 +28,7 @@ struct sandbox;
 enum {
     RUNTIME_NAME_SIZE = 64,          /* a container's name is a DNS label */
     RUNTIME_EXEC_OUTPUT_MAX = 10240, /* as much of a probe's output as is kept */
+    RUNTIME_GROUPS_MAX = 256,        /* of a container */
 };
 
 enum runtime_volume_type {
@@ -51,6 +52,8 @@ struct runtime_volume {
     const char *host_type; /* "DirectoryOrCreate" and so on, as Kubernetes has them; NULL or "": any */
     const struct runtime_file *files;
     size_t file_count;
+    bool has_group; /* EMPTY, FILES: they belong to `group` (fsGroup), which may write, or read */
+    uint32_t group;
 };
 
 struct runtime_resources {                /* 0: not given */
@@ -92,10 +95,13 @@ struct runtime_container {
     struct runtime_resources resources;
     int oom_score_adj;
     int64_t run_as_user, run_as_group; /* -1: the image's, or evoke's */
+    const uint32_t *groups;            /* beside that: supplementalGroups and fsGroup */
+    size_t group_count;
     bool run_as_non_root;
     bool privileged;
     bool read_only_root;
     bool no_new_privileges;
+    bool seccomp;                         /* RuntimeDefault: the engine's own choice of system calls */
     const char *const *capabilities_add;  /* NULL-terminated, "NET_ADMIN"; NULL: none */
     const char *const *capabilities_drop; /* may hold "ALL" */
     bool tty;

@@ -173,6 +173,61 @@ TEST(a_bundle_gives_no_capability_that_is_not_ours_and_says_so)
     CHECK_INT(json_int_at(bundle, "process.oomScoreAdj", -1), 0);
 }
 
+static bool refuses(const struct json *bundle, const char *call)
+{
+    json_array_each (i, rule, json_at(bundle, "linux.seccomp.syscalls"))
+        json_array_each (j, name, json_get(rule, "names"))
+            if (strcmp(json_text(name), call) == 0)
+                return true;
+    return false;
+}
+
+TEST(system_calls_are_refused_where_asked_and_where_no_capability_is_for_them)
+{
+    static const char *const x[] = {"x", NULL}, *const net[] = {"NET_ADMIN", NULL}, *const time[] = {"SYS_TIME", NULL};
+    char notice[300];
+    const struct runtime_container plain = {.name = "c", .command = x},
+                                   asked = {.name = "c", .command = x, .seccomp = true, .capabilities_add = net},
+                                   privileged = {.name = "c", .command = x, .seccomp = true, .privileged = true};
+    AUTO_JSON *without = make_bundle(&plain, IMAGE, notice), *with = make_bundle(&asked, IMAGE, notice),
+              *all = make_bundle(&privileged, IMAGE, notice);
+    CHECK(json_at(without, "linux.seccomp") == NULL);
+    CHECK(json_at(all, "linux.seccomp") == NULL);
+    CHECK(refuses(with, "mount") && refuses(with, "keyctl") && refuses(with, "clone3") && refuses(with, "bpf"));
+    CHECK(!refuses(with, "read"));
+    struct error err;
+    const struct runtime_container clock = {.name = "c", .command = x, .seccomp = true, .capabilities_add = time};
+    const struct bundle_place place = {
+        .root = "/r", .directory = "/pod", .hostname = "h", .cgroups_path = "", .capabilities = UINT64_C(1) << 25};
+    AUTO_JSON *config = json_parse(BYTES_LITERAL(IMAGE), 0, &err);
+    AUTO_JSON *bundle = bundle_make(&clock, config, &place, notice, &err);
+    CHECK(refuses(bundle, "mount") && !refuses(bundle, "settimeofday"));
+}
+
+TEST(a_volume_of_a_group_is_for_it_to_read_or_write)
+{
+    struct error err;
+    struct stat found;
+    const struct runtime_file file = {.path = "key", .content = BYTES_LITERAL("x"), .mode = 0440};
+    const struct runtime_volume files = {.name = "files",
+                                         .type = RUNTIME_VOLUME_FILES,
+                                         .files = &file,
+                                         .file_count = 1,
+                                         .has_group = true,
+                                         .group = 4321},
+                                empty = {
+                                    .name = "empty", .type = RUNTIME_VOLUME_EMPTY, .has_group = true, .group = 4321};
+    gid_t group = geteuid() == 0 ? 4321 : getegid(); /* who is not root cannot give anything away */
+    CHECK_OK(volumes_write(in_dir("files"), &files, 1, &err), &err);
+    CHECK(stat(in_dir("files/key"), &found) == 0);
+    CHECK_INT(found.st_gid, group);
+    CHECK_INT(found.st_mode & 07777, 0440);
+    CHECK_OK(volumes_write(in_dir("empty"), &empty, 1, &err), &err);
+    CHECK(stat(in_dir("empty"), &found) == 0);
+    CHECK_INT(found.st_gid, group);
+    CHECK_INT(found.st_mode & 07777, 02777);
+}
+
 TEST(a_sub_path_does_not_leave_its_volume)
 {
     const struct runtime_mount mount = {.volume = "v", .path = "/m", .sub_path = "out"};
