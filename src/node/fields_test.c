@@ -59,13 +59,11 @@ TEST(a_probe_that_ends_its_container_may_give_it_less_time_than_the_pod)
 {
     struct world world = {0};
     world_open(&world);
-    world_create(&world,
-                 POD("deaf",
-                     "'terminationGracePeriodSeconds':600,'containers':[" SHELL(
-                         "trap \\\"\\\" TERM; while :; do sleep 0.01; done") ",'livenessProbe':{"
-                                                                             "'exec':{'command':['false']},"
-                                                                             "'periodSeconds':1,'failureThreshold':1,"
-                                                                             "'terminationGracePeriodSeconds':1}}]"));
+    world_create(&world, POD("deaf", "'terminationGracePeriodSeconds':600,'containers':[" SHELL(
+                                         "trap \\\"\\\" TERM; touch $TERMINATION_MESSAGE_PATH.deaf; while :; do sleep "
+                                         "0.01; done") ",'livenessProbe':{'exec':{'command':['sh','-c','test ! -e "
+                                                       "$TERMINATION_MESSAGE_PATH.deaf']},'periodSeconds':1,'"
+                                                       "failureThreshold':1,'terminationGracePeriodSeconds':1}}]"));
     world_until_text(&world, "deaf", "status.containerStatuses.0.lastState.terminated.reason", "Error");
     CHECK_INT(json_int_at(world_pod(&world, "deaf"), "status.containerStatuses.0.lastState.terminated.exitCode", 0),
               137);
