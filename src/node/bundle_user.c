@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whom a container runs as: the names in the image's etc/passwd and etc/group. */
+/* What an image has names for: whom its program runs as (etc/passwd and etc/group), and the signal that ends it. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -81,4 +83,20 @@ bool bundle_resolve_user(char *const *directories, size_t layer_count, const cha
     if (as_id(rest, gid) || (find_line(&layers, "etc/group", group, fields, line) && as_id(fields[2], gid)))
         return true;
     return error_set(err, ERROR_INVALID, "group %s is not in the image's /etc/group", group);
+}
+
+int bundle_signal(const char *name)
+{
+    uint64_t number;
+    if (bytes_to_u64(bytes_of_string(name), &number))
+        return number > 0 && number < NSIG ? (int)number : 0;
+    if (strncmp(name, "SIG", 3) == 0)
+        name += 3;
+    for (int i = 1; i < SIGRTMIN; i++)
+        if (sigabbrev_np(i) && strcmp(sigabbrev_np(i), name) == 0)
+            return i;
+    if (strncmp(name, "RTMIN+", 6) == 0 && bytes_to_u64(bytes_of_string(name + 6), &number) &&
+        number <= (uint64_t)(SIGRTMAX - SIGRTMIN))
+        return SIGRTMIN + (int)number;
+    return strcmp(name, "RTMIN") == 0 ? SIGRTMIN : 0;
 }

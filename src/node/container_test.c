@@ -36,7 +36,9 @@ static void import_busybox(void)
              "ln -sf busybox i/root/bin/$p; done; "
              "printf 'root:x:0:0::/root:/bin/sh\\nweb:x:1000:1001::/home/web:/bin/sh\\n' > i/root/etc/passwd; "
              "tar -C i/root -cf i/l/layer.tar . && sum=$(sha256sum i/l/layer.tar | cut -d' ' -f1) && "
-             "printf '{\"config\":{\"Env\":[\"FROM=image\"],\"Entrypoint\":[\"/bin/echo\"],\"Cmd\":[\"of\",\"image\"]},"
+             "printf "
+             "'{\"config\":{\"StopSignal\":\"SIGQUIT\",\"Env\":[\"FROM=image\"],\"Entrypoint\":[\"/bin/"
+             "echo\"],\"Cmd\":[\"of\",\"image\"]},"
              "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:%%s\"]}}' $sum > i/config.json && "
              "printf '[{\"Config\":\"config.json\",\"RepoTags\":[\"busybox:latest\"],\"Layers\":[\"l/layer.tar\"]}]' > "
              "i/manifest.json && tar -C i -cf image.tar config.json manifest.json l && rm -r i",
@@ -355,6 +357,27 @@ TEST(groups_and_system_calls_are_as_the_security_context_says)
     AUTO_FREE(char) text = world_logs(&world, "safe", NULL);
     CHECK_STR(text, "1001 2000 3000\nsecret\n1\n1\n1\nrefused\n");
     finish(&world, "safe");
+}
+
+TEST(a_container_is_told_to_end_by_the_signal_that_its_image_wants)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world,
+                 POD("quit", "'terminationGracePeriodSeconds':600,"
+                             "'containers':[" SHELL("main", "trap \\\"exit 0\\\" QUIT; trap \\\"\\\" TERM; echo up; "
+                                                            "while :; do sleep 0.01; done") "}]"));
+    world_until_ready(&world, "quit", true);
+    world_until_logs(&world, "quit", "up\n");
+    world_close(&world);
+    world_open(&world); /* a later evoke knows it too */
+    world_until_ready(&world, "quit", true);
+    world_delete(&world, "quit", -1);
+    world_until_no_pod(&world, "quit");
+    world_end(&world);
 }
 
 /* --- The network beyond the pod --- */

@@ -97,6 +97,7 @@ struct monitored_run {
     bool told; /* on_started was called */
     bool running;
     char *image_id;
+    int stop_signal; /* of its image; 0: none */
     int mount_error; /* errno of its root file system's mount */
     /* For commands beside it: */
     char **environment;

@@ -132,6 +132,7 @@ static void write_run(struct monitored *monitored, const struct monitored_run *r
     json_set(json, "group", json_new_int(run->group));
     json_set(json, "workingDirectory", json_new_text(run->working_directory ? run->working_directory : ""));
     json_set(json, "imageID", json_new_text(run->image_id));
+    json_set(json, "stopSignal", json_new_int(run->stop_signal));
     json_print(json, &text);
     run_path(monitored, run->container, run->attempt, ".json", path);
     if (!volumes_write_file(path, buf_bytes(&text), 0600, &ignored))
@@ -167,6 +168,7 @@ static struct monitored_run *read_run(struct monitored *monitored, const char *c
     run->working_directory = memory_string(bytes_of_string(json_text_at(json, "workingDirectory", "")));
     free(run->image_id);
     run->image_id = memory_string(bytes_of_string(json_text_at(json, "imageID", "")));
+    run->stop_signal = (int)json_int_at(json, "stopSignal", 0);
     return run;
 }
 
@@ -377,8 +379,10 @@ static void run_changed(struct monitored *monitored, const char *container, unsi
         return;
     if (!run)
         run = read_run(monitored, container, attempt);
-    struct runtime_started started = {
-        .started_ns = (int64_t)task->started_ns, .image_id = run->image_id, .failure = RUNTIME_FAILED_RUN};
+    struct runtime_started started = {.started_ns = (int64_t)task->started_ns,
+                                      .image_id = run->image_id,
+                                      .stop_signal = run->stop_signal,
+                                      .failure = RUNTIME_FAILED_RUN};
     struct error err;
     run->running = task->state == PROTOCOL_TASK_STARTING || task->state == PROTOCOL_TASK_RUNNING;
     if (task->state == PROTOCOL_TASK_STARTING || (run->told && task->state != PROTOCOL_TASK_EXITED))

@@ -55,6 +55,7 @@ struct container {
     char message[500];
     int64_t started_ns; /* wall time, while running */
     char *image_id;
+    int stop_signal;                     /* 0: SIGTERM */
     struct container_end last, previous; /* of the newest runs that have ended */
     uint64_t back_off_ms;                /* before the next restart; 0: none yet */
     uint64_t start_back_off_ms;          /* before what could not begin is tried again; 0: it has not failed to */

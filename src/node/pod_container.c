@@ -345,6 +345,7 @@ void container_started(struct container *container, unsigned attempt, const stru
     }
     free(container->image_id);
     container->image_id = memory_string(bytes_of_string(started->image_id));
+    container->stop_signal = started->stop_signal;
     container->has_run = true;
     container->startup_done = container->ready = false;
     container->started_ns = started->started_ns;

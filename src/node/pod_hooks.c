@@ -51,7 +51,8 @@ void container_kill(struct container *container)
 
 static void terminate(struct container *container)
 {
-    container->pod->runtime->ops->signal(container->pod->sandbox, container->name, SIGTERM);
+    int signal = container->stop_signal ? container->stop_signal : SIGTERM;
+    container->pod->runtime->ops->signal(container->pod->sandbox, container->name, signal);
 }
 
 static void pre_stopped(void *ctx, bool ok, const char *message)

@@ -45,6 +45,8 @@ void pod_go_towards_the_end(struct pod *pod)
         io_timer_stop(&pod->containers[i].restart);
     io_timer_stop(&pod->retry);
     io_timer_stop(&pod->deadline);
+    if (pod->stage == POD_CREATING && pod->adopted && !pod->lost)
+        return; /* what runs in it is not known yet, and has its time to end too */
     if (pod->stage == POD_LIVE && !pod->lost && !stop_all(pod))
         return;
     if (pod->sandbox) {

@@ -129,6 +129,7 @@ enum runtime_failure {                               /* of on_started: which of 
 struct runtime_started {
     int64_t started_ns;
     const char *image_id;         /* "" for an engine without images */
+    int stop_signal;              /* that its image wants in place of SIGTERM; 0: none */
     enum runtime_failure failure; /* with an error */
 };
 

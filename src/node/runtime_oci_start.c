@@ -169,6 +169,7 @@ static void run_container(struct monitored *monitored, const struct runtime_cont
     struct monitored_run *run = monitored_run_add(monitored, container);
     free(run->image_id);
     run->image_id = memory_string(bytes_of_string(image->id));
+    run->stop_signal = bundle_signal(json_text_at(image->config, "config.StopSignal", ""));
     mount_root(monitored, image, run);
     monitored_start_task(monitored, run, &message);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of the node that need no pod: volumes on the disk, bundles, addresses. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -273,6 +274,19 @@ TEST(users_are_found_in_the_highest_layer_that_names_them)
     CHECK_INT(uid, 0);
     CHECK(!bundle_resolve_user(layers, 2, "nobody", &uid, &gid, home, &err));
     CHECK_INT(err.kind, ERROR_INVALID);
+}
+
+TEST(signals_of_images_are_found_by_name_and_number)
+{
+    CHECK_INT(bundle_signal("SIGQUIT"), SIGQUIT);
+    CHECK_INT(bundle_signal("INT"), SIGINT);
+    CHECK_INT(bundle_signal("15"), 15);
+    CHECK_INT(bundle_signal("SIGRTMIN+3"), SIGRTMIN + 3);
+    CHECK_INT(bundle_signal("SIGRTMIN"), SIGRTMIN);
+    CHECK_INT(bundle_signal("SIGRTMIN+99"), 0);
+    CHECK_INT(bundle_signal("SIGNOTHING"), 0);
+    CHECK_INT(bundle_signal("9999"), 0);
+    CHECK_INT(bundle_signal(""), 0);
 }
 
 TEST(pod_ranges_are_parsed)
