@@ -115,6 +115,34 @@ def test_a_process_pod_says_what_of_a_security_context_it_has_not(evoke):
     wait_until(lambda: words in events(evoke, "bare"), what="it says so")
 
 
+def test_a_pod_that_wants_to_be_alone_waits_for_the_other_to_go(evoke):
+    def term(app):
+        return {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": app}}}
+    affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term("db")],
+                                    "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term("web")}]}}
+    spread = [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "db"}}}]
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "db"}, "spec": {
+        "replicas": 2, "selector": {"matchLabels": {"app": "db"}}, "template": {"metadata": {"labels": {"app": "db"}}, "spec": {
+            "runtimeClassName": "process", "affinity": affinity, "topologySpreadConstraints": spread, "terminationGracePeriodSeconds": 1,
+            "containers": [shell("exec sleep 1000")]}}}}
+    assert evoke.kubectl("apply", "-f", "-", stdin=json.dumps(deployment)).stderr == ""
+
+    def pods():
+        listed = json.loads(evoke.kubectl("get", "pods", "-l", "app=db", "-o", "json").stdout)["items"]
+        return {pod["metadata"]["name"]: pod["status"] for pod in listed if "deletionTimestamp" not in pod["metadata"]}
+
+    def one_of_each():
+        phases = sorted(status["phase"] for status in pods().values())
+        return phases == ["Pending", "Running"] and pods()
+    before = wait_until(one_of_each, what="one of two runs")
+    waiting, running = sorted(before, key=lambda name: before[name]["phase"])
+    why = [condition["message"] for condition in before[waiting]["conditions"] if condition["type"] == "PodScheduled"]
+    assert why == ["0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules"]
+    evoke.kubectl("delete", "pod", running)
+    evoke.kubectl("wait", f"pod/{waiting}", "--for=condition=Ready", "--timeout=60s")
+    evoke.kubectl("delete", "deployment", "db")
+
+
 GRPC_SERVER = """
 import os, sys, time
 from concurrent import futures
