@@ -48,8 +48,8 @@ struct log_options {
     uint64_t offsets_retention_ms; /* of a group that has no members (KIP-211); 0: Kafka's seven days */
 };
 
-/* Reads the journal back (synchronous), makes it if it is not there. Locks the directory. ERROR_CORRUPT names file and
- * position; ERROR_UNSUPPORTED: a newer format; ERROR_UNAVAILABLE: another evoke has it. */
+/* Reads the journal back (synchronous), makes it if it is not there. The directory is the caller's alone: it has
+ * io_dir_lock(). ERROR_CORRUPT names file and position; ERROR_UNSUPPORTED: a newer format. */
 struct log *log_open(struct io *io, const struct log_options *options, struct error *err);
 /* `done` runs once all appends so far are synced and the files are closed; the log is then freed. */
 void log_close(struct log *log, void (*done)(void *ctx), void *ctx);
