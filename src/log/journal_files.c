@@ -219,6 +219,17 @@ void journal_unpin(struct journal_file *file)
         io_defer(&journal->kick);
 }
 
+void journal_forget(const struct journal_file *pinned)
+{
+    io_file_map_forget(pinned->file, pinned->map);
+}
+
+struct io_warming *journal_warm(const struct journal *journal, uint32_t file, const struct io_range *parts,
+                                size_t count, void (*done)(void *ctx), void *ctx)
+{
+    return io_file_warm(journal_file_of(journal, file)->file, parts, count, done, ctx);
+}
+
 uint32_t journal_first_file(const struct journal *journal)
 {
     return journal->files[0]->header.number;
