@@ -5,10 +5,10 @@
 
 #include "base/memory.h"
 #include "io/simulated.h"
+#include "journal/journal_scan.h"
 #include "log/check.h"
 #include "log/checkpoint_copies.h"
 #include "log/fixture.h"
-#include "log/journal_scan.h"
 
 enum { FRAMES_MAX = 400, BATCH_RECORDS = 5 };
 

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "io/io.h"
-#include "log/journal_fixture.h"
+#include "journal/journal_fixture.h"
 #include "log/log.h"
 #include "test.h"
 #include "wire/kafka_batch.h"

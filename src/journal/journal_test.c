@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The journal against what power cuts, bad disks and kill -9 leave: every cut, every flipped bit, every torn sector. */
-#include "log/journal.h"
+#include "journal/journal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,9 +11,9 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/simulated.h"
-#include "log/journal_file.h"
-#include "log/journal_fixture.h"
-#include "log/journal_scan.h"
+#include "journal/journal_file.h"
+#include "journal/journal_fixture.h"
+#include "journal/journal_scan.h"
 #include "test.h"
 
 enum { FRAMES_MAX = 64, SECTOR_SIZE = 512, BATCH_SIZE_MIN = 70 };

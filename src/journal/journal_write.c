@@ -5,7 +5,7 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "io/file.h"
-#include "log/journal_priv.h"
+#include "journal/journal_priv.h"
 
 enum { PAGE_SIZE = 4096 };
 

@@ -8,7 +8,7 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "io/file.h"
-#include "log/journal_priv.h"
+#include "journal/journal_priv.h"
 
 enum { READ_BETWEEN_FORGETTING = 16 << 20 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log/journal_fixture.h"
+#include "journal/journal_fixture.h"
 
 #include <dirent.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For the tests of the journal and of what stands on it: its files, as bytes. */
-#ifndef LOG_JOURNAL_FIXTURE_H
-#define LOG_JOURNAL_FIXTURE_H
+#ifndef JOURNAL_JOURNAL_FIXTURE_H
+#define JOURNAL_JOURNAL_FIXTURE_H
 
 #include "base/buf.h"
 

@@ -5,8 +5,8 @@
 
 #include "base/diag.h"
 #include "base/memory.h"
-#include "log/journal_priv.h"
-#include "log/journal_scan.h"
+#include "journal/journal_priv.h"
+#include "journal/journal_scan.h"
 
 enum { DESCRIPTION_SIZE_MAX = 150 };
 

@@ -21,8 +21,8 @@
  *
  * Files are read through shared mappings, which the page cache backs: nothing is read that is not written yet.
  */
-#ifndef LOG_JOURNAL_H
-#define LOG_JOURNAL_H
+#ifndef JOURNAL_JOURNAL_H
+#define JOURNAL_JOURNAL_H
 
 #include "base/buf.h"
 #include "base/bytes.h"
@@ -30,7 +30,7 @@
 #include "base/histogram.h"
 #include "io/file.h"
 #include "io/io.h"
-#include "log/frame.h"
+#include "journal/frame.h"
 
 struct journal;
 
