@@ -134,7 +134,7 @@ static bool reopen_last(struct recovery *recovery, struct journal_file *file, st
         return true;
     }
     if (why.kind == ERROR_LIMIT) {
-        diag_warn("log", "%s", why.message);
+        diag_warn("journal", "%s", why.message);
         return true;
     }
     *err = why;
