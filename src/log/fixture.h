@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "io/io.h"
+#include "journal/journal_fixture.h"
 #include "log/log.h"
 #include "test.h"
 #include "wire/kafka_batch.h"
@@ -49,8 +50,6 @@ char *fixture_read(struct partition *partition);
 
 /* Files of the journal. */
 char *fixture_journal_path(const struct fixture *fixture, size_t index); /* free(); NULL: no such file */
-void fixture_read_file(const char *path, struct buf *out);
-void fixture_write_file(const char *path, struct bytes content);
 
 /* Seeds 1 to `count`, or to $EVOKE_SEEDS; each in a process of its own, so that the one that fails can be named.
  * $EVOKE_SEED: only that one, in this process. */

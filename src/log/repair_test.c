@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "journal/journal_file.h"
 #include "log/check.h"
 #include "log/fixture.h"
-#include "log/journal_file.h"
 
 enum { PARTITIONS = 3, RECORDS = 3, OFFSETS_MAX = 3000, FILE_SIZE = 64 << 10 };
 

@@ -20,10 +20,10 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/simulated.h"
+#include "journal/journal_scan.h"
 #include "log/check.h"
 #include "log/checkpoint_copies.h"
 #include "log/fixture.h"
-#include "log/journal_scan.h"
 #include "log/log_priv.h"
 #include "log/segment_scan.h"
 

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The journal against what power cuts, bad disks and kill -9 leave: every cut, every flipped bit, every torn sector. */
-#include "log/journal.h"
+#include "journal/journal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/crc32c.h"
+#include "base/endian.h"
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/simulated.h"
-#include "log/fixture.h"
-#include "log/journal_file.h"
-#include "log/journal_scan.h"
+#include "journal/journal_file.h"
+#include "journal/journal_fixture.h"
+#include "journal/journal_scan.h"
+#include "test.h"
 
-enum { FRAMES_MAX = 64, SECTOR_SIZE = 512 };
+enum { FRAMES_MAX = 64, SECTOR_SIZE = 512, BATCH_SIZE_MIN = 70 };
 
 /* A journal whose frames and groups are known. */
 struct sample {
@@ -89,18 +91,20 @@ static void open_sample(struct sample *sample, const char *directory)
     open_sample_of(sample, directory, JOURNAL_FILE_SIZE_MIN);
 }
 
+/* What the journal knows of a batch: its own CRC, at 17, answers for what is behind that. */
+static struct bytes make_batch(uint8_t *memory, size_t size)
+{
+    memset(memory, 'x', size);
+    put_be32(memory + FRAME_BATCH_PREFIX_SIZE - 4,
+             crc32c(0, bytes_of(memory + FRAME_BATCH_PREFIX_SIZE, size - FRAME_BATCH_PREFIX_SIZE)));
+    return bytes_of(memory, size);
+}
+
 static void append(struct sample *sample, size_t value_size)
 {
-    AUTO_BUF buf;
-    buf_init(&buf, 1 << 20);
-    AUTO_FREE(uint8_t) value = memory_new(value_size);
-    memset(value, 'x', value_size);
-    struct kafka_batch_builder builder;
-    struct bytes batch;
+    AUTO_FREE(uint8_t) memory = memory_new(BATCH_SIZE_MIN + value_size);
+    struct bytes batch = make_batch(memory, BATCH_SIZE_MIN + value_size);
     struct error err;
-    kafka_batch_begin(&builder, &buf, 0);
-    kafka_batch_add(&builder, 1000, BYTES_NULL, bytes_of(value, value_size), NULL, 0);
-    CHECK_OK(kafka_batch_end(&builder, &batch, &err), &err);
     struct journal_slot slot = {.stream = 7, .size = batch.size};
     CHECK_OK(journal_reserve(sample->journal, &slot, 1, &err), &err);
     memcpy(slot.data, batch.data, batch.size);
@@ -142,10 +146,8 @@ static uint64_t sync_count(const struct sample *sample)
 
 static void load_files(struct sample *sample)
 {
-    struct fixture names = {0};
-    snprintf(names.directory, sizeof names.directory, "%s", sample->directory);
     for (sample->file_count = 0; sample->file_count < 8; sample->file_count++) {
-        AUTO_FREE(char) path = fixture_journal_path(&names, sample->file_count);
+        AUTO_FREE(char) path = journal_fixture_path(sample->directory, sample->file_count);
         if (!path)
             break;
         buf_init(&sample->files[sample->file_count], 1 << 20);
@@ -212,11 +214,9 @@ static struct finding scan_image(struct io *io, const struct sample *sample, siz
 {
     char path[300];
     struct error err;
-    struct fixture names = {0};
     struct finding finding = {0};
-    snprintf(names.directory, sizeof names.directory, "%s", sample->directory);
     for (size_t i = 0; i < sample->file_count; i++) {
-        AUTO_FREE(char) name = fixture_journal_path(&names, i);
+        AUTO_FREE(char) name = journal_fixture_path(sample->directory, i);
         snprintf(path, sizeof path, "%s", name);
         fixture_write_file(path, i == changed ? content : buf_bytes(&sample->files[i]));
     }
@@ -431,9 +431,7 @@ TEST(a_missing_file_in_the_middle_is_damage)
     struct sample sample;
     struct error err;
     make_sample_of_three_files(&sample);
-    struct fixture names = {0};
-    snprintf(names.directory, sizeof names.directory, "%s", sample.directory);
-    AUTO_FREE(char) path = fixture_journal_path(&names, 1);
+    AUTO_FREE(char) path = journal_fixture_path(sample.directory, 1);
     CHECK(remove(path) == 0);
     sample.io = io_linux_new(&err);
     struct journal_scan scan;
@@ -490,9 +488,7 @@ TEST(a_journal_of_a_newer_format_is_left_alone)
     memset(header + 12, 0, 4);
     uint32_t crc = crc32c(0, bytes_of(header, 64));
     memcpy(header + 12, &crc, 4);
-    struct fixture names = {0};
-    snprintf(names.directory, sizeof names.directory, "%s", sample.directory);
-    AUTO_FREE(char) path = fixture_journal_path(&names, 0);
+    AUTO_FREE(char) path = journal_fixture_path(sample.directory, 0);
     fixture_write_file(path, buf_bytes(&sample.files[0]));
     struct journal_recovery recovery;
     const struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {0}};
@@ -539,8 +535,6 @@ TEST(the_oldest_files_go_and_the_rest_opens_where_the_checkpoint_says)
     journal_abandon(journal);
 
     /* The name of the file that was removed may come back after a power loss: it is removed again. */
-    struct fixture names = {0};
-    snprintf(names.directory, sizeof names.directory, "%s", sample.directory);
     char old[300];
     snprintf(old, sizeof old, "%s/journal/%020d", sample.directory, 1);
     fixture_write_file(old, buf_bytes(&sample.files[0]));
@@ -734,9 +728,7 @@ TEST(a_journal_that_misses_a_file_that_the_checkpoint_needs_is_refused)
     struct error err = {0};
     make_sample_of_three_files(&sample);
     struct io *io = io_linux_new(&err);
-    struct fixture names = {0};
-    snprintf(names.directory, sizeof names.directory, "%s", sample.directory);
-    AUTO_FREE(char) path = fixture_journal_path(&names, 0);
+    AUTO_FREE(char) path = journal_fixture_path(sample.directory, 0);
     CHECK(remove(path) == 0);
     struct journal_recovery recovery;
     const struct journal_options options = {sample.directory, JOURNAL_FILE_SIZE_MIN, 1 << 30, {0, 1, 1}};

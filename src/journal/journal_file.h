@@ -10,12 +10,12 @@
  *     16  mark u32           CRC-32C of the first 64 bytes with the crc itself as zero; so in every later version
  *     20  zero u32
  */
-#ifndef LOG_JOURNAL_FILE_H
-#define LOG_JOURNAL_FILE_H
+#ifndef JOURNAL_JOURNAL_FILE_H
+#define JOURNAL_JOURNAL_FILE_H
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "log/bad_sectors.h"
+#include "journal/bad_sectors.h"
 
 enum {
     JOURNAL_FILE_HEADER_SIZE = 4096,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log/bad_sectors.h"
+#include "journal/bad_sectors.h"
 
 #include <errno.h>
 #include <inttypes.h>

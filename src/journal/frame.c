@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log/frame.h"
+#include "journal/frame.h"
 
 #include <assert.h>
 

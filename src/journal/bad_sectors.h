@@ -5,8 +5,8 @@
  * whoever wants to tell where and why asks for it. For those that look for damage: the journal's scan, the check and
  * the repair. Everybody else is refused by the plain call.
  */
-#ifndef LOG_BAD_SECTORS_H
-#define LOG_BAD_SECTORS_H
+#ifndef JOURNAL_BAD_SECTORS_H
+#define JOURNAL_BAD_SECTORS_H
 
 #include "base/buf.h"
 #include "io/file.h"

@@ -5,7 +5,7 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "io/file.h"
-#include "log/journal_priv.h"
+#include "journal/journal_priv.h"
 
 enum { PAGE_SIZE = 4096 };
 
@@ -18,7 +18,7 @@ static void fail(struct journal *journal, const struct error *err)
         return;
     journal->failed = true;
     journal->why = *err;
-    diag_error("log", "the disk failed, evoke is read-only until it is started again: %s", err->message);
+    diag_error("journal", "the disk failed, evoke is read-only until it is started again: %s", err->message);
     journal->callbacks.failed(journal->ctx, err);
 }
 
@@ -157,7 +157,7 @@ static void finish(struct journal *journal)
     if (!journal->failed) { /* gives the preallocated rest back, and the next start need not search it */
         struct journal_file *file = journal_current_file(journal);
         if (!io_file_truncate(file->file, file->end, &err) || !io_file_sync_now(file->file, &err))
-            diag_warn("log", "%s", err.message);
+            diag_warn("journal", "%s", err.message);
     }
     journal_drop_spare(journal);
     void (*done)(void *ctx) = journal->done;

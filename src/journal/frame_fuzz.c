@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "base/memory.h"
-#include "log/frame.h"
+#include "journal/frame.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

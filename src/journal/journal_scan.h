@@ -37,13 +37,13 @@
  * We rely on: a sector (512 bytes or more) that is rewritten with partly the same content keeps that part, whether the
  * power fails or not. All journals that append without padding to sectors do.
  */
-#ifndef LOG_JOURNAL_SCAN_H
-#define LOG_JOURNAL_SCAN_H
+#ifndef JOURNAL_JOURNAL_SCAN_H
+#define JOURNAL_JOURNAL_SCAN_H
 
 #include "io/io.h"
-#include "log/frame.h"
-#include "log/journal.h"
-#include "log/journal_file.h"
+#include "journal/frame.h"
+#include "journal/journal.h"
+#include "journal/journal_file.h"
 
 struct journal_scan_file {
     char *path;

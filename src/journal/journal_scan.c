@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log/journal_scan.h"
+#include "journal/journal_scan.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include "base/diag.h"
 #include "base/memory.h"
 #include "io/file.h"
-#include "log/journal_priv.h"
+#include "journal/journal_priv.h"
 
 enum { READ_BETWEEN_FORGETTING = 16 << 20 };
 
@@ -63,7 +63,7 @@ static void remove_path(struct journal *journal, const char *path)
 {
     struct error err;
     if (io_path_exists(journal->io, path) && !io_path_remove(journal->io, path, &err))
-        diag_warn("log", "%s", err.message);
+        diag_warn("journal", "%s", err.message);
 }
 
 void journal_drop_spare(struct journal *journal)
@@ -149,7 +149,7 @@ bool journal_has_room(const struct journal *journal)
 static void remember_full(struct journal *journal, const struct error *err)
 {
     if (!journal->full)
-        diag_error("log", "appends are refused: %s", err->message);
+        diag_error("journal", "appends are refused: %s", err->message);
     journal->full = true;
     journal->full_why = *err;
     journal->full_until_ns = io_now_ns(journal->io) + 1000000000;
@@ -164,7 +164,7 @@ bool journal_roll(struct journal *journal, struct error *err)
     }
     if (journal_has_room(journal) ? journal_add_file(journal, err) : refuse_full(journal, err)) {
         if (journal->full)
-            diag_info("log", "appends are accepted again");
+            diag_info("journal", "appends are accepted again");
         journal->full = false;
         return true;
     }
@@ -217,6 +217,17 @@ void journal_unpin(struct journal_file *file)
     free_removed(journal);
     if (--journal->pins == 0 && journal->closing)
         io_defer(&journal->kick);
+}
+
+void journal_forget(const struct journal_file *pinned)
+{
+    io_file_map_forget(pinned->file, pinned->map);
+}
+
+struct io_warming *journal_warm(const struct journal *journal, uint32_t file, const struct io_range *parts,
+                                size_t count, void (*done)(void *ctx), void *ctx)
+{
+    return io_file_warm(journal_file_of(journal, file)->file, parts, count, done, ctx);
 }
 
 uint32_t journal_first_file(const struct journal *journal)

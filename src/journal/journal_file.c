@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log/journal_file.h"
+#include "journal/journal_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/memory.h"
-#include "log/frame.h"
+#include "journal/frame.h"
 
 enum { SUMMED_SIZE = 64, CRC_AT = 12 };
 

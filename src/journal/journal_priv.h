@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The journal's body: for journal.c, which appends, and journal_recover.c, which opens. */
-#ifndef LOG_JOURNAL_PRIV_H
-#define LOG_JOURNAL_PRIV_H
+#ifndef JOURNAL_JOURNAL_PRIV_H
+#define JOURNAL_JOURNAL_PRIV_H
 
 #include "base/list.h"
 #include "io/file.h"
-#include "log/journal.h"
-#include "log/journal_file.h"
+#include "journal/journal.h"
+#include "journal/journal_file.h"
 
 enum { JOURNAL_BLOCK_SIZE = 256 << 10 };
 

@@ -16,8 +16,8 @@
  *     32  count entries of 16 bytes: stream u64, size u32 (of the batch), zero u32
  *         then the batches, each padded with zeros to a multiple of 8
  */
-#ifndef LOG_FRAME_H
-#define LOG_FRAME_H
+#ifndef JOURNAL_FRAME_H
+#define JOURNAL_FRAME_H
 
 #include "base/bytes.h"
 

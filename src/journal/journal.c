@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Appending. Writing what was appended is in journal_write.c, the life of the files in journal_files.c, reading back in
  * journal_recover.c. */
-#include "log/journal.h"
+#include "journal/journal.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/memory.h"
-#include "log/journal_priv.h"
+#include "journal/journal_priv.h"
 
 /* Room that no frame takes, so that the one that closes the journal always fits. */
 enum { CLOSING_SIZE = FRAME_HEADER_SIZE };

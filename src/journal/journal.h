@@ -21,15 +21,16 @@
  *
  * Files are read through shared mappings, which the page cache backs: nothing is read that is not written yet.
  */
-#ifndef LOG_JOURNAL_H
-#define LOG_JOURNAL_H
+#ifndef JOURNAL_JOURNAL_H
+#define JOURNAL_JOURNAL_H
 
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/histogram.h"
+#include "io/file.h"
 #include "io/io.h"
-#include "log/frame.h"
+#include "journal/frame.h"
 
 struct journal;
 
@@ -132,6 +133,11 @@ MUST_CHECK bool journal_read(const struct journal *journal, struct journal_place
  * of them will be read, more or less. */
 struct journal_file *journal_pin(struct journal *journal, uint32_t file, size_t size);
 void journal_unpin(struct journal_file *pinned);
+/* What was read of the pinned file need not stay in our memory: it stays in the page cache. On any thread. */
+void journal_forget(const struct journal_file *pinned);
+/* Has `count` parts of the file, which is there, brought into memory by a helper thread: io_file_warm(). */
+struct io_warming *journal_warm(const struct journal *journal, uint32_t file, const struct io_range *parts,
+                                size_t count, void (*done)(void *ctx), void *ctx);
 
 /* --- Letting go of the past --- */
 /*

@@ -5,8 +5,8 @@
 
 #include "base/diag.h"
 #include "base/memory.h"
-#include "log/journal_priv.h"
-#include "log/journal_scan.h"
+#include "journal/journal_priv.h"
+#include "journal/journal_scan.h"
 
 enum { DESCRIPTION_SIZE_MAX = 150 };
 
@@ -134,7 +134,7 @@ static bool reopen_last(struct recovery *recovery, struct journal_file *file, st
         return true;
     }
     if (why.kind == ERROR_LIMIT) {
-        diag_warn("log", "%s", why.message);
+        diag_warn("journal", "%s", why.message);
         return true;
     }
     *err = why;
