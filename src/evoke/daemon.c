@@ -14,6 +14,7 @@
 #include "evoke/metrics.h"
 #include "evoke/pods_end.h"
 #include "io/file.h"
+#include "log/coordinator_folds.h"
 #include "mesh/mesh.h"
 #include "mesh/nameserver.h"
 #include "node/machine.h"
@@ -147,10 +148,12 @@ static void logs_close(void *log)
 static bool open_log(struct daemon *daemon, struct error *err)
 {
     const struct config *config = daemon->config;
+    const struct coordinator_options coordinator_options = {.offsets_retention_ms = config->offsets_retention_ms};
     const struct log_options options = {.directory = config->data,
                                         .journal_file_size = config->journal_file_bytes,
                                         .journal_size_max = config->journal_bytes_max,
-                                        .offsets_retention_ms = config->offsets_retention_ms};
+                                        .folds = coordinator_folds,
+                                        .fold_options = &coordinator_options};
     if (!io_dir_make(daemon->io, config->data, err))
         return error_wrap(err, "--data");
     daemon->parts.log = log_open(daemon->io, &options, err);

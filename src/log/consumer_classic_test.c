@@ -484,7 +484,7 @@ static void check_stays_classic(const char *type, struct bytes metadata, struct 
     CHECK_STR(message, want);
     CHECK_STR(group_state(group_find(f.log, GROUP)), "Stable");
     CHECK_INT(coordinator_heartbeat(f.log, GROUP, bytes_of_string(old.id), BYTES_NULL, old.generation), KAFKA_NONE);
-    CHECK_INT(f.log->groups->subscriptions_size, 0);
+    CHECK_INT(groups_of(f.log)->subscriptions_size, 0);
     fixture_deinit(&f);
 }
 
@@ -694,7 +694,7 @@ TEST(a_migration_for_which_the_disk_has_no_room_does_not_happen)
     CHECK_INT(speak(&fleet.places[0].new), KAFKA_COORDINATOR_NOT_AVAILABLE);
     CHECK(!is_of_new_protocol(&fleet));
     CHECK_STR(state(&fleet), "Stable");
-    CHECK_INT(fleet.f.log->groups->subscriptions_size, 0);
+    CHECK_INT(groups_of(fleet.f.log)->subscriptions_size, 0);
     io_simulated_faults(fleet.f.world)->disk_size_max = 0;
     fixture_run_ms(&fleet.f, 2000);
     start_new(&fleet, 0, "new");

@@ -194,7 +194,7 @@ struct topic **consumer_subscription_topics(struct groups *groups, const struct 
 uint64_t consumer_topics_hash(const struct consumer_group *in, const struct consumer_subscription *without,
                               const struct consumer_subscription *with);
 /* A topic is there, is gone, or has more partitions. */
-void consumer_groups_topic_changed(struct log *log, struct bytes topic);
+void consumer_groups_topic_changed(struct groups *groups, struct bytes topic);
 void consumer_groups_run_changed(void *groups);
 /* If the topics are others than when the epoch rose last, it rises. */
 MUST_CHECK bool consumer_group_follow_topics(struct consumer_group *in, struct error *err);

@@ -709,16 +709,16 @@ TEST(all_groups_together_are_assigned_a_limited_number_of_partitions)
     open_world(&f);
     struct consumer one = new_consumer(&f, "one", "a");
     size_t of_others = CONSUMER_PARTITIONS_MAX - 3;
-    f.log->groups->target_count += of_others;
+    groups_of(f.log)->target_count += of_others;
     CHECK_INT(join(&one), KAFKA_COORDINATOR_NOT_AVAILABLE);
     CHECK_STR(one.message, "all groups together may be assigned 4000000 partitions");
     CHECK_STR(owned_text(&one), "");
-    f.log->groups->target_count--; /* exactly as many as there are may be had */
+    groups_of(f.log)->target_count--; /* exactly as many as there are may be had */
     CHECK_INT(join(&one), KAFKA_NONE);
     CHECK_STR(owned_text(&one), "a0 a1 a2 a3");
-    CHECK_INT(f.log->groups->target_count, CONSUMER_PARTITIONS_MAX);
+    CHECK_INT(groups_of(f.log)->target_count, CONSUMER_PARTITIONS_MAX);
     CHECK_INT(leave(&one, CONSUMER_EPOCH_LEAVE), KAFKA_NONE);
-    CHECK_INT(f.log->groups->target_count, of_others - 1); /* what it had is given back */
+    CHECK_INT(groups_of(f.log)->target_count, of_others - 1); /* what it had is given back */
     end(&one);
     fixture_deinit(&f);
 }

@@ -99,7 +99,7 @@ static bool upgrade(struct consumer_call *call, struct group *group)
 
 static bool find_group(struct consumer_call *call)
 {
-    struct groups *groups = call->log->groups;
+    struct groups *groups = groups_of(call->log);
     struct group *group = map_get(&groups->by_id, call->request->group_id);
     bool joins = call->request->member_epoch == CONSUMER_EPOCH_JOIN;
     if (group && group->occupant)
@@ -226,8 +226,8 @@ static bool go_on(struct consumer_call *call)
     consumer_member_restart_session(call->member);
     call->out->member_id = call->member_id;
     call->out->member_epoch = call->member->epoch;
-    call->out->interval_ms = (int32_t)consumer_group_setting_ms(call->in, "consumer.heartbeat.interval.ms",
-                                                                call->log->options.consumer_heartbeat_interval_ms);
+    call->out->interval_ms = (int32_t)consumer_group_setting_ms(
+        call->in, "consumer.heartbeat.interval.ms", groups_of(call->log)->options.consumer_heartbeat_interval_ms);
     call->out->has_assignment = full || changed;
     call->out->assignment = copy_set(call->arena, &call->member->assigned);
     return true;
@@ -243,7 +243,7 @@ void consumer_group_heartbeat(struct log *log, const struct consumer_heartbeat *
     consumer_make_member_id(&call);
     bool leaves = request->member_epoch == CONSUMER_EPOCH_LEAVE || request->member_epoch == CONSUMER_EPOCH_LEAVE_STATIC;
     bool ok = leaves ? leave(&call) : go_on(&call);
-    struct group *group = map_get(&log->groups->by_id, request->group_id);
+    struct group *group = map_get(&groups_of(log)->by_id, request->group_id);
     if (!group)
         return;
     if (ok)

@@ -50,9 +50,10 @@ uint32_t consumer_group_setting_ms(const struct consumer_group *in, const char *
 void consumer_member_restart_session(struct consumer_member *member)
 {
     const struct log *log = member->in->group->groups->log;
-    uint32_t timeout_ms = member->is_classic ? (uint32_t)member->session_timeout_ms
-                                             : consumer_group_setting_ms(member->in, "consumer.session.timeout.ms",
-                                                                         log->options.consumer_session_timeout_ms);
+    uint32_t timeout_ms = member->is_classic
+                              ? (uint32_t)member->session_timeout_ms
+                              : consumer_group_setting_ms(member->in, "consumer.session.timeout.ms",
+                                                          groups_of(log)->options.consumer_session_timeout_ms);
     io_timer_start(&member->session, timeout_ms);
 }
 

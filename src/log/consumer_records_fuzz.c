@@ -33,8 +33,8 @@ static void apply_one(struct log *log, struct bytes *rest)
         record.value = take(rest, size);
     if (!consumer_record_is(record.key, &group_id))
         return;
-    consumer_record_apply(log->groups, &record);
-    struct group *group = map_get(&log->groups->by_id, group_id);
+    consumer_record_apply(groups_of(log), &record);
+    struct group *group = map_get(&groups_of(log)->by_id, group_id);
     if (group)
         group_free_if_unused(group);
 }
@@ -42,7 +42,7 @@ static void apply_one(struct log *log, struct bytes *rest)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct io *io = io_simulated_new(1);
-    const struct log_options options = {.directory = "/data"};
+    const struct log_options options = {.directory = "/data", .folds = coordinator_folds};
     struct log *log = log_new(io, &options);
     for (struct bytes rest = bytes_of(data, size); rest.size > 0;)
         apply_one(log, &rest);

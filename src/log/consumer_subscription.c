@@ -290,9 +290,8 @@ static void mark(struct groups *groups, struct consumer_group *in)
     io_defer(&groups->run_changed);
 }
 
-void consumer_groups_topic_changed(struct log *log, struct bytes topic)
+void consumer_groups_topic_changed(struct groups *groups, struct bytes topic)
 {
-    struct groups *groups = log->groups;
     uint8_t memory[WANTED_KEY_SIZE_MAX];
     struct bytes prefix = wanted_key(memory, topic, BYTES_NULL);
     for (struct map_entry *entry = map_at_or_after(&groups->wanted_topics, prefix);

@@ -130,8 +130,8 @@ static enum kafka_error check_join(const struct log *log, const struct coordinat
     if (request->group_id.size == 0 || request->group_id.size > GROUP_ID_SIZE_MAX)
         return KAFKA_INVALID_GROUP_ID;
     if (request->session_timeout_ms < 0 ||
-        (uint32_t)request->session_timeout_ms < log->options.group_session_timeout_min_ms ||
-        (uint32_t)request->session_timeout_ms > log->options.group_session_timeout_max_ms)
+        (uint32_t)request->session_timeout_ms < groups_of(log)->options.group_session_timeout_min_ms ||
+        (uint32_t)request->session_timeout_ms > groups_of(log)->options.group_session_timeout_max_ms)
         return KAFKA_INVALID_SESSION_TIMEOUT;
     if (request->group_instance_id.data &&
         (request->group_instance_id.size == 0 || request->group_instance_id.size > COORDINATOR_NAME_SIZE_MAX))
@@ -323,15 +323,15 @@ void coordinator_join(struct log *log, struct coordinator_join *request)
     }
     if (!error && group && group->consumer)
         error = consumer_group_give_way(group);
-    if (!error && !group && log->groups->by_id.count >= GROUP_COUNT_MAX)
+    if (!error && !group && groups_of(log)->by_id.count >= GROUP_COUNT_MAX)
         error = KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (!error) {
-        group = group_ensure(log->groups, request->group_id);
+        group = group_ensure(groups_of(log), request->group_id);
         error = request->member_id.size == 0 ? join_without_id(group, request) : join_with_id(group, request);
         group_free_if_unused(group);
     }
     if (error)
-        coordinator_refuse_join(log->groups, request, error, request->member_id);
+        coordinator_refuse_join(groups_of(log), request, error, request->member_id);
 }
 
 /* --- Heartbeat --- */

@@ -203,7 +203,7 @@ enum kafka_error coordinator_delete_group(struct log *log, struct bytes group_id
         AUTO_GROUP_BATCH batch;
         group_batch_begin(&batch, log);
         size_t count = group_batch_add_tombstones(&batch, group, BYTES_NULL, GROUP_TOMBSTONES_AT_ONCE);
-        count += group_batch_add_pending_tombstones(&batch, log->groups, group->id, BYTES_NULL,
+        count += group_batch_add_pending_tombstones(&batch, groups_of(log), group->id, BYTES_NULL,
                                                     GROUP_TOMBSTONES_AT_ONCE - count);
         if (count < GROUP_TOMBSTONES_AT_ONCE && group->consumer) /* the last ones */
             consumer_group_add_tombstones(&batch, group->consumer);

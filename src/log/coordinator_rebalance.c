@@ -34,7 +34,7 @@ void coordinator_prepare_rebalance(struct group *group)
         return;
     log_wait_cancel(&group->stored_waiter);
     refuse_syncs(group, KAFKA_REBALANCE_IN_PROGRESS);
-    uint64_t delay_ms = group->groups->log->options.group_initial_rebalance_delay_ms;
+    uint64_t delay_ms = group->groups->options.group_initial_rebalance_delay_ms;
     uint64_t timeout_ms = rebalance_timeout_ms(group);
     group->initial = group->state == GROUP_EMPTY && delay_ms > 0;
     group->member_added = false;
@@ -171,7 +171,7 @@ void coordinator_rebalance_timer(void *ctx)
         drop_silent_members(group);
         return;
     }
-    int64_t delay_ms = group->groups->log->options.group_initial_rebalance_delay_ms;
+    int64_t delay_ms = group->groups->options.group_initial_rebalance_delay_ms;
     if (group->initial && group->member_added && group->initial_delay_left_ms > 0) {
         if (delay_ms > group->initial_delay_left_ms)
             delay_ms = group->initial_delay_left_ms;

@@ -116,7 +116,7 @@ bool coordinator_apply_group(struct groups *groups, struct bytes group_id, struc
     group->stored = value.data != NULL;
     if (value.data && !note(group, value))
         return false;
-    if (!groups->log->recovering)
+    if (groups->started)
         return true;
     if (value.data)
         return load(group, value);
@@ -207,7 +207,7 @@ void coordinator_sync(struct log *log, struct coordinator_sync *request)
     }
     enum kafka_error error = check(log, request, &member);
     if (error) {
-        coordinator_refuse_sync(log->groups, request, error);
+        coordinator_refuse_sync(groups_of(log), request, error);
         return;
     }
     struct group *group = member->group;

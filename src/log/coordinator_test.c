@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "log/coordinator_folds.h"
 #include "log/fixture.h"
 
 #define TEXT(text)                                                                                                     \
@@ -577,7 +578,8 @@ TEST(an_initial_delay_gathers_the_first_members)
 {
     struct fixture f;
     fixture_init_simulated(&f, 1);
-    f.options.group_initial_rebalance_delay_ms = 3000;
+    static const struct coordinator_options options = {.group_initial_rebalance_delay_ms = 3000};
+    f.options.fold_options = &options;
     fixture_open(&f);
     struct consumer a = new_consumer(&f), b = new_consumer(&f);
     join(&a, false);

@@ -2,7 +2,7 @@
 /* What a consumer says in JoinGroup and SyncGroup, read as if it were in order: each is taken or refused. */
 #include "io/simulated.h"
 #include "log/embedded_protocol.h"
-#include "log/log_priv.h"
+#include "log/fold.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -24,7 +24,8 @@ void fixture_init(struct fixture *fixture)
     diag_set_sink(say_nothing, NULL, DIAG_ERROR); /* what fails here fails on purpose */
     *fixture = (struct fixture){0};
     snprintf(fixture->directory, sizeof fixture->directory, "%s/data%d", test_dir(), count++);
-    fixture->options = (struct log_options){.directory = fixture->directory, .journal_file_size = 64 << 10};
+    fixture->options =
+        (struct log_options){.directory = fixture->directory, .journal_file_size = 64 << 10, .folds = fixture_folds};
     buf_init(&fixture->scratch, 64 << 20);
 }
 

@@ -10,6 +10,9 @@
 #include "test.h"
 #include "wire/kafka_batch.h"
 
+/* What is kept above the logs of a test program, which says so itself. */
+extern const struct log_fold *const *const fixture_folds;
+
 struct fixture {
     struct io *io;
     struct io *world; /* NULL: the real one; else a simulated one, of which io is a program */

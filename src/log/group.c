@@ -11,7 +11,7 @@
 
 struct group *group_find(struct log *log, struct bytes group_id)
 {
-    return map_get(&log->groups->by_id, group_id);
+    return map_get(&groups_of(log)->by_id, group_id);
 }
 
 static struct group *value_of(struct map_entry *entry)
@@ -21,12 +21,12 @@ static struct group *value_of(struct map_entry *entry)
 
 struct group *group_first(struct log *log)
 {
-    return value_of(map_first(&log->groups->by_id));
+    return value_of(map_first(&groups_of(log)->by_id));
 }
 
 struct group *group_next(struct log *log, const struct group *group)
 {
-    return value_of(map_next(map_find(&log->groups->by_id, group->id)));
+    return value_of(map_next(map_find(&groups_of(log)->by_id, group->id)));
 }
 
 struct group *group_ensure(struct groups *groups, struct bytes group_id)
@@ -61,20 +61,20 @@ void group_free_if_unused(struct group *group)
     group_free(group);
 }
 
-static bool apply_record(struct log *log, const struct kafka_batch *batch, const struct kafka_record *record)
+static bool apply_record(struct groups *groups, const struct kafka_batch *batch, const struct kafka_record *record)
 {
     struct group_record_key key = {0};
     bool ok = true;
     if (consumer_record_is(record->key, &key.group))
-        ok = consumer_record_apply(log->groups, record);
+        ok = consumer_record_apply(groups, record);
     else if (!group_record_get_key(record->key, &key))
         return false;
     else if (batch->attributes & KAFKA_BATCH_TRANSACTIONAL)
-        return group_pend_offset(log->groups, batch->producer_id, &key, record->value, record->offset);
+        return group_pend_offset(groups, batch->producer_id, &key, record->value, record->offset);
     else
-        ok = key.is_offset ? group_apply_offset(log->groups, &key, record->value, record->offset)
-                           : coordinator_apply_group(log->groups, key.group, record->value);
-    struct group *group = group_find(log, key.group);
+        ok = key.is_offset ? group_apply_offset(groups, &key, record->value, record->offset)
+                           : coordinator_apply_group(groups, key.group, record->value);
+    struct group *group = map_get(&groups->by_id, key.group);
     if (group)
         group_expiry_touch(group);
     if (group)
@@ -82,26 +82,55 @@ static bool apply_record(struct log *log, const struct kafka_batch *batch, const
     return ok;
 }
 
-bool groups_apply(struct log *log, const struct kafka_batch *batch, struct error *err)
+/* A batch of __consumer_offsets. */
+static bool apply(void *groups, const struct kafka_batch *batch, struct error *err)
 {
     AUTO_KAFKA_RECORDS records = {0};
     struct kafka_record record;
     if (kafka_batch_is_control(batch))
-        return groups_end_pending(log->groups, batch) ||
+        return groups_end_pending(groups, batch) ||
                error_set(err, ERROR_CORRUPT, "__consumer_offsets: a marker does not parse");
     if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, err))
         return false;
     while (kafka_records_next(&records, &record))
-        if (!apply_record(log, batch, &record))
+        if (!apply_record(groups, batch, &record))
             return error_set(err, ERROR_CORRUPT, "__consumer_offsets: the record at offset %" PRId64 " does not parse",
                              record.offset);
     return !records.corrupt || error_set(err, ERROR_CORRUPT, "__consumer_offsets: a batch does not parse");
 }
 
-struct groups *groups_new(struct log *log)
+static void on_topic_changed(void *ctx, struct topic *topic)
+{
+    consumer_groups_topic_changed(ctx, topic->name);
+}
+
+static void on_topic_deleted(void *ctx, struct topic *topic)
+{
+    consumer_groups_topic_changed(ctx, topic->name);
+    groups_forget_topic(ctx, topic->name);
+}
+
+static void set_options(struct coordinator_options *options, const struct coordinator_options *wanted)
+{
+    if (wanted)
+        *options = *wanted;
+    if (!options->group_session_timeout_min_ms)
+        options->group_session_timeout_min_ms = 6000;
+    if (!options->group_session_timeout_max_ms)
+        options->group_session_timeout_max_ms = 1800000;
+    if (!options->consumer_session_timeout_ms)
+        options->consumer_session_timeout_ms = CONSUMER_SESSION_TIMEOUT_MS;
+    if (!options->consumer_heartbeat_interval_ms)
+        options->consumer_heartbeat_interval_ms = CONSUMER_HEARTBEAT_INTERVAL_MS;
+    if (!options->offsets_retention_ms)
+        options->offsets_retention_ms = GROUP_OFFSETS_RETENTION_MS;
+}
+
+static void *make(struct log *log, const void *options)
 {
     struct groups *groups = NEW(struct groups);
     groups->log = log;
+    set_options(&groups->options, options);
     list_init(&groups->ready_lag_listeners);
     list_init(&groups->join_answers);
     list_init(&groups->sync_answers);
@@ -110,11 +139,16 @@ struct groups *groups_new(struct log *log)
     io_deferred_init(log->io, &groups->run_lag_listeners, groups_run_lag_listeners, groups);
     io_deferred_init(log->io, &groups->run_answers, coordinator_run_answers, groups);
     io_deferred_init(log->io, &groups->run_changed, consumer_groups_run_changed, groups);
+    groups->topics = (struct topic_listener){
+        .created = on_topic_changed, .grown = on_topic_changed, .deleted = on_topic_deleted, .ctx = groups};
+    topic_listen(log, &groups->topics);
     return groups;
 }
 
-void groups_start(struct groups *groups)
+static void start(void *ctx)
 {
+    struct groups *groups = ctx;
+    groups->started = true;
     groups_forget_lost_topics(groups);
     map_each (entry, &groups->by_id) {
         coordinator_start_group(entry->value);
@@ -123,8 +157,9 @@ void groups_start(struct groups *groups)
     }
 }
 
-void groups_stop(struct groups *groups)
+static void stop(void *ctx)
 {
+    struct groups *groups = ctx;
     io_deferred_cancel(&groups->run_lag_listeners);
     io_deferred_cancel(&groups->run_answers);
     io_deferred_cancel(&groups->run_changed);
@@ -135,9 +170,11 @@ void groups_stop(struct groups *groups)
     }
 }
 
-void groups_free(struct groups *groups)
+static void free_all(void *ctx)
 {
-    groups_stop(groups);
+    struct groups *groups = ctx;
+    stop(groups);
+    topic_unlisten(&groups->topics);
     coordinator_drop_answers(groups);
     groups_free_pending(groups);
     map_deinit(&groups->by_id, group_free);
@@ -146,3 +183,13 @@ void groups_free(struct groups *groups)
     map_deinit(&groups->holds, free);
     free(groups);
 }
+
+const struct log_fold groups_fold = {.topic = "__consumer_offsets",
+                                     .holds = "the groups' offsets",
+                                     .make = make,
+                                     .apply = apply,
+                                     .start = start,
+                                     .stop = stop,
+                                     .free = free_all,
+                                     .awaits = groups_listen_to_topic,
+                                     .moved = groups_topic_moved};

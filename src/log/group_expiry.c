@@ -36,7 +36,8 @@ static int64_t due_ms(const struct group *group, const struct map_entry *entry)
     int64_t from_ms = unused_since_ms(group);
     if (offset->commit_ms > from_ms)
         from_ms = offset->commit_ms;
-    int64_t at_ms = from_ms + (int64_t)log->options.offsets_retention_ms, later_ms = io_wall_ms(log->io) + TRY_AGAIN_MS;
+    int64_t at_ms = from_ms + (int64_t)groups_of(log)->options.offsets_retention_ms,
+            later_ms = io_wall_ms(log->io) + TRY_AGAIN_MS;
     struct bytes topic;
     int32_t partition;
     group_split_offset_key(map_key(entry), &topic, &partition);
@@ -46,7 +47,7 @@ static int64_t due_ms(const struct group *group, const struct map_entry *entry)
 /* Of an empty group without offsets. */
 static int64_t group_due_ms(const struct group *group)
 {
-    uint64_t retention_ms = group->groups->log->options.offsets_retention_ms;
+    uint64_t retention_ms = group->groups->options.offsets_retention_ms;
     return unused_since_ms(group) + (int64_t)(retention_ms < NO_OFFSETS_MS ? retention_ms : NO_OFFSETS_MS);
 }
 
@@ -70,7 +71,7 @@ static void start(struct group *group, int64_t delay_ms_min)
 
 void group_expiry_touch(struct group *group)
 {
-    if (!group->groups->log->recovering && !io_timer_active(&group->expiry) && !is_in_use(group))
+    if (group->groups->started && !io_timer_active(&group->expiry) && !is_in_use(group))
         start(group, 0);
 }
 
@@ -149,21 +150,21 @@ void group_expiry_start(struct group *group)
 
 void group_hold(struct log *log, struct bytes group_id)
 {
-    size_t *count = map_get(&log->groups->holds, group_id);
+    size_t *count = map_get(&groups_of(log)->holds, group_id);
     if (!count) {
         count = NEW(size_t);
-        map_put(&log->groups->holds, group_id, count);
+        map_put(&groups_of(log)->holds, group_id, count);
     }
     ++*count;
 }
 
 void group_release(struct log *log, struct bytes group_id)
 {
-    size_t *count = map_get(&log->groups->holds, group_id);
+    size_t *count = map_get(&groups_of(log)->holds, group_id);
     if (--*count > 0)
         return;
-    free(map_remove(&log->groups->holds, group_id));
-    struct group *group = map_get(&log->groups->by_id, group_id);
+    free(map_remove(&groups_of(log)->holds, group_id));
+    struct group *group = map_get(&groups_of(log)->by_id, group_id);
     if (!group)
         return;
     group->released_ms = io_wall_ms(log->io);

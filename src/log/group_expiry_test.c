@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Offsets that nobody needs any more go when they are due (KIP-211), in simulated time. */
 #include "log/consumer_group.h"
+#include "log/coordinator_folds.h"
 #include "log/fixture.h"
 #include "log/transaction.h"
 
 enum { HOUR_MS = 3600000, RETENTION_MS = 24 * HOUR_MS };
 
+static const struct coordinator_options options = {.offsets_retention_ms = RETENTION_MS};
+
 static void open_world(struct fixture *f)
 {
     fixture_init_simulated(f, 1);
-    f->options.offsets_retention_ms = RETENTION_MS;
+    f->options.fold_options = &options;
     fixture_open(f);
     fixture_topic(f, "orders", 3);
 }

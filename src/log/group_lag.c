@@ -35,9 +35,8 @@ static void mark(struct groups *groups, struct lag_key *key)
 }
 
 /* The next one of the topic behind `entry` (NULL: the first). */
-static struct map_entry *next_of_topic(struct log *log, const struct topic *topic, struct map_entry *entry)
+static struct map_entry *next_of_topic(const struct groups *groups, const struct topic *topic, struct map_entry *entry)
 {
-    struct groups *groups = log->groups;
     if (groups->lag_listeners.count == 0)
         return NULL;
     uint8_t memory[LAG_KEY_SIZE_MAX];
@@ -46,15 +45,15 @@ static struct map_entry *next_of_topic(struct log *log, const struct topic *topi
     return entry && bytes_starts_with(map_key(entry), prefix) ? entry : NULL;
 }
 
-bool groups_listen_to_topic(struct log *log, const struct topic *topic)
+bool groups_listen_to_topic(void *groups, const struct topic *topic)
 {
-    return next_of_topic(log, topic, NULL) != NULL;
+    return next_of_topic(groups, topic, NULL) != NULL;
 }
 
-void groups_topic_moved(struct log *log, const struct topic *topic)
+void groups_topic_moved(void *groups, const struct topic *topic)
 {
-    for (struct map_entry *entry = NULL; (entry = next_of_topic(log, topic, entry));)
-        mark(log->groups, entry->value);
+    for (struct map_entry *entry = NULL; (entry = next_of_topic(groups, topic, entry));)
+        mark(groups, entry->value);
 }
 
 void groups_offset_moved(struct groups *groups, struct bytes group_id, struct bytes topic)
@@ -69,7 +68,7 @@ void groups_offset_moved(struct groups *groups, struct bytes group_id, struct by
 
 void group_lag_listen(struct log *log, struct group_lag_listener *listener, struct bytes group_id, struct bytes topic)
 {
-    struct groups *groups = log->groups;
+    struct groups *groups = groups_of(log);
     uint8_t memory[LAG_KEY_SIZE_MAX];
     struct bytes bytes = lag_key_bytes(memory, topic, group_id);
     struct lag_key *key = map_get(&groups->lag_listeners, bytes);
@@ -90,7 +89,7 @@ void group_lag_unlisten(struct group_lag_listener *listener)
 {
     if (!listener->log)
         return;
-    struct groups *groups = listener->log->groups;
+    struct groups *groups = groups_of(listener->log);
     uint8_t memory[LAG_KEY_SIZE_MAX];
     struct bytes bytes = lag_key_bytes(memory, listener->topic, listener->group_id);
     struct lag_key *key = map_get(&groups->lag_listeners, bytes);

@@ -9,7 +9,7 @@
 
 void group_occupy(struct log *log, struct group_occupant *occupant, struct bytes group_id, const struct topic *topic)
 {
-    struct group *group = group_ensure(log->groups, group_id);
+    struct group *group = group_ensure(groups_of(log), group_id);
     assert(!group->occupant && !occupant->log);
     occupant->log = log;
     occupant->group_id = memory_copy(group_id);

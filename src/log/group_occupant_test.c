@@ -21,7 +21,8 @@ static void open_world(struct world *w)
 {
     *w = (struct world){.occupant.name = "dispatch"};
     fixture_init_simulated(&w->f, 1);
-    w->f.options.offsets_retention_ms = RETENTION_MS;
+    static const struct coordinator_options options = {.offsets_retention_ms = RETENTION_MS};
+    w->f.options.fold_options = &options;
     fixture_open(&w->f);
     fixture_topic(&w->f, "orders", 3);
     fixture_topic(&w->f, "other", 1);

@@ -88,7 +88,7 @@ bool group_apply_offset(struct groups *groups, const struct group_record_key *ke
 
 uint64_t group_offsets_lsn(const struct log *log)
 {
-    const struct partition *partition = topic_partition(log->offsets_topic, 0);
+    const struct partition *partition = group_offsets_partition(log);
     return partition_high_watermark(partition) == partition_end_offset(partition) ? 0 : log_lsn(log);
 }
 
@@ -116,9 +116,9 @@ bool group_check_offset(struct log *log, struct bytes group_id, struct bytes top
                          partition, BYTES_ARGS(topic));
     if (metadata.size > GROUP_METADATA_SIZE_MAX)
         return error_set(err, ERROR_LIMIT, "an offset's metadata has at most %d bytes", GROUP_METADATA_SIZE_MAX);
-    if (!group_find(log, group_id) && log->groups->by_id.count >= GROUP_COUNT_MAX)
+    if (!group_find(log, group_id) && groups_of(log)->by_id.count >= GROUP_COUNT_MAX)
         return error_set(err, ERROR_LIMIT, "there are %d groups, which is the maximum", GROUP_COUNT_MAX);
-    if (log->groups->offset_count + log->groups->pending.count >= GROUP_OFFSETS_MAX)
+    if (groups_of(log)->offset_count + groups_of(log)->pending.count >= GROUP_OFFSETS_MAX)
         return error_set(err, ERROR_LIMIT, "there are %d committed offsets, which is the maximum", GROUP_OFFSETS_MAX);
     return true;
 }
@@ -171,7 +171,7 @@ bool group_batch_append(struct group_batch *batch, uint64_t *lsn, struct error *
 {
     struct bytes bytes;
     return group_batch_end(batch, &bytes, err) &&
-           log_append_internal(batch->log, topic_partition(batch->log->offsets_topic, 0), bytes, lsn, err);
+           log_append_internal(batch->log, group_offsets_partition(batch->log), bytes, lsn, err);
 }
 
 bool group_commit_append(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition, int64_t offset,
@@ -189,7 +189,7 @@ bool group_commit_append(struct log *log, struct bytes group_id, struct bytes to
     bytes = arena_copy(arena, bytes);
     if (!bytes.data)
         return error_set(err, ERROR_LIMIT, "the arena is full");
-    *out = (struct append){.partition = topic_partition(log->offsets_topic, 0), .batch = bytes, .internal = true};
+    *out = (struct append){.partition = group_offsets_partition(log), .batch = bytes, .internal = true};
     return true;
 }
 
@@ -213,24 +213,24 @@ size_t group_batch_add_tombstones(struct group_batch *batch, const struct group 
     return count;
 }
 
-static bool forget_some(struct log *log, struct bytes topic, size_t *count, uint64_t *lsn, struct error *err)
+static bool forget_some(struct groups *groups, struct bytes topic, size_t *count, struct error *err)
 {
     AUTO_GROUP_BATCH batch;
-    group_batch_begin(&batch, log);
+    uint64_t lsn;
+    group_batch_begin(&batch, groups->log);
     *count = 0;
-    map_each (entry, &log->groups->by_id)
+    map_each (entry, &groups->by_id)
         *count += group_batch_add_tombstones(&batch, entry->value, topic, GROUP_TOMBSTONES_AT_ONCE - *count);
-    *count +=
-        group_batch_add_pending_tombstones(&batch, log->groups, BYTES_NULL, topic, GROUP_TOMBSTONES_AT_ONCE - *count);
-    return *count == 0 || group_batch_append(&batch, lsn, err);
+    *count += group_batch_add_pending_tombstones(&batch, groups, BYTES_NULL, topic, GROUP_TOMBSTONES_AT_ONCE - *count);
+    return *count == 0 || group_batch_append(&batch, &lsn, err);
 }
 
-void groups_forget_topic(struct log *log, struct bytes topic, uint64_t *lsn)
+void groups_forget_topic(struct groups *groups, struct bytes topic)
 {
     size_t count = 1;
     struct error err;
     while (count > 0)
-        if (!forget_some(log, topic, &count, lsn, &err)) {
+        if (!forget_some(groups, topic, &count, &err)) {
             diag_warn("log", "committed offsets of topic " BYTES_FORMAT " stay until the next start: %s",
                       BYTES_ARGS(topic), err.message);
             return;
@@ -250,8 +250,7 @@ void groups_forget_lost_topics(struct groups *groups)
                 map_put(&lost, topic, groups);
         }
     }
-    uint64_t lsn;
     map_each (entry, &lost)
-        groups_forget_topic(groups->log, map_key(entry), &lsn);
+        groups_forget_topic(groups, map_key(entry));
     map_deinit(&lost, NULL);
 }

@@ -172,7 +172,7 @@ bool group_offset_is_unstable(struct log *log, struct bytes group_id, struct byt
     uint8_t memory[KEY_SIZE_MAX];
     const struct group_record_key key = {true, group_id, topic, partition};
     return group_id.size <= GROUP_ID_SIZE_MAX && topic.size <= TOPIC_NAME_SIZE_MAX &&
-           map_get(&log->groups->unstable, without_producer(pending_key(memory, 0, &key)));
+           map_get(&groups_of(log)->unstable, without_producer(pending_key(memory, 0, &key)));
 }
 
 size_t group_batch_add_pending_tombstones(struct group_batch *batch, const struct groups *groups, struct bytes group_id,

@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "log/coordinator.h"
+#include "log/coordinator_folds.h"
 #include "log/group.h"
 #include "log/group_protocols.h"
 #include "log/group_records.h"
@@ -84,6 +85,9 @@ struct group {
 
 struct groups {
     struct log *log;
+    struct coordinator_options options;
+    bool started; /* all records have been read back */
+    struct topic_listener topics;
     struct map by_id;
     size_t offset_count;
     struct map pending, unstable; /* group_pending.c */
@@ -103,13 +107,16 @@ struct groups {
     size_t subscriptions_size, regex_count, target_count; /* of all groups together */
 };
 
-struct groups *groups_new(struct log *log);
-void groups_start(struct groups *groups); /* after recovery */
-void groups_stop(struct groups *groups);
-void groups_free(struct groups *groups);
-
-/* A batch of __consumer_offsets. */
-MUST_CHECK bool groups_apply(struct log *log, const struct kafka_batch *batch, struct error *err);
+extern const struct log_fold groups_fold;
+static inline struct groups *groups_of(const struct log *log)
+{
+    return log_fold_state(log, &groups_fold);
+}
+/* Where all groups' records are. */
+static inline struct partition *group_offsets_partition(const struct log *log)
+{
+    return log_fold_partition(log, &groups_fold);
+}
 struct group *group_ensure(struct groups *groups, struct bytes group_id);
 /* Frees it when nothing is known of it any more. */
 void group_free_if_unused(struct group *group);
@@ -125,8 +132,8 @@ struct group_member_description group_occupant_describe(const struct group_occup
 
 /* --- group_lag.c --- */
 /* A partition of the topic has a new high watermark; an offset of the group on the topic has changed. */
-void groups_topic_moved(struct log *log, const struct topic *topic);
-bool groups_listen_to_topic(struct log *log, const struct topic *topic);
+void groups_topic_moved(void *groups, const struct topic *topic);
+bool groups_listen_to_topic(void *groups, const struct topic *topic);
 void groups_offset_moved(struct groups *groups, struct bytes group_id, struct bytes topic);
 void groups_run_lag_listeners(void *groups);
 
@@ -150,8 +157,8 @@ bool group_apply_offset(struct groups *groups, const struct group_record_key *ke
                         int64_t record_offset);
 MUST_CHECK bool group_check_offset(struct log *log, struct bytes group_id, struct bytes topic, int32_t partition,
                                    struct bytes metadata, struct error *err);
-/* The topic is deleted: so are all offsets on it. *lsn is raised when records are written for it. */
-void groups_forget_topic(struct log *log, struct bytes topic, uint64_t *lsn);
+/* The topic is deleted: so are all offsets on it. */
+void groups_forget_topic(struct groups *groups, struct bytes topic);
 /* Offsets on topics that are no more: a deletion that was cut short by a crash. */
 void groups_forget_lost_topics(struct groups *groups);
 

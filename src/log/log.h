@@ -30,6 +30,7 @@
 #include "wire/kafka_batch.h"
 
 struct log;
+struct log_fold;
 struct topic;
 struct partition;
 
@@ -39,13 +40,8 @@ struct log_options {
     /* 0: 512 MiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A
      * start reads what is in the journal, so this is also a bound to how long that takes. */
     uint64_t journal_size_max;
-    /* How long an empty group waits for more members after the first join (Kafka: 3000); see docs/decisions/0403. */
-    uint32_t group_initial_rebalance_delay_ms;
-    /* What members may ask for as session timeout. 0: Kafka's 6000 and 1800000. */
-    uint32_t group_session_timeout_min_ms, group_session_timeout_max_ms;
-    /* Of groups of the new protocol (KIP-848). 0: Kafka's 45000 and 5000. */
-    uint32_t consumer_session_timeout_ms, consumer_heartbeat_interval_ms;
-    uint64_t offsets_retention_ms; /* of a group that has no members (KIP-211); 0: Kafka's seven days */
+    const struct log_fold *const *folds; /* what is kept above it, with NULL at the end: fold.h; NULL: nothing */
+    const void *fold_options;            /* with what they are made; theirs, good while the log is opened */
 };
 
 /* Reads the journal back (synchronous), makes it if it is not there. Locks the directory. ERROR_CORRUPT names file and
@@ -141,6 +137,9 @@ struct append {
  * (the errno is in err->sys). *lsn is that of the frame, or, if all were duplicates, one that covers the originals.
  */
 MUST_CHECK bool log_append(struct log *log, struct append *appends, size_t count, uint64_t *lsn, struct error *err);
+/* An append of evoke's own to a partition, alone in its frame. */
+MUST_CHECK bool log_append_internal(struct log *log, struct partition *partition, struct bytes batch, uint64_t *lsn,
+                                    struct error *err);
 
 enum log_durability {
     LOG_WRITTEN, /* in the kernel: survives kill -9 of evoke, not a power cut */
@@ -283,9 +282,11 @@ struct partition_waiter {
 void partition_wait(struct partition *partition, struct partition_waiter *waiter, int64_t offset);
 void partition_wait_cancel(struct partition_waiter *waiter);
 
-/* Called for every topic that is made or deleted (deleted: just before it is freed). Embedded in its owner. */
+/* Called for every topic that is made, gets more partitions (NULL: not told) or is deleted: just before it is freed,
+ * and what is appended then is covered by the LSN that topic_delete() gives. Embedded in its owner. */
 struct topic_listener {
     void (*created)(void *ctx, struct topic *topic);
+    void (*grown)(void *ctx, struct topic *topic);
     void (*deleted)(void *ctx, struct topic *topic);
     void *ctx;
     struct list link;

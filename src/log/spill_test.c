@@ -207,13 +207,13 @@ TEST(damage_in_a_segment_is_named_with_file_position_topic_and_offsets)
     snprintf(path, sizeof path, "%s/segments/%d/%020d-0.log", f.directory, (int)topic_partition(topic, 0)->stream, 0);
     fixture_close(&f);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     CHECK(result.segment_batches > 50);
     CHECK(strstr(buf_string(&text), "/checkpoint: up to frame ") != NULL);
     flip(path, 100);
     buf_reset(&text);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 1);
     CHECK(strstr(buf_string(&text), path) != NULL);
     CHECK(strstr(buf_string(&text), "position 0: DAMAGED") != NULL);
@@ -310,11 +310,11 @@ TEST(a_damaged_segment_is_mended_and_what_is_lost_is_kept_aside)
     flip(path, content.size - 5); /* the last batch */
     flip(index, 30);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, true, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, true, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 2);
     CHECK_INT(result.mended, 2);
     CHECK(strstr(buf_string(&text), "  mended: what was damaged is in ") != NULL);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     io_free(f.io);
     fixture_open(&f);
@@ -342,15 +342,15 @@ TEST(a_segment_whose_file_is_lost_costs_its_records_and_no_others)
     CHECK_INT(unlink(path), 0);
     buf_init(&text, 1 << 20);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 1);
     const char *said = strstr(buf_string(&text), ": position 0: DAMAGED: the file is missing; ");
     CHECK(said != NULL);
     CHECK_INT(sscanf(strstr(said, "lost: "), "lost: orders [0] offsets %lld to %lld", &first, &last), 2);
-    CHECK_OK(log_check(f.io, f.directory, true, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, true, gather, &text, &result, &err), &err);
     CHECK_INT(result.mended, 1);
     buf_reset(&text);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     CHECK(!strstr(buf_string(&text), "index is damaged"));
     io_free(f.io);

@@ -14,7 +14,7 @@ enum { RECORD_SIZE_MAX = 16 << 20 };
 
 struct transaction *transaction_find(struct log *log, struct bytes transactional_id)
 {
-    return map_get(&log->transactions->by_id, transactional_id);
+    return map_get(&transactions_of(log)->by_id, transactional_id);
 }
 
 static struct transaction *value_of(struct map_entry *entry)
@@ -24,12 +24,12 @@ static struct transaction *value_of(struct map_entry *entry)
 
 struct transaction *transaction_first(struct log *log)
 {
-    return value_of(map_first(&log->transactions->by_id));
+    return value_of(map_first(&transactions_of(log)->by_id));
 }
 
 struct transaction *transaction_next(struct log *log, const struct transaction *transaction)
 {
-    return value_of(map_next(map_find(&log->transactions->by_id, transaction->id)));
+    return value_of(map_next(map_find(&transactions_of(log)->by_id, transaction->id)));
 }
 
 /* --- Life --- */
@@ -110,7 +110,7 @@ static void settle(struct transaction *transaction)
     list_remove(&transaction->link);
     if (transaction->record.state != TRANSACTION_ONGOING)
         transaction_idle(transaction);
-    else if (!transaction->transactions->log->recovering)
+    else if (transaction->transactions->started)
         arm_timeout(transaction);
 }
 
@@ -144,7 +144,8 @@ static bool apply_record(struct transactions *transactions, const struct kafka_r
     return true;
 }
 
-bool transactions_apply(struct log *log, const struct kafka_batch *batch, struct error *err)
+/* A batch of __transaction_state. */
+static bool apply_batch(void *transactions, const struct kafka_batch *batch, struct error *err)
 {
     AUTO_KAFKA_RECORDS records = {0};
     struct kafka_record record;
@@ -153,14 +154,15 @@ bool transactions_apply(struct log *log, const struct kafka_batch *batch, struct
     if (!kafka_records_open(&records, batch, KAFKA_RECORDS_SIZE_MAX, err))
         return false;
     while (kafka_records_next(&records, &record))
-        if (!apply_record(log->transactions, &record))
+        if (!apply_record(transactions, &record))
             return error_set(err, ERROR_CORRUPT, "__transaction_state: the record at offset %" PRId64 " does not parse",
                              record.offset);
     return !records.corrupt || error_set(err, ERROR_CORRUPT, "__transaction_state: a batch does not parse");
 }
 
-struct transactions *transactions_new(struct log *log)
+static void *make(struct log *log, const void *options)
 {
+    (void)options;
     struct transactions *transactions = NEW(struct transactions);
     transactions->log = log;
     list_init(&transactions->idle);
@@ -168,8 +170,11 @@ struct transactions *transactions_new(struct log *log)
     return transactions;
 }
 
-void transactions_start(struct transactions *transactions)
+/* Timeouts go on where they were. */
+static void start(void *ctx)
 {
+    struct transactions *transactions = ctx;
+    transactions->started = true;
     map_each (entry, &transactions->by_id) {
         struct transaction *transaction = entry->value;
         if (transaction->record.state == TRANSACTION_ONGOING)
@@ -178,16 +183,18 @@ void transactions_start(struct transactions *transactions)
     transactions_schedule_expiry(transactions);
 }
 
-void transactions_stop(struct transactions *transactions)
+static void stop(void *ctx)
 {
+    struct transactions *transactions = ctx;
     io_timer_stop(&transactions->expiry);
     map_each (entry, &transactions->by_id)
         io_timer_stop(&((struct transaction *)entry->value)->timeout);
 }
 
-void transactions_free(struct transactions *transactions)
+static void free_all(void *ctx)
 {
-    transactions_stop(transactions);
+    struct transactions *transactions = ctx;
+    stop(transactions);
     map_deinit(&transactions->by_producer, NULL);
     map_deinit(&transactions->by_id, transaction_free);
     free(transactions);
@@ -224,7 +231,7 @@ bool transaction_append(struct log *log, struct bytes transactional_id, const st
     AUTO_BUF buf;
     buf_init(&buf, RECORD_SIZE_MAX);
     struct append *last = &before[before_count];
-    *last = (struct append){.partition = topic_partition(log->transactions_topic, 0), .internal = true};
+    *last = (struct append){.partition = log_fold_partition(log, &transactions_fold), .internal = true};
     return build(log, transactional_id, record, partitions, &buf, &last->batch, err) &&
            log_append(log, before, before_count + 1, lsn, err);
 }
@@ -256,16 +263,16 @@ static bool conflict(struct error *err, int sys, const struct kafka_batch *batch
     return false;
 }
 
-bool transactions_check(struct log *log, const struct partition *partition, const struct kafka_batch *batch,
-                        struct error *err)
+/* Whether a batch that a client sent may stand in the partition. */
+static bool check(void *ctx, const struct partition *partition, const struct kafka_batch *batch, struct error *err)
 {
+    const struct transactions *transactions = ctx;
     struct producer_key key;
     uint8_t bytes[GROUP_OFFSET_KEY_SIZE_MAX];
     if (!(batch->attributes & KAFKA_BATCH_TRANSACTIONAL))
         return partition_transactions_first_offset(partition->transactions, batch->producer_id) < 0 ||
                conflict(err, ENOTCONN, batch, "it is in a transaction, and this batch is not of it");
-    const struct transaction *transaction =
-        map_get(&log->transactions->by_producer, producer_key(batch->producer_id, &key));
+    const struct transaction *transaction = map_get(&transactions->by_producer, producer_key(batch->producer_id, &key));
     if (!transaction)
         return conflict(err, ENOENT, batch, "no transactional id has this producer");
     if (transaction->record.epoch != batch->producer_epoch)
@@ -273,6 +280,15 @@ bool transactions_check(struct log *log, const struct partition *partition, cons
     return map_get(&transaction->partitions, group_offset_key(bytes, partition->topic->name, partition->index)) ||
            conflict(err, ENOTCONN, batch, "the partition is not in its transaction");
 }
+
+const struct log_fold transactions_fold = {.topic = "__transaction_state",
+                                           .holds = "the state of transactions",
+                                           .make = make,
+                                           .apply = apply_batch,
+                                           .start = start,
+                                           .stop = stop,
+                                           .free = free_all,
+                                           .check = check};
 
 /* --- What tools see --- */
 

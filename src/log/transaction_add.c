@@ -115,7 +115,7 @@ enum kafka_error transaction_add_partitions(struct log *log, struct bytes transa
 /* All groups' offsets are in one partition. */
 static struct transaction_partition offsets_partition(const struct log *log)
 {
-    return (struct transaction_partition){.topic = log->offsets_topic->name};
+    return (struct transaction_partition){.topic = partition_topic(group_offsets_partition(log))->name};
 }
 
 enum kafka_error transaction_add_offsets(struct log *log, struct bytes transactional_id,
@@ -158,8 +158,7 @@ static enum kafka_error append_commit(struct transaction *transaction, enum tran
 {
     struct log *log = transaction->transactions->log;
     const struct transaction_partition partition = offsets_partition(log);
-    struct append appends[2] = {
-        {.partition = topic_partition(log->offsets_topic, 0), .batch = batch, .internal = true}};
+    struct append appends[2] = {{.partition = group_offsets_partition(log), .batch = batch, .internal = true}};
     struct error err;
     if (!has_all(transaction, &partition, 1))
         return append_added(transaction, version, &partition, 1, appends, 1, lsn);

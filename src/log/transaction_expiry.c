@@ -20,7 +20,7 @@ void transactions_schedule_expiry(struct transactions *transactions)
 {
     const struct transaction *oldest = oldest_of(transactions);
     io_timer_stop(&transactions->expiry);
-    if (!oldest || transactions->log->recovering)
+    if (!oldest || !transactions->started)
         return;
     int64_t left = left_ms(oldest);
     io_timer_start(&transactions->expiry, left < 0 ? 0 : (uint64_t)left);

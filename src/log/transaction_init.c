@@ -47,7 +47,7 @@ static enum kafka_error begin(struct log *log, struct bytes transactional_id, in
                                       .client_version = TRANSACTION_V1};
     struct append append;
     struct error err;
-    if (log->transactions->by_id.count >= TRANSACTIONAL_IDS_MAX)
+    if (transactions_of(log)->by_id.count >= TRANSACTIONAL_IDS_MAX)
         return KAFKA_POLICY_VIOLATION;
     if (!renew_producer_id(log, &next, -1, &err) ||
         !transaction_append(log, transactional_id, &next, NULL, &append, 0, lsn, &err))

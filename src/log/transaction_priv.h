@@ -29,6 +29,7 @@ struct transaction {
 
 struct transactions {
     struct log *log;
+    bool started;                  /* all records have been read back */
     struct map by_id, by_producer; /* by_producer: be64 producer id */
     struct list idle;              /* oldest use first */
     struct io_timer expiry;
@@ -36,15 +37,11 @@ struct transactions {
 };
 
 /* --- transaction.c --- */
-struct transactions *transactions_new(struct log *log);
-void transactions_start(struct transactions *transactions); /* after recovery: timeouts go on where they were */
-void transactions_stop(struct transactions *transactions);
-void transactions_free(struct transactions *transactions);
-/* A batch of __transaction_state. */
-MUST_CHECK bool transactions_apply(struct log *log, const struct kafka_batch *batch, struct error *err);
-/* Whether a batch that a client sent may stand in the partition: ERROR_CONFLICT as log_append(). */
-MUST_CHECK bool transactions_check(struct log *log, const struct partition *partition, const struct kafka_batch *batch,
-                                   struct error *err);
+extern const struct log_fold transactions_fold;
+static inline struct transactions *transactions_of(const struct log *log)
+{
+    return log_fold_state(log, &transactions_fold);
+}
 
 /* The transactional id's, if it is this producer's: NONE, INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING,
  * PRODUCER_FENCED. */

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "io/simulated.h"
+#include "log/coordinator_folds.h"
 #include "log/fixture.h"
 
 #define WITH_FIXTURE(topics)                                                                                           \
@@ -539,7 +540,8 @@ TEST(offsets_of_a_group_stay_while_a_transaction_commits_some_and_then_expire)
     struct coordinator_offset plain = {.topic = text("orders"), .offset = 7, .leader_epoch = -1};
     uint64_t lsn;
     fixture_close(&f);
-    f.options.offsets_retention_ms = 2000;
+    static const struct coordinator_options options = {.offsets_retention_ms = 2000};
+    f.options.fold_options = &options;
     fixture_open(&f);
     CHECK_INT(coordinator_commit(f.log, text("g"), text(""), BYTES_NULL, -1, &plain, 1, &lsn), KAFKA_NONE);
     producer = init(&f, "t");
