@@ -68,8 +68,8 @@ struct consumer_member *consumer_member_ensure(struct consumer_group *in, struct
     member->in = in;
     member->id = memory_copy(id);
     member->state = CONSUMER_STABLE;
-    io_timer_init(in->group->groups->log->io, &member->session, on_session_end, member);
-    io_timer_init(in->group->groups->log->io, &member->rebalance, on_rebalance_end, member);
+    io_timer_init(log_io(in->group->groups->log), &member->session, on_session_end, member);
+    io_timer_init(log_io(in->group->groups->log), &member->rebalance, on_rebalance_end, member);
     map_put(&in->members, member->id, member);
     return member;
 }

@@ -38,7 +38,7 @@ void consumer_make_member_id(struct consumer_call *call)
     call->member_id = call->request->member_id;
     if (call->member_id.size > 0)
         return;
-    io_random(call->log->io, random, sizeof random);
+    io_random(log_io(call->log), random, sizeof random);
     text_uuid_from_random(random);
     text_format_uuid(random, uuid);
     call->member_id = arena_copy(call->arena, bytes_of_string(uuid));

@@ -211,7 +211,7 @@ bool consumer_subscription_wants(const struct consumer_subscription *subscriptio
 
 static int by_id(const void *a, const void *b)
 {
-    return memcmp((*(struct topic *const *)a)->id, (*(struct topic *const *)b)->id, 16);
+    return memcmp(topic_id(*(struct topic *const *)a), topic_id(*(struct topic *const *)b), TOPIC_ID_SIZE);
 }
 
 /* Each once: an expression may match a name that is also listed. */
@@ -231,7 +231,7 @@ struct topic **consumer_subscription_topics(struct groups *groups, const struct 
                                             struct arena *arena, size_t *count)
 {
     struct log *log = groups->log;
-    size_t found = 0, most = subscription->name_count + (subscription->compiled ? log->topics.count : 0);
+    size_t found = 0, most = subscription->name_count + (subscription->compiled ? log_topic_count(log) : 0);
     struct topic **topics = arena_alloc_array(arena, most, sizeof(struct topic *));
     for (size_t i = 0; i < subscription->name_count; i++) {
         struct topic *topic = topic_find(log, subscription->names[i]);
@@ -239,7 +239,7 @@ struct topic **consumer_subscription_topics(struct groups *groups, const struct 
             topics[found++] = topic;
     }
     for (struct topic *topic = subscription->compiled ? topic_first(log) : NULL; topic; topic = topic_next(log, topic))
-        if (!topic->internal && regexp_matches(subscription->compiled, topic->name))
+        if (!topic_internal(topic) && regexp_matches(subscription->compiled, topic_name(topic)))
             topics[found++] = topic;
     *count = sort_topics(topics, found);
     return topics;
@@ -268,12 +268,13 @@ uint64_t consumer_topics_hash(const struct consumer_group *in, const struct cons
         size_t count;
         struct topic **found = consumer_subscription_topics(in->group->groups, subscription, &arena, &count);
         for (size_t i = 0; i < count; i++)
-            map_put(&topics, bytes_of(found[i]->id, sizeof found[i]->id), found[i]);
+            map_put(&topics, bytes_of(topic_id(found[i]), TOPIC_ID_SIZE), found[i]);
     }
     map_each (entry, &topics) {
         const struct topic *topic = entry->value;
-        sum = hash(sum, topic->id, sizeof topic->id);
-        sum = hash(sum, &topic->partition_count, sizeof topic->partition_count);
+        int32_t partition_count = topic_partition_count(topic);
+        sum = hash(sum, topic_id(topic), TOPIC_ID_SIZE);
+        sum = hash(sum, &partition_count, sizeof partition_count);
     }
     uint64_t result = topics.count > 0 ? sum : 0;
     map_deinit(&topics, NULL);

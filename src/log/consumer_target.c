@@ -46,7 +46,7 @@ static void collect_topics(struct draft *draft)
         size_t count;
         struct topic **topics = consumer_subscription_topics(groups, entry->value, draft->arena, &count);
         for (size_t i = 0; i < count; i++)
-            map_put(&draft->topics, bytes_of(topics[i]->id, sizeof topics[i]->id), topics[i]);
+            map_put(&draft->topics, bytes_of(topic_id(topics[i]), TOPIC_ID_SIZE), topics[i]);
     }
 }
 
@@ -57,8 +57,8 @@ static void number_topics(struct draft *draft)
     map_each (entry, &draft->topics) {
         const struct topic *topic = entry->value;
         uint32_t *number = ARENA_NEW(draft->arena, uint32_t);
-        memcpy(topics[count].id, topic->id, sizeof topic->id);
-        topics[count].partition_count = topic->partition_count;
+        memcpy(topics[count].id, topic_id(topic), TOPIC_ID_SIZE);
+        topics[count].partition_count = topic_partition_count(topic);
         *number = count++;
         entry->value = number;
     }
@@ -73,7 +73,7 @@ static void number_subscription(struct draft *draft, const struct consumer_subsc
         consumer_subscription_topics(draft->in->group->groups, subscription, draft->arena, &out->topic_count);
     uint32_t *numbers = arena_alloc_array(draft->arena, out->topic_count, sizeof *numbers);
     for (size_t i = 0; i < out->topic_count; i++)
-        numbers[i] = *(uint32_t *)map_get(&draft->topics, bytes_of(topics[i]->id, sizeof topics[i]->id));
+        numbers[i] = *(uint32_t *)map_get(&draft->topics, bytes_of(topic_id(topics[i]), TOPIC_ID_SIZE));
     out->topics = numbers;
     map_put(&draft->subscriptions, subscription->key, out);
 }

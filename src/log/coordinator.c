@@ -43,7 +43,7 @@ static void add_pending(struct group *group, struct bytes member_id, int32_t ses
     struct group_pending_member *pending = NEW(struct group_pending_member);
     pending->group = group;
     pending->id = memory_copy(member_id);
-    io_timer_init(group->groups->log->io, &pending->timer, on_pending_end, pending);
+    io_timer_init(log_io(group->groups->log), &pending->timer, on_pending_end, pending);
     io_timer_start(&pending->timer, (uint64_t)session_timeout_ms);
     list_append(&group->pending_members, &pending->link);
     group->pending_count++;
@@ -55,7 +55,7 @@ void coordinator_init_group(struct group *group)
 {
     list_init(&group->members);
     list_init(&group->pending_members);
-    io_timer_init(group->groups->log->io, &group->rebalance, coordinator_rebalance_timer, group);
+    io_timer_init(log_io(group->groups->log), &group->rebalance, coordinator_rebalance_timer, group);
     group->stored_waiter.run = coordinator_on_stored;
     group->stored_waiter.ctx = group;
 }
@@ -144,7 +144,7 @@ struct bytes coordinator_make_member_id(struct log *log, const struct coordinato
 {
     uint8_t random[16];
     char uuid[37];
-    io_random(log->io, random, sizeof random);
+    io_random(log_io(log), random, sizeof random);
     text_uuid_from_random(random);
     text_format_uuid(random, uuid);
     struct bytes prefix = request->group_instance_id.data ? request->group_instance_id : request->client_id;

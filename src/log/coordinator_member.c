@@ -68,7 +68,7 @@ struct group_member *coordinator_add_member(struct group *group, struct bytes me
     member->group_instance_id = memory_copy(group_instance_id);
     member->client_id = memory_copy(cut(client_id));
     member->client_host = memory_copy(cut(client_host));
-    io_timer_init(group->groups->log->io, &member->session, coordinator_on_session_end, member);
+    io_timer_init(log_io(group->groups->log), &member->session, coordinator_on_session_end, member);
     list_append(&group->members, &member->link);
     map_put(&group->members_by_id, member->id, member);
     if (group_instance_id.data)

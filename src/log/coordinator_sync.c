@@ -38,7 +38,7 @@ bool coordinator_put_group(struct group_batch *batch, const struct group *group,
         .generation = group->generation,
         .protocol = group->protocol,
         .leader = group->leader ? group->leader->id : BYTES_NULL,
-        .state_ms = io_wall_ms(batch->log->io),
+        .state_ms = io_wall_ms(log_io(batch->log)),
         .member_count = (int32_t)group->members_by_id.count,
     };
     AUTO_BUF value;

@@ -101,13 +101,13 @@ static bool apply(void *groups, const struct kafka_batch *batch, struct error *e
 
 static void on_topic_changed(void *ctx, struct topic *topic)
 {
-    consumer_groups_topic_changed(ctx, topic->name);
+    consumer_groups_topic_changed(ctx, topic_name(topic));
 }
 
 static void on_topic_deleted(void *ctx, struct topic *topic)
 {
-    consumer_groups_topic_changed(ctx, topic->name);
-    groups_forget_topic(ctx, topic->name);
+    consumer_groups_topic_changed(ctx, topic_name(topic));
+    groups_forget_topic(ctx, topic_name(topic));
 }
 
 static void set_options(struct coordinator_options *options, const struct coordinator_options *wanted)
@@ -136,9 +136,9 @@ static void *make(struct log *log, const void *options)
     list_init(&groups->sync_answers);
     list_init(&groups->regex_groups);
     list_init(&groups->changed_groups);
-    io_deferred_init(log->io, &groups->run_lag_listeners, groups_run_lag_listeners, groups);
-    io_deferred_init(log->io, &groups->run_answers, coordinator_run_answers, groups);
-    io_deferred_init(log->io, &groups->run_changed, consumer_groups_run_changed, groups);
+    io_deferred_init(log_io(log), &groups->run_lag_listeners, groups_run_lag_listeners, groups);
+    io_deferred_init(log_io(log), &groups->run_answers, coordinator_run_answers, groups);
+    io_deferred_init(log_io(log), &groups->run_changed, consumer_groups_run_changed, groups);
     groups->topics = (struct topic_listener){
         .created = on_topic_changed, .grown = on_topic_changed, .deleted = on_topic_deleted, .ctx = groups};
     topic_listen(log, &groups->topics);

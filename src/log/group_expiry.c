@@ -37,7 +37,7 @@ static int64_t due_ms(const struct group *group, const struct map_entry *entry)
     if (offset->commit_ms > from_ms)
         from_ms = offset->commit_ms;
     int64_t at_ms = from_ms + (int64_t)groups_of(log)->options.offsets_retention_ms,
-            later_ms = io_wall_ms(log->io) + TRY_AGAIN_MS;
+            later_ms = io_wall_ms(log_io(log)) + TRY_AGAIN_MS;
     struct bytes topic;
     int32_t partition;
     group_split_offset_key(map_key(entry), &topic, &partition);
@@ -65,7 +65,7 @@ static int64_t first_due_ms(const struct group *group)
 
 static void start(struct group *group, int64_t delay_ms_min)
 {
-    int64_t delay_ms = first_due_ms(group) - io_wall_ms(group->groups->log->io);
+    int64_t delay_ms = first_due_ms(group) - io_wall_ms(log_io(group->groups->log));
     io_timer_start(&group->expiry, (uint64_t)(delay_ms < delay_ms_min ? delay_ms_min : delay_ms));
 }
 
@@ -81,7 +81,7 @@ void group_expiry_touch(struct group *group)
 static size_t add_tombstones(struct group *group, struct group_batch *batch)
 {
     size_t count = 0;
-    int64_t now_ms = io_wall_ms(batch->log->io);
+    int64_t now_ms = io_wall_ms(log_io(batch->log));
     map_each (entry, &group->offsets) {
         if (count == GROUP_TOMBSTONES_AT_ONCE || due_ms(group, entry) > now_ms)
             continue;
@@ -137,7 +137,7 @@ static void on_due(void *ctx)
 
 void group_expiry_init(struct group *group)
 {
-    io_timer_init(group->groups->log->io, &group->expiry, on_due, group);
+    io_timer_init(log_io(group->groups->log), &group->expiry, on_due, group);
 }
 
 void group_expiry_start(struct group *group)
@@ -167,6 +167,6 @@ void group_release(struct log *log, struct bytes group_id)
     struct group *group = map_get(&groups_of(log)->by_id, group_id);
     if (!group)
         return;
-    group->released_ms = io_wall_ms(log->io);
+    group->released_ms = io_wall_ms(log_io(log));
     group_expiry_touch(group);
 }

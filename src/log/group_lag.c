@@ -40,7 +40,7 @@ static struct map_entry *next_of_topic(const struct groups *groups, const struct
     if (groups->lag_listeners.count == 0)
         return NULL;
     uint8_t memory[LAG_KEY_SIZE_MAX];
-    struct bytes prefix = lag_key_bytes(memory, topic->name, BYTES_NULL);
+    struct bytes prefix = lag_key_bytes(memory, topic_name(topic), BYTES_NULL);
     entry = entry ? map_next(entry) : map_at_or_after(&groups->lag_listeners, prefix);
     return entry && bytes_starts_with(map_key(entry), prefix) ? entry : NULL;
 }
@@ -124,15 +124,16 @@ int64_t group_lag(struct log *log, struct bytes group_id, struct bytes topic, bo
 {
     struct topic *found = topic_find(log, topic);
     int64_t lag = 0;
-    for (int32_t i = 0; found && i < found->partition_count; i++) {
-        const struct partition *partition = found->partitions[i];
+    for (int32_t i = 0; found && i < topic_partition_count(found); i++) {
+        const struct partition *partition = topic_partition(found, i);
+        int64_t start = partition_log_start_offset(partition), end = partition_high_watermark(partition);
         int64_t from = group_committed(log, group_id, topic, i).offset;
         if (from < 0)
-            from = from_earliest ? partition_log_start_offset(partition) : partition->high_watermark;
-        if (from < partition->log_start_offset) /* what is gone is nobody's backlog */
-            from = partition->log_start_offset;
-        if (partition->high_watermark > from)
-            lag += partition->high_watermark - from;
+            from = from_earliest ? start : end;
+        if (from < start) /* what is gone is nobody's backlog */
+            from = start;
+        if (end > from)
+            lag += end - from;
     }
     return lag;
 }
@@ -147,7 +148,7 @@ bool group_each_lag(const struct group *group,
         group_split_offset_key(map_key(entry), &name, &index);
         struct topic *topic = topic_find(group->groups->log, name);
         const struct partition *partition = topic ? topic_partition(topic, index) : NULL;
-        int64_t lag = partition ? partition->high_watermark - committed->offset : 0;
+        int64_t lag = partition ? partition_high_watermark(partition) - committed->offset : 0;
         if (!each(ctx, name, index, lag < 0 ? 0 : lag))
             return false;
     }

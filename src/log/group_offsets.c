@@ -139,7 +139,7 @@ void group_batch_deinit(struct group_batch *batch)
 
 void group_batch_put(struct group_batch *batch, struct bytes key, struct bytes value)
 {
-    kafka_batch_add(&batch->builder, io_wall_ms(batch->log->io), key, value, NULL, 0);
+    kafka_batch_add(&batch->builder, io_wall_ms(log_io(batch->log)), key, value, NULL, 0);
 }
 
 void group_batch_add(struct group_batch *batch, const struct group_record_key *key, struct bytes value)
@@ -155,7 +155,7 @@ void group_batch_add_offset(struct group_batch *batch, struct bytes group_id, st
 {
     const struct group_record_key key = {true, group_id, topic, partition};
     const struct group_record_offset record = {offset->offset, offset->leader_epoch, offset->metadata,
-                                               io_wall_ms(batch->log->io)};
+                                               io_wall_ms(log_io(batch->log))};
     AUTO_BUF value;
     buf_init(&value, GROUP_METADATA_SIZE_MAX + 64);
     group_record_put_offset(&value, &record);

@@ -9,7 +9,7 @@
 #include "log/group.h"
 #include "log/group_protocols.h"
 #include "log/group_records.h"
-#include "log/log_priv.h"
+#include "log/log.h"
 
 enum {
     GROUP_ID_SIZE_MAX = 1024, /* Kafka has no limit but its strings' */

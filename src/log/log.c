@@ -354,6 +354,16 @@ int32_t log_leader_epoch(const struct log *log)
     return log->leader_epoch;
 }
 
+struct io *log_io(const struct log *log)
+{
+    return log->io;
+}
+
+uint64_t log_journal_file_size(const struct log *log)
+{
+    return log->options.journal_file_size;
+}
+
 const char *log_directory(const struct log *log)
 {
     return log->options.directory;

@@ -28,6 +28,7 @@
 #include "io/file.h"
 #include "io/io.h"
 #include "wire/kafka_batch.h"
+#include "wire/kafka_error.h"
 
 struct log;
 struct log_fold;
@@ -56,8 +57,10 @@ void log_abandon(struct log *log);
 /* Made with the directory and never changed: 22 characters of base64url, as Kafka shows a cluster id. */
 const char *log_cluster_id(const struct log *log);
 
+struct io *log_io(const struct log *log); /* that it was opened with */
 const char *log_directory(const struct log *log);
-int32_t log_leader_epoch(const struct log *log); /* rises with every start after an unclean end */
+uint64_t log_journal_file_size(const struct log *log); /* a frame is smaller: it lies in one file */
+int32_t log_leader_epoch(const struct log *log);       /* rises with every start after an unclean end */
 
 uint64_t log_lsn(const struct log *log);        /* of the newest frame appended; 0: none yet */
 uint64_t log_synced_lsn(const struct log *log); /* of the newest frame on disk */
@@ -90,8 +93,12 @@ struct topic *topic_find_by_id(struct log *log, const uint8_t id[16]);
 struct topic *topic_first(struct log *log); /* in order of names */
 struct topic *topic_next(struct log *log, const struct topic *topic);
 
+size_t log_topic_count(const struct log *log);
+
+enum { TOPIC_ID_SIZE = 16 };
+struct log *topic_log(const struct topic *topic);
 struct bytes topic_name(const struct topic *topic);
-const uint8_t *topic_id(const struct topic *topic); /* 16 bytes, random, never zero */
+const uint8_t *topic_id(const struct topic *topic); /* TOPIC_ID_SIZE bytes, random, never zero */
 bool topic_internal(const struct topic *topic);
 bool topic_deletes(const struct topic *topic); /* cleanup.policy has "delete" */
 int32_t topic_partition_count(const struct topic *topic);
@@ -309,6 +316,12 @@ struct producer_description {
 };
 /* In order of ids, in `arena`, which has no maximum. */
 size_t partition_producers(const struct partition *partition, struct arena *arena, struct producer_description **out);
+
+/* Where the transaction that the producer has under way in the partition begins; -1: it has none. */
+int64_t partition_open_transaction(const struct partition *partition, int64_t producer_id);
+/* Whether a coordinator of that epoch may end it: NONE, INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED. */
+enum kafka_error partition_check_marker(const struct partition *partition, int64_t producer_id, int16_t epoch,
+                                        int32_t coordinator_epoch);
 
 /* --- Figures for metrics --- */
 /* What partition_read_range() has given and is not released holds as many files as it should: who has something to send

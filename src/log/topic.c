@@ -229,6 +229,16 @@ struct topic *topic_next(struct log *log, const struct topic *topic)
     return value_of(map_next(map_find(&log->topics, topic->name)));
 }
 
+size_t log_topic_count(const struct log *log)
+{
+    return log->topics.count;
+}
+
+struct log *topic_log(const struct topic *topic)
+{
+    return topic->log;
+}
+
 struct bytes topic_name(const struct topic *topic)
 {
     return topic->name;

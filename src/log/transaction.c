@@ -6,7 +6,6 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
-#include "log/partition_transactions.h"
 #include "log/producer.h"
 #include "log/transaction_priv.h"
 
@@ -45,7 +44,7 @@ static struct transaction *ensure(struct transactions *transactions, struct byte
     transaction->id = map_key(map_find(&transactions->by_id, id));
     transaction->record.producer_id = -1;
     transaction->last_epoch = -1;
-    io_timer_init(transactions->log->io, &transaction->timeout, transaction_timed_out, transaction);
+    io_timer_init(log_io(transactions->log), &transaction->timeout, transaction_timed_out, transaction);
     return transaction;
 }
 
@@ -99,7 +98,7 @@ static void set_partitions(struct transaction *transaction, const struct transac
 static void arm_timeout(struct transaction *transaction)
 {
     const struct transaction_record *record = &transaction->record;
-    int64_t spent_ms = io_wall_ms(transaction->transactions->log->io) - record->start_ms;
+    int64_t spent_ms = io_wall_ms(log_io(transaction->transactions->log)) - record->start_ms;
     int64_t left_ms = record->timeout_ms - (spent_ms < 0 ? 0 : spent_ms);
     io_timer_start(&transaction->timeout, left_ms < 0 ? 0 : (uint64_t)left_ms);
 }
@@ -166,7 +165,7 @@ static void *make(struct log *log, const void *options)
     struct transactions *transactions = NEW(struct transactions);
     transactions->log = log;
     list_init(&transactions->idle);
-    io_timer_init(log->io, &transactions->expiry, transactions_expire, transactions);
+    io_timer_init(log_io(log), &transactions->expiry, transactions_expire, transactions);
     return transactions;
 }
 
@@ -205,7 +204,7 @@ static void free_all(void *ctx)
 struct transaction_record transaction_next_record(const struct transaction *transaction)
 {
     struct transaction_record record = transaction->record;
-    record.update_ms = io_wall_ms(transaction->transactions->log->io);
+    record.update_ms = io_wall_ms(log_io(transaction->transactions->log));
     return record;
 }
 
@@ -220,7 +219,8 @@ static bool build(struct log *log, struct bytes transactional_id, const struct t
     if (record)
         transaction_record_put(&value, record, partitions);
     kafka_batch_begin(&builder, out, 0);
-    kafka_batch_add(&builder, io_wall_ms(log->io), buf_bytes(&key), record ? buf_bytes(&value) : BYTES_NULL, NULL, 0);
+    kafka_batch_add(&builder, io_wall_ms(log_io(log)), buf_bytes(&key), record ? buf_bytes(&value) : BYTES_NULL, NULL,
+                    0);
     return kafka_batch_end(&builder, batch, err);
 }
 
@@ -270,14 +270,15 @@ static bool check(void *ctx, const struct partition *partition, const struct kaf
     struct producer_key key;
     uint8_t bytes[GROUP_OFFSET_KEY_SIZE_MAX];
     if (!(batch->attributes & KAFKA_BATCH_TRANSACTIONAL))
-        return partition_transactions_first_offset(partition->transactions, batch->producer_id) < 0 ||
+        return partition_open_transaction(partition, batch->producer_id) < 0 ||
                conflict(err, ENOTCONN, batch, "it is in a transaction, and this batch is not of it");
     const struct transaction *transaction = map_get(&transactions->by_producer, producer_key(batch->producer_id, &key));
     if (!transaction)
         return conflict(err, ENOENT, batch, "no transactional id has this producer");
     if (transaction->record.epoch != batch->producer_epoch)
         return conflict(err, ESTALE, batch, "another producer has its transactional id, or it timed out");
-    return map_get(&transaction->partitions, group_offset_key(bytes, partition->topic->name, partition->index)) ||
+    return map_get(&transaction->partitions,
+                   group_offset_key(bytes, topic_name(partition_topic(partition)), partition_index(partition))) ||
            conflict(err, ENOTCONN, batch, "the partition is not in its transaction");
 }
 

@@ -35,7 +35,7 @@ static void gather(const struct transaction *transaction, const struct transacti
 /* What has begun can be ended: all its markers fit into one frame, which lies in one file of the journal. */
 static size_t partitions_max(const struct log *log)
 {
-    size_t fit = log->options.journal_file_size / SIZE_AT_END_MAX;
+    size_t fit = log_journal_file_size(log) / SIZE_AT_END_MAX;
     return fit < TRANSACTION_PARTITIONS_MAX ? fit : TRANSACTION_PARTITIONS_MAX;
 }
 
@@ -115,7 +115,7 @@ enum kafka_error transaction_add_partitions(struct log *log, struct bytes transa
 /* All groups' offsets are in one partition. */
 static struct transaction_partition offsets_partition(const struct log *log)
 {
-    return (struct transaction_partition){.topic = partition_topic(group_offsets_partition(log))->name};
+    return (struct transaction_partition){.topic = topic_name(partition_topic(group_offsets_partition(log)))};
 }
 
 enum kafka_error transaction_add_offsets(struct log *log, struct bytes transactional_id,

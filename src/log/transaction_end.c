@@ -4,7 +4,6 @@
 
 #include "base/diag.h"
 #include "base/memory.h"
-#include "log/partition_transactions.h"
 #include "log/transaction_priv.h"
 
 enum { MARKER_SIZE_MAX = 256, RETRY_MS = 1000 };
@@ -18,7 +17,7 @@ static bool build_marker(struct log *log, struct transaction_producer producer, 
     kafka_batch_begin(&builder, out, KAFKA_BATCH_TRANSACTIONAL | KAFKA_BATCH_CONTROL);
     builder.producer_id = producer.id;
     builder.producer_epoch = producer.epoch;
-    kafka_batch_add_marker(&builder, io_wall_ms(log->io), type, coordinator_epoch);
+    kafka_batch_add_marker(&builder, io_wall_ms(log_io(log)), type, coordinator_epoch);
     return kafka_batch_end(&builder, batch, err);
 }
 
@@ -34,8 +33,7 @@ static size_t add_markers(const struct transaction *transaction, struct bytes ma
         group_split_offset_key(map_key(entry), &name, &index);
         struct topic *topic = topic_find(log, name);
         struct partition *partition = topic ? topic_partition(topic, index) : NULL;
-        if (partition &&
-            partition_transactions_first_offset(partition->transactions, transaction->record.producer_id) >= 0)
+        if (partition && partition_open_transaction(partition, transaction->record.producer_id) >= 0)
             appends[count++] = (struct append){.partition = partition, .batch = marker, .internal = true};
     }
     return count;
@@ -51,7 +49,7 @@ bool transaction_append_end(struct transaction *transaction, enum kafka_control_
     AUTO_FREE(struct append) appends = memory_new_array(transaction->partitions.count + 1, sizeof *appends);
     struct bytes marker;
     buf_init(&buf, MARKER_SIZE_MAX);
-    if (!build_marker(log, producer, type, log->leader_epoch, &buf, &marker, err))
+    if (!build_marker(log, producer, type, log_leader_epoch(log), &buf, &marker, err))
         return false;
     size_t count = add_markers(transaction, marker, appends);
     return transaction_append(log, transaction->id, next, &nothing, appends, count, lsn, err);
@@ -60,15 +58,14 @@ bool transaction_append_end(struct transaction *transaction, enum kafka_control_
 enum kafka_error transaction_write_marker(struct partition *partition, struct transaction_producer producer,
                                           bool committed, int32_t coordinator_epoch, uint64_t *lsn)
 {
-    struct log *log = partition->log;
+    struct log *log = topic_log(partition_topic(partition));
     struct error err;
     struct bytes marker;
     AUTO_BUF buf;
     buf_init(&buf, MARKER_SIZE_MAX);
     *lsn = 0;
-    enum kafka_error error =
-        producer_check_marker(&partition->producers, producer.id, producer.epoch, coordinator_epoch);
-    if (error || partition_transactions_first_offset(partition->transactions, producer.id) < 0)
+    enum kafka_error error = partition_check_marker(partition, producer.id, producer.epoch, coordinator_epoch);
+    if (error || partition_open_transaction(partition, producer.id) < 0)
         return error;
     bool ok = build_marker(log, producer, committed ? KAFKA_CONTROL_COMMIT : KAFKA_CONTROL_ABORT, coordinator_epoch,
                            &buf, &marker, &err) &&

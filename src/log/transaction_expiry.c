@@ -13,7 +13,7 @@ static struct transaction *oldest_of(const struct transactions *transactions)
 static int64_t left_ms(const struct transaction *transaction)
 {
     return transaction->record.update_ms + TRANSACTIONAL_ID_EXPIRATION_MS -
-           io_wall_ms(transaction->transactions->log->io);
+           io_wall_ms(log_io(transaction->transactions->log));
 }
 
 void transactions_schedule_expiry(struct transactions *transactions)

@@ -42,7 +42,7 @@ static enum kafka_error begin(struct log *log, struct bytes transactional_id, in
 {
     struct transaction_record next = {.timeout_ms = timeout_ms,
                                       .state = TRANSACTION_EMPTY,
-                                      .update_ms = io_wall_ms(log->io),
+                                      .update_ms = io_wall_ms(log_io(log)),
                                       .start_ms = -1,
                                       .client_version = TRANSACTION_V1};
     struct append append;

@@ -11,7 +11,6 @@
 #define LOG_TRANSACTION_PRIV_H
 
 #include "log/group_priv.h"
-#include "log/log_priv.h"
 #include "log/transaction.h"
 
 /* From here on a producer id has no more epochs: the last one is for fencing it. As in Kafka. */
