@@ -12,12 +12,13 @@
 #include "log/check.h"
 #include "log/checkpoint.h"
 #include "log/fixture.h"
-#include "log/group.h"
+#include "log/fold_fixture.h"
 
 static void open_small(struct fixture *f)
 {
     fixture_init(f);
     f->options.journal_size_max = 256 << 10;
+    f->options.folds = number_folds;
     fixture_open(f);
 }
 
@@ -93,7 +94,7 @@ TEST(a_start_reads_the_checkpoint_and_the_rest_of_the_journal_and_all_is_there)
     fixture_deinit(&f);
 }
 
-TEST(producers_epochs_offsets_and_settings_outlive_the_journal_that_told_of_them)
+TEST(producers_epochs_folds_and_settings_outlive_the_journal_that_told_of_them)
 {
     struct fixture f, crashed;
     AUTO_ARENA arena;
@@ -110,19 +111,18 @@ TEST(producers_epochs_offsets_and_settings_outlive_the_journal_that_told_of_them
     CHECK_OK(log_new_producer_id(f.log, &producer_id, &lsn, &err), &err);
     CHECK_INT(fixture_append(&f, topic_partition(topic, 0), fixture_producer_batch(&f, "first", 3, producer_id, 0, 0)),
               0);
-    CHECK_OK(group_commit_append(f.log, BYTES_LITERAL("g"), BYTES_LITERAL("orders"), 0, 2, BYTES_NULL, &arena, &append,
-                                 &err),
-             &err);
+    append = number_append(f.log, 2, &arena);
     CHECK_OK(log_append(f.log, &append, 1, &lsn, &err), &err);
     fill(&f, "filler", 5);
     fixture_crash(&f, &crashed); /* as it is on disk, without a proper end */
     fixture_deinit(&f);
     crashed.options.journal_size_max = 256 << 10;
+    crashed.options.folds = number_folds;
     fixture_open(&crashed);
     topic = topic_find(crashed.log, BYTES_LITERAL("orders"));
     CHECK(memcmp(topic_id(topic), id, sizeof id) == 0);
     CHECK(bytes_equal_string(topic_config(topic, BYTES_LITERAL("retention.ms")), "-1"));
-    CHECK_INT(group_committed(crashed.log, BYTES_LITERAL("g"), BYTES_LITERAL("orders"), 0).offset, 2);
+    CHECK_INT(number_kept(crashed.log), 2);
     append = (struct append){.partition = topic_partition(topic, 0),
                              .batch = fixture_producer_batch(&crashed, "first", 3, producer_id, 0, 0)};
     CHECK_OK(log_append(crashed.log, &append, 1, &lsn, &err), &err);
