@@ -6,8 +6,8 @@
 
 #include "base/memory.h"
 #include "control/objects.h"
-#include "log/coordinator_folds.h"
-#include "log/group.h"
+#include "coordinator/coordinator_folds.h"
+#include "coordinator/group.h"
 #include "wire/kafka_batch.h"
 #include "wire/yaml.h"
 

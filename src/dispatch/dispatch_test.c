@@ -11,14 +11,14 @@
 
 #include "api/kind.h"
 #include "base/memory.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/coordinator_folds.h"
+#include "coordinator/group.h"
+#include "coordinator/transaction.h"
 #include "dispatch/dispatch_priv.h"
 #include "http/http_server.h"
-#include "log/coordinator.h"
-#include "log/coordinator_folds.h"
 #include "log/event.h"
-#include "log/group.h"
 #include "log/spill.h"
-#include "log/transaction.h"
 #include "test.h"
 
 static struct io *io;

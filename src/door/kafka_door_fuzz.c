@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes on a connection, as a stranger sends them, to a whole door over a log in a simulated world. */
 #include "base/diag.h"
+#include "coordinator/coordinator_folds.h"
 #include "door/kafka_door.h"
 #include "io/simulated.h"
 #include "io/stream.h"
-#include "log/coordinator_folds.h"
 #include "log/log.h"
 
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "log/coordinator_folds.h"
+#include "coordinator/coordinator_folds.h"
 
 enum { PATIENCE_MS = 600000 };
 

@@ -2,9 +2,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "coordinator/coordinator_folds.h"
 #include "evoke/command.h"
 #include "log/check.h"
-#include "log/coordinator_folds.h"
 
 static void print_line(void *ctx, const char *line)
 {

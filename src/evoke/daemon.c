@@ -7,6 +7,7 @@
 
 #include "api/kind.h"
 #include "base/memory.h"
+#include "coordinator/coordinator_folds.h"
 #include "door/admin_door.h"
 #include "door/events_door.h"
 #include "door/kafka_door.h"
@@ -14,7 +15,6 @@
 #include "evoke/metrics.h"
 #include "evoke/pods_end.h"
 #include "io/file.h"
-#include "log/coordinator_folds.h"
 #include "mesh/mesh.h"
 #include "mesh/nameserver.h"
 #include "node/machine.h"

@@ -12,6 +12,7 @@
 #include "log/check.h"
 #include "log/checkpoint_sums.h"
 #include "log/fixture.h"
+#include "log/fixture_disk.h"
 
 enum { TOPICS = 150, BLOCK = CHECKPOINT_BLOCK_SIZE };
 

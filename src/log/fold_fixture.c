@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "test.h"
+#include "log/fixture.h"
 
 static void *make(struct log *log, const void *options)
 {
@@ -40,7 +40,8 @@ static const struct log_fold number_fold = {.topic = "__number",
                                             .start = nothing,
                                             .stop = nothing,
                                             .free = free};
-const struct log_fold *const number_folds[] = {&number_fold, NULL};
+static const struct log_fold *const folds[] = {&number_fold, NULL};
+const struct log_fold *const *const fixture_folds = folds;
 
 int64_t number_kept(const struct log *log)
 {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests: the smallest fold that there is. It keeps the last number that was appended to __number. */
+/* What is kept above the logs of this folder's tests: the smallest fold that there is, the last number that was
+ * appended to __number. */
 #ifndef LOG_FOLD_FIXTURE_H
 #define LOG_FOLD_FIXTURE_H
 
 #include "base/arena.h"
 #include "log/fold.h"
-
-extern const struct log_fold *const number_folds[];
 
 int64_t number_kept(const struct log *log); /* -1: none yet */
 /* To be appended, alone or beside others; in the arena. */

@@ -10,6 +10,7 @@
 #include "io/simulated.h"
 #include "log/check.h"
 #include "log/fixture.h"
+#include "log/fixture_disk.h"
 
 static void check_values(struct partition *partition, const char *want)
 {
@@ -202,7 +203,7 @@ TEST(a_topics_settings_decide_what_it_takes)
     CHECK_OK(try_append(&f, "small", fixture_batch(&f, "a", 1), &append, &err), &err);
     create(&f, "recent", "message.timestamp.before.max.ms", "1000");
     check_refused(&f, "recent", fixture_batch(&f, "a", 1), ERROR_INVALID, ERANGE); /* of 1970 */
-    check_refused(&f, "__consumer_offsets", fixture_batch(&f, "a", 1), ERROR_DENIED, 0);
+    check_refused(&f, "__number", fixture_batch(&f, "a", 1), ERROR_DENIED, 0);
     fixture_batch(&f, "a", 1);
     f.scratch.data[22] = 16;                                             /* transactional */
     check_refused(&f, "small", buf_bytes(&f.scratch), ERROR_CORRUPT, 0); /* its CRC does not know of that */

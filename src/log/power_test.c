@@ -493,7 +493,6 @@ static void run_seed(uint64_t seed)
     list_init(&town.promises);
     fixture_init_simulated(&town.f, seed);
     town.f.options.journal_size_max = 256 << 10; /* four files: the oldest goes all the time */
-    town.f.options.folds = number_folds;
     fixture_open(&town.f);
     for (int t = 0; t < TOPICS; t++)
         fixture_topic(&town.f, topic_of(t), PARTITIONS);

@@ -11,6 +11,7 @@
 #include "journal/journal_file.h"
 #include "log/check.h"
 #include "log/fixture.h"
+#include "log/fixture_disk.h"
 
 enum { PARTITIONS = 3, RECORDS = 3, OFFSETS_MAX = 3000, FILE_SIZE = 64 << 10 };
 

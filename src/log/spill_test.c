@@ -12,13 +12,13 @@
 #include "log/check.h"
 #include "log/checkpoint.h"
 #include "log/fixture.h"
+#include "log/fixture_disk.h"
 #include "log/fold_fixture.h"
 
 static void open_small(struct fixture *f)
 {
     fixture_init(f);
     f->options.journal_size_max = 256 << 10;
-    f->options.folds = number_folds;
     fixture_open(f);
 }
 
@@ -117,7 +117,6 @@ TEST(producers_epochs_folds_and_settings_outlive_the_journal_that_told_of_them)
     fixture_crash(&f, &crashed); /* as it is on disk, without a proper end */
     fixture_deinit(&f);
     crashed.options.journal_size_max = 256 << 10;
-    crashed.options.folds = number_folds;
     fixture_open(&crashed);
     topic = topic_find(crashed.log, BYTES_LITERAL("orders"));
     CHECK(memcmp(topic_id(topic), id, sizeof id) == 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "log/coordinator_folds.h"
+#include "coordinator/coordinator_folds.h"
 #include "log_world.h"
 #include "test.h"
 #include "world.h"

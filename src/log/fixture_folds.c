@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#include "log/coordinator_folds.h"
-#include "log/fixture.h"
-
-const struct log_fold *const *const fixture_folds = coordinator_folds;
