@@ -119,7 +119,7 @@ static bool downgrade(struct join *join, struct coordinator_join *request)
     if (!join->ends_the_new || !consumer_group_may_downgrade(join->call.in, NULL))
         return false;
     if (!consumer_group_downgrade(join->call.in, NULL, &err)) {
-        diag_warn("log", "group " BYTES_FORMAT " keeps the new protocol for members of the classic one: %s",
+        diag_warn("coordinator", "group " BYTES_FORMAT " keeps the new protocol for members of the classic one: %s",
                   BYTES_ARGS(group->id), err.message);
         return false;
     }
@@ -139,7 +139,7 @@ static void join_as_member(struct group *group, struct coordinator_join *request
     join.call.member_id =
         request->member_id.size > 0 ? request->member_id : coordinator_make_member_id(group->groups->log, request, id);
     if (!take_part(&join, request)) {
-        diag_debug("log", "group " BYTES_FORMAT ": " BYTES_FORMAT, BYTES_ARGS(group->id),
+        diag_debug("coordinator", "group " BYTES_FORMAT ": " BYTES_FORMAT, BYTES_ARGS(group->id),
                    BYTES_ARGS(join.result.message));
         coordinator_refuse_join(group->groups, request, join.result.error, BYTES_LITERAL(""));
     } else {

@@ -61,7 +61,8 @@ void consumer_group_start(struct group *group)
     map_each (entry, &in->members) {
         struct consumer_member *member = entry->value;
         if (!member->described) { /* its record is lost: nothing writes such a log */
-            diag_warn("log", "group " BYTES_FORMAT ": a member without metadata is dropped", BYTES_ARGS(group->id));
+            diag_warn("coordinator", "group " BYTES_FORMAT ": a member without metadata is dropped",
+                      BYTES_ARGS(group->id));
             consumer_member_free(member);
             continue;
         }

@@ -24,7 +24,7 @@ struct consumer_member *consumer_member_find_static(const struct consumer_group 
 static void remove_silent(struct consumer_member *member, const char *why)
 {
     struct bytes group_id = member->in->group->id;
-    diag_debug("log", "group " BYTES_FORMAT ": member " BYTES_FORMAT " %s", BYTES_ARGS(group_id),
+    diag_debug("coordinator", "group " BYTES_FORMAT ": member " BYTES_FORMAT " %s", BYTES_ARGS(group_id),
                BYTES_ARGS(member->id), why);
     if (consumer_member_remove(member)) /* the disk is full: try again */
         consumer_member_restart_session(member);
@@ -110,7 +110,7 @@ enum kafka_error consumer_member_remove(struct consumer_member *member)
     if (consumer_group_may_downgrade(in, member)) {
         if (consumer_group_downgrade(in, member, &err))
             return KAFKA_NONE;
-        diag_warn("log", "group " BYTES_FORMAT " keeps the new protocol for members of the classic one: %s",
+        diag_warn("coordinator", "group " BYTES_FORMAT " keeps the new protocol for members of the classic one: %s",
                   BYTES_ARGS(in->group->id), err.message);
     }
     AUTO_GROUP_BATCH batch;
@@ -119,7 +119,7 @@ enum kafka_error consumer_member_remove(struct consumer_member *member)
     consumer_put_epoch(&batch, in, in->epoch + 1, consumer_topics_hash(in, member->subscription, NULL));
     if (consumer_append(in, &batch, &err))
         return KAFKA_NONE;
-    diag_warn("log", "group " BYTES_FORMAT ": %s", BYTES_ARGS(in->group->id), err.message);
+    diag_warn("coordinator", "group " BYTES_FORMAT ": %s", BYTES_ARGS(in->group->id), err.message);
     return KAFKA_COORDINATOR_NOT_AVAILABLE;
 }
 

@@ -325,6 +325,6 @@ void consumer_groups_run_changed(void *ctx)
     while ((in = LIST_TAKE_FIRST(&groups->changed_groups, struct consumer_group, changed_link))) {
         struct error err;
         if (!consumer_group_follow_topics(in, &err)) /* its next heartbeat tries again */
-            diag_warn("log", "group " BYTES_FORMAT ": %s", BYTES_ARGS(in->group->id), err.message);
+            diag_warn("coordinator", "group " BYTES_FORMAT ": %s", BYTES_ARGS(in->group->id), err.message);
     }
 }

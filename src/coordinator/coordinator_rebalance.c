@@ -76,7 +76,7 @@ static void become_empty(struct group *group)
     group->empty_ms = io_wall_ms(log_io(group->groups->log));
     group_expiry_touch(group);
     if (!coordinator_store(group, &lsn, &err)) /* at the worst its members come back after a restart, and time out */
-        diag_warn("log", "group " BYTES_FORMAT ": %s", BYTES_ARGS(group->id), err.message);
+        diag_warn("coordinator", "group " BYTES_FORMAT ": %s", BYTES_ARGS(group->id), err.message);
 }
 
 static void begin_generation(struct group *group)

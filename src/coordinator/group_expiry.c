@@ -124,7 +124,7 @@ static void on_due(void *ctx)
         ok = expire_some(group, &count, &err);
     group = map_get(&groups->by_id, id);
     if (!ok)
-        diag_warn("log", "offsets of group " BYTES_FORMAT " that are due stay for now: %s", BYTES_ARGS(id),
+        diag_warn("coordinator", "offsets of group " BYTES_FORMAT " that are due stay for now: %s", BYTES_ARGS(id),
                   err.message);
     if (group && !is_in_use(group))
         start(group, ok ? 0 : TRY_AGAIN_MS);

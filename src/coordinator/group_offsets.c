@@ -231,7 +231,7 @@ void groups_forget_topic(struct groups *groups, struct bytes topic)
     struct error err;
     while (count > 0)
         if (!forget_some(groups, topic, &count, &err)) {
-            diag_warn("log", "committed offsets of topic " BYTES_FORMAT " stay until the next start: %s",
+            diag_warn("coordinator", "committed offsets of topic " BYTES_FORMAT " stay until the next start: %s",
                       BYTES_ARGS(topic), err.message);
             return;
         }

@@ -178,7 +178,7 @@ void transaction_timed_out(void *ctx)
         transaction->last_epoch = -1;
         return;
     }
-    diag_debug("log", "a transaction that timed out cannot be aborted now: %s", err.message);
+    diag_debug("coordinator", "a transaction that timed out cannot be aborted now: %s", err.message);
     if (err.kind != ERROR_UNAVAILABLE || err.sys == EAGAIN) /* else nothing is written until a restart */
         io_timer_start(&transaction->timeout, RETRY_MS);
 }

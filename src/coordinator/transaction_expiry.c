@@ -42,7 +42,7 @@ void transactions_expire(void *ctx)
         struct error err;
         uint64_t lsn;
         if (!transaction_append(transactions->log, oldest->id, NULL, NULL, &append, 0, &lsn, &err)) {
-            diag_debug("log", "a transactional id cannot be forgotten: %s", err.message);
+            diag_debug("coordinator", "a transactional id cannot be forgotten: %s", err.message);
             io_timer_start(&transactions->expiry, RETRY_MS);
             return;
         }
