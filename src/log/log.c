@@ -283,7 +283,7 @@ static bool recover(struct log *log, bool *clean, struct error *err)
 
 struct log *log_open(struct io *io, const struct log_options *options, struct error *err)
 {
-    if (!io_dir_make(io, options->directory, err) || !io_dir_lock(io, options->directory, err))
+    if (!io_dir_make(io, options->directory, err))
         return NULL;
     struct log *log = log_new(io, options);
     bool clean;

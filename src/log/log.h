@@ -45,8 +45,8 @@ struct log_options {
     const void *fold_options;            /* with what they are made; theirs, good while the log is opened */
 };
 
-/* Reads the journal back (synchronous), makes it if it is not there. Locks the directory. ERROR_CORRUPT names file and
- * position; ERROR_UNSUPPORTED: a newer format; ERROR_UNAVAILABLE: another evoke has it. */
+/* Reads the journal back (synchronous), makes it if it is not there. The directory is the caller's alone: it has
+ * io_dir_lock(). ERROR_CORRUPT names file and position; ERROR_UNSUPPORTED: a newer format. */
 struct log *log_open(struct io *io, const struct log_options *options, struct error *err);
 /* `done` runs once all appends so far are synced and the files are closed; the log is then freed. */
 void log_close(struct log *log, void (*done)(void *ctx), void *ctx);

@@ -886,18 +886,6 @@ TEST(files_may_become_smaller_from_one_run_to_the_next)
     fixture_deinit(&f);
 }
 
-TEST(a_directory_in_use_is_refused)
-{
-    struct fixture f;
-    struct error err = {0};
-    fixture_init(&f);
-    fixture_open(&f);
-    struct fixture second = f;
-    CHECK(!fixture_try_open(&second, &err));
-    CHECK_INT(err.kind, ERROR_UNAVAILABLE);
-    fixture_deinit(&f);
-}
-
 /* --- Checking --- */
 
 static void gather(void *ctx, const char *line)
