@@ -35,7 +35,6 @@ struct kube_door {
     struct api *api;
     struct io *io;
     struct http_server *server;
-    struct io_tls *tls;
     struct kube_pki pki;
     char *directory, *host_name; /* where they are, whom they name; the latter may be NULL */
     struct retry renewal;        /* of certificates, every day */

@@ -192,12 +192,6 @@ static void on_request(void *ctx, struct http_request *request)
 
 /* --- The door --- */
 
-static struct io_tls *tls_of(struct io *io, const struct kube_pki *pki, struct error *err)
-{
-    return io_tls_server_new(io, bytes_of_string(pki->server.certificate_pem), bytes_of_string(pki->server.key_pem),
-                             bytes_of_string(pki->ca.certificate_pem), err);
-}
-
 static bool write_kubeconfig(struct kube_door *door, const struct kube_pki *pki, struct error *err)
 {
     struct io_address address = http_server_address(door->server);
@@ -207,17 +201,12 @@ static bool write_kubeconfig(struct kube_door *door, const struct kube_pki *pki,
 /* Takes `pki` over. */
 static bool take_renewed(struct kube_door *door, struct kube_pki *pki, struct error *err)
 {
-    bool same = strcmp(pki->server.certificate_pem, door->pki.server.certificate_pem) == 0;
-    struct io_tls *tls = same ? NULL : tls_of(door->io, pki, err);
-    if ((!same && !tls) || !write_kubeconfig(door, pki, err)) {
-        io_tls_free(tls);
-        kube_pki_deinit(pki);
-        return false;
+    if (write_kubeconfig(door, pki, err)) {
+        kube_pki_exchange(&door->pki, pki);
+        return true;
     }
-    if (tls)
-        io_tls_exchange(door->tls, tls);
-    kube_pki_exchange(&door->pki, pki);
-    return true;
+    kube_pki_deinit(pki);
+    return false;
 }
 
 enum { RENEWAL_INTERVAL_MS = 24 * 3600 * 1000 };
@@ -242,13 +231,19 @@ static bool renew(void *ctx, struct error *err)
 static bool listen_on(struct kube_door *door, const struct kube_door_options *options, struct error *err)
 {
     struct http_server_options server = {.address = options->address,
-                                         .tls = door->tls,
+                                         .tls = door->pki.tls,
                                          .name = "API door",
                                          .flag = "--listen-api",
                                          .on_request = on_request,
                                          .ctx = door};
     door->server = http_server_open(door->io, &server, err);
     return door->server && write_kubeconfig(door, &door->pki, err);
+}
+
+static bool take_certificates(struct kube_door *door, const struct kube_door_options *options, struct error *err)
+{
+    return options->pki ? kube_pki_finish(options->pki, &door->pki, err)
+                        : kube_pki_load(door->io, door->directory, door->host_name, &door->pki, err);
 }
 
 struct kube_door *kube_door_open(struct api *api, const struct kube_door_options *options, struct error *err)
@@ -263,8 +258,7 @@ struct kube_door *kube_door_open(struct api *api, const struct kube_door_options
     door->directory = memory_string(bytes_of_string(options->directory));
     door->host_name = options->host_name ? memory_string(bytes_of_string(options->host_name)) : NULL;
     retry_init(door->io, &door->renewal, "door", renew, door);
-    if (!kube_pki_load(door->io, door->directory, door->host_name, &door->pki, err) ||
-        !(door->tls = tls_of(door->io, &door->pki, err)) || !listen_on(door, options, err)) {
+    if (!take_certificates(door, options, err) || !listen_on(door, options, err)) {
         kube_door_close(door);
         return NULL;
     }
@@ -294,7 +288,6 @@ void kube_door_close(struct kube_door *door)
     io_timer_stop(&door->bookmarks);
     retry_stop(&door->renewal);
     http_server_close(door->server);
-    io_tls_free(door->tls);
     kube_pki_deinit(&door->pki);
     free(door->directory);
     free(door->host_name);

@@ -17,6 +17,7 @@
 #include "io/address.h"
 
 struct kube_door;
+struct kube_pki_loading; /* kube_pki.h */
 
 /* --- pods/log: the node fills this --- */
 struct kube_log_options {
@@ -44,6 +45,8 @@ struct kube_door_options {
     struct io_address address;
     const char *directory; /* DIR: pki/ and kubeconfig are made in it */
     const char *host_name; /* goes into the server's certificate; may be NULL */
+    /* Begun by kube_pki_begin() with both; taken over, also on an error. NULL: certificates are loaded here and now. */
+    struct kube_pki_loading *pki;
 };
 
 /* ERROR_UNAVAILABLE when the port is taken. */

@@ -98,6 +98,13 @@ static bool load_or_make_ca(struct io *io, const char *directory, struct io_cert
                       write_certificate(io, directory, "ca", out, io_path_write, err)));
 }
 
+static bool make_tls(struct io *io, struct kube_pki *pki, struct error *err)
+{
+    pki->tls = io_tls_server_new(io, bytes_of_string(pki->server.certificate_pem), bytes_of_string(pki->server.key_pem),
+                                 bytes_of_string(pki->ca.certificate_pem), err);
+    return pki->tls != NULL;
+}
+
 bool kube_pki_load(struct io *io, const char *directory, const char *host_name, struct kube_pki *out, struct error *err)
 {
     static const char *const masters[] = {"system:masters"};
@@ -119,7 +126,7 @@ bool kube_pki_load(struct io *io, const char *directory, const char *host_name, 
     if (path_of(directory, "pki", path, err) && io_dir_make(io, path, err) &&
         load_or_make_ca(io, directory, &pki.ca, err) &&
         load_or_make(io, directory, &server, &pki.ca, &pki.server, err) &&
-        load_or_make(io, directory, &admin, &pki.ca, &pki.admin, err)) {
+        load_or_make(io, directory, &admin, &pki.ca, &pki.admin, err) && make_tls(io, &pki, err)) {
         *out = pki;
         return true;
     }
@@ -134,6 +141,7 @@ void kube_pki_exchange(struct kube_pki *pki, struct kube_pki *with)
     pki->server = with->server;
     pki->admin = with->admin;
     with->server = with->admin = (struct io_certificate){0};
+    io_tls_exchange(pki->tls, TAKE(with->tls));
     kube_pki_deinit(with);
 }
 
@@ -142,6 +150,52 @@ void kube_pki_deinit(struct kube_pki *pki)
     io_certificate_deinit(&pki->ca);
     io_certificate_deinit(&pki->server);
     io_certificate_deinit(&pki->admin);
+    io_tls_free(pki->tls);
+}
+
+/* --- Beside the core thread --- */
+
+struct kube_pki_loading {
+    struct io *io;
+    const char *directory, *host_name;
+    struct io_task *task;
+    bool ok;
+    struct kube_pki pki;
+    struct error err;
+};
+
+static void load(void *ctx)
+{
+    struct kube_pki_loading *loading = ctx;
+    loading->ok = kube_pki_load(loading->io, loading->directory, loading->host_name, &loading->pki, &loading->err);
+}
+
+struct kube_pki_loading *kube_pki_begin(struct io *io, const char *directory, const char *host_name)
+{
+    struct kube_pki_loading *loading = NEW(struct kube_pki_loading);
+    *loading = (struct kube_pki_loading){.io = io, .directory = directory, .host_name = host_name};
+    loading->task = io_task_begin(io, load, loading);
+    return loading;
+}
+
+bool kube_pki_finish(struct kube_pki_loading *loading, struct kube_pki *out, struct error *err)
+{
+    io_task_join(loading->task);
+    bool ok = loading->ok;
+    if (ok)
+        *out = loading->pki;
+    else
+        *err = loading->err;
+    free(loading);
+    return ok;
+}
+
+void kube_pki_abandon(struct kube_pki_loading *loading)
+{
+    struct kube_pki pki;
+    struct error ignored;
+    if (loading && kube_pki_finish(loading, &pki, &ignored))
+        kube_pki_deinit(&pki);
 }
 
 /* --- kubeconfig --- */

@@ -7,10 +7,12 @@
 
 #include "api/kind.h"
 #include "base/memory.h"
+#include "coordinator/coordinator_folds.h"
 #include "door/admin_door.h"
 #include "door/events_door.h"
 #include "door/kafka_door.h"
 #include "door/kube_door.h"
+#include "door/kube_pki.h"
 #include "evoke/metrics.h"
 #include "evoke/pods_end.h"
 #include "io/file.h"
@@ -24,9 +26,11 @@ enum { DNS_PORT = 53 };
 struct daemon {
     struct io *io;
     const struct config *config;
-    struct parts parts; /* evoke/metrics.h: all that has figures */
+    struct machine machine; /* what the Node says of it */
+    struct parts parts;     /* evoke/metrics.h: all that has figures */
     struct admin_door *admin;
     struct runtime *processes, *containers; /* ours to close; NULL when they are the caller's */
+    struct kube_pki_loading *pki;           /* until the API door takes it over */
     struct error no_containers;             /* why there is no runtime for them */
     char cluster_dns[IO_ADDRESS_TEXT_SIZE]; /* where containers ask for names; "": nowhere */
     char events_url[IO_ADDRESS_TEXT_SIZE + 16];
@@ -95,14 +99,12 @@ static bool open_events(struct daemon *daemon, struct error *err)
     return true;
 }
 
-static bool open_kube(struct daemon *daemon, const struct daemon_options *options, struct error *err)
+static bool open_kube(struct daemon *daemon, struct error *err)
 {
-    struct machine here = {0};
-    if (!options->machine)
-        machine_read(&here);
     const struct kube_door_options door = {.address = daemon->config->api,
                                            .directory = daemon->config->data,
-                                           .host_name = (options->machine ? options->machine : &here)->hostname};
+                                           .host_name = daemon->machine.hostname,
+                                           .pki = TAKE(daemon->pki)};
     if (!is_on(&door.address))
         return true;
     daemon->parts.kube = kube_door_open(daemon->parts.api, &door, err);
@@ -144,15 +146,32 @@ static void logs_close(void *log)
 
 /* --- Parts --- */
 
+/* All that is in DIR is this evoke's alone from here on. Certificates are made while the log is read. */
+static bool begin(struct daemon *daemon, const struct daemon_options *options, struct error *err)
+{
+    const char *directory = daemon->config->data;
+    if (options->machine)
+        daemon->machine = *options->machine;
+    else
+        machine_read(&daemon->machine);
+    if (!io_dir_make(daemon->io, directory, err))
+        return error_wrap(err, "--data");
+    if (!io_dir_lock(daemon->io, directory, err))
+        return false;
+    if (is_on(&daemon->config->api))
+        daemon->pki = kube_pki_begin(daemon->io, directory, daemon->machine.hostname);
+    return true;
+}
+
 static bool open_log(struct daemon *daemon, struct error *err)
 {
     const struct config *config = daemon->config;
+    const struct coordinator_options coordinator_options = {.offsets_retention_ms = config->offsets_retention_ms};
     const struct log_options options = {.directory = config->data,
                                         .journal_file_size = config->journal_file_bytes,
                                         .journal_size_max = config->journal_bytes_max,
-                                        .offsets_retention_ms = config->offsets_retention_ms};
-    if (!io_dir_make(daemon->io, config->data, err))
-        return error_wrap(err, "--data");
+                                        .folds = coordinator_folds,
+                                        .fold_options = &coordinator_options};
     daemon->parts.log = log_open(daemon->io, &options, err);
     if (!daemon->parts.log)
         return false;
@@ -183,17 +202,12 @@ static bool open_runtimes(struct daemon *daemon, const struct daemon_options *op
 
 static bool open_node(struct daemon *daemon, const struct daemon_options *options, struct error *err)
 {
-    struct machine machine = {0};
     struct node_options node_options = {.schedule = true,
-                                        .machine = options->machine,
+                                        .machine = &daemon->machine,
                                         .cluster_dns = daemon->cluster_dns[0] ? daemon->cluster_dns : NULL,
                                         .processes = daemon->processes ? daemon->processes : options->processes,
                                         .containers = daemon->processes ? daemon->containers : options->containers,
                                         .no_containers = daemon->processes ? daemon->no_containers.message : NULL};
-    if (!options->machine) {
-        machine_read(&machine);
-        node_options.machine = &machine;
-    }
     daemon->parts.node = node_open(daemon->io, daemon->parts.api, &node_options, err);
     if (!daemon->parts.node)
         return false;
@@ -255,8 +269,8 @@ static void open_dispatch(struct daemon *daemon, const struct daemon_options *op
 
 static bool open_all(struct daemon *daemon, const struct daemon_options *options, struct error *err)
 {
-    if (!open_log(daemon, err) || !open_admin(daemon, err) || !open_kafka(daemon, err) || !open_events(daemon, err) ||
-        !open_kube(daemon, options, err))
+    if (!begin(daemon, options, err) || !open_log(daemon, err) || !open_admin(daemon, err) ||
+        !open_kafka(daemon, err) || !open_events(daemon, err) || !open_kube(daemon, err))
         return false;
     daemon->parts.mesh = mesh_open(daemon->parts.api);
     open_dispatch(daemon, options);
@@ -288,6 +302,7 @@ static void close_actors(struct daemon *daemon)
 
 static void close_parts(struct daemon *daemon)
 {
+    kube_pki_abandon(TAKE(daemon->pki));
     close_actors(daemon);
     pods_end_close(daemon->pods_end);
     node_close(daemon->parts.node);

@@ -117,6 +117,18 @@ void io_work(struct io *io, void (*work)(void *ctx), void (*done)(void *ctx), vo
     io->engine->work(io, work, done, ctx);
 }
 
+struct io_task *io_task_begin(struct io *io, void (*work)(void *ctx), void *ctx)
+{
+    struct io_task *task = io->engine->task_begin(io, work, ctx);
+    task->io = io;
+    return task;
+}
+
+void io_task_join(struct io_task *task)
+{
+    task->io->engine->task_join(task);
+}
+
 void io_on_signal(struct io *io, void (*run)(void *ctx, int signal), void *ctx)
 {
     io->engine->on_signal(io, run, ctx);

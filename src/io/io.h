@@ -90,6 +90,15 @@ void io_work(struct io *io, void (*work)(void *ctx), void (*done)(void *ctx), vo
  * that a slow disk leaves threads for what does not need it. */
 void io_work_reading(struct io *io, void (*work)(void *ctx), void (*done)(void *ctx), void *ctx);
 
+/*
+ * Work beside the core thread, which waits for it later: for a start, in which what computes and what waits for the
+ * disk need not wait for each other. `work` as that of io_work(). Every one that was begun is joined, before the loop
+ * turns.
+ */
+struct io_task;
+struct io_task *io_task_begin(struct io *io, void (*work)(void *ctx), void *ctx);
+void io_task_join(struct io_task *task);
+
 /* SIGINT and SIGTERM (and SIGHUP) of this process, for evoke/ alone. */
 void io_on_signal(struct io *io, void (*run)(void *ctx, int signal), void *ctx);
 

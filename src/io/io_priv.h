@@ -101,7 +101,14 @@ struct io_engine {
     uint64_t (*clock_ns)(struct io *io);
     void (*random)(struct io *io, void *out, size_t size);
     void (*work)(struct io *io, void (*work)(void *ctx), void (*done)(void *ctx), void *ctx);
+    struct io_task *(*task_begin)(struct io *io, void (*work)(void *ctx), void *ctx);
+    void (*task_join)(struct io_task *task); /* frees it */
     void (*on_signal)(struct io *io, void (*run)(void *ctx, int signal), void *ctx);
+};
+
+/* The first member of the engine's own struct. */
+struct io_task {
+    struct io *io;
 };
 
 /* The first member of the engine's own struct. */

@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -109,12 +108,7 @@ struct flusher *flusher_new(uv_async_t *wake)
     pthread_mutex_init(&flusher->mutex, NULL);
     pthread_cond_init(&flusher->asked, NULL);
     pthread_cond_init(&flusher->finished, NULL);
-    /* Signals are for the core thread. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&flusher->thread, NULL, thread_run, flusher);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = linux_thread_start(&flusher->thread, thread_run, flusher);
     if (failed) {
         fprintf(stderr, "evoke: no thread for writing: %s\n", strerror(failed));
         abort(); /* as out of memory: nothing can be promised without it */

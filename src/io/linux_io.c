@@ -13,7 +13,7 @@
 #include "io/linux_priv.h"
 #include "io/tls_priv.h"
 
-static void read_clocks(struct linux_io *io)
+void linux_read_clocks(struct linux_io *io)
 {
     if (io->now_valid)
         return;
@@ -26,7 +26,7 @@ static void read_clocks(struct linux_io *io)
 
 static uint64_t linux_now_ns(struct io *io)
 {
-    read_clocks(linux_io_of(io));
+    linux_read_clocks(linux_io_of(io));
     return linux_io_of(io)->now_ns;
 }
 
@@ -38,7 +38,7 @@ static uint64_t linux_clock_ns(struct io *io)
 
 static int64_t linux_wall_ns(struct io *io)
 {
-    read_clocks(linux_io_of(io));
+    linux_read_clocks(linux_io_of(io));
     return linux_io_of(io)->wall_ns;
 }
 
@@ -182,8 +182,6 @@ static const struct io_engine linux_engine = {
     .net = &linux_net_engine,
     .process = &linux_process_engine,
     .tls = &tls_openssl,
-    //    .process = &linux_process_engine,
-    //    .tls = &tls_openssl,
     .free = linux_free,
     .run = linux_run,
     .now_ns = linux_now_ns,
@@ -191,6 +189,8 @@ static const struct io_engine linux_engine = {
     .clock_ns = linux_clock_ns,
     .random = linux_random,
     .work = linux_work,
+    .task_begin = linux_task_begin,
+    .task_join = linux_task_join,
     .on_signal = linux_on_signal,
 };
 

@@ -3,6 +3,7 @@
 #ifndef IO_LINUX_PRIV_H
 #define IO_LINUX_PRIV_H
 
+#include <pthread.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -75,6 +76,13 @@ struct io_address linux_address_local(int fd); /* that a socket is bound to */
 bool linux_datagram_open(struct io *io, const struct io_address *address, struct io_datagram **out, struct error *err);
 void linux_datagram_send(struct io_datagram *datagram, const struct io_address *to, struct bytes data);
 void linux_datagram_close(struct io_datagram *datagram);
+
+void linux_read_clocks(struct linux_io *io); /* unless this turn has */
+
+/* linux_thread.c */
+MUST_CHECK int linux_thread_start(pthread_t *thread, void *(*run)(void *ctx), void *ctx); /* 0, or what is wrong */
+struct io_task *linux_task_begin(struct io *io, void (*work)(void *ctx), void *ctx);
+void linux_task_join(struct io_task *task);
 
 /* linux_flusher.c: the thread that writes and syncs. */
 struct flusher *flusher_new(uv_async_t *wake);

@@ -3,8 +3,8 @@
 #ifndef LOG_CHECK_PRIV_H
 #define LOG_CHECK_PRIV_H
 
+#include "journal/journal_scan.h"
 #include "log/check.h"
-#include "log/journal_scan.h"
 #include "log/log_priv.h"
 #include "log/repair.h"
 

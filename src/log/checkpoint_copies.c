@@ -6,7 +6,7 @@
 
 #include "base/diag.h"
 #include "base/memory.h"
-#include "log/bad_sectors.h"
+#include "journal/bad_sectors.h"
 #include "log/checkpoint_sums.h"
 
 static const char *const names[CHECKPOINT_COPIES] = {"checkpoint", "checkpoint.copy"};

@@ -6,7 +6,7 @@
 #ifndef LOG_INDEX_H
 #define LOG_INDEX_H
 
-#include "log/journal.h"
+#include "journal/journal.h"
 
 enum { INDEX_CHUNK_COUNT = 256 };
 

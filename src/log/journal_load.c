@@ -2,7 +2,6 @@
 #include "log/journal_load.h"
 
 #include "base/memory.h"
-#include "log/journal_priv.h"
 
 struct journal_load {
     struct load base;
@@ -44,5 +43,5 @@ void journal_load(struct loads *loads, const struct journal *journal, uint32_t f
         return;
     struct journal_load *load = NEW(struct journal_load);
     load_begin(loads, &load->base, bytes_of(key, sizeof key), load_free, waiter);
-    load->warming = io_file_warm(journal_file_of(journal, file)->file, parts, count, load_done, load);
+    load->warming = journal_warm(journal, file, parts, count, load_done, load);
 }

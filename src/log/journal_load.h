@@ -7,7 +7,7 @@
 #define LOG_JOURNAL_LOAD_H
 
 #include "io/file.h"
-#include "log/journal.h"
+#include "journal/journal.h"
 #include "log/load.h"
 
 /* `count` parts of the file, in order, at least one. The waiter runs once; later its owner asks again. */

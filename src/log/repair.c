@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "log/bad_sectors.h"
+#include "journal/bad_sectors.h"
 #include "log/segment_index.h"
 
 enum { COPY_SIZE = 256 << 10, INDEX_SIZE_MAX = 1 << 30 };

@@ -17,7 +17,7 @@
 #ifndef LOG_REPAIR_JOURNAL_H
 #define LOG_REPAIR_JOURNAL_H
 
-#include "log/journal_scan.h"
+#include "journal/journal_scan.h"
 #include "log/repair.h"
 
 enum { REPAIR_LOST_FRAMES_MAX = 1 << 24 };

@@ -20,10 +20,10 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/simulated.h"
+#include "journal/journal_scan.h"
 #include "log/check.h"
 #include "log/checkpoint_copies.h"
 #include "log/fixture.h"
-#include "log/journal_scan.h"
 #include "log/log_priv.h"
 #include "log/segment_scan.h"
 
@@ -487,7 +487,7 @@ static void check(struct town *town, bool repairing)
 {
     struct error err;
     struct io *io = io_simulated_another(town->f.world);
-    CHECK_OK(log_check(io, "/data", repairing, gather, &town->text, &town->result, &err), &err);
+    CHECK_OK(log_check(io, &town->f.options, repairing, gather, &town->text, &town->result, &err), &err);
     io_free(io);
 }
 

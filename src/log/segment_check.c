@@ -7,7 +7,7 @@
 #include "base/endian.h"
 #include "base/memory.h"
 #include "io/file.h"
-#include "log/journal_file.h"
+#include "journal/journal_file.h"
 #include "log/segment_index.h"
 
 enum { BATCH_SIZE_MAX = 32 << 20, INDEX_SIZE_MAX = 1 << 30 };

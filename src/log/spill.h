@@ -20,7 +20,10 @@
 #ifndef LOG_SPILL_H
 #define LOG_SPILL_H
 
-#include "log/log_priv.h"
+#include "log/log.h"
+
+struct segment;
+struct spill;
 
 struct spill *spill_new(struct log *log);
 void spill_free(struct spill *spill);

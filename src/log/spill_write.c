@@ -7,7 +7,6 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "log/checkpoint_copies.h"
-#include "log/journal_priv.h"
 #include "log/segment_writer.h"
 #include "log/spill_priv.h"
 
@@ -23,7 +22,7 @@ void spill_note_read(struct spill_job *job, size_t size)
     if (job->read < READ_BETWEEN_FORGETTING)
         return;
     job->read = 0;
-    io_file_map_forget(job->pin->file, job->pin->map);
+    journal_forget(job->pin);
 }
 
 static bool append(struct spill_item *item, struct segment_writer *writer, struct spill_filter *filter,

@@ -2,7 +2,6 @@
 #include "wire/kafka_batch_priv.h"
 
 #include <lz4frame.h>
-#include <snappy-c.h>
 #include <stdio.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -11,6 +10,7 @@
 #include "base/memory.h"
 #include "test.h"
 #include "wire/kafka_codec.h"
+#include "wire/snappy.h"
 
 /* --- Making batches --- */
 
@@ -78,7 +78,8 @@ static struct bytes pack_gzip(struct bytes plain, uint8_t *out, size_t room)
 
 static struct bytes pack_snappy(struct bytes plain, uint8_t *out, size_t room)
 {
-    CHECK_INT(snappy_compress((const char *)plain.data, plain.size, (char *)out, &room), SNAPPY_OK);
+    snappy_load();
+    CHECK_INT(sym_snappy_compress((const char *)plain.data, plain.size, (char *)out, &room), SNAPPY_OK);
     return bytes_of(out, room);
 }
 

@@ -2,11 +2,11 @@
 #include "wire/kafka_codec.h"
 
 #include <lz4frame.h>
-#include <snappy-c.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include "base/endian.h"
+#include "wire/snappy.h"
 
 enum { CHUNK_SIZE = 64 << 10, ZSTD_WINDOW_LOG_MAX = 26 };
 
@@ -72,12 +72,12 @@ static bool unpack_snappy_block(struct bytes packed, struct buf *out, struct err
 {
     const char *data = (const char *)packed.data;
     size_t size;
-    if (snappy_uncompressed_length(data, packed.size, &size) != SNAPPY_OK)
+    if (sym_snappy_uncompressed_length(data, packed.size, &size) != SNAPPY_OK)
         return corrupt(KAFKA_CODEC_SNAPPY, err);
     if (size > out->size_max - out->size)
         return too_large(out, err);
     char *to = (char *)buf_reserve(out, size);
-    if (snappy_uncompress(data, packed.size, to, &size) != SNAPPY_OK)
+    if (sym_snappy_uncompress(data, packed.size, to, &size) != SNAPPY_OK)
         return corrupt(KAFKA_CODEC_SNAPPY, err);
     buf_commit(out, size);
     return true;
@@ -88,6 +88,7 @@ static bool unpack_snappy(struct bytes packed, struct buf *out, struct error *er
 {
     enum { MAGIC_SIZE = 8, HEADER_SIZE = 16 };
     static const uint8_t magic[MAGIC_SIZE] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
+    snappy_load();
     if (!bytes_starts_with(packed, bytes_of(magic, sizeof magic)))
         return unpack_snappy_block(packed, out, err);
     if (packed.size < HEADER_SIZE)
@@ -206,12 +207,13 @@ static bool pack_snappy(struct bytes plain, struct buf *out)
 {
     enum { BLOCK_SIZE = 32 << 10 };
     static const uint8_t header[16] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1};
+    snappy_load();
     buf_append(out, bytes_of(header, sizeof header));
     while (plain.size > 0) {
         struct bytes block = bytes_slice(plain, 0, BLOCK_SIZE);
-        size_t size = snappy_max_compressed_length(block.size);
+        size_t size = sym_snappy_max_compressed_length(block.size);
         uint8_t *to = buf_reserve(out, 4 + size);
-        if (!to || snappy_compress((const char *)block.data, block.size, (char *)to + 4, &size) != SNAPPY_OK)
+        if (!to || sym_snappy_compress((const char *)block.data, block.size, (char *)to + 4, &size) != SNAPPY_OK)
             return false;
         for (int i = 0; i < 4; i++)
             to[i] = (uint8_t)(size >> (24 - 8 * i));

@@ -193,6 +193,35 @@ TEST(work_that_is_still_going_on_when_the_io_ends_calls_nobody)
     CHECK_STR(script.said, "");
 }
 
+struct beside {
+    struct io *io;
+    int64_t wall_ns;
+    int count;
+};
+
+static void work_beside(void *ctx)
+{
+    struct beside *beside = ctx;
+    usleep(1000);
+    beside->wall_ns = io_wall_ns(beside->io);
+    beside->count++;
+}
+
+TEST(a_task_goes_on_beside_others_and_is_done_when_it_is_joined)
+{
+    struct io *io = world_new();
+    struct beside beside[3] = {{.io = io}, {.io = io}, {.io = io}};
+    struct io_task *tasks[ARRAY_SIZE(beside)];
+    for (size_t i = 0; i < ARRAY_SIZE(beside); i++)
+        tasks[i] = io_task_begin(io, work_beside, &beside[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(beside); i++) {
+        io_task_join(tasks[i]);
+        CHECK_INT(beside[i].count, 1);
+        CHECK_INT(beside[i].wall_ns, io_wall_ns(io));
+    }
+    io_free(io);
+}
+
 TEST(time_stands_still_within_a_turn)
 {
     struct io *io = world_new();
