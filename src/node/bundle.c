@@ -323,7 +323,8 @@ static struct json *namespaces(const struct bundle_place *place)
 {
     struct json *list = json_new_array();
     char path[64];
-    add_namespace(list, "pid", NULL);
+    if (!place->host_pid)
+        add_namespace(list, "pid", NULL);
     add_namespace(list, "uts", NULL);
     add_namespace(list, "mount", NULL);
     snprintf(path, sizeof path, "/proc/%d/ns/ipc", place->monitor_pid);

@@ -13,7 +13,7 @@ struct bundle_place {
     const char *hostname;
     const char *cgroups_path; /* "" : none */
     int monitor_pid;          /* whose network and IPC namespaces the container joins */
-    bool host_network;
+    bool host_network, host_pid;
     bool unified_cgroups;          /* cgroup v2: the container gets a cgroup namespace */
     const struct json *host_paths; /* volume name: path */
     uint64_t capabilities;         /* that we may hand on, by number */

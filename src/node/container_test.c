@@ -380,6 +380,27 @@ TEST(a_container_is_told_to_end_by_the_signal_that_its_image_wants)
     world_end(&world);
 }
 
+TEST(a_pod_may_share_processes_and_ipc_with_the_machine_and_leaves_none_of_its_own_behind)
+{
+    struct world world;
+    char ipc[64] = "", json[1000], expected[200];
+    if (skip())
+        return;
+    CHECK(readlink("/proc/self/ns/ipc", ipc, sizeof ipc - 1) > 0);
+    import_busybox();
+    open_world(&world);
+    snprintf(
+        json, sizeof json,
+        POD("host", "'hostPID':true,'hostIPC':true,'terminationGracePeriodSeconds':1,'containers':[" SHELL(
+                        "main", "(exec setsid sleep 600) & readlink /proc/self/ns/ipc; ls -d /proc/%d; wait") "}]"),
+        (int)getpid());
+    world_create(&world, json);
+    world_until_ready(&world, "host", true);
+    snprintf(expected, sizeof expected, "%s\n/proc/%d\n", ipc, (int)getpid());
+    world_until_logs(&world, "host", expected);
+    finish(&world, "host");
+}
+
 /* --- The network beyond the pod --- */
 
 static void on_data(void *ctx, struct bytes data)

@@ -123,6 +123,7 @@ static bool prepare(struct monitored *monitored, const struct runtime_pod *pod, 
     json_set(monitored->description, "hostname", json_new_text(pod->hostname));
     json_set(monitored->description, "interface", json_new_text(interface));
     json_set(monitored->description, "hostNetwork", json_new_bool(pod->host_network));
+    json_set(monitored->description, "hostPID", json_new_bool(pod->host_pid));
     describe_tmpfs(monitored->description, pod);
     return write_etc(monitored, pod, ip, err);
 }

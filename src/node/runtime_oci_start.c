@@ -111,6 +111,7 @@ static bool write_bundle(struct monitored *monitored, const struct runtime_conta
         .cgroups_path = cgroups_path,
         .monitor_pid = monitored->pid,
         .host_network = json_bool_at(monitored->description, "hostNetwork", false),
+        .host_pid = json_bool_at(monitored->description, "hostPID", false),
         .unified_cgroups = cgroups_unified(monitored_cgroups(monitored)),
         .host_paths = json_get(monitored->description, "hostPaths"),
         .capabilities = runtime->capabilities,

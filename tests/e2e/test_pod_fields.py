@@ -109,6 +109,15 @@ def test_a_charts_security_context_is_acted_on(evoke, busybox):
     assert evoke.kubectl("logs", "chart").stdout.split() == ["secret", "1000", "1001", "2002", "1001", "Seccomp:", "2", "read-only"]
 
 
+@needs_containers
+def test_a_container_with_host_pid_and_ipc_sees_the_machines(evoke, busybox):
+    script = f"busybox readlink /proc/{evoke.process.pid}/exe; busybox readlink /proc/self/ns/ipc"
+    apply(evoke, "host", {"hostPID": True, "hostIPC": True, "restartPolicy": "Never", "os": {"name": "linux"}, "hostUsers": True,
+                          "containers": [shell(script, securityContext={"procMount": "Default"})]}, False)
+    evoke.kubectl("wait", "pod/host", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+    assert evoke.kubectl("logs", "host").stdout.split() == [str(evoke.binary), os.readlink("/proc/self/ns/ipc")]
+
+
 def test_a_process_pod_says_what_of_a_security_context_it_has_not(evoke):
     apply(evoke, "bare", {"containers": [shell("exec sleep 1000", securityContext={"readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}})]})
     words = ("SecurityContextReduced", "readOnlyRootFilesystem, capabilities: a process of this machine is started without")
