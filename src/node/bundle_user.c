@@ -85,18 +85,22 @@ bool bundle_resolve_user(char *const *directories, size_t layer_count, const cha
     return error_set(err, ERROR_INVALID, "group %s is not in the image's /etc/group", group);
 }
 
+static struct bytes without(struct bytes text, struct bytes prefix)
+{
+    return bytes_starts_with(text, prefix) ? bytes_slice(text, prefix.size, SIZE_MAX) : text;
+}
+
 int bundle_signal(const char *name)
 {
+    struct bytes whole = bytes_of_string(name), text = without(whole, BYTES_LITERAL("SIG"));
+    struct bytes real_time = without(text, BYTES_LITERAL("RTMIN+"));
     uint64_t number;
-    if (bytes_to_u64(bytes_of_string(name), &number))
+    if (bytes_to_u64(whole, &number))
         return number > 0 && number < NSIG ? (int)number : 0;
-    if (strncmp(name, "SIG", 3) == 0)
-        name += 3;
     for (int i = 1; i < SIGRTMIN; i++)
-        if (sigabbrev_np(i) && strcmp(sigabbrev_np(i), name) == 0)
+        if (sigabbrev_np(i) && bytes_equal_string(text, sigabbrev_np(i)))
             return i;
-    if (strncmp(name, "RTMIN+", 6) == 0 && bytes_to_u64(bytes_of_string(name + 6), &number) &&
-        number <= (uint64_t)(SIGRTMAX - SIGRTMIN))
+    if (real_time.size < text.size && bytes_to_u64(real_time, &number) && number <= (uint64_t)(SIGRTMAX - SIGRTMIN))
         return SIGRTMIN + (int)number;
-    return strcmp(name, "RTMIN") == 0 ? SIGRTMIN : 0;
+    return bytes_equal_string(text, "RTMIN") ? SIGRTMIN : 0;
 }
