@@ -150,8 +150,10 @@ static void lose_power_behind_answer(struct host *host)
     struct awaited awaited = {.key = choose_answer(host)};
     awaited.answers = peer_answers(awaited.key);
     faults->disk_max_ns = disk_max_ns > SLOW_DISK_NS ? disk_max_ns : SLOW_DISK_NS;
+    peer_want((int)awaited.key);
     if (io_simulated_run_until(host->client, has_come, &awaited, CRASH_ANSWER_MS))
         tally("host: power loss behind an answer");
+    peer_want(-1);
     faults->disk_max_ns = disk_max_ns;
     io_simulated_power_loss(host->io);
     host->power_losses++;

@@ -78,13 +78,14 @@ static void start_consumer(struct run *run, const struct consuming_options *opti
 
 static void start_members(struct run *run)
 {
-    bool is_static = below(run, 4) == 0;
+    bool is_static = below(run, 2) == 0, rivals = below(run, 2) == 0;
     const unsigned all = TOPICS_ALL | (below(run, 2) ? TOPIC_DELETED : 0);
     for (uint64_t left = below(run, MEMBERS_MAX + 1); left > 0; left--) {
-        struct consuming_options options = {.group = (int)below(run, LEDGER_GROUPS_CLASSIC), .instance = -1};
+        struct consuming_options options = {
+            .group = (int)below(run, LEDGER_GROUPS_CLASSIC), .instance = -1, .has_rivals = rivals};
         options.topics = options.group == 0 ? TOPICS_KEPT : all;
         if (is_static)
-            options.instance = (int)below(run, 2 * MEMBERS_MAX);
+            options.instance = (int)(rivals ? below(run, 2 * MEMBERS_MAX) : left);
         start_member(run, &options);
     }
     is_static = below(run, 4) == 0;
