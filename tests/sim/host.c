@@ -218,7 +218,7 @@ static uint64_t choose_disk_max_ns(struct host *host)
 void host_choose_faults(struct host *host)
 {
     struct io_simulated_faults *faults = io_simulated_faults(host->client);
-    faults->reset_ppm = (uint32_t)host_below(host, 2000);
+    faults->reset_ppm = host_below(host, 3) == 0 ? 0 : (uint32_t)host_below(host, 2000);
     faults->refuse_ppm = (uint32_t)host_below(host, 20000);
     faults->disk_max_ns = choose_disk_max_ns(host);
     faults->garble_ppm = host_below(host, 2) == 0 ? (uint32_t)host_below(host, 300000) : 0;
