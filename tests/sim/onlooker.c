@@ -9,7 +9,7 @@
 #include "api/kind.h"
 #include "api/watcher.h"
 #include "base/memory.h"
-#include "log/group.h"
+#include "coordinator/group.h"
 
 enum {
     SURGE = 1,        /* a quarter of at most four replicas */
