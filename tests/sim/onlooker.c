@@ -12,8 +12,9 @@
 #include "coordinator/group.h"
 
 enum {
-    SURGE = 1,        /* a quarter of at most four replicas */
-    SETTLED_MS = 500, /* behind a start or a change: dispatch has committed where a new Trigger begins */
+    SURGE = 1,              /* a quarter of at most four replicas */
+    COOLDOWN_SLACK_MS = 20, /* the pod hears of a delivery a moment after evoke has begun it */
+    SETTLED_MS = 500,       /* behind a start or a change: dispatch has committed where a new Trigger begins */
 };
 
 struct onlooker {
@@ -121,7 +122,7 @@ static void check_cooldown(struct onlooker *onlooker, int service)
     const struct model_service *self = &onlooker->model->services[service];
     int64_t now_ms = io_wall_ms(onlooker->host->client);
     int64_t cooldown_ms = 1000 * (int64_t)onlooker->model->plan->services[service].cooldown_s;
-    if (self->delivered_ms > self->changed_ms && now_ms - self->delivered_ms < cooldown_ms)
+    if (self->delivered_ms > self->changed_ms && now_ms - self->delivered_ms < cooldown_ms - COOLDOWN_SLACK_MS)
         model_fail(onlooker->model, "s%d is scaled to zero %" PRId64 " ms after a delivery; its cooldown is %" PRId64,
                    service, now_ms - self->delivered_ms, cooldown_ms);
 }
