@@ -147,6 +147,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
     (["topic", ""], {"create", "list", "describe", "alter", "delete"}),
     (["topic", "create", "--"], {"--partitions", "--config", "--brokers"}),
     (["consume", "-o", ""], {"text", "raw", "json", "full"}),
+    (["serve", "--log-level", ""], {"debug", "info", "warn", "error"}),
     (["completion", ""], {"bash", "zsh", "fish"}),
     (["group", "reset", "--to-e"], {"--to-earliest"}),
 ])
@@ -276,7 +277,8 @@ def test_consume_starts_where_it_is_told(run, topic, evoke):
     assert values("--offset", f"@{moment}") == list(range(10, 20))
     assert values("--offset", f"@{int(middle * 1000)}") == list(range(10, 20))
     assert values("--offset", "@2100-01-01T00:00:00Z") == []
-    assert "has 1 partitions" in run("consume", topic, "-p", 1, code=NOT_FOUND)
+    assert "has no partition 1: it has 0 to 0" in run("consume", topic, "-p", 1, code=NOT_FOUND)
+    assert "has no partition 1: it has 0 to 0" in run("publish", topic, "-p", 1, "x", code=NOT_FOUND)
     admin = AdminClient({"bootstrap.servers": evoke.kafka})
     admin.delete_records([TopicPartition(topic, 0, 15)])[TopicPartition(topic, 0, 15)].result(10)
     assert values("--offset", 7) == values("--offset", -7) == [15, 16, 17, 18, 19]
