@@ -27,9 +27,8 @@ static void note_missing_image(struct container *container, const struct error *
     container->lacks_image = true;
     if (strcmp(json_text_at(container->spec, "imagePullPolicy", ""), "Never") == 0) {
         container_wait(container, "ErrImageNeverPull",
-                       "Container image \"%s\" is not present with pull policy of Never: import it with `evoke image "
-                       "import FILE`",
-                       container->image);
+                       "Container image \"%s\" is not present with pull policy of Never: %s", container->image,
+                       err->message);
         pod_event(pod, "Warning", "ErrImageNeverPull", "%s", container->message);
         pod_event(pod, "Warning", "Failed", "Error: ErrImageNeverPull");
         return;
