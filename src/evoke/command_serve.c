@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evoke serve, and evoke up: the same daemon, with manifests and a live view. */
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -96,11 +98,19 @@ static void say_door(void *ctx, const char *name, const char *url)
     diag_info("evoke", "%s door at %s", name, url);
 }
 
+/* Where the data is, for whoever stands in another directory. */
+static const char *whole_data_path(const struct serve *serve, char out[PATH_MAX])
+{
+    const char *data = serve->options.config.data;
+    return realpath(data, out) ? out : data;
+}
+
 static void say_doors(struct serve *serve)
 {
+    char path[PATH_MAX];
     daemon_each_door(serve->daemon, say_door, NULL);
     if (serve->options.config.api.family != IO_ADDRESS_NONE)
-        diag_info("evoke", "for kubectl: export KUBECONFIG=%s/kubeconfig", serve->options.config.data);
+        diag_info("evoke", "for kubectl: export KUBECONFIG=%s/kubeconfig", whole_data_path(serve, path));
 }
 
 static void show_door(void *ctx, const char *name, const char *url)
@@ -122,10 +132,11 @@ static void report_applied(void *ctx, const char *line)
 
 static bool apply_and_show(struct serve *serve, const char *path, struct error *err)
 {
+    char data[PATH_MAX];
     screen_text(serve->screen, "evoke %s", EVOKE_VERSION);
     daemon_each_door(serve->daemon, show_door, serve->screen);
     if (serve->options.config.api.family != IO_ADDRESS_NONE)
-        screen_text(serve->screen, "  %-8s export KUBECONFIG=%s/kubeconfig", "kubectl", serve->options.config.data);
+        screen_text(serve->screen, "  %-8s export KUBECONFIG=%s/kubeconfig", "kubectl", whole_data_path(serve, data));
     screen_text(serve->screen, "%s", "");
     if (!manifest_apply(daemon_api(serve->daemon), path, report_applied, serve->screen, err))
         return false;
