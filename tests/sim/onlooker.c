@@ -14,7 +14,9 @@
 enum {
     SURGE = 1,              /* a quarter of at most four replicas */
     COOLDOWN_SLACK_MS = 20, /* the pod hears of a delivery a moment after evoke has begun it */
-    SETTLED_MS = 500,       /* behind a start or a change: dispatch has committed where a new Trigger begins */
+    LOOK_MS = 50,
+    LOOKS_BEHIND = 8, /* in a row: that is a backlog */
+    SETTLED_MS = 500, /* behind a start or a change: dispatch has committed where a new Trigger begins */
 };
 
 struct onlooker {
@@ -23,8 +25,11 @@ struct onlooker {
     struct model *model;
     struct handlers *handlers;
     struct watcher *watch;
-    uint64_t revision;            /* of the last change that it was shown */
-    int64_t since[MODEL_OBJECTS]; /* versions up to this one were written before it looked */
+    uint64_t revision;                   /* of the last change that it was shown */
+    int64_t since[MODEL_OBJECTS];        /* versions up to this one were written before it looked */
+    int life;                            /* of the host: it looks no longer than that */
+    struct io_timer timer;               /* of the client */
+    int looks_behind[PLAN_TRIGGERS_MAX]; /* in a row */
     struct api_listener deployments, sets, pods;
 };
 
@@ -102,19 +107,33 @@ static int service_of(const struct onlooker *onlooker, struct bytes name)
     return sscanf(text, "s%d", &service) == 1 && service < onlooker->model->plan->service_count ? service : -1;
 }
 
+static int64_t lag_of(const struct onlooker *onlooker, int trigger)
+{
+    char group[64], topic[32];
+    snprintf(group, sizeof group, "trigger.default.t%d", trigger);
+    snprintf(topic, sizeof topic, "default.b%d", onlooker->model->plan->triggers[trigger].broker);
+    return group_lag(api_log(onlooker->api), bytes_of_string(group), bytes_of_string(topic), false);
+}
+
+/* What comes and goes between two looks nobody needs to have noticed. */
+static void look_at_lags(void *ctx)
+{
+    struct onlooker *onlooker = ctx;
+    if (onlooker->host->lives != onlooker->life || !host_alive(onlooker->host))
+        return;
+    for (int t = 0; t < onlooker->model->plan->trigger_count; t++)
+        onlooker->looks_behind[t] = lag_of(onlooker, t) > 0 ? onlooker->looks_behind[t] + 1 : 0;
+    io_timer_start(&onlooker->timer, LOOK_MS);
+}
+
 static void check_backlog(struct onlooker *onlooker, int service)
 {
     const struct plan *plan = onlooker->model->plan;
-    for (int t = 0; t < plan->trigger_count; t++) {
-        char group[64], topic[32];
-        if (plan->triggers[t].service != service || !plan->triggers[t].present)
-            continue;
-        snprintf(group, sizeof group, "trigger.default.t%d", t);
-        snprintf(topic, sizeof topic, "default.b%d", plan->triggers[t].broker);
-        int64_t lag = group_lag(api_log(onlooker->api), bytes_of_string(group), bytes_of_string(topic), false);
-        if (lag > PLAN_PRODUCERS_MAX * PLAN_EVENTS_AT_ONCE) /* these many may have come in this very turn */
-            model_fail(onlooker->model, "s%d is scaled to zero, and t%d is %" PRId64 " events behind", service, t, lag);
-    }
+    for (int t = 0; t < plan->trigger_count; t++)
+        if (plan->triggers[t].service == service && plan->triggers[t].present &&
+            onlooker->looks_behind[t] >= LOOKS_BEHIND && lag_of(onlooker, t) > 0)
+            model_fail(onlooker->model, "s%d is scaled to zero, and t%d has been behind for %d ms", service, t,
+                       onlooker->looks_behind[t] * LOOK_MS);
 }
 
 static void check_cooldown(struct onlooker *onlooker, int service)
@@ -205,6 +224,9 @@ struct onlooker *onlooker_start(struct host *host, struct model *model, struct h
 {
     struct onlooker *onlooker = NEW(struct onlooker);
     *onlooker = (struct onlooker){.host = host, .api = daemon_api(host->daemon), .model = model, .handlers = handlers};
+    onlooker->life = host->lives;
+    io_timer_init(host->client, &onlooker->timer, look_at_lags, onlooker);
+    io_timer_start(&onlooker->timer, LOOK_MS);
     watch_objects(onlooker);
     listen_to(onlooker, &onlooker->deployments, "Deployment", deployment_changed);
     listen_to(onlooker, &onlooker->sets, "ReplicaSet", set_changed);

@@ -87,6 +87,8 @@ static bool live_and_die(struct run *run, struct error *err)
 {
     choose_faults(run);
     io_simulated_run_for(run->host.client, below(run, LIFE_MS));
+    if (!onlooker_has_seen_all(run->onlooker, err))
+        return error_wrap(err, "before death %d", run->host.crashes + 1);
     if (below(run, 5) == 0)
         host_fill_disk(&run->host);
     host_crash(&run->host);
