@@ -30,6 +30,7 @@ struct sim_file {
     struct node *node;
     bool writable, closed, busy; /* busy: an event for the first operation is due */
     struct list queue;           /* struct operation */
+    uint64_t errors_known;       /* of the node's sync_errors */
     char path[DISK_PATH_SIZE];
 };
 
@@ -92,12 +93,12 @@ static int perform(struct operation *operation)
     (void)disk_of(operation->file->base.io);
     if (!operation->sync)
         return operation->file->writable ? write_parts(operation, &world->rng, world->faults.write_error_ppm) : EBADF;
-    if (rng_chance(&world->rng, world->faults.sync_error_ppm)) {
+    bool fails = rng_chance(&world->rng, world->faults.sync_error_ppm);
+    if (fails)
         node_give_up_dirty(operation->file->node);
-        return EIO;
-    }
-    node_sync(operation->file->node);
-    return 0;
+    else
+        node_sync(operation->file->node);
+    return node_take_error(operation->file->node, &operation->file->errors_known) || fails ? EIO : 0;
 }
 
 static void operation_free(void *ctx)
@@ -206,6 +207,7 @@ static struct io_file *open_node(struct io *io, struct node *node, const char pa
     struct sim_file *file = NEW(struct sim_file);
     file->base.io = io;
     file->node = node;
+    file->errors_known = node_errors_known(node);
     file->writable = writable;
     memcpy(file->path, path, sizeof file->path);
     node_ref(node);

@@ -536,6 +536,34 @@ TEST(after_a_failed_sync_a_later_one_does_not_bring_the_data_back)
     io_free(io);
 }
 
+TEST(a_failed_sync_of_the_file_system_is_told_by_the_next_sync_of_each_file_that_lost_something)
+{
+    struct error err;
+    struct io *io = io_simulated_new(5);
+    write_sectors(io, "/f", 'a', true);
+    write_sectors(io, "/g", 'a', true);
+    write_sectors(io, "/later", 'a', true);
+    struct io_file *file = open_file(io, "/f"), *other = open_file(io, "/g");
+    write_sectors(io, "/f", 'b', false);
+    write_sectors(io, "/later", 'b', false);
+    io_simulated_faults(io)->sync_error_ppm = 1000000;
+    CHECK(!io_fs_sync(io, "/", &err));
+    io_simulated_faults(io)->sync_error_ppm = 0;
+    CHECK(!io_file_sync_now(file, &err)); /* else nobody could ever rely on a sync */
+    CHECK_INT(err.sys, EIO);
+    CHECK_OK(io_file_sync_now(file, &err), &err); /* once */
+    CHECK_OK(io_file_sync_now(other, &err), &err);
+    struct io_file *later = open_file(io, "/later");
+    CHECK(!io_file_sync_now(later, &err)); /* nobody was told yet */
+    io_file_close(later);
+    later = open_file(io, "/later");
+    CHECK_OK(io_file_sync_now(later, &err), &err);
+    io_file_close(later);
+    io_file_close(other);
+    io_file_close(file);
+    io_free(io);
+}
+
 /* How many of the bytes from `from` on are none of those two. */
 static int count_others(struct io *io, uint64_t from, uint64_t to, uint8_t one, uint8_t other)
 {
