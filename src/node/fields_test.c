@@ -2,6 +2,7 @@
 /* Fields of a pod that change its life, on the real machine, with process pods. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "node/world_test.h"
@@ -112,5 +113,32 @@ TEST(a_probes_command_is_of_its_containers_user)
     world_open(&world);
     world_until_ready(&world, "probed", true);
     finish(&world, "probed");
+    world_end(&world);
+}
+
+TEST(a_process_of_another_user_that_cannot_reach_its_volumes_says_so)
+{
+    struct world world = {0};
+    if (geteuid() != 0)
+        return;
+    world_open(&world);
+    CHECK(chmod(test_dir(), 0700) == 0);
+    world_create(&world, POD("far", "'securityContext':{'runAsUser':1000},'volumes':[{'name':'v','emptyDir':{}}],"
+                                    "'containers':[{'name':'main','image':'none','command':['sleep','600'],"
+                                    "'volumeMounts':[{'name':'v','mountPath':'/v'}]}]"));
+    world_until_ready(&world, "far", true);
+    CHECK(world_has_event(&world, "far", "VolumeNotReachable"));
+    CHECK(chmod(test_dir(), 0711) == 0);
+    world_create(&world,
+                 POD("near", "'restartPolicy':'Never','securityContext':{'runAsUser':1000},'volumes':[{'name':"
+                             "'v','emptyDir':{}}],'containers':[{'name':'main','image':'none','command':['sh','-c',"
+                             "'touch $VOLUME_V/x && printf bye > $TERMINATION_MESSAGE_PATH'],'volumeMounts':"
+                             "[{'name':'v','mountPath':'/v'}]}]"));
+    world_until_text(&world, "near", "status.phase", "Succeeded");
+    CHECK(!world_has_event(&world, "near", "VolumeNotReachable"));
+    CHECK_STR(json_text_at(world_pod(&world, "near"), "status.containerStatuses.0.state.terminated.message", ""),
+              "bye");
+    finish(&world, "far");
+    finish(&world, "near");
     world_end(&world);
 }

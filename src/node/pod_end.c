@@ -74,6 +74,7 @@ void container_ended(struct container *container, unsigned attempt, const struct
 {
     struct pod *pod = container->pod;
     AUTO_BUF message;
+    buf_init(&message, MESSAGE_SIZE_MAX);
     if (attempt != container->attempt || container->state == CONTAINER_ENDED)
         return;
     container_stop_probes(container);
@@ -82,7 +83,6 @@ void container_ended(struct container *container, unsigned attempt, const struct
     container->ready = false;
     container->state = CONTAINER_ENDED;
     bool well = exit->code == 0 && exit->signal == 0;
-    buf_init(&message, MESSAGE_SIZE_MAX);
     if (exit->unknown)
         buf_append_string(&message, "The container could not be located: it ended while nobody looked");
     else

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
@@ -161,6 +162,24 @@ static void notice_mounts(struct monitored *monitored, const struct runtime_cont
     }
 }
 
+/* The data directory is made for its owner alone; who else may pass through it is for the machine's owner to say, for
+ * then the files of all pods are protected by their own modes alone. */
+static void notice_directory(struct monitored *monitored, const struct runtime_container *container)
+{
+    char parent[PATH_MAX], message[PATH_MAX + 200];
+    struct stat found;
+    snprintf(parent, sizeof parent, "%.4000s/..", monitored_engine(monitored)->pods);
+    if (container->run_as_user <= 0 || container->mount_count == 0 || geteuid() != 0 || stat(parent, &found) != 0 ||
+        found.st_mode & S_IXOTH)
+        return;
+    snprintf(
+        message, sizeof message,
+        "user %lld cannot reach the pod's volumes: only root may enter the data directory above %s; `chmod o+x` it "
+        "if all users of this machine may",
+        (long long)container->run_as_user, monitored_engine(monitored)->pods);
+    monitored_notice(monitored, "VolumeNotReachable", message);
+}
+
 static void notice_security(struct monitored *monitored, const struct runtime_container *container)
 {
     const struct {
@@ -228,6 +247,7 @@ static void start(struct monitored *monitored, const struct runtime_container *c
         monitored_notice(monitored, "ResourcesNotApplied", err.message);
     if (container->attempt == 0) {
         notice_mounts(monitored, container);
+        notice_directory(monitored, container);
         notice_security(monitored, container);
     }
     struct runtime_container whole = *container;

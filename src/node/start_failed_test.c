@@ -444,3 +444,18 @@ TEST(a_restart_whose_image_has_gone_counts_when_it_begins)
     CHECK_STR(status(&w, "lastState.terminated.containerID"), id);
     world_close(&w);
 }
+
+TEST(an_end_that_was_told_already_is_none)
+{
+    struct world w;
+    world_open(&w, RUNTIME_FAILED_RUN);
+    w.image_here = true;
+    make_pod(&w, "IfNotPresent");
+    crash(&w);
+    const struct runtime_exit exit = {.code = 7, .finished_ns = io_wall_ns(w.io)};
+    w.sandbox.events->on_exited(w.sandbox.ctx, "main", 0, &exit);
+    io_simulated_run_for(w.io, SECOND_MS);
+    CHECK_INT(restarts(&w), 1);
+    CHECK(status(&w, "state.running.startedAt")[0] != 0);
+    world_close(&w);
+}
