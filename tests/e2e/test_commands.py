@@ -226,6 +226,8 @@ def test_files_are_whole_values_and_raw_gives_them_back(run, topic, evoke, tmp_p
     raw = subprocess.run([evoke.binary, "consume", "-b", evoke.kafka, topic, "-n", "1", "-o", "raw"], capture_output=True, timeout=20)
     assert raw.returncode == 0 and raw.stdout == content
     assert "no-such-file" in run("publish", topic, "--file", "no-such-file", code=NOT_FOUND)
+    run("publish", topic, "--file", "-", stdin="of a\npipe")
+    assert records(run, topic)[-1]["value"] == "of a\npipe"
 
 
 def test_json_goes_from_topic_to_topic_unchanged(run, topic, tmp_path):
@@ -470,12 +472,12 @@ def test_members_of_a_group_share_with_any_client(run, topic, evoke, tmp_path):
 class Up:
     """evoke up of a directory on ports of its own."""
 
-    def __init__(self, evoke_class_instance, path, *arguments, terminal=None):
+    def __init__(self, evoke_class_instance, path, *arguments, terminal=None, stdin=None):
         self.evoke = evoke_class_instance
         command = self.evoke.command()
         command[1:2] = ["up", str(path), *arguments]
         self.evoke.log = open(self.evoke.log_path, "ab")
-        self.process = self.evoke.process = subprocess.Popen(command, stdout=terminal or self.evoke.log, stderr=self.evoke.log)
+        self.process = self.evoke.process = subprocess.Popen(command, stdin=stdin, stdout=terminal or self.evoke.log, stderr=self.evoke.log)
         wait_until(self.evoke.healthy, what="up is healthy")
 
     def end(self, number=signal.SIGINT):
@@ -545,6 +547,16 @@ def test_the_table_of_up_is_aligned_on_a_narrow_terminal(new_evoke, tmp_path):
     [head, row] = wait_until(table, what="the table is shown")[-1]
     assert head.index("PODS") + len("PODS") == row.index("0/0") + len("0/0")
     assert len(row) <= 40
+    assert up.end() == 0
+
+
+def test_up_reads_its_manifests_from_a_pipe(new_evoke):
+    pipe, end = os.pipe()
+    os.write(end, manifests.text(manifests.broker()).encode())
+    os.close(end)
+    evoke = new_evoke()
+    up = Up(evoke, "-", stdin=pipe)
+    wait_until(lambda: "broker.eventing.knative.dev/default created" in evoke.output(), what="the broker is there")
     assert up.end() == 0
 
 
