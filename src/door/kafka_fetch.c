@@ -203,6 +203,12 @@ static void begin_reading(struct fetch_part *part)
     part->fetch->reading_count++;
 }
 
+static bool is_within(const struct fetch_part *part, const struct partition *partition)
+{
+    int64_t offset = part->in->fetch_offset;
+    return offset >= partition_log_start_offset(partition) && offset <= partition_end_offset(partition);
+}
+
 /* partition_read_range() gives at least one batch, however little is asked for; the first partition that has something
  * may so exceed what the answer may hold, the others may not (KIP-74). */
 static void read_slice(struct fetch_part *part, struct partition *partition)
@@ -223,8 +229,7 @@ static void read_slice(struct fetch_part *part, struct partition *partition)
     else if (log_is_being_read(&err))
         begin_reading(part);
     else
-        refuse(part, kafka_refuse(fetch->request,
-                                  err.kind == ERROR_INVALID ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_KAFKA_STORAGE_ERROR));
+        refuse(part, kafka_refuse(fetch->request, KAFKA_KAFKA_STORAGE_ERROR));
 }
 
 static void read_part(struct fetch_part *part)
@@ -243,11 +248,11 @@ static void read_part(struct fetch_part *part)
     part->out->last_stable_offset = partition_last_stable_offset(partition);
     part->end = reads_committed(part->fetch) ? part->out->last_stable_offset : part->out->high_watermark;
     part->out->log_start_offset = partition_log_start_offset(partition);
-    /* Appended but not yet on disk: there, but not to be read before it is. */
     if (has_diverged(part, partition))
         part->fetch->refused = true;
-    else if (part->in->fetch_offset <= part->out->high_watermark ||
-             part->in->fetch_offset > partition_end_offset(partition))
+    else if (!is_within(part, partition)) /* also where the answer is full already, as with Kafka */
+        refuse(part, kafka_refuse(part->fetch->request, KAFKA_OFFSET_OUT_OF_RANGE));
+    else if (part->in->fetch_offset <= part->out->high_watermark) /* beyond it is what is not to be read yet */
         read_slice(part, partition);
 }
 
