@@ -43,6 +43,7 @@ struct fetch {
     struct kafka_fetch_response *response;
     struct fetch_part *parts;
     size_t part_count, slice_count, reading_count;
+    size_t begun_count; /* parts that were looked at once, in steps; before they are all nothing is answered */
     int64_t size, size_max, size_min;
     bool refused; /* some partition has an error, or another history: that is answered at once */
     bool capped;  /* some partition has more than what was asked for at most */
@@ -265,11 +266,9 @@ static void stop_waiting(struct fetch *fetch)
     fetch->parked = false;
     fetch->request->door->metrics.fetches_waiting--;
     io_timer_stop(&fetch->timer);
-    for (size_t i = 0; i < fetch->part_count; i++) {
+    for (size_t i = 0; i < fetch->part_count; i++)
         if (fetch->parts[i].waiting)
             partition_wait_cancel(&fetch->parts[i].waiter);
-        log_read_cancel(&fetch->parts[i].reader);
-    }
 }
 
 static void release(struct fetch *fetch)
@@ -282,6 +281,8 @@ static void cancel(struct kafka_request *request)
 {
     struct fetch *fetch = request->state;
     stop_waiting(fetch);
+    for (size_t i = 0; i < fetch->part_count; i++)
+        log_read_cancel(&fetch->parts[i].reader);
     release(fetch);
 }
 
@@ -331,7 +332,7 @@ static void answer(struct fetch *fetch)
 
 static bool is_answerable(const struct fetch *fetch)
 {
-    return fetch->reading_count == 0 &&
+    return fetch->reading_count == 0 && fetch->begun_count == fetch->part_count &&
            (fetch->late || fetch->refused || fetch->capped || fetch->size >= fetch->size_min);
 }
 
@@ -342,7 +343,7 @@ static void read_again(struct fetch_part *part)
     read_part(part);
     if (is_answerable(part->fetch))
         answer(part->fetch);
-    else
+    else if (part->fetch->parked)
         wait_for(part);
 }
 
@@ -361,14 +362,19 @@ static void was_read(void *ctx)
     read_again(part);
 }
 
+/* For what comes behind that which was seen, which may be here since. */
 static void wait_for(struct fetch_part *part)
 {
     struct partition *partition = part->reading ? NULL : find(part);
-    if (!partition)
+    if (part->reading)
         return;
+    if (!partition) { /* the topic went while others were looked at */
+        read_part(part);
+        return;
+    }
     part->waiter = (struct partition_waiter){.run = moved, .ctx = part};
     part->waiting = true;
-    int64_t offset = partition_high_watermark(partition);
+    int64_t offset = part->out->high_watermark;
     partition_wait(partition, &part->waiter, offset > part->in->fetch_offset ? offset : part->in->fetch_offset);
 }
 
@@ -380,18 +386,37 @@ static void timed_out(void *ctx)
         answer(fetch);
 }
 
-static void park(struct fetch *fetch, int32_t wait_ms)
+static void park(struct fetch *fetch)
 {
     struct kafka_request *request = fetch->request;
+    const struct kafka_fetch_request *body = request->body;
     fetch->parked = true;
-    request->state = fetch;
-    request->cancel = cancel;
     request->door->metrics.fetches_waiting++;
-    for (size_t i = 0; i < fetch->part_count; i++)
-        wait_for(&fetch->parts[i]);
     io_timer_init(request->door->io, &fetch->timer, timed_out, fetch);
     if (!fetch->late)
-        io_timer_start(&fetch->timer, (uint64_t)(wait_ms < FETCH_WAIT_MAX_MS ? wait_ms : FETCH_WAIT_MAX_MS));
+        io_timer_start(&fetch->timer,
+                       (uint64_t)(body->max_wait_ms < FETCH_WAIT_MAX_MS ? body->max_wait_ms : FETCH_WAIT_MAX_MS));
+    for (size_t i = 0; i < fetch->part_count; i++)
+        wait_for(&fetch->parts[i]);
+    if (is_answerable(fetch))
+        answer(fetch);
+}
+
+static bool begin_next(struct kafka_request *request)
+{
+    struct fetch *fetch = request->state;
+    if (fetch->begun_count < fetch->part_count)
+        read_part(&fetch->parts[fetch->begun_count++]);
+    return fetch->begun_count < fetch->part_count;
+}
+
+static void begun(struct kafka_request *request)
+{
+    struct fetch *fetch = request->state;
+    if (is_answerable(fetch))
+        answer(fetch);
+    else
+        park(fetch);
 }
 
 /* --- The request --- */
@@ -465,10 +490,7 @@ void kafka_handle_fetch(struct kafka_request *request)
         return;
     }
     prepare(fetch);
-    for (size_t i = 0; i < fetch->part_count; i++)
-        read_part(&fetch->parts[i]);
-    if (is_answerable(fetch))
-        answer(fetch);
-    else
-        park(fetch, body->max_wait_ms);
+    request->state = fetch;
+    request->cancel = cancel;
+    kafka_work_in_steps(request, begin_next, begun);
 }

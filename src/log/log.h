@@ -93,6 +93,8 @@ struct topic *topic_find(struct log *log, struct bytes name); /* NULL: none */
 struct topic *topic_find_by_id(struct log *log, const uint8_t id[16]);
 struct topic *topic_first(struct log *log); /* in order of names */
 struct topic *topic_next(struct log *log, const struct topic *topic);
+/* The first one behind that name, whether or not there is a topic of it: for who goes on later. */
+struct topic *topic_after(struct log *log, struct bytes name);
 
 struct bytes topic_name(const struct topic *topic);
 const uint8_t *topic_id(const struct topic *topic); /* 16 bytes, random, never zero */
