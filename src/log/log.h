@@ -265,6 +265,8 @@ struct log_time_search {
     int64_t passed;                 /* below it there is none */
     int64_t segment;                /* whose index was asked where to begin */
     size_t looked;                  /* bytes, in this turn */
+    bool newest_begun;
+    int64_t newest_ms, newest_passed; /* of what the journal has below it, and of segments */
 };
 /* The first record with a timestamp >= `timestamp_ms`; false when there is none, or search->waits. NULL instead of a
  * search: it blocks. */
