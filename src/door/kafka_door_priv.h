@@ -60,7 +60,7 @@ struct kafka_door {
     size_t held, arriving;     /* of all connections' requests; of those that are not whole yet */
     struct list waiting;       /* connections that may not begin a frame before `held` is less */
     struct io_deferred resume; /* them */
-    struct list in_steps;      /* requests that go on in a turn to come, each in its turn */
+    struct list in_steps;      /* requests that go on in a turn to come, the first one first */
     struct io_timer step_on;   /* runs, without a delay, while there are some */
     struct quotas *quotas;
     struct kafka_door_metrics metrics;
@@ -131,7 +131,7 @@ void kafka_take_others(struct kafka_request *request);
 
 /*
  * For requests that name any number of things: works on them one by one, as many as a turn allows (KAFKA_TURN_NS), and
- * goes on in turns to come, in which all such requests of the door share that time. Few things are so done at once.
+ * goes on in turns to come, when it is the oldest such request of the door. Few things are so done at once.
  * As with kafka_hold_others(), which it uses, nothing that comes behind the request is taken before `done`.
  *
  * What a step finds may be gone in the next turn. So the response must not point to memory of the log, and a step looks

@@ -199,13 +199,18 @@ static int32_t begin(struct kafka_fixture *f, const struct big *big, struct seen
     return id;
 }
 
-static void init(struct kafka_fixture *f)
+static void prepare(struct kafka_fixture *f)
 {
-    kafka_fixture_init(f);
     io_simulated_faults(f->daemon)->latency_max_ns = 1;
     io_simulated_faults(f->daemon)->disk_max_ns = 1; /* so that what is appended is on it within few turns */
     kafka_fixture_call(f, KAFKA_CREATE_TOPICS, 7, create_topics(f));
     io_simulated_set_pace(f->daemon, STEP_NS);
+}
+
+static void init(struct kafka_fixture *f)
+{
+    kafka_fixture_init(f);
+    prepare(f);
 }
 
 static void call_in_between(struct kafka_fixture *f, struct kafka_fixture *other, const struct big *big)
@@ -242,6 +247,33 @@ TEST(who_goes_away_while_very_many_things_are_worked_on_leaves_nothing)
         io_simulated_run_for(f.machine, 10);
         CHECK_INT(kafka_door_held(f.door), 0);
         CHECK_INT(kafka_fixture_metrics(&f).connections, 1);
+    }
+    kafka_fixture_deinit(&f);
+}
+
+/* What they would all hold at once is many times what requests may. */
+TEST(very_many_who_ask_about_very_many_things_are_answered_one_after_the_other)
+{
+    enum { CLIENTS = 20, HELD_MAX = 300 << 10 };
+    struct kafka_fixture f, others[CLIENTS];
+    int32_t ids[CLIENTS];
+    size_t held, held_max = 0;
+    kafka_fixture_init_limited(&f, HELD_MAX);
+    prepare(&f);
+    for (int i = 0; i < CLIENTS; i++) {
+        kafka_fixture_init_another(&others[i], &f);
+        ids[i] = kafka_fixture_send(&others[i], KAFKA_METADATA, 9, metadata_of_all(&f));
+    }
+    while (kafka_door_held(f.door) == 0)
+        CHECK(io_simulated_step(f.machine));
+    while ((held = kafka_door_held(f.door)) > 0) {
+        held_max = held > held_max ? held : held_max;
+        CHECK(io_simulated_step(f.machine));
+    }
+    CHECK(held_max > HELD_MAX && held_max < 2 * HELD_MAX);
+    for (int i = 0; i < CLIENTS; i++) {
+        kafka_fixture_receive(&others[i], KAFKA_METADATA, 9, ids[i]);
+        kafka_fixture_deinit_another(&others[i]);
     }
     kafka_fixture_deinit(&f);
 }
