@@ -6,7 +6,8 @@
 
 #include "base/memory.h"
 #include "control/objects.h"
-#include "log/group.h"
+#include "coordinator/coordinator_folds.h"
+#include "coordinator/group.h"
 #include "wire/kafka_batch.h"
 #include "wire/yaml.h"
 
@@ -20,7 +21,7 @@ static void stop(void *ctx)
 static void open_parts(struct fixture *f)
 {
     struct error err;
-    struct log_options options = {.directory = test_dir(), .journal_file_size = 8 << 20};
+    struct log_options options = {.directory = test_dir(), .journal_file_size = 8 << 20, .folds = coordinator_folds};
     f->io = io_linux_new(&err);
     CHECK_OK(f->io, &err);
     f->log = log_open(f->io, &options, &err);

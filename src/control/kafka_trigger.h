@@ -13,7 +13,7 @@
 #define CONTROL_KAFKA_TRIGGER_H
 
 #include "base/buf.h"
-#include "log/group.h"
+#include "coordinator/group.h"
 #include "wire/json.h"
 
 struct kafka_trigger {

@@ -3,8 +3,8 @@
 #include "base/memory.h"
 #include "control/fixture.h"
 #include "control/objects.h"
-#include "log/consumer_group.h"
-#include "log/coordinator.h"
+#include "coordinator/consumer_group.h"
+#include "coordinator/coordinator.h"
 
 static void apply_target(struct fixture *f, int replicas)
 {

@@ -18,12 +18,12 @@
 
 #include "api/retry.h"
 #include "base/map.h"
+#include "coordinator/group.h"
 #include "dispatch/delivery_options.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/outlet.h"
 #include "dispatch/progress.h"
 #include "dispatch/reader.h"
-#include "log/group.h"
 #include "wire/cloudevents.h"
 
 enum {

@@ -11,13 +11,14 @@
 
 #include "api/kind.h"
 #include "base/memory.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/coordinator_folds.h"
+#include "coordinator/group.h"
+#include "coordinator/transaction.h"
 #include "dispatch/dispatch_priv.h"
 #include "http/http_server.h"
-#include "log/coordinator.h"
 #include "log/event.h"
-#include "log/group.h"
 #include "log/spill.h"
-#include "log/transaction.h"
 #include "test.h"
 
 static struct io *io;
@@ -175,7 +176,9 @@ static void open_world(const struct io_address *address)
     io_timer_start(&guard, 20000);
     handler = http_server_open(io, &options, &err);
     CHECK_OK(handler != NULL, &err);
-    event_log = log_open(io, &(struct log_options){.directory = test_dir(), .journal_file_size = 4 << 20}, &err);
+    event_log = log_open(
+        io, &(struct log_options){.directory = test_dir(), .journal_file_size = 4 << 20, .folds = coordinator_folds},
+        &err);
     CHECK_OK(event_log != NULL, &err);
     api = api_open(io, event_log, &err);
     CHECK_OK(api != NULL, &err);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "coordinator/coordinator.h"
 #include "dispatch/dispatch_priv.h"
-#include "log/coordinator.h"
 
 struct leftover {
     struct list link;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OffsetCommit, OffsetFetch and OffsetDelete: where a group stands. A commit is answered once it is on disk. */
 #include "base/memory.h"
+#include "coordinator/consumer_group.h"
 #include "door/kafka_door_priv.h"
-#include "log/consumer_group.h"
 
 enum {
     VERSION_OF_GROUPS = 8,        /* OffsetFetch of several groups at once: KIP-709 */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The new rebalance protocol at the door: what is decoded, encoded, and waited for. */
+#include "coordinator/consumer_group.h"
 #include "door/kafka_fixture.h"
-#include "log/consumer_group.h"
 
 static struct kafka_consumer_group_heartbeat_request first_request(struct bytes *topics, size_t count)
 {

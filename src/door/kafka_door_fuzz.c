@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes on a connection, as a stranger sends them, to a whole door over a log in a simulated world. */
 #include "base/diag.h"
+#include "coordinator/coordinator_folds.h"
 #include "door/kafka_door.h"
 #include "io/simulated.h"
 #include "io/stream.h"
@@ -66,7 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool done = false;
     diag_set_sink(ignore_line, NULL, DIAG_ERROR);
     struct io *daemon = io_simulated_new(1), *machine = io_simulated_another(daemon);
-    struct log_options log_options = {.directory = "/data", .journal_file_size = 1 << 20, .journal_size_max = 8 << 20};
+    struct log_options log_options = {
+        .directory = "/data", .journal_file_size = 1 << 20, .journal_size_max = 8 << 20, .folds = coordinator_folds};
     struct log *log = log_open(daemon, &log_options, &err);
     must(log && io_address_parse("127.0.0.1:9092", &options.address, &err));
     struct kafka_door *door = kafka_door_open(daemon, log, &options, &err);

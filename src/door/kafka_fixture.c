@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "coordinator/coordinator_folds.h"
 
 enum { PATIENCE_MS = 600000 };
 
@@ -73,6 +74,7 @@ static void init(struct kafka_fixture *f, const struct log_options *wanted, size
     *f = (struct kafka_fixture){
         .daemon = io_simulated_new(7), .log_options = *wanted, .request_bytes_max = request_bytes_max};
     f->log_options.directory = "/data";
+    f->log_options.folds = coordinator_folds;
     f->machine = io_simulated_another(f->daemon);
     start(f);
     init_client(f);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The group APIs: each is decoded here, answered by log/coordinator.h, and encoded here. Joins and syncs may wait long
+/* The group APIs: each is decoded here, answered by coordinator/coordinator.h, and encoded here. Joins and syncs may wait long
  * for the other members. */
 #include "base/memory.h"
+#include "coordinator/consumer_group.h"
+#include "coordinator/coordinator.h"
 #include "door/kafka_door_priv.h"
-#include "log/consumer_group.h"
-#include "log/coordinator.h"
 
 enum {
     VERSION_OF_MEMBER_ID_REQUIRED = 4, /* KIP-394 */

@@ -242,14 +242,11 @@ void kafka_handle_metadata(struct kafka_request *request)
 {
     const struct kafka_metadata_request *body = request->body;
     struct metadata *metadata = request->state = ARENA_NEW(&request->arena, struct metadata);
-    struct log_metrics metrics;
     metadata->response = KAFKA_NEW(&request->arena, kafka_metadata_response);
     describe_cluster(request, metadata->response);
     /* All topics are null since version 1, and an empty list in version 0. */
     bool all = !body->topics || (request->header.api_version == 0 && body->topics_count == 0);
-    if (all)
-        log_metrics(request->log, &metrics);
-    metadata->room = all ? metrics.topics : body->topics_count;
+    metadata->room = all ? log_topic_count(request->log) : body->topics_count;
     metadata->response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, metadata->room);
     kafka_work_in_steps(request, all ? describe_next_of_all : describe_next, described);
 }

@@ -3,8 +3,8 @@
  * that ends one that hangs. */
 #include "base/memory.h"
 #include "base/regexp.h"
+#include "coordinator/transaction.h"
 #include "door/kafka_door_priv.h"
-#include "log/transaction.h"
 
 /* --- WriteTxnMarkers --- */
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The transaction APIs, and InitProducerId: each is decoded here, answered by log/transaction.h, and encoded here. What
+ * The transaction APIs, and InitProducerId: each is decoded here, answered by coordinator/transaction.h, and encoded here. What
  * changes the log is answered once it is on disk. What tools ask is in kafka_transaction_tools.c.
  */
 #include "base/memory.h"
+#include "coordinator/transaction.h"
 #include "door/kafka_door_priv.h"
-#include "log/transaction.h"
 #include "wire/kafka_batch.h"
 
 enum {

@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "coordinator/coordinator_folds.h"
 #include "evoke/command.h"
 #include "log/check.h"
 
@@ -27,7 +28,8 @@ static int run(const struct command *self, int argc, char **argv)
     if (!io)
         return command_fail(&err);
     struct log_check_result result;
-    bool ok = log_check(io, arguments.items[0], options.repair, print_line, NULL, &result, &err);
+    const struct log_options log_options = {.directory = arguments.items[0], .folds = coordinator_folds};
+    bool ok = log_check(io, &log_options, options.repair, print_line, NULL, &result, &err);
     io_free(io);
     if (!ok)
         return command_fail(&err);

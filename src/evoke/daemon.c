@@ -7,6 +7,7 @@
 
 #include "api/kind.h"
 #include "base/memory.h"
+#include "coordinator/coordinator_folds.h"
 #include "door/admin_door.h"
 #include "door/events_door.h"
 #include "door/kafka_door.h"
@@ -165,10 +166,12 @@ static bool begin(struct daemon *daemon, const struct daemon_options *options, s
 static bool open_log(struct daemon *daemon, struct error *err)
 {
     const struct config *config = daemon->config;
+    const struct coordinator_options coordinator_options = {.offsets_retention_ms = config->offsets_retention_ms};
     const struct log_options options = {.directory = config->data,
                                         .journal_file_size = config->journal_file_bytes,
                                         .journal_size_max = config->journal_bytes_max,
-                                        .offsets_retention_ms = config->offsets_retention_ms};
+                                        .folds = coordinator_folds,
+                                        .fold_options = &coordinator_options};
     daemon->parts.log = log_open(daemon->io, &options, err);
     if (!daemon->parts.log)
         return false;

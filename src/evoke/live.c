@@ -7,7 +7,7 @@
 #include "api/kind.h"
 #include "base/list.h"
 #include "base/memory.h"
-#include "log/group.h"
+#include "coordinator/group.h"
 #include "wire/cloudevents.h"
 #include "wire/kafka_batch.h"
 

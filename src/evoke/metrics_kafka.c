@@ -6,10 +6,10 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/group.h"
 #include "evoke/metrics.h"
 #include "evoke/metrics_priv.h"
-#include "log/coordinator.h"
-#include "log/group.h"
 #include "wire/kafka_error.h"
 #include "wire/kafka_message.h"
 

@@ -198,7 +198,7 @@ bool io_simulated_run_until(struct io *io, bool (*met)(void *ctx), void *ctx, ui
     uint64_t until_ns = world->now_ns + timeout_ms * 1000000;
     while (!met || !met(ctx)) {
         if (world->now_ns >= until_ns || !world_step(world, until_ns))
-            return false;
+            return met && met(ctx); /* the last turn has done it */
     }
     return true;
 }
@@ -295,7 +295,9 @@ static void sim_work(struct io *io, void (*run)(void *ctx), void (*done)(void *c
     struct sim_io *self = sim_io_of(io);
     struct work *work = NEW(struct work);
     *work = (struct work){.io = self, .work = run, .done = done, .ctx = ctx};
-    world_schedule(self->world, self, world_latency(self->world), "work", work_run, free, work);
+    uint64_t max_ns = self->world->faults.work_max_ns;
+    uint64_t busy_ns = max_ns > 0 ? rng_below(&self->world->rng, max_ns) : 0;
+    world_schedule(self->world, self, busy_ns + world_latency(self->world), "work", work_run, free, work);
 }
 
 /* What a helper thread would do meanwhile is done before. */

@@ -71,6 +71,7 @@ struct io_simulated_faults {
     uint32_t reset_ppm;       /* chance, in a million, that a connection breaks, for each piece that arrives */
     uint32_t refuse_ppm;      /* that a connect is refused */
     uint64_t disk_max_ns;     /* for a write or a sync; 0: 50 us, 1 ms */
+    uint64_t work_max_ns;     /* until a helper thread has time for io_work(); 0: none is busy */
     uint32_t write_error_ppm; /* EIO; a part may be written */
     uint32_t sync_error_ppm;  /* EIO; what was to be synced may never reach the disk, even by a later sync */
     uint32_t cold_ppm;        /* that what is read or opened is thrown out of memory before, for who asks if it is */

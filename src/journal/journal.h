@@ -150,6 +150,8 @@ struct io_warming *journal_warm(const struct journal *journal, uint32_t file, co
 uint32_t journal_first_file(const struct journal *journal);
 uint32_t journal_last_file(const struct journal *journal);
 uint64_t journal_first_lsn(const struct journal *journal, uint32_t number);
+/* All of the oldest file is synced, and the next one has begun: it may go. */
+bool journal_first_is_synced(const struct journal *journal);
 /* Less than two files' room is left: the oldest one should go. */
 bool journal_crowded(const struct journal *journal);
 void journal_open_reserve(struct journal *journal, bool open);
@@ -158,9 +160,9 @@ void journal_open_reserve(struct journal *journal, bool open);
 void journal_set_starting(struct journal *journal, bool starting);
 /* The oldest file can not go, for now: being full is then an error of its own and not a matter of moments. */
 void journal_set_stuck(struct journal *journal, bool stuck);
-/* Removes the oldest file, which is not the last one. It may become DIR/journal/spare, which is renamed to be the next
- * file: behind the end of a file there are then bytes of its earlier life. They look like no frame of this one: each
- * life has a mark of its own, and LSNs only rise. */
+/* Removes the oldest file, which is not the last one. It may become DIR/journal/spare-N, which is renamed to be the
+ * next file: behind the end of a file there are then bytes of its earlier life. They look like no frame of this one:
+ * each life has a mark of its own, and LSNs only rise. */
 MUST_CHECK bool journal_remove_first(struct journal *journal, struct error *err);
 
 struct journal_metrics {

@@ -12,6 +12,9 @@
 
 enum { READ_BETWEEN_FORGETTING = 16 << 20 };
 
+/* Numbers of files as they were made, or were before: files that wait, or begin, at one time have different ones. */
+#define SPARE_PREFIX "spare-"
+
 struct journal_file *journal_file_of(const struct journal *journal, uint32_t number)
 {
     uint32_t first = journal->files[0]->header.number;
@@ -25,14 +28,19 @@ void journal_file_free(struct journal_file *file)
     free(file);
 }
 
+static char *path_of(const struct journal *journal, const char *name)
+{
+    size_t size = strlen(journal->path) + strlen(name) + 2;
+    char *path = memory_new(size);
+    snprintf(path, size, "%s/%s", journal->path, name);
+    return path;
+}
+
 char *journal_file_path(const struct journal *journal, uint64_t first_lsn)
 {
     char name[JOURNAL_FILE_NAME_SIZE];
     journal_file_name(first_lsn, name);
-    size_t size = strlen(journal->path) + sizeof name + 1;
-    char *path = memory_new(size);
-    snprintf(path, size, "%s/%s", journal->path, name);
-    return path;
+    return path_of(journal, name);
 }
 
 static uint32_t next_number(const struct journal *journal)
@@ -50,12 +58,11 @@ static uint32_t next_mark(const struct journal *journal, uint32_t before)
     return mark;
 }
 
-static char *spare_path(const struct journal *journal)
+char *journal_spare_path(const struct journal *journal, uint32_t number)
 {
-    size_t size = strlen(journal->path) + sizeof "/spare";
-    char *path = memory_new(size);
-    snprintf(path, size, "%s/spare", journal->path);
-    return path;
+    char name[JOURNAL_FILE_NAME_SIZE];
+    snprintf(name, sizeof name, SPARE_PREFIX "%" PRIu32, number);
+    return path_of(journal, name);
 }
 
 /* What stays, because it can not be removed, is in the way of nothing until the next start, which removes it. */
@@ -68,19 +75,35 @@ static void remove_path(struct journal *journal, const char *path)
 
 void journal_drop_spare(struct journal *journal)
 {
-    AUTO_FREE(char) path = spare_path(journal);
+    if (!journal->spare)
+        return;
+    AUTO_FREE(char) path = journal_spare_path(journal, journal->spare->spare);
     remove_path(journal, path);
-    if (journal->spare)
-        journal_file_free(TAKE(journal->spare));
+    journal_file_free(TAKE(journal->spare));
 }
 
-/* The one that was the oldest before, or a new one; under the spare's name. */
+static void drop_left(void *ctx, const char *name)
+{
+    struct journal *journal = ctx;
+    if (!bytes_starts_with(bytes_of_string(name), BYTES_LITERAL("spare")))
+        return;
+    AUTO_FREE(char) path = path_of(journal, name);
+    remove_path(journal, path);
+}
+
+bool journal_drop_spares(struct journal *journal, struct error *err)
+{
+    return io_dir_list(journal->io, journal->path, drop_left, journal, err);
+}
+
+/* The one that was the oldest before, or a new one; under a spare's name. */
 static bool have_spare(struct journal *journal, struct error *err)
 {
     if (journal->spare)
         return true;
-    AUTO_FREE(char) path = spare_path(journal);
-    struct journal_file file = {.journal = journal, .size = journal->file_size};
+    uint32_t number = next_number(journal);
+    AUTO_FREE(char) path = journal_spare_path(journal, number);
+    struct journal_file file = {.journal = journal, .size = journal->file_size, .spare = number};
     if (!io_file_open(journal->io, path, IO_FILE_WRITE | IO_FILE_CREATE, &file.file, err))
         return false;
     journal->spare = NEW(struct journal_file);
@@ -88,36 +111,16 @@ static bool have_spare(struct journal *journal, struct error *err)
     return io_file_allocate(file.file, file.size, err) && io_file_map(file.file, file.size, &journal->spare->map, err);
 }
 
-/* Its header is on disk before its name, and its name before its first frame. */
-static bool begin_spare(struct journal *journal, struct error *err)
-{
-    AUTO_FREE(char) spare = spare_path(journal);
-    AUTO_FREE(char) path = journal_file_path(journal, journal->spare->header.first_lsn);
-    uint8_t header[JOURNAL_FILE_HEADER_SIZE];
-    journal_file_encode(&journal->spare->header, header);
-    if (!io_file_write_now(journal->spare->file, 0, bytes_of(header, sizeof header), err) ||
-        !io_file_sync_now(journal->spare->file, err) || !io_path_rename(journal->io, spare, path, err))
-        return false;
-    if (io_dir_sync(journal->io, journal->path, err))
-        return true;
-    remove_path(journal, path);
-    return false;
-}
-
 bool journal_add_file(struct journal *journal, struct error *err)
 {
-    bool ok = have_spare(journal, err);
-    if (ok) {
-        journal->spare->header = (struct journal_file_header){.number = next_number(journal),
-                                                              .mark = next_mark(journal, journal->spare->header.mark),
-                                                              .first_lsn = journal->lsn + 1};
-        ok = begin_spare(journal, err);
-    }
-    if (!ok) {
+    if (!have_spare(journal, err)) {
         journal_drop_spare(journal);
         return false;
     }
     struct journal_file *file = TAKE(journal->spare);
+    file->header = (struct journal_file_header){
+        .number = next_number(journal), .mark = next_mark(journal, file->header.mark), .first_lsn = journal->lsn + 1};
+    file->begun = false;
     file->end = JOURNAL_FILE_HEADER_SIZE;
     journal->files = memory_resize_array(journal->files, journal->file_count + 1, sizeof *journal->files);
     journal->files[journal->file_count++] = file;
@@ -163,6 +166,7 @@ bool journal_roll(struct journal *journal, struct error *err)
         return false;
     }
     if (journal_has_room(journal) ? journal_add_file(journal, err) : refuse_full(journal, err)) {
+        io_defer(&journal->kick);
         if (journal->full)
             diag_info("journal", "appends are accepted again");
         journal->full = false;
@@ -245,6 +249,12 @@ uint64_t journal_first_lsn(const struct journal *journal, uint32_t number)
     return journal_file_of(journal, number)->header.first_lsn;
 }
 
+bool journal_first_is_synced(const struct journal *journal)
+{
+    return journal->file_count > 1 && journal->files[1]->begun &&
+           journal->files[1]->header.first_lsn <= journal->synced_lsn + 1;
+}
+
 bool journal_crowded(const struct journal *journal)
 {
     return journal->file_count > 1 && journal->size + 3 * journal->file_size > journal->size_max;
@@ -272,10 +282,11 @@ void journal_set_stuck(struct journal *journal, bool stuck)
 static bool make_spare(struct journal *journal, struct journal_file *first, struct error *err)
 {
     AUTO_FREE(char) path = journal_file_path(journal, first->header.first_lsn);
-    AUTO_FREE(char) spare = spare_path(journal);
+    AUTO_FREE(char) spare = journal_spare_path(journal, first->header.number);
     if (!io_path_rename(journal->io, path, spare, err))
         return false;
     io_file_map_forget(first->file, first->map);
+    first->spare = first->header.number;
     journal->spare = first;
     return true;
 }

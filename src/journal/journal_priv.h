@@ -35,6 +35,8 @@ struct journal_file {
     uint64_t size; /* preallocated */
     uint64_t end;  /* where the next frame goes */
     uint64_t pins;
+    uint32_t spare;  /* DIR/journal/spare-N is its name until it has begun */
+    bool begun;      /* header and name are on disk: frames may be written to it */
     bool unreadable; /* a part of the mapping: no longer good for another life as the next file */
 };
 
@@ -46,12 +48,13 @@ struct journal {
     void *ctx;
     struct journal_file **files; /* their numbers are consecutive; the last one is appended to */
     size_t file_count;
-    struct list removed;        /* in order of numbers */
-    struct journal_file *spare; /* DIR/journal/spare, which becomes the next file; NULL: none yet */
-    uint64_t size;              /* of all files; those that are removed do not count */
-    bool reserve_open;          /* see journal_open_reserve() */
-    bool starting;              /* see journal_set_starting() */
-    bool stuck;                 /* the oldest file can not go */
+    struct list removed;         /* in order of numbers */
+    struct journal_file *spare;  /* becomes the next file; NULL: none yet */
+    struct journal_begin *begin; /* of the first file that has not begun: on a helper thread now */
+    uint64_t size;               /* of all files; those that are removed do not count */
+    bool reserve_open;           /* see journal_open_reserve() */
+    bool starting;               /* see journal_set_starting() */
+    bool stuck;                  /* the oldest file can not go */
 
     uint64_t lsn, written_lsn, synced_lsn;
     struct list groups; /* first the one in flight, last the one that gathers */
@@ -101,18 +104,28 @@ uint64_t journal_commit_frame(struct journal *journal); /* and does not start to
 void journal_group_free(struct journal *journal, struct journal_group *group);
 
 /* --- journal_files.c --- */
-bool journal_add_file(struct journal *journal, struct error *err);
+bool journal_add_file(struct journal *journal, struct error *err); /* and journal_begin_files() follows */
 /* The current file has no room: the next one. */
 bool journal_roll(struct journal *journal, struct error *err);
 bool journal_has_room(const struct journal *journal); /* for another file */
 struct journal_file *journal_file_of(const struct journal *journal, uint32_t number);
 void journal_file_free(struct journal_file *file); /* closes it */
 char *journal_file_path(const struct journal *journal, uint64_t first_lsn);
-void journal_drop_spare(struct journal *journal); /* also one that an earlier run has left */
+char *journal_spare_path(const struct journal *journal, uint32_t number);
+void journal_drop_spare(struct journal *journal);
+bool journal_drop_spares(struct journal *journal, struct error *err); /* that an earlier run has left */
+
+/* --- journal_begin.c --- */
+/* Begins the next of the files that have not, beside the core thread: what a disk takes for that delays only who waits
+ * for the frames in it. */
+void journal_begin_files(struct journal *journal);
+bool journal_begin_now(struct journal *journal, struct journal_file *file, struct error *err); /* at a start */
+void journal_begin_free(struct journal_begin *begin);                                          /* NULL is allowed */
 
 /* --- journal_write.c --- */
-void journal_kick(void *journal);           /* starts what can be started */
-void journal_free(struct journal *journal); /* closes the files */
+void journal_fail(struct journal *journal, const struct error *err); /* for good */
+void journal_kick(void *journal);                                    /* starts what can be started */
+void journal_free(struct journal *journal);                          /* closes the files */
 
 static inline bool journal_lingers_in(const struct journal *journal, uint32_t file)
 {

@@ -12,6 +12,7 @@ enum { DESCRIPTION_SIZE_MAX = 150 };
 
 struct recovery {
     struct journal *journal;
+    const char *directory; /* the data directory */
     struct journal_start start;
     struct journal_scan scan;
     struct journal_scan_item end;
@@ -100,13 +101,14 @@ static bool erase_tail(struct recovery *recovery, struct error *err)
     return ok;
 }
 
-/* Files behind the end hold nothing that was synced. Backwards, so that there is never a gap. */
+/* Files behind the end hold nothing that was synced. Backwards, so that there is never a gap. A killed evoke may have
+ * left a name that is not on disk yet. */
 static bool remove_files_behind(struct recovery *recovery, size_t keep, struct error *err)
 {
     for (size_t i = recovery->scan.file_count; i > keep; i--)
         if (!io_path_remove(recovery->journal->io, recovery->scan.files[i - 1].path, err))
             return false;
-    return keep == recovery->scan.file_count || io_dir_sync(recovery->journal->io, recovery->journal->path, err);
+    return recovery->scan.file_count == 0 || io_dir_sync(recovery->journal->io, recovery->journal->path, err);
 }
 
 /* What the checkpoint has made superfluous. */
@@ -166,7 +168,7 @@ static bool open_file(struct recovery *recovery, size_t index, size_t keep, stru
     bool last = index + 1 == keep;
     struct journal_file *file = NEW(struct journal_file);
     *file = (struct journal_file){
-        .journal = journal, .header = scanned->header, .size = scanned->size, .end = scanned->size};
+        .journal = journal, .header = scanned->header, .size = scanned->size, .end = scanned->size, .begun = true};
     if (!io_file_open(journal->io, scanned->path, IO_FILE_WRITE, &file->file, err)) {
         free(file);
         return false;
@@ -182,6 +184,18 @@ static bool open_file(struct recovery *recovery, size_t index, size_t keep, stru
     if (index + 2 >= keep && !io_file_sync_now(file->file, err))
         return false;
     return io_file_map(file->file, file->size, &file->map, err);
+}
+
+/* The names that lead to it are on disk before its own. */
+static bool add_first_file(struct recovery *recovery, struct error *err)
+{
+    struct journal *journal = recovery->journal;
+    const char *directory = recovery->directory, *slash = strrchr(directory, '/');
+    AUTO_FREE(char)
+    parent = slash ? memory_string(bytes_of(directory, slash > directory ? (size_t)(slash - directory) : 1))
+                   : memory_string(BYTES_LITERAL("."));
+    return io_dir_sync(journal->io, directory, err) && io_dir_sync(journal->io, parent, err) &&
+           journal_add_file(journal, err) && journal_begin_now(journal, journal->files[0], err);
 }
 
 static bool open_files(struct recovery *recovery, struct error *err)
@@ -201,33 +215,20 @@ static bool open_files(struct recovery *recovery, struct error *err)
         if (!open_file(recovery, i, keep, err))
             return false;
     }
-    return keep > 0 || journal_add_file(journal, err);
-}
-
-/* DIR/journal, and the names that lead to it, on disk. */
-static bool make_directory(struct journal *journal, const char *directory, struct error *err)
-{
-    if (io_path_exists(journal->io, journal->path))
-        return true;
-    const char *slash = strrchr(directory, '/');
-    AUTO_FREE(char)
-    parent = slash ? memory_string(bytes_of(directory, slash > directory ? (size_t)(slash - directory) : 1))
-                   : memory_string(BYTES_LITERAL("."));
-    return io_dir_make(journal->io, journal->path, err) && io_dir_sync(journal->io, directory, err) &&
-           io_dir_sync(journal->io, parent, err);
+    return keep > 0 || add_first_file(recovery, err);
 }
 
 static bool recover(struct journal *journal, const struct journal_options *options, struct journal_recovery *out,
                     struct error *err)
 {
-    struct recovery recovery = {.journal = journal, .start = options->start};
-    if (!make_directory(journal, options->directory, err) ||
+    struct recovery recovery = {.journal = journal, .directory = options->directory, .start = options->start};
+    if (!io_dir_make(journal->io, journal->path, err) ||
         !journal_scan_open(journal->io, options->directory, &options->start, &recovery.scan, err))
         return false;
     if (options->start.first_lsn > 0)
         journal->lsn = options->start.first_lsn - 1;
-    journal_drop_spare(journal);
-    bool ok = read_frames(&recovery, err) && remove_files_before(&recovery, err) && open_files(&recovery, err);
+    bool ok = journal_drop_spares(journal, err) && read_frames(&recovery, err) && remove_files_before(&recovery, err) &&
+              open_files(&recovery, err);
     *out =
         (struct journal_recovery){.clean = recovery.closed || journal->lsn == 0, .torn_bytes = recovery.end.torn_bytes};
     journal_scan_close(&recovery.scan);

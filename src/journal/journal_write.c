@@ -12,7 +12,7 @@ enum { PAGE_SIZE = 4096 };
 /* How long, and how much of it, what nobody waits for may be written and not synced. */
 enum { LINGER_MS = 5, LINGER_SIZE_MAX = 4 << 20 };
 
-static void fail(struct journal *journal, const struct error *err)
+void journal_fail(struct journal *journal, const struct error *err)
 {
     if (journal->failed)
         return;
@@ -26,7 +26,7 @@ static void on_written(void *ctx, const struct error *err)
 {
     struct journal *journal = ctx;
     if (err)
-        fail(journal, err);
+        journal_fail(journal, err);
     if (journal->failed)
         return;
     journal->written_lsn = journal->in_flight->last_lsn;
@@ -57,7 +57,7 @@ static void on_synced(void *ctx, const struct error *err)
 {
     struct journal *journal = ctx;
     if (err)
-        fail(journal, err);
+        journal_fail(journal, err);
     uint64_t lsn = land(journal);
     journal->telling = true;
     if (!journal->failed) {
@@ -166,13 +166,21 @@ static void finish(struct journal *journal)
     done(ctx);
 }
 
+/* What lingers is in the same file, and that has begun. */
+static bool may_start(const struct journal *journal, const struct journal_group *group)
+{
+    return (journal->lingering.size == 0 || journal_lingers_in(journal, group->file)) &&
+           journal_file_of(journal, group->file)->begun;
+}
+
 void journal_kick(void *ctx)
 {
     struct journal *journal = ctx;
+    journal_begin_files(journal);
     if (journal->in_flight || journal->telling)
         return;
     struct journal_group *next = LIST_FIRST(&journal->groups, struct journal_group, link);
-    if (!journal->failed && next && (journal->lingering.size == 0 || journal_lingers_in(journal, next->file))) {
+    if (!journal->failed && next && may_start(journal, next)) {
         start_group(journal, next);
         return;
     }
@@ -181,7 +189,7 @@ void journal_kick(void *ctx)
             start_sync(journal);
         return;
     }
-    if (!journal->closing || journal->pins > 0)
+    if (!journal->closing || journal->pins > 0 || journal->begin)
         return;
     if (!journal->failed && !journal->closed)
         start_closing_group(journal);
@@ -208,6 +216,7 @@ void journal_free(struct journal *journal)
     io_timer_stop(&journal->lingering.timer);
     if (journal->in_flight && !list_linked(&journal->in_flight->link))
         journal_group_free(journal, journal->in_flight);
+    journal_begin_free(journal->begin);
     if (journal->spare)
         journal_file_free(journal->spare);
     for (size_t i = 0; i < journal->file_count; i++)

@@ -10,9 +10,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "log/catalog.h"
-#include "log/group_priv.h"
 #include "log/log_priv.h"
-#include "log/transaction_priv.h"
 
 /* Packing asks for room for the worst case; what comes of it is compared with max.message.bytes. */
 enum { CONVERTED_SIZE_MAX = 2 * KAFKA_RECORDS_SIZE_MAX };
@@ -63,7 +61,7 @@ static bool check_foreign(struct append *append, struct append_plan *plan, struc
         return false;
     if (topic->compacted && !check_keys(batch, err))
         return false;
-    return transactions_check(topic->log, append->partition, batch, err) &&
+    return folds_check(topic->log, append->partition, batch, err) &&
            check_times(topic, plan->max_timestamp, io_wall_ms(topic->log->io), err);
 }
 
@@ -185,14 +183,9 @@ static bool check_all(struct log *log, struct append *appends, size_t count, siz
 
 bool log_apply(struct partition *partition, const struct kafka_batch *batch, struct error *err)
 {
-    struct log *log = partition->log;
-    if (partition == log->catalog)
-        return catalog_apply(log, batch, err);
-    if (log->offsets_topic && partition->topic == log->offsets_topic)
-        return groups_apply(log, batch, err);
-    if (log->transactions_topic && partition->topic == log->transactions_topic)
-        return transactions_apply(log, batch, err);
-    return true;
+    if (!partition->topic)
+        return catalog_apply(partition->log, batch, err);
+    return !partition->topic->fold || fold_apply(partition->topic->fold, batch, err);
 }
 
 static void apply(struct log *log, const struct append *appends, size_t count)
@@ -211,7 +204,7 @@ static bool is_awaited(struct log *log, const struct append *appends, size_t cou
 {
     for (size_t i = 0; i < count; i++) {
         const struct partition *partition = appends[i].partition;
-        if (!appends[i].lingers || !list_empty(&partition->waiters) || groups_listen_to_topic(log, partition->topic))
+        if (!appends[i].lingers || !list_empty(&partition->waiters) || folds_await(log, partition->topic))
             return true;
     }
     return false;

@@ -102,7 +102,7 @@ static void check(struct sample *sample, bool repairing)
     struct error err;
     struct io *io = io_simulated_another(sample->f.world);
     buf_reset(&sample->text);
-    CHECK_OK(log_check(io, "/data", repairing, gather, &sample->text, &sample->result, &err), &err);
+    CHECK_OK(log_check(io, &sample->f.options, repairing, gather, &sample->text, &sample->result, &err), &err);
     io_free(io);
 }
 

@@ -26,15 +26,12 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "log/group_priv.h"
 #include "log/settings.h"
 #include "log/storage.h"
 #include "log/topic_config.h"
 #include "wire/json.h"
 
 enum { RECORD_SIZE_MAX = 16 << 20, PRODUCER_ID_BLOCK = 1000 };
-
-static const char offsets_topic_name[] = "__consumer_offsets", transactions_topic_name[] = "__transaction_state";
 
 /* --- Applying --- */
 
@@ -78,14 +75,6 @@ static bool apply_partitions(struct topic *topic, const struct json *record, con
     return true;
 }
 
-void catalog_topic_made(struct topic *topic)
-{
-    if (bytes_equal_string(topic->name, offsets_topic_name))
-        topic->log->offsets_topic = topic;
-    if (bytes_equal_string(topic->name, transactions_topic_name) && topic->internal)
-        topic->log->transactions_topic = topic;
-}
-
 static bool apply_topic(struct log *log, const struct json *record, struct error *err)
 {
     uint8_t id[16];
@@ -95,7 +84,7 @@ static bool apply_topic(struct log *log, const struct json *record, struct error
     if (name.size == 0 || topic_find(log, name) || topic_find_by_id(log, id))
         return malformed(err, "name");
     struct topic *topic = topic_make(log, name, id, json_bool_at(record, "internal", false));
-    catalog_topic_made(topic);
+    folds_topic_made(topic);
     apply_configs(topic, json_get(record, "configs"));
     return apply_partitions(topic, record, "partitions", err);
 }
@@ -260,7 +249,7 @@ bool topic_create(struct log *log, const struct topic_spec *spec, struct topic *
     if (!append_record(log, record, lsn, err))
         return false;
     *out = topic_find(log, spec->name);
-    topic_announce(*out, true);
+    topic_announce(*out, TOPIC_CREATED);
     return true;
 }
 
@@ -275,7 +264,10 @@ bool topic_add_partitions(struct log *log, struct topic *topic, int32_t partitio
     AUTO_JSON *record = new_topic_record("partitions", topic);
     json_set(record, "add", json_new_int(partition_count - topic->partition_count));
     json_set(record, "stream", json_new_int((int64_t)log->next_stream));
-    return append_record(log, record, lsn, err);
+    if (!append_record(log, record, lsn, err))
+        return false;
+    topic_announce(topic, TOPIC_GROWN);
+    return true;
 }
 
 bool topic_set_configs(struct log *log, struct topic *topic, const struct topic_config_entry *configs, size_t count,
@@ -290,15 +282,13 @@ bool topic_set_configs(struct log *log, struct topic *topic, const struct topic_
 
 bool topic_delete(struct log *log, struct topic *topic, uint64_t *lsn, struct error *err)
 {
-    if (topic == log->offsets_topic)
-        return error_set(err, ERROR_DENIED, "%s holds the groups' offsets", offsets_topic_name);
-    if (topic == log->transactions_topic)
-        return error_set(err, ERROR_DENIED, "%s holds the state of transactions", transactions_topic_name);
+    if (topic->fold)
+        return error_set(err, ERROR_DENIED, "%s holds %s", topic->fold->fold->topic, topic->fold->fold->holds);
     AUTO_JSON *record = new_topic_record("delete", topic);
     if (!append_record(log, record, lsn, err))
         return false;
-    topic_announce(topic, false); /* its memory stays until the end of the turn */
-    groups_forget_topic(log, topic->name, lsn);
+    topic_announce(topic, TOPIC_DELETED); /* its memory stays until the end of the turn */
+    *lsn = log_lsn(log);
     return true;
 }
 
@@ -352,8 +342,8 @@ static bool start_cluster(struct log *log, struct error *err)
     return append_record(log, record, &lsn, err);
 }
 
-/* A fold of records: compacted, as Kafka has it, and in one partition, so that the records have one order. */
-static bool start_internal_topic(struct log *log, const char *name, struct error *err)
+/* Compacted, as Kafka has it, and in one partition, so that the records have one order. */
+static bool make_fold_topic(struct log *log, const char *name, struct error *err)
 {
     const struct topic_config_entry configs[] = {
         {BYTES_LITERAL("cleanup.policy"), BYTES_LITERAL("compact")},
@@ -370,6 +360,14 @@ static bool start_internal_topic(struct log *log, const char *name, struct error
     return topic_create(log, &spec, &topic, &lsn, err);
 }
 
+static bool make_fold_topics(struct log *log, struct error *err)
+{
+    for (size_t i = 0; i < log->fold_count; i++)
+        if (!log->folds[i].topic && !make_fold_topic(log, log->folds[i].fold->topic, err))
+            return false;
+    return true;
+}
+
 bool catalog_start(struct log *log, bool clean, struct error *err)
 {
     if (log->cluster_id[0] == '\0' && !start_cluster(log, err))
@@ -382,6 +380,5 @@ bool catalog_start(struct log *log, bool clean, struct error *err)
             return false;
     }
     log->next_producer_id = log->producer_id_end; /* what the last run did not give is lost */
-    return (log->offsets_topic || start_internal_topic(log, offsets_topic_name, err)) &&
-           (log->transactions_topic || start_internal_topic(log, transactions_topic_name, err));
+    return make_fold_topics(log, err);
 }

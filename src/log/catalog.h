@@ -12,8 +12,6 @@ enum { CATALOG_PARTITIONS_MAX = 1000000 };
 MUST_CHECK bool catalog_apply(struct log *log, const struct kafka_batch *batch, struct error *err);
 /* What a directory needs that has none of it yet, and what an unclean start changes. */
 MUST_CHECK bool catalog_start(struct log *log, bool clean, struct error *err);
-/* One that is special to the log is known from now on. */
-void catalog_topic_made(struct topic *topic);
 
 /* --- settings.c, what log_set_settings() does before and after the append --- */
 struct json;

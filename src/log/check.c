@@ -104,15 +104,14 @@ static bool run(struct check *check, const struct log_options *options, struct e
     return true;
 }
 
-bool log_check(struct io *io, const char *directory, bool repairing, void (*print)(void *ctx, const char *line),
-               void *ctx, struct log_check_result *out, struct error *err)
+bool log_check(struct io *io, const struct log_options *options, bool repairing,
+               void (*print)(void *ctx, const char *line), void *ctx, struct log_check_result *out, struct error *err)
 {
-    const struct log_options options = {.directory = directory};
-    struct repair repair = {.io = io, .directory = directory};
+    struct repair repair = {.io = io, .directory = options->directory};
     struct check check = {.io = io, .print = print, .ctx = ctx, .repair = repairing ? &repair : NULL};
-    if (repairing && !io_dir_lock(io, directory, err))
+    if (repairing && !io_dir_lock(io, options->directory, err))
         return false;
-    bool ok = run(&check, &options, err);
+    bool ok = run(&check, options, err);
     if (ok)
         *out = check.result;
     check_close(&check);

@@ -21,10 +21,12 @@ struct log_check_result {
     uint64_t damages; /* frames, batches or files that do not verify, or are missing */
 };
 
+struct log_options; /* log.h: directory and folds, whose records are then looked at, count here */
+
 /* `print` gets one line at a time, without a newline: files, frames, LSN range, topics with their offsets, and each
  * damage with file, position and, where they can still be read, topic and offsets. False: it could not be read at all
  * (no such directory, no permission, a newer format); damage is not an error of the check. */
-MUST_CHECK bool log_check(struct io *io, const char *directory, bool repairing,
+MUST_CHECK bool log_check(struct io *io, const struct log_options *options, bool repairing,
                           void (*print)(void *ctx, const char *line), void *ctx, struct log_check_result *out,
                           struct error *err);
 

@@ -107,7 +107,7 @@ static void read_topic(struct log *log, struct record_reader *reader)
         return;
     }
     struct topic *topic = topic_make(log, name, id.data, internal);
-    catalog_topic_made(topic);
+    folds_topic_made(topic);
     for (uint32_t i = take_count(reader, 4); i > 0 && !reader->bad; i--) {
         struct error why;
         struct bytes config = take_string(reader);

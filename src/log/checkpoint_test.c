@@ -12,6 +12,7 @@
 #include "log/check.h"
 #include "log/checkpoint_sums.h"
 #include "log/fixture.h"
+#include "log/fixture_disk.h"
 
 enum { TOPICS = 150, BLOCK = CHECKPOINT_BLOCK_SIZE };
 
@@ -112,7 +113,7 @@ static void check(struct sample *sample, bool repairing)
     struct error err;
     struct io *io = io_linux_new(&err);
     buf_reset(&sample->text);
-    CHECK_OK(log_check(io, sample->f.directory, repairing, gather, &sample->text, &sample->result, &err), &err);
+    CHECK_OK(log_check(io, &sample->f.options, repairing, gather, &sample->text, &sample->result, &err), &err);
     io_free(io);
 }
 

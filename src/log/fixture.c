@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log/fixture.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +22,8 @@ void fixture_init(struct fixture *fixture)
     diag_set_sink(say_nothing, NULL, DIAG_ERROR); /* what fails here fails on purpose */
     *fixture = (struct fixture){0};
     snprintf(fixture->directory, sizeof fixture->directory, "%s/data%d", test_dir(), count++);
-    fixture->options = (struct log_options){.directory = fixture->directory, .journal_file_size = 64 << 10};
+    fixture->options =
+        (struct log_options){.directory = fixture->directory, .journal_file_size = 64 << 10, .folds = fixture_folds};
     buf_init(&fixture->scratch, 64 << 20);
 }
 
@@ -112,37 +111,6 @@ void fixture_run_ms(struct fixture *fixture, uint64_t duration_ms)
     io_timer_start(&timer, duration_ms);
     io_simulated_run_until(fixture->io, is_true, &over, duration_ms + 1);
     io_timer_stop(&timer);
-}
-
-static void copy_tree(const char *from, const char *to)
-{
-    struct stat status;
-    CHECK(stat(from, &status) == 0);
-    if (!S_ISDIR(status.st_mode)) {
-        AUTO_BUF content;
-        buf_init(&content, 256 << 20);
-        fixture_read_file(from, &content);
-        fixture_write_file(to, buf_bytes(&content));
-        return;
-    }
-    CHECK(mkdir(to, 0700) == 0);
-    struct dirent **names;
-    int count = scandir(from, &names, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        char below_from[600], below_to[600];
-        snprintf(below_from, sizeof below_from, "%s/%s", from, names[i]->d_name);
-        snprintf(below_to, sizeof below_to, "%s/%s", to, names[i]->d_name);
-        if (names[i]->d_name[0] != '.')
-            copy_tree(below_from, below_to);
-        free(names[i]);
-    }
-    free(names);
-}
-
-void fixture_crash(const struct fixture *fixture, struct fixture *crashed)
-{
-    fixture_init(crashed);
-    copy_tree(fixture->directory, crashed->directory);
 }
 
 static void stop_when_synced(void *ctx, const struct error *err)
@@ -261,11 +229,6 @@ char *fixture_read(struct partition *partition)
     }
     buf_append_byte(&out, '\0');
     return (char *)(uintptr_t)buf_take(&out).data;
-}
-
-char *fixture_journal_path(const struct fixture *fixture, size_t index)
-{
-    return journal_fixture_path(fixture->directory, index);
 }
 
 static bool run_forked(void (*run)(uint64_t seed), uint64_t seed)

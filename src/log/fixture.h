@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For the tests of this folder: a log in a directory of its own, driven step by step. */
+/* For the tests of this folder and of the coordinators: a log in a directory of its own, driven step by step. */
 #ifndef LOG_FIXTURE_H
 #define LOG_FIXTURE_H
 
 #include "base/buf.h"
 #include "io/io.h"
-#include "journal/journal_fixture.h"
 #include "log/log.h"
 #include "test.h"
 #include "wire/kafka_batch.h"
+
+/* What is kept above the logs of a test program, which says so itself. */
+extern const struct log_fold *const *const fixture_folds;
 
 struct fixture {
     struct io *io;
@@ -24,8 +26,6 @@ void fixture_init_simulated(struct fixture *fixture, uint64_t seed);
 bool fixture_try_open(struct fixture *fixture, struct error *err);
 void fixture_open(struct fixture *fixture);
 void fixture_close(struct fixture *fixture); /* properly; may be opened again */
-/* What a kill -9 at this moment would leave, as a directory of its own; *crashed is ready to be opened there. */
-void fixture_crash(const struct fixture *fixture, struct fixture *crashed);
 void fixture_deinit(struct fixture *fixture);
 
 /* In a simulated world: as the power fails, or kill -9; may be opened again. */
@@ -47,9 +47,6 @@ struct bytes fixture_producer_batch(struct fixture *fixture, const char *text, i
 int64_t fixture_append(struct fixture *fixture, struct partition *partition, struct bytes batch); /* base offset */
 /* All values below the high watermark, each followed by a newline; free(). */
 char *fixture_read(struct partition *partition);
-
-/* Files of the journal. */
-char *fixture_journal_path(const struct fixture *fixture, size_t index); /* free(); NULL: no such file */
 
 /* Seeds 1 to `count`, or to $EVOKE_SEEDS; each in a process of its own, so that the one that fails can be named.
  * $EVOKE_SEED: only that one, in this process. */

@@ -44,3 +44,14 @@ size_t partition_producers(const struct partition *partition, struct arena *aren
     }
     return count;
 }
+
+int64_t partition_open_transaction(const struct partition *partition, int64_t producer_id)
+{
+    return partition_transactions_first_offset(partition->transactions, producer_id);
+}
+
+enum kafka_error partition_check_marker(const struct partition *partition, int64_t producer_id, int16_t epoch,
+                                        int32_t coordinator_epoch)
+{
+    return producer_check_marker(&partition->producers, producer_id, epoch, coordinator_epoch);
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening and closing: composes journal, catalog, partitions and groups. */
+/* Opening and closing: composes journal, catalog, partitions and what is kept above them. */
 #include <inttypes.h>
 
 #include "base/diag.h"
@@ -8,12 +8,9 @@
 #include "log/catalog.h"
 #include "log/checkpoint_copies.h"
 #include "log/cleaning.h"
-#include "log/consumer_group_priv.h"
-#include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
 #include "log/spill.h"
-#include "log/transaction_priv.h"
 
 /* Up to here the journal is not needed: segments hold it, or it is gone. */
 static int64_t needed_from(const struct partition *partition)
@@ -55,12 +52,10 @@ static bool note_covered(struct partition *partition, const struct kafka_batch *
     return true;
 }
 
-/* Committed offsets and the states of transactions are in no checkpoint: they are read from their topics once all is
- * there (read_folds()). */
-static bool is_fold(const struct partition *partition)
+/* What folds come to is in no checkpoint: they are read from their topics once all is there (read_folds()). */
+static bool is_folded(const struct partition *partition)
 {
-    const struct log *log = partition->log;
-    return partition->topic && (partition->topic == log->offsets_topic || partition->topic == log->transactions_topic);
+    return partition->topic && partition->topic->fold;
 }
 
 static bool note_recovered(struct log *log, const struct frame_entry *entry, struct journal_place place, bool covered,
@@ -80,7 +75,7 @@ static bool note_recovered(struct log *log, const struct frame_entry *entry, str
     if (!check_order(partition, &batch, false, err))
         return false;
     partition_note(partition, &batch, place);
-    return is_fold(partition) || log_apply(partition, &batch, err);
+    return is_folded(partition) || log_apply(partition, &batch, err);
 }
 
 static bool on_recovered(void *ctx, const struct frame *frame, uint32_t file, uint64_t at, struct error *err)
@@ -151,22 +146,11 @@ static void set_options(struct log *log, const struct log_options *options)
         log->options.journal_file_size = 64 << 20;
     if (!log->options.journal_size_max)
         log->options.journal_size_max = 512 << 20;
-    if (!log->options.group_session_timeout_min_ms)
-        log->options.group_session_timeout_min_ms = 6000;
-    if (!log->options.group_session_timeout_max_ms)
-        log->options.group_session_timeout_max_ms = 1800000;
-    if (!log->options.consumer_session_timeout_ms)
-        log->options.consumer_session_timeout_ms = CONSUMER_SESSION_TIMEOUT_MS;
-    if (!log->options.consumer_heartbeat_interval_ms)
-        log->options.consumer_heartbeat_interval_ms = CONSUMER_HEARTBEAT_INTERVAL_MS;
-    if (!log->options.offsets_retention_ms)
-        log->options.offsets_retention_ms = GROUP_OFFSETS_RETENTION_MS;
 }
 
 void log_free(struct log *log)
 {
-    transactions_free(log->transactions);
-    groups_free(log->groups);
+    folds_free(log);
     topics_free_dead(log);
     map_each (entry, &log->topics)
         topic_free(entry->value);
@@ -198,10 +182,9 @@ struct log *log_new(struct io *io, const struct log_options *options)
     log_wait_init(log);
     loads_init(&log->loads, io);
     log->segments = segment_cache_new(io, log->options.directory, &log->loads);
-    log->groups = groups_new(log);
     log->spill = spill_new(log);
     log->cleanings = cleanings_new(log);
-    log->transactions = transactions_new(log);
+    folds_make(log);
     log->catalog = partition_new(log, NULL, 0, 0);
     log->recovering = true;
     log->streams = memory_new_array(1, sizeof(struct partition *));
@@ -265,7 +248,10 @@ static bool read_fold(struct topic *topic, struct error *err)
 
 static bool read_folds(struct log *log, struct error *err)
 {
-    return read_fold(log->offsets_topic, err) && read_fold(log->transactions_topic, err);
+    for (size_t i = 0; i < log->fold_count; i++)
+        if (!read_fold(log->folds[i].topic, err))
+            return false;
+    return true;
 }
 
 static bool recover(struct log *log, bool *clean, struct error *err)
@@ -307,11 +293,10 @@ struct log *log_open(struct io *io, const struct log_options *options, struct er
         log_free(log);
         return NULL;
     }
-    groups_start(log->groups);
+    folds_start(log);
     retention_start(log);
     cleanings_start(log);
     spill_start(log->spill, clean);
-    transactions_start(log->transactions);
     return log;
 }
 
@@ -348,8 +333,7 @@ void log_close(struct log *log, void (*done)(void *ctx), void *ctx)
     log->closed = done;
     log->closed_ctx = ctx;
     log->closing = true;
-    groups_stop(log->groups);
-    transactions_stop(log->transactions);
+    folds_stop(log);
     retention_stop(log);
     cleanings_stop(log->cleanings, on_cleaning_quiet, log);
 }
@@ -368,6 +352,16 @@ const char *log_cluster_id(const struct log *log)
 int32_t log_leader_epoch(const struct log *log)
 {
     return log->leader_epoch;
+}
+
+struct io *log_io(const struct log *log)
+{
+    return log->io;
+}
+
+uint64_t log_journal_file_size(const struct log *log)
+{
+    return log->options.journal_file_size;
 }
 
 const char *log_directory(const struct log *log)

@@ -28,8 +28,10 @@
 #include "io/file.h"
 #include "io/io.h"
 #include "wire/kafka_batch.h"
+#include "wire/kafka_error.h"
 
 struct log;
+struct log_fold;
 struct topic;
 struct partition;
 
@@ -39,13 +41,8 @@ struct log_options {
     /* 0: 512 MiB. What is older moves to segments; when that is behind, or the disk is full, appends are refused. A
      * start reads what is in the journal, so this is also a bound to how long that takes. */
     uint64_t journal_size_max;
-    /* How long an empty group waits for more members after the first join (Kafka: 3000); see docs/decisions/0403. */
-    uint32_t group_initial_rebalance_delay_ms;
-    /* What members may ask for as session timeout. 0: Kafka's 6000 and 1800000. */
-    uint32_t group_session_timeout_min_ms, group_session_timeout_max_ms;
-    /* Of groups of the new protocol (KIP-848). 0: Kafka's 45000 and 5000. */
-    uint32_t consumer_session_timeout_ms, consumer_heartbeat_interval_ms;
-    uint64_t offsets_retention_ms; /* of a group that has no members (KIP-211); 0: Kafka's seven days */
+    const struct log_fold *const *folds; /* what is kept above it, with NULL at the end: fold.h; NULL: nothing */
+    const void *fold_options;            /* with what they are made; theirs, good while the log is opened */
 };
 
 /* Reads the journal back (synchronous), makes it if it is not there. The directory is the caller's alone: it has
@@ -60,8 +57,10 @@ void log_abandon(struct log *log);
 /* Made with the directory and never changed: 22 characters of base64url, as Kafka shows a cluster id. */
 const char *log_cluster_id(const struct log *log);
 
+struct io *log_io(const struct log *log); /* that it was opened with */
 const char *log_directory(const struct log *log);
-int32_t log_leader_epoch(const struct log *log); /* rises with every start after an unclean end */
+uint64_t log_journal_file_size(const struct log *log); /* a frame is smaller: it lies in one file */
+int32_t log_leader_epoch(const struct log *log);       /* rises with every start after an unclean end */
 
 uint64_t log_lsn(const struct log *log);        /* of the newest frame appended; 0: none yet */
 uint64_t log_synced_lsn(const struct log *log); /* of the newest frame on disk */
@@ -96,8 +95,12 @@ struct topic *topic_next(struct log *log, const struct topic *topic);
 /* The first one behind that name, whether or not there is a topic of it: for who goes on later. */
 struct topic *topic_after(struct log *log, struct bytes name);
 
+size_t log_topic_count(const struct log *log);
+
+enum { TOPIC_ID_SIZE = 16 };
+struct log *topic_log(const struct topic *topic);
 struct bytes topic_name(const struct topic *topic);
-const uint8_t *topic_id(const struct topic *topic); /* 16 bytes, random, never zero */
+const uint8_t *topic_id(const struct topic *topic); /* TOPIC_ID_SIZE bytes, random, never zero */
 bool topic_internal(const struct topic *topic);
 bool topic_deletes(const struct topic *topic); /* cleanup.policy has "delete" */
 int32_t topic_partition_count(const struct topic *topic);
@@ -143,6 +146,9 @@ struct append {
  * (the errno is in err->sys). *lsn is that of the frame, or, if all were duplicates, one that covers the originals.
  */
 MUST_CHECK bool log_append(struct log *log, struct append *appends, size_t count, uint64_t *lsn, struct error *err);
+/* An append of evoke's own to a partition, alone in its frame. */
+MUST_CHECK bool log_append_internal(struct log *log, struct partition *partition, struct bytes batch, uint64_t *lsn,
+                                    struct error *err);
 
 enum log_durability {
     LOG_WRITTEN, /* in the kernel: survives kill -9 of evoke, not a power cut */
@@ -287,9 +293,11 @@ struct partition_waiter {
 void partition_wait(struct partition *partition, struct partition_waiter *waiter, int64_t offset);
 void partition_wait_cancel(struct partition_waiter *waiter);
 
-/* Called for every topic that is made or deleted (deleted: just before it is freed). Embedded in its owner. */
+/* Called for every topic that is made, gets more partitions (NULL: not told) or is deleted: just before it is freed,
+ * and what is appended then is covered by the LSN that topic_delete() gives. Embedded in its owner. */
 struct topic_listener {
     void (*created)(void *ctx, struct topic *topic);
+    void (*grown)(void *ctx, struct topic *topic);
     void (*deleted)(void *ctx, struct topic *topic);
     void *ctx;
     struct list link;
@@ -312,6 +320,12 @@ struct producer_description {
 };
 /* In order of ids, in `arena`, which has no maximum. */
 size_t partition_producers(const struct partition *partition, struct arena *arena, struct producer_description **out);
+
+/* Where the transaction that the producer has under way in the partition begins; -1: it has none. */
+int64_t partition_open_transaction(const struct partition *partition, int64_t producer_id);
+/* Whether a coordinator of that epoch may end it: NONE, INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED. */
+enum kafka_error partition_check_marker(const struct partition *partition, int64_t producer_id, int16_t epoch,
+                                        int32_t coordinator_epoch);
 
 /* --- Figures for metrics --- */
 /* What partition_read_range() has given and is not released holds as many files as it should: who has something to send

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "io/io.h"
 #include "journal/journal.h"
+#include "log/fold_priv.h"
 #include "log/index.h"
 #include "log/load.h"
 #include "log/log.h"
@@ -57,6 +58,7 @@ struct topic {
     struct bytes name; /* the key in log->topics */
     uint8_t id[16];
     bool internal;
+    struct kept_fold *fold; /* of its records; NULL: none */
     struct partition **partitions;
     int32_t partition_count;
     struct map configs; /* name -> NUL-terminated value */
@@ -95,9 +97,7 @@ struct append_plan {
     struct journal_slot *slot;
 };
 
-struct groups;       /* group_priv.h */
-struct transactions; /* transaction_priv.h */
-struct spill;        /* spill.h */
+struct spill; /* spill.h */
 struct spill_item;
 struct cleanings; /* cleaning.h */
 struct cleaning_job;
@@ -115,8 +115,6 @@ struct log {
     uint64_t partition_count;
     uint64_t next_stream;
     struct partition *catalog;
-    struct topic *offsets_topic;      /* __consumer_offsets */
-    struct topic *transactions_topic; /* __transaction_state */
     struct list topic_listeners;
     bool recovering;
     struct journal_start start; /* what the checkpoint has told */
@@ -139,8 +137,8 @@ struct log {
     int64_t next_producer_id, producer_id_end;
     uint64_t producer_ids_lsn;
 
-    struct groups *groups;
-    struct transactions *transactions;
+    struct kept_fold folds[LOG_FOLDS_MAX];
+    size_t fold_count;
     struct spill *spill;
     struct cleanings *cleanings;
     struct segment_cache *segments; /* what is open of them */
@@ -158,9 +156,6 @@ struct log {
 };
 
 /* --- log.c --- */
-/* Ready to take in what is recovered, without a journal. */
-struct log *log_new(struct io *io, const struct log_options *options);
-void log_free(struct log *log); /* the journal is closed */
 /* During recovery: where the partition's next batch in the journal begins; `covered`: the checkpoint covers it. What
  * the first one of the journal's part follows may be gone as far as it is not needed: it may begin below. */
 int64_t log_expected_offset(const struct partition *partition, bool covered, bool *may_begin_below);
@@ -207,16 +202,15 @@ struct topic *topic_make(struct log *log, struct bytes name, const uint8_t id[16
 void topic_make_partitions(struct topic *topic, int32_t count, uint64_t first_stream);
 void topic_set_config(struct topic *topic, struct bytes name, struct bytes value);
 void topic_configs_changed(struct topic *topic);
-void topic_announce(struct topic *topic, bool created); /* to the listeners */
-void topic_remove(struct topic *topic);                 /* freed at the end of the turn */
+enum topic_event { TOPIC_CREATED, TOPIC_GROWN, TOPIC_DELETED };
+void topic_announce(struct topic *topic, enum topic_event event); /* to the listeners */
+void topic_remove(struct topic *topic);                           /* freed at the end of the turn */
 void topic_free(struct topic *topic);
 void topics_free_dead(struct log *log);
 
 /* --- append.c --- */
-/* An append of evoke's own to a partition, alone in its frame. */
-MUST_CHECK bool log_append_internal(struct log *log, struct partition *partition, struct bytes batch, uint64_t *lsn,
-                                    struct error *err);
-/* What a batch means beyond its partition: the catalog's and the groups' state is a fold of their records. */
+/* What a batch means beyond its partition: the catalog's state is a fold of its records, and so is what is kept above
+ * the log. */
 MUST_CHECK bool log_apply(struct partition *partition, const struct kafka_batch *batch, struct error *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include "io/simulated.h"
 #include "log/check.h"
 #include "log/fixture.h"
+#include "log/fixture_disk.h"
 
 static void check_values(struct partition *partition, const char *want)
 {
@@ -202,7 +203,7 @@ TEST(a_topics_settings_decide_what_it_takes)
     CHECK_OK(try_append(&f, "small", fixture_batch(&f, "a", 1), &append, &err), &err);
     create(&f, "recent", "message.timestamp.before.max.ms", "1000");
     check_refused(&f, "recent", fixture_batch(&f, "a", 1), ERROR_INVALID, ERANGE); /* of 1970 */
-    check_refused(&f, "__consumer_offsets", fixture_batch(&f, "a", 1), ERROR_DENIED, 0);
+    check_refused(&f, "__number", fixture_batch(&f, "a", 1), ERROR_DENIED, 0);
     fixture_batch(&f, "a", 1);
     f.scratch.data[22] = 16;                                             /* transactional */
     check_refused(&f, "small", buf_bytes(&f.scratch), ERROR_CORRUPT, 0); /* its CRC does not know of that */
@@ -581,6 +582,11 @@ static void see_created(void *ctx, struct topic *topic)
     see(ctx, topic, '+');
 }
 
+static void see_grown(void *ctx, struct topic *topic)
+{
+    see(ctx, topic, '=');
+}
+
 static void see_deleted(void *ctx, struct topic *topic)
 {
     see(ctx, topic, '-');
@@ -592,7 +598,7 @@ TEST(a_topic_that_is_made_again_is_another_one)
     struct error err;
     uint64_t lsn;
     uint8_t id[16];
-    struct watch watch = {.listener = {see_created, see_deleted, &watch, {0}}};
+    struct watch watch = {.listener = {see_created, see_grown, see_deleted, &watch, {0}}};
     fixture_init(&f);
     fixture_open(&f);
     topic_listen(f.log, &watch.listener);
@@ -607,11 +613,11 @@ TEST(a_topic_that_is_made_again_is_another_one)
     CHECK(memcmp(topic_id(topic), id, sizeof id) != 0);
     CHECK_INT(partition_end_offset(topic_partition(topic, 0)), 0);
     fixture_append(&f, topic_partition(topic, 0), fixture_batch(&f, "new", 1));
-    CHECK_STR(watch.seen, "+orders -orders +orders ");
-    topic_unlisten(&watch.listener);
     memcpy(id, topic_id(topic), sizeof id);
     CHECK_OK(topic_add_partitions(f.log, topic, 4, &lsn, &err), &err);
     CHECK(!topic_add_partitions(f.log, topic, 4, &lsn, &err));
+    CHECK_STR(watch.seen, "+orders -orders +orders =orders ");
+    topic_unlisten(&watch.listener);
     fixture_append(&f, topic_partition(topic, 3), fixture_batch(&f, "third", 1));
     fixture_close(&f);
     fixture_open(&f);
@@ -902,7 +908,7 @@ TEST(a_check_names_what_is_damaged)
     buf_init(&text, 1 << 20);
     buf_init(&file, 1 << 20);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     CHECK_INT(result.files, 1);
     CHECK_INT(result.torn_tail_bytes, 0);
@@ -916,14 +922,15 @@ TEST(a_check_names_what_is_damaged)
     marker[0] ^= 1;
     fixture_write_file(path, buf_bytes(&file));
     buf_reset(&text);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 1);
     CHECK(strstr(buf_string(&text), path) != NULL);
     CHECK(strstr(buf_string(&text), "DAMAGED") != NULL);
     CHECK(strstr(buf_string(&text), "it seems to hold: orders [0] offsets 6 to 8\n") != NULL);
     CHECK(strstr(buf_string(&text), "missing: orders [0] offsets 6 to 8\n") != NULL);
     CHECK(strstr(buf_string(&text), "topic orders [0]: offsets 0 to 14\n") != NULL);
-    CHECK(!log_check(f.io, "/no/such/directory", false, gather, &text, &result, &err));
+    CHECK(!log_check(f.io, &(struct log_options){.directory = "/no/such/directory"}, false, gather, &text, &result,
+                     &err));
     CHECK_INT(err.kind, ERROR_NOT_FOUND);
     io_free(f.io);
     f.log = NULL;

@@ -5,7 +5,6 @@
 
 #include "base/memory.h"
 #include "log/cleaning.h"
-#include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/partition_transactions.h"
 #include "log/retention.h"
@@ -227,7 +226,7 @@ void partition_set_high_watermark(struct partition *partition, int64_t offset)
     partition_transactions_advance(partition->transactions, offset);
     wake(partition);
     if (partition->topic)
-        groups_topic_moved(partition->log, partition->topic);
+        folds_moved(partition->log, partition->topic);
 }
 
 void partition_delete(struct partition *partition)

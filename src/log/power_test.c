@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lives and deaths of a log in a simulated world: random appends, commits, DeleteRecords, retention, compaction,
+ * Lives and deaths of a log in a simulated world: random appends, a fold, DeleteRecords, retention, compaction,
  * topics that come and go, a journal so small that its files move to segments all the time; power loss between any two
  * changes of the disk, kill -9, proper ends. After each start everything that was told to be durable is there once, in
  * order, frames are whole, no log start has gone back, and the disk holds no segments of topics that are no more. A
@@ -16,7 +16,7 @@
 #include "io/file.h"
 #include "io/simulated.h"
 #include "log/fixture.h"
-#include "log/group.h"
+#include "log/fold_fixture.h"
 #include "log/log_priv.h"
 
 enum { SEEDS = 150, LIVES = 10, STEPS = 60, TOPICS = 4, STATE = 3, KEYS = 7, PARTITIONS = 2, VALUES_MAX = 4000 };
@@ -52,7 +52,6 @@ struct town {
     uint32_t next_value;
     int64_t next_frame;
     struct expected expected[TOPICS][PARTITIONS];
-    int64_t committed; /* of the group on topic 0, partition 0: always in a frame with a record there */
     struct list promises;
     struct passing passing;
     int synced, deaths, spilled, compacted;
@@ -142,14 +141,14 @@ static void take_back(struct town *town)
         }
 }
 
-/* A frame for one to three partitions; one that goes to topic 0, partition 0, also commits how many that has now. */
+/* A frame for one to three partitions; with what goes to topic 0, partition 0, the fold gets how many that has now. */
 static void append_frame(struct town *town)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
     struct append appends[4];
     size_t count = 0, wanted = 1 + below(town, 3);
-    bool commits = false;
+    bool counts = false;
     struct error err;
     uint64_t lsn;
     for (int t = 0; t < TOPICS; t++)
@@ -159,14 +158,10 @@ static void append_frame(struct town *town)
             struct bytes batch = make_batch(town, &arena, &town->expected[t][p], 1 + below(town, 3));
             appends[count++] =
                 (struct append){.partition = fixture_partition(&town->f, topic_of(t), p), .batch = batch};
-            commits |= t == 0 && p == 0;
+            counts |= t == 0 && p == 0;
         }
-    if (commits) {
-        CHECK_OK(group_commit_append(town->f.log, BYTES_LITERAL("g"), BYTES_LITERAL("orders"), 0,
-                                     town->expected[0][0].count, BYTES_NULL, &arena, &appends[count], &err),
-                 &err);
-        count++;
-    }
+    if (counts)
+        appends[count++] = number_append(town->f.log, town->expected[0][0].count, &arena);
     town->next_frame++;
     if (count == 0)
         return;
@@ -334,9 +329,8 @@ static void check_frames(struct town *town)
                 last_kept = expected->frames[end - 1];
         }
     CHECK(last_kept < first_lost);
-    int64_t committed = group_committed(town->f.log, BYTES_LITERAL("g"), BYTES_LITERAL("orders"), 0).offset;
     int64_t end = partition_end_offset(fixture_partition(&town->f, "orders", 0));
-    CHECK_INT(committed, end == 0 ? -1 : end);
+    CHECK_INT(number_kept(town->f.log), end == 0 ? -1 : end);
 }
 
 static void check_passing(struct town *town)
@@ -388,7 +382,6 @@ static void start(struct town *town)
             test_fail(__FILE__, __LINE__, "%s", err.message);
         town->deaths++;
     }
-    group_hold(town->f.log, BYTES_LITERAL("g")); /* a turn without anything to do lasts until an offset would expire */
 }
 
 static void bury_the_dead(struct town *town)
@@ -501,7 +494,6 @@ static void run_seed(uint64_t seed)
     fixture_init_simulated(&town.f, seed);
     town.f.options.journal_size_max = 256 << 10; /* four files: the oldest goes all the time */
     fixture_open(&town.f);
-    group_hold(town.f.log, BYTES_LITERAL("g"));
     for (int t = 0; t < TOPICS; t++)
         fixture_topic(&town.f, topic_of(t), PARTITIONS);
     configure(&town);

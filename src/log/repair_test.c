@@ -11,6 +11,7 @@
 #include "journal/journal_file.h"
 #include "log/check.h"
 #include "log/fixture.h"
+#include "log/fixture_disk.h"
 
 enum { PARTITIONS = 3, RECORDS = 3, OFFSETS_MAX = 3000, FILE_SIZE = 64 << 10 };
 
@@ -82,7 +83,7 @@ static void check(struct sample *sample, bool repairing)
     struct error err;
     struct io *io = io_linux_new(&err);
     buf_reset(&sample->text);
-    CHECK_OK(log_check(io, sample->f.directory, repairing, gather, &sample->text, &sample->result, &err), &err);
+    CHECK_OK(log_check(io, &sample->f.options, repairing, gather, &sample->text, &sample->result, &err), &err);
     io_free(io);
 }
 

@@ -487,7 +487,7 @@ static void check(struct town *town, bool repairing)
 {
     struct error err;
     struct io *io = io_simulated_another(town->f.world);
-    CHECK_OK(log_check(io, "/data", repairing, gather, &town->text, &town->result, &err), &err);
+    CHECK_OK(log_check(io, &town->f.options, repairing, gather, &town->text, &town->result, &err), &err);
     io_free(io);
 }
 

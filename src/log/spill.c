@@ -12,12 +12,6 @@ static bool spill_busy(const struct spill *spill)
     return spill->job || spill->removal || spill->sweep;
 }
 
-static bool oldest_is_synced(const struct journal *journal)
-{
-    uint32_t next = journal_first_file(journal) + 1;
-    return journal_first_lsn(journal, next) <= journal_synced_lsn(journal) + 1;
-}
-
 /* A journal that has got another file meanwhile found room for it: then there may be room for segments too. */
 static bool waits_to_retry(struct spill *spill)
 {
@@ -34,7 +28,7 @@ void spill_check(struct spill *spill)
     journal_set_stuck(journal, retrying);
     if (retrying || spill->stopping || spill_busy(spill) || journal_failure(journal))
         return;
-    if (crowded && oldest_is_synced(journal))
+    if (crowded && journal_first_is_synced(journal))
         spill->job = spill_job_of_file(spill);
     while (!spill->job && !list_empty(&spill->early))
         spill->job = spill_job_of_early(spill);

@@ -12,7 +12,8 @@
 #include "log/check.h"
 #include "log/checkpoint.h"
 #include "log/fixture.h"
-#include "log/group.h"
+#include "log/fixture_disk.h"
+#include "log/fold_fixture.h"
 
 static void open_small(struct fixture *f)
 {
@@ -93,7 +94,7 @@ TEST(a_start_reads_the_checkpoint_and_the_rest_of_the_journal_and_all_is_there)
     fixture_deinit(&f);
 }
 
-TEST(producers_epochs_offsets_and_settings_outlive_the_journal_that_told_of_them)
+TEST(producers_epochs_folds_and_settings_outlive_the_journal_that_told_of_them)
 {
     struct fixture f, crashed;
     AUTO_ARENA arena;
@@ -110,9 +111,7 @@ TEST(producers_epochs_offsets_and_settings_outlive_the_journal_that_told_of_them
     CHECK_OK(log_new_producer_id(f.log, &producer_id, &lsn, &err), &err);
     CHECK_INT(fixture_append(&f, topic_partition(topic, 0), fixture_producer_batch(&f, "first", 3, producer_id, 0, 0)),
               0);
-    CHECK_OK(group_commit_append(f.log, BYTES_LITERAL("g"), BYTES_LITERAL("orders"), 0, 2, BYTES_NULL, &arena, &append,
-                                 &err),
-             &err);
+    append = number_append(f.log, 2, &arena);
     CHECK_OK(log_append(f.log, &append, 1, &lsn, &err), &err);
     fill(&f, "filler", 5);
     fixture_crash(&f, &crashed); /* as it is on disk, without a proper end */
@@ -122,7 +121,7 @@ TEST(producers_epochs_offsets_and_settings_outlive_the_journal_that_told_of_them
     topic = topic_find(crashed.log, BYTES_LITERAL("orders"));
     CHECK(memcmp(topic_id(topic), id, sizeof id) == 0);
     CHECK(bytes_equal_string(topic_config(topic, BYTES_LITERAL("retention.ms")), "-1"));
-    CHECK_INT(group_committed(crashed.log, BYTES_LITERAL("g"), BYTES_LITERAL("orders"), 0).offset, 2);
+    CHECK_INT(number_kept(crashed.log), 2);
     append = (struct append){.partition = topic_partition(topic, 0),
                              .batch = fixture_producer_batch(&crashed, "first", 3, producer_id, 0, 0)};
     CHECK_OK(log_append(crashed.log, &append, 1, &lsn, &err), &err);
@@ -207,13 +206,13 @@ TEST(damage_in_a_segment_is_named_with_file_position_topic_and_offsets)
     snprintf(path, sizeof path, "%s/segments/%d/%020d-0.log", f.directory, (int)topic_partition(topic, 0)->stream, 0);
     fixture_close(&f);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     CHECK(result.segment_batches > 50);
     CHECK(strstr(buf_string(&text), "/checkpoint: up to frame ") != NULL);
     flip(path, 100);
     buf_reset(&text);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 1);
     CHECK(strstr(buf_string(&text), path) != NULL);
     CHECK(strstr(buf_string(&text), "position 0: DAMAGED") != NULL);
@@ -310,11 +309,11 @@ TEST(a_damaged_segment_is_mended_and_what_is_lost_is_kept_aside)
     flip(path, content.size - 5); /* the last batch */
     flip(index, 30);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, true, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, true, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 2);
     CHECK_INT(result.mended, 2);
     CHECK(strstr(buf_string(&text), "  mended: what was damaged is in ") != NULL);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     io_free(f.io);
     fixture_open(&f);
@@ -342,15 +341,15 @@ TEST(a_segment_whose_file_is_lost_costs_its_records_and_no_others)
     CHECK_INT(unlink(path), 0);
     buf_init(&text, 1 << 20);
     f.io = io_linux_new(&err);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 1);
     const char *said = strstr(buf_string(&text), ": position 0: DAMAGED: the file is missing; ");
     CHECK(said != NULL);
     CHECK_INT(sscanf(strstr(said, "lost: "), "lost: orders [0] offsets %lld to %lld", &first, &last), 2);
-    CHECK_OK(log_check(f.io, f.directory, true, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, true, gather, &text, &result, &err), &err);
     CHECK_INT(result.mended, 1);
     buf_reset(&text);
-    CHECK_OK(log_check(f.io, f.directory, false, gather, &text, &result, &err), &err);
+    CHECK_OK(log_check(f.io, &f.options, false, gather, &text, &result, &err), &err);
     CHECK_INT(result.damages, 0);
     CHECK(!strstr(buf_string(&text), "index is damaged"));
     io_free(f.io);

@@ -8,8 +8,6 @@
 #include "base/text.h"
 #include "log/catalog.h"
 #include "log/cleaning.h"
-#include "log/consumer_group_priv.h"
-#include "log/group_priv.h"
 #include "log/log_priv.h"
 #include "log/retention.h"
 #include "log/settings.h"
@@ -57,8 +55,6 @@ void topic_make_partitions(struct topic *topic, int32_t count, uint64_t first_st
     }
     if (log->next_stream < first_stream + (uint64_t)count)
         log->next_stream = first_stream + (uint64_t)count;
-    if (!log->recovering)
-        consumer_groups_topic_changed(log, topic->name);
 }
 
 void topic_set_config(struct topic *topic, struct bytes name, struct bytes value)
@@ -153,8 +149,6 @@ void topic_remove(struct topic *topic)
     map_remove(&log->topics, topic->name);
     map_remove(&log->topics_by_id, bytes_of(topic->id, sizeof topic->id));
     topic->name = name;
-    if (!log->recovering)
-        consumer_groups_topic_changed(log, name);
     list_append(&log->dead_topics, &topic->dead_link);
     if (!log->recovering)
         io_defer(&log->run_ready);
@@ -179,13 +173,22 @@ void topics_free_dead(struct log *log)
     }
 }
 
-void topic_announce(struct topic *topic, bool created)
+static void tell(const struct topic_listener *listener, struct topic *topic, enum topic_event event)
+{
+    if (event == TOPIC_CREATED)
+        listener->created(listener->ctx, topic);
+    else if (event == TOPIC_DELETED)
+        listener->deleted(listener->ctx, topic);
+    else if (listener->grown)
+        listener->grown(listener->ctx, topic);
+}
+
+void topic_announce(struct topic *topic, enum topic_event event)
 {
     struct list *head = &topic->log->topic_listeners;
     for (struct list *link = head->next, *next; link != head; link = next) {
         next = link->next;
-        struct topic_listener *listener = CONTAINER_OF(link, struct topic_listener, link);
-        (created ? listener->created : listener->deleted)(listener->ctx, topic);
+        tell(CONTAINER_OF(link, struct topic_listener, link), topic, event);
     }
 }
 
@@ -230,6 +233,16 @@ struct topic *topic_after(struct log *log, struct bytes name)
 {
     struct map_entry *entry = map_at_or_after(&log->topics, name);
     return value_of(entry && bytes_equal(map_key(entry), name) ? map_next(entry) : entry);
+}
+
+size_t log_topic_count(const struct log *log)
+{
+    return log->topics.count;
+}
+
+struct log *topic_log(const struct topic *topic)
+{
+    return topic->log;
 }
 
 struct bytes topic_name(const struct topic *topic)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "coordinator/coordinator_folds.h"
 #include "log_world.h"
 #include "test.h"
 #include "world.h"
@@ -6,7 +7,8 @@
 struct log *log_world_open(struct io *io)
 {
     struct error err;
-    const struct log_options options = {.directory = world_path("data"), .journal_file_size = 64 << 10};
+    const struct log_options options = {
+        .directory = world_path("data"), .journal_file_size = 64 << 10, .folds = coordinator_folds};
     struct log *log = log_open(io, &options, &err);
     CHECK_OK(log != NULL, &err);
     return log;

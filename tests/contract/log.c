@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "log/group.h"
+#include "coordinator/group.h"
 #include "log_world.h"
 #include "test.h"
 #include "wire/kafka_batch.h"

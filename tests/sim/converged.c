@@ -7,8 +7,8 @@
 
 #include "api/kind.h"
 #include "base/memory.h"
+#include "coordinator/group.h"
 #include "io/file.h"
-#include "log/group.h"
 
 static struct object *next_of(struct api *api, const char *kind, struct api_iterator *iterator, bool first)
 {

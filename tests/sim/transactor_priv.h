@@ -5,7 +5,7 @@
 #define SIM_TRANSACTOR_PRIV_H
 
 #include "consuming.h"
-#include "log/transaction.h"
+#include "coordinator/transaction.h"
 #include "produce.h"
 #include "transactor.h"
 
