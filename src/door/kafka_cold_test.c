@@ -117,6 +117,37 @@ TEST(a_slow_disk_delays_who_looks_up_a_time_and_nobody_else)
     kafka_fixture_deinit(&f);
 }
 
+/* Each batch is a wait of its own, and there are more of them than waits before a reader would rather block: the newest
+ * timestamp is looked for in all, since the oldest ones of their part of the index are in segments. */
+TEST(a_slow_disk_delays_who_looks_for_the_newest_of_many_large_batches_and_nobody_else)
+{
+    enum { LARGE = 24, LARGE_RECORDS = 40000 };
+    struct kafka_fixture f;
+    kafka_fixture_init_with(&f, &(struct log_options){.journal_file_size = 4 << 20, .journal_size_max = 16 << 20});
+    kafka_fixture_topic(&f, "old", 1);
+    kafka_fixture_topic(&f, "new", 1);
+    start_ms = io_wall_ms(f.machine);
+    for (int i = 0; i < LARGE; i++)
+        CHECK_INT(kafka_fixture_produce(&f, "old", kafka_fixture_batch(&f, LARGE_RECORDS, start_ms - i))->error_code,
+                  0);
+    CHECK(io_simulated_run_until(f.machine, is_spilled, &f, 10000));
+    struct kafka_list_offsets_request_partition partition = {.current_leader_epoch = -1, .timestamp = -3};
+    struct kafka_list_offsets_request_topic in = {
+        .name = BYTES_LITERAL("old"), .partitions = &partition, .partitions_count = 1};
+    struct kafka_list_offsets_request request = {.topics = &in, .topics_count = 1};
+    make_slow(&f);
+    int32_t id = kafka_fixture_send(&f, KAFKA_LIST_OFFSETS, 7, &request);
+    for (bool silent = true; silent;) {
+        uint64_t before_ns = io_now_ns(f.machine);
+        silent = kafka_fixture_is_silent(&f, 500);
+        CHECK(io_now_ns(f.machine) - before_ns < DISK_NS); /* the daemon did not stand still */
+        check_that_others_go_on(&f);
+    }
+    struct kafka_list_offsets_response *response = kafka_fixture_receive(&f, KAFKA_LIST_OFFSETS, 7, id);
+    CHECK_INT(response->topics->partitions->offset, LARGE_RECORDS - 1);
+    kafka_fixture_deinit(&f);
+}
+
 TEST(who_goes_away_while_a_time_is_looked_up_is_forgotten)
 {
     struct kafka_fixture f, other;

@@ -195,6 +195,12 @@ const struct config_entry *kafka_config_entries(const struct config_resource *re
     return resource->type == CONFIG_BROKER ? broker_entries(resource, count) : group_entries(resource, count);
 }
 
+struct bytes kafka_config_keep(struct arena *arena, const struct config_value *value)
+{
+    bool lasts = value->source == CONFIG_SOURCE_STATIC || value->source == CONFIG_SOURCE_DEFAULT;
+    return lasts ? value->value : arena_copy(arena, value->value);
+}
+
 const struct config_entry *kafka_config_entry(const struct config_entry *entries, size_t count, struct bytes name)
 {
     for (size_t i = 0; i < count; i++)
@@ -251,7 +257,7 @@ void kafka_configs_of_new_topic(struct kafka_request *request, const struct topi
         struct config_entry entry;
         topic_entry(&resource, &infos[i], find_entry(spec, infos[i].name), &entry);
         (*out)[i].name = bytes_of_string(infos[i].name);
-        (*out)[i].value = entry.values[0].value;
+        (*out)[i].value = kafka_config_keep(&request->arena, &entry.values[0]);
         (*out)[i].config_source = (int8_t)entry.values[0].source;
     }
 }

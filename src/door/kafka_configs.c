@@ -23,7 +23,7 @@ static void add_synonyms(struct arena *arena, const struct config_entry *entry,
     out->synonyms_count = entry->value_count;
     for (size_t i = 0; i < entry->value_count; i++)
         out->synonyms[i] = (struct kafka_describe_configs_response_synonym){
-            entry->values[i].name, entry->values[i].value, (int8_t)entry->values[i].source};
+            entry->values[i].name, kafka_config_keep(arena, &entry->values[i]), (int8_t)entry->values[i].source};
 }
 
 static void describe_entry(struct kafka_request *request, const struct config_entry *entry,
@@ -31,7 +31,7 @@ static void describe_entry(struct kafka_request *request, const struct config_en
 {
     const struct kafka_describe_configs_request *body = request->body;
     out->name = bytes_of_string(entry->info->name);
-    out->value = entry->values[0].value;
+    out->value = kafka_config_keep(&request->arena, &entry->values[0]);
     out->config_source = (int8_t)entry->values[0].source;
     out->config_type = (int8_t)entry->info->type;
     out->read_only = entry->read_only;
@@ -67,15 +67,37 @@ static void describe(struct kafka_request *request, const struct kafka_describe_
             describe_entry(request, &entries[i], &out->configs[out->configs_count++]);
 }
 
+struct describing {
+    struct kafka_describe_configs_response *response;
+    size_t next;
+};
+
+static bool describe_next(struct kafka_request *request)
+{
+    const struct kafka_describe_configs_request *body = request->body;
+    struct describing *at = request->state;
+    if (at->next < body->resources_count) {
+        describe(request, &body->resources[at->next], &at->response->results[at->next]);
+        at->next++;
+    }
+    return at->next < body->resources_count;
+}
+
+static void described(struct kafka_request *request)
+{
+    const struct describing *at = request->state;
+    kafka_answer(request, at->response);
+}
+
 void kafka_handle_describe_configs(struct kafka_request *request)
 {
     const struct kafka_describe_configs_request *body = request->body;
     struct kafka_describe_configs_response *response = KAFKA_NEW(&request->arena, kafka_describe_configs_response);
+    struct describing *at = request->state = ARENA_NEW(&request->arena, struct describing);
     response->results = KAFKA_NEW_ARRAY(&request->arena, kafka_describe_configs_response_result, body->resources_count);
     response->results_count = body->resources_count;
-    for (size_t i = 0; i < body->resources_count; i++)
-        describe(request, &body->resources[i], &response->results[i]);
-    kafka_answer(request, response);
+    at->response = response;
+    kafka_work_in_steps(request, describe_next, described);
 }
 
 /* --- ListConfigResources --- */

@@ -55,6 +55,8 @@ enum kafka_error kafka_config_find(struct kafka_request *request, int8_t type, s
                                    struct config_resource *out, const char **message);
 /* All of its settings, in the request's arena. */
 const struct config_entry *kafka_config_entries(const struct config_resource *resource, size_t *count);
+/* The value, for an answer that may wait: what is set may be set anew or be gone meanwhile. */
+struct bytes kafka_config_keep(struct arena *arena, const struct config_value *value);
 /* NULL: it has no such setting. */
 const struct config_entry *kafka_config_entry(const struct config_entry *entries, size_t count, struct bytes name);
 /* Whether its first value is its own: what a change starts from. */

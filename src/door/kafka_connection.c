@@ -13,8 +13,6 @@
 #include "door/kafka_connection_priv.h"
 
 enum { FRAME_AHEAD_MAX = 1 << 20 };
-/* Who has had this much of the core thread lets others go first, even if more of its requests are here. */
-enum { TURN_NS = 500000 };
 
 /* --- The end --- */
 
@@ -226,7 +224,7 @@ static void consume(struct kafka_connection *connection, struct bytes data)
     connection->busy = true;
     while (data.size > 0 && !connection->ended && !is_full(connection)) {
         take_some(connection, &data);
-        if (data.size > 0 && !connection->ended && io_clock_ns(connection->door->io) - start_ns > TURN_NS)
+        if (data.size > 0 && !connection->ended && io_clock_ns(connection->door->io) - start_ns > KAFKA_TURN_NS)
             io_timer_start(&connection->turn, 0);
     }
     connection->busy = false;

@@ -88,6 +88,8 @@ struct kafka_door *kafka_door_open(struct io *io, struct log *log, const struct 
     *door = (struct kafka_door){.io = io, .log = log, .options = *options};
     list_init(&door->connections);
     list_init(&door->waiting);
+    list_init(&door->in_steps);
+    io_timer_init(io, &door->step_on, kafka_step_on, door);
     io_deferred_init(io, &door->resume, kafka_connection_resume_waiting, door);
     if (door->options.partition_count <= 0)
         door->options.partition_count = 1;
@@ -112,6 +114,7 @@ void kafka_door_close(struct kafka_door *door)
     io_listener_close(door->listener);
     kafka_connection_end_all(door);
     io_deferred_cancel(&door->resume);
+    io_timer_stop(&door->step_on);
     quotas_free(door->quotas);
     free(door->advertised_host);
     free(door);

@@ -73,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(log && io_address_parse("127.0.0.1:9092", &options.address, &err));
     struct kafka_door *door = kafka_door_open(daemon, log, &options, &err);
     must(door != NULL);
+    io_simulated_set_pace(daemon, 200000); /* so that work in steps takes turns */
     struct io_address address = kafka_door_address(door);
     io_connect(machine, &address, NULL, NULL, 1000, connected, &client);
     io_simulated_run_for(machine, 1000);

@@ -36,6 +36,8 @@ enum {
     KAFKA_GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11,
     KAFKA_CLUSTER_OPERATIONS = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
     KAFKA_IDLE_MS = 600000, /* as Kafka's connections.max.idle.ms */
+    /* Who has had this much of the core thread lets others go first, even if more of its requests are here. */
+    KAFKA_TURN_NS = 500000,
 };
 
 struct kafka_connection;
@@ -58,9 +60,22 @@ struct kafka_door {
     size_t held, arriving;     /* of all connections' requests; of those that are not whole yet */
     struct list waiting;       /* connections that may not begin a frame before `held` is less */
     struct io_deferred resume; /* them */
+    struct list in_steps;      /* requests that go on in a turn to come, the first one first */
+    struct io_timer step_on;   /* runs, without a delay, while there are some */
     struct quotas *quotas;
     struct kafka_door_metrics metrics;
     struct diag_pace ended_badly;
+};
+
+/* --- Work in steps (kafka_steps.c) --- */
+
+/* A step does one thing of many; false: it was the last one. Then `done` goes on with the request. Neither is called
+ * any more when the connection has ended. */
+struct kafka_steps {
+    struct list link; /* in the door's, between turns */
+    bool (*step)(struct kafka_request *request);
+    void (*done)(struct kafka_request *request);
+    bool used; /* then the answer is encoded in steps as well */
 };
 
 struct kafka_request {
@@ -87,7 +102,9 @@ struct kafka_request {
     uint64_t work_ns, charged_bytes;
 
     int16_t answer_version; /* the request's, but for KIP-511 */
+    struct kafka_steps steps;
     bool answered;
+    struct kafka_encoding encoding;
     struct buf out;
     struct kafka_hole *holes;
     struct kafka_pin *pin; /* NULL: no records */
@@ -111,6 +128,22 @@ void kafka_drop(struct kafka_request *request, const char *why);
  * on later with what has an order. */
 void kafka_hold_others(struct kafka_request *request);
 void kafka_take_others(struct kafka_request *request);
+
+/*
+ * For requests that name any number of things: works on them one by one, as many as a turn allows (KAFKA_TURN_NS), and
+ * goes on in turns to come, when it is the oldest such request of the door. Few things are so done at once.
+ * As with kafka_hold_others(), which it uses, nothing that comes behind the request is taken before `done`.
+ *
+ * What a step finds may be gone in the next turn. So the response must not point to memory of the log, and a step looks
+ * up what it needs; what the handler has in memory of its own is freed by request->cancel or by the arena's cleanup.
+ */
+void kafka_work_in_steps(struct kafka_request *request, bool (*step)(struct kafka_request *request),
+                         void (*done)(struct kafka_request *request));
+/* The same for what is left of the work once something was waited for; others of the connection are not held back.
+ * Nothing is done before the next turn. While it is under way, another call does nothing. */
+void kafka_resume_steps(struct kafka_request *request, bool (*step)(struct kafka_request *request),
+                        void (*done)(struct kafka_request *request));
+void kafka_step_on(void *door); /* the door's timer */
 
 /* False: what was made for this answer so far is more than KAFKA_WORK_SIZE_MAX. */
 bool kafka_has_room(const struct kafka_request *request);

@@ -43,6 +43,7 @@ struct fetch {
     struct kafka_fetch_response *response;
     struct fetch_part *parts;
     size_t part_count, slice_count, reading_count;
+    size_t begun_count; /* parts that were looked at once, in steps; before they are all nothing is answered */
     int64_t size, size_max, size_min;
     bool refused; /* some partition has an error, or another history: that is answered at once */
     bool capped;  /* some partition has more than what was asked for at most */
@@ -203,6 +204,12 @@ static void begin_reading(struct fetch_part *part)
     part->fetch->reading_count++;
 }
 
+static bool is_within(const struct fetch_part *part, const struct partition *partition)
+{
+    int64_t offset = part->in->fetch_offset;
+    return offset >= partition_log_start_offset(partition) && offset <= partition_end_offset(partition);
+}
+
 /* partition_read_range() gives at least one batch, however little is asked for; the first partition that has something
  * may so exceed what the answer may hold, the others may not (KIP-74). */
 static void read_slice(struct fetch_part *part, struct partition *partition)
@@ -223,8 +230,7 @@ static void read_slice(struct fetch_part *part, struct partition *partition)
     else if (log_is_being_read(&err))
         begin_reading(part);
     else
-        refuse(part, kafka_refuse(fetch->request,
-                                  err.kind == ERROR_INVALID ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_KAFKA_STORAGE_ERROR));
+        refuse(part, kafka_refuse(fetch->request, KAFKA_KAFKA_STORAGE_ERROR));
 }
 
 static void read_part(struct fetch_part *part)
@@ -243,11 +249,11 @@ static void read_part(struct fetch_part *part)
     part->out->last_stable_offset = partition_last_stable_offset(partition);
     part->end = reads_committed(part->fetch) ? part->out->last_stable_offset : part->out->high_watermark;
     part->out->log_start_offset = partition_log_start_offset(partition);
-    /* Appended but not yet on disk: there, but not to be read before it is. */
     if (has_diverged(part, partition))
         part->fetch->refused = true;
-    else if (part->in->fetch_offset <= part->out->high_watermark ||
-             part->in->fetch_offset > partition_end_offset(partition))
+    else if (!is_within(part, partition)) /* also where the answer is full already, as with Kafka */
+        refuse(part, kafka_refuse(part->fetch->request, KAFKA_OFFSET_OUT_OF_RANGE));
+    else if (part->in->fetch_offset <= part->out->high_watermark) /* beyond it is what is not to be read yet */
         read_slice(part, partition);
 }
 
@@ -260,11 +266,9 @@ static void stop_waiting(struct fetch *fetch)
     fetch->parked = false;
     fetch->request->door->metrics.fetches_waiting--;
     io_timer_stop(&fetch->timer);
-    for (size_t i = 0; i < fetch->part_count; i++) {
+    for (size_t i = 0; i < fetch->part_count; i++)
         if (fetch->parts[i].waiting)
             partition_wait_cancel(&fetch->parts[i].waiter);
-        log_read_cancel(&fetch->parts[i].reader);
-    }
 }
 
 static void release(struct fetch *fetch)
@@ -277,6 +281,8 @@ static void cancel(struct kafka_request *request)
 {
     struct fetch *fetch = request->state;
     stop_waiting(fetch);
+    for (size_t i = 0; i < fetch->part_count; i++)
+        log_read_cancel(&fetch->parts[i].reader);
     release(fetch);
 }
 
@@ -326,7 +332,7 @@ static void answer(struct fetch *fetch)
 
 static bool is_answerable(const struct fetch *fetch)
 {
-    return fetch->reading_count == 0 &&
+    return fetch->reading_count == 0 && fetch->begun_count == fetch->part_count &&
            (fetch->late || fetch->refused || fetch->capped || fetch->size >= fetch->size_min);
 }
 
@@ -337,7 +343,7 @@ static void read_again(struct fetch_part *part)
     read_part(part);
     if (is_answerable(part->fetch))
         answer(part->fetch);
-    else
+    else if (part->fetch->parked)
         wait_for(part);
 }
 
@@ -356,14 +362,19 @@ static void was_read(void *ctx)
     read_again(part);
 }
 
+/* For what comes behind that which was seen, which may be here since. */
 static void wait_for(struct fetch_part *part)
 {
     struct partition *partition = part->reading ? NULL : find(part);
-    if (!partition)
+    if (part->reading)
         return;
+    if (!partition) { /* the topic went while others were looked at */
+        read_part(part);
+        return;
+    }
     part->waiter = (struct partition_waiter){.run = moved, .ctx = part};
     part->waiting = true;
-    int64_t offset = partition_high_watermark(partition);
+    int64_t offset = part->out->high_watermark;
     partition_wait(partition, &part->waiter, offset > part->in->fetch_offset ? offset : part->in->fetch_offset);
 }
 
@@ -375,18 +386,37 @@ static void timed_out(void *ctx)
         answer(fetch);
 }
 
-static void park(struct fetch *fetch, int32_t wait_ms)
+static void park(struct fetch *fetch)
 {
     struct kafka_request *request = fetch->request;
+    const struct kafka_fetch_request *body = request->body;
     fetch->parked = true;
-    request->state = fetch;
-    request->cancel = cancel;
     request->door->metrics.fetches_waiting++;
-    for (size_t i = 0; i < fetch->part_count; i++)
-        wait_for(&fetch->parts[i]);
     io_timer_init(request->door->io, &fetch->timer, timed_out, fetch);
     if (!fetch->late)
-        io_timer_start(&fetch->timer, (uint64_t)(wait_ms < FETCH_WAIT_MAX_MS ? wait_ms : FETCH_WAIT_MAX_MS));
+        io_timer_start(&fetch->timer,
+                       (uint64_t)(body->max_wait_ms < FETCH_WAIT_MAX_MS ? body->max_wait_ms : FETCH_WAIT_MAX_MS));
+    for (size_t i = 0; i < fetch->part_count; i++)
+        wait_for(&fetch->parts[i]);
+    if (is_answerable(fetch))
+        answer(fetch);
+}
+
+static bool begin_next(struct kafka_request *request)
+{
+    struct fetch *fetch = request->state;
+    if (fetch->begun_count < fetch->part_count)
+        read_part(&fetch->parts[fetch->begun_count++]);
+    return fetch->begun_count < fetch->part_count;
+}
+
+static void begun(struct kafka_request *request)
+{
+    struct fetch *fetch = request->state;
+    if (is_answerable(fetch))
+        answer(fetch);
+    else
+        park(fetch);
 }
 
 /* --- The request --- */
@@ -460,10 +490,7 @@ void kafka_handle_fetch(struct kafka_request *request)
         return;
     }
     prepare(fetch);
-    for (size_t i = 0; i < fetch->part_count; i++)
-        read_part(&fetch->parts[i]);
-    if (is_answerable(fetch))
-        answer(fetch);
-    else
-        park(fetch, body->max_wait_ms);
+    request->state = fetch;
+    request->cancel = cancel;
+    kafka_work_in_steps(request, begin_next, begun);
 }

@@ -99,7 +99,7 @@ static void describe_topic(struct kafka_request *request, struct topic *topic,
                            struct kafka_metadata_response_topic *out)
 {
     const struct kafka_metadata_request *body = request->body;
-    out->name = topic_name(topic);
+    out->name = arena_copy(&request->arena, topic_name(topic));
     memcpy(out->topic_id, topic_id(topic), sizeof out->topic_id);
     out->is_internal = topic_internal(topic);
     if (body->include_topic_authorized_operations)
@@ -160,24 +160,54 @@ static void describe_asked(struct kafka_request *request, const struct kafka_met
         describe_topic(request, topic, out);
 }
 
-static void describe_named(struct kafka_request *request, struct kafka_metadata_response *response, uint64_t *lsn)
+/* What is asked for: the topics named, or all. */
+struct metadata {
+    struct kafka_metadata_response *response;
+    size_t room;       /* for topics in the response */
+    struct bytes last; /* of all, the name of the last one that was looked at; null: none yet */
+    uint64_t lsn;      /* of the newest that was made */
+};
+
+static bool describe_next(struct kafka_request *request)
 {
     const struct kafka_metadata_request *body = request->body;
-    response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, body->topics_count);
-    response->topics_count = body->topics_count;
-    for (size_t i = 0; i < body->topics_count; i++)
-        describe_asked(request, &body->topics[i], &response->topics[i], lsn);
+    struct metadata *metadata = request->state;
+    size_t next = metadata->response->topics_count;
+    if (next == body->topics_count)
+        return false;
+    metadata->response->topics_count++;
+    describe_asked(request, &body->topics[next], &metadata->response->topics[next], &metadata->lsn);
+    return next + 1 < body->topics_count;
 }
 
-static void describe_all(struct kafka_request *request, struct kafka_metadata_response *response)
+/* Topics may be made meanwhile. */
+static struct kafka_metadata_response_topic *add_topic(struct kafka_request *request, struct metadata *metadata)
 {
-    size_t count = 0;
-    for (struct topic *topic = topic_first(request->log); topic; topic = topic_next(request->log, topic))
-        count += kafka_shows_topic(topic);
-    response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, count);
-    for (struct topic *topic = topic_first(request->log); topic; topic = topic_next(request->log, topic))
-        if (kafka_shows_topic(topic))
-            describe_topic(request, topic, &response->topics[response->topics_count++]);
+    struct kafka_metadata_response *response = metadata->response;
+    if (response->topics_count == metadata->room) {
+        metadata->room = 2 * metadata->room + 1;
+        struct kafka_metadata_response_topic *more =
+            KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, metadata->room);
+        memcpy(more, response->topics, response->topics_count * sizeof *more);
+        response->topics = more;
+    }
+    return &response->topics[response->topics_count++];
+}
+
+static bool describe_next_of_all(struct kafka_request *request)
+{
+    struct metadata *metadata = request->state;
+    struct topic *topic = metadata->last.data ? topic_after(request->log, metadata->last) : topic_first(request->log);
+    if (!topic)
+        return false;
+    if (kafka_shows_topic(topic)) {
+        struct kafka_metadata_response_topic *out = add_topic(request, metadata);
+        describe_topic(request, topic, out);
+        metadata->last = out->name;
+    } else {
+        metadata->last = arena_copy(&request->arena, topic_name(topic));
+    }
+    return true;
 }
 
 /* The disk failed while a topic was made: say that it is not there yet. */
@@ -188,13 +218,16 @@ static void metadata_failed(struct kafka_request *request, void *ctx)
         response->topics[i].error_code = kafka_refuse(request, KAFKA_LEADER_NOT_AVAILABLE);
 }
 
-void kafka_handle_metadata(struct kafka_request *request)
+static void described(struct kafka_request *request)
+{
+    const struct metadata *metadata = request->state;
+    kafka_answer_when(request, metadata->response, metadata->lsn, LOG_SYNCED, metadata_failed);
+}
+
+static void describe_cluster(struct kafka_request *request, struct kafka_metadata_response *response)
 {
     const struct kafka_metadata_request *body = request->body;
-    struct arena *arena = &request->arena;
-    struct kafka_metadata_response *response = KAFKA_NEW(arena, kafka_metadata_response);
-    uint64_t lsn = 0;
-    response->brokers = KAFKA_NEW_ARRAY(arena, kafka_metadata_response_broker, 1);
+    response->brokers = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_broker, 1);
     response->brokers_count = 1;
     response->brokers[0].node_id = KAFKA_NODE_ID;
     response->brokers[0].host = kafka_own_host(request);
@@ -203,12 +236,19 @@ void kafka_handle_metadata(struct kafka_request *request)
     response->controller_id = KAFKA_NODE_ID;
     if (body->include_cluster_authorized_operations)
         response->cluster_authorized_operations = KAFKA_CLUSTER_OPERATIONS;
+}
+
+void kafka_handle_metadata(struct kafka_request *request)
+{
+    const struct kafka_metadata_request *body = request->body;
+    struct metadata *metadata = request->state = ARENA_NEW(&request->arena, struct metadata);
+    metadata->response = KAFKA_NEW(&request->arena, kafka_metadata_response);
+    describe_cluster(request, metadata->response);
     /* All topics are null since version 1, and an empty list in version 0. */
-    if (!body->topics || (request->header.api_version == 0 && body->topics_count == 0))
-        describe_all(request, response);
-    else
-        describe_named(request, response, &lsn);
-    kafka_answer_when(request, response, lsn, LOG_SYNCED, metadata_failed);
+    bool all = !body->topics || (request->header.api_version == 0 && body->topics_count == 0);
+    metadata->room = all ? log_topic_count(request->log) : body->topics_count;
+    metadata->response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_metadata_response_topic, metadata->room);
+    kafka_work_in_steps(request, all ? describe_next_of_all : describe_next, described);
 }
 
 /* --- DescribeCluster --- */

@@ -21,7 +21,7 @@ static const int16_t special_since[] = {
     [-TIME_EARLIEST_LOCAL] = 8, [-TIME_LATEST_TIERED] = 9, [-TIME_EARLIEST_PENDING_UPLOAD] = 11,
 };
 
-enum { READ_COMMITTED = 1, SEARCHES_PER_ROUND = 64 };
+enum { READ_COMMITTED = 1 };
 
 /* --- ListOffsets --- */
 
@@ -43,7 +43,6 @@ struct list_offsets {
     size_t part_count;
     struct list unread;   /* parts that have not had their turn */
     size_t waiting_count; /* parts whose search waits */
-    struct io_deferred go_on;
 };
 
 static bool is_known_time(int16_t version, int64_t time)
@@ -112,20 +111,20 @@ static void list_part(struct offsets_part *part)
     part->all->waiting_count += part->search.waits;
 }
 
-/* Requests have no bound to their partitions but their size. */
-static void list_some(void *ctx)
+static bool list_next(struct kafka_request *request)
 {
-    struct list_offsets *all = ctx;
-    struct offsets_part *part;
-    for (int i = 0; i < SEARCHES_PER_ROUND && (part = LIST_TAKE_FIRST(&all->unread, struct offsets_part, link)); i++)
+    struct list_offsets *all = request->state;
+    struct offsets_part *part = LIST_TAKE_FIRST(&all->unread, struct offsets_part, link);
+    if (part)
         list_part(part);
-    if (!list_empty(&all->unread)) {
-        io_defer(&all->go_on);
-        return;
-    }
-    io_deferred_cancel(&all->go_on);
+    return !list_empty(&all->unread);
+}
+
+static void listed(struct kafka_request *request)
+{
+    const struct list_offsets *all = request->state;
     if (all->waiting_count == 0)
-        kafka_answer(all->request, all->response);
+        kafka_answer(request, all->response);
 }
 
 static void on_search(void *ctx)
@@ -133,13 +132,12 @@ static void on_search(void *ctx)
     struct offsets_part *part = ctx;
     part->all->waiting_count--;
     list_append(&part->all->unread, &part->link);
-    list_some(part->all);
+    kafka_resume_steps(part->all->request, list_next, listed);
 }
 
 static void cancel(struct kafka_request *request)
 {
     struct list_offsets *all = request->state;
-    io_deferred_cancel(&all->go_on);
     for (size_t i = 0; i < all->part_count; i++)
         log_read_cancel(&all->parts[i].search.waiter);
 }
@@ -180,11 +178,10 @@ void kafka_handle_list_offsets(struct kafka_request *request)
     *all =
         (struct list_offsets){.request = request, .response = KAFKA_NEW(&request->arena, kafka_list_offsets_response)};
     list_init(&all->unread);
-    io_deferred_init(request->door->io, &all->go_on, list_some, all);
     prepare(all);
     request->state = all;
     request->cancel = cancel;
-    list_some(all);
+    kafka_work_in_steps(request, list_next, listed);
 }
 
 /* --- OffsetForLeaderEpoch --- */
@@ -231,22 +228,50 @@ static void epoch_partition(struct kafka_request *request, struct bytes topic,
         kafka_find_epoch(partition, in->leader_epoch, &out->leader_epoch, &out->end_offset);
 }
 
+struct epochs {
+    struct kafka_offset_for_leader_epoch_response *response;
+    size_t topic, partition; /* the next */
+};
+
+/* The next partition, or topic without any. */
+static bool find_next_epoch(struct kafka_request *request)
+{
+    const struct kafka_offset_for_leader_epoch_request *body = request->body;
+    struct epochs *epochs = request->state;
+    if (epochs->topic == body->topics_count)
+        return false;
+    const struct kafka_offset_for_leader_epoch_request_topic *in = &body->topics[epochs->topic];
+    struct kafka_offset_for_leader_epoch_response_topic *out = &epochs->response->topics[epochs->topic];
+    if (epochs->partition == 0) {
+        out->topic = in->topic;
+        out->partitions =
+            KAFKA_NEW_ARRAY(&request->arena, kafka_offset_for_leader_epoch_response_partition, in->partitions_count);
+        out->partitions_count = in->partitions_count;
+    }
+    if (epochs->partition < in->partitions_count) {
+        epoch_partition(request, in->topic, &in->partitions[epochs->partition], &out->partitions[epochs->partition]);
+        epochs->partition++;
+    }
+    if (epochs->partition == in->partitions_count) {
+        epochs->partition = 0;
+        epochs->topic++;
+    }
+    return epochs->topic < body->topics_count;
+}
+
+static void epochs_found(struct kafka_request *request)
+{
+    const struct epochs *epochs = request->state;
+    kafka_answer(request, epochs->response);
+}
+
 void kafka_handle_offset_for_leader_epoch(struct kafka_request *request)
 {
     const struct kafka_offset_for_leader_epoch_request *body = request->body;
     struct arena *arena = &request->arena;
-    struct kafka_offset_for_leader_epoch_response *response = KAFKA_NEW(arena, kafka_offset_for_leader_epoch_response);
-    response->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_for_leader_epoch_response_topic, body->topics_count);
-    response->topics_count = body->topics_count;
-    for (size_t i = 0; i < body->topics_count; i++) {
-        const struct kafka_offset_for_leader_epoch_request_topic *in = &body->topics[i];
-        struct kafka_offset_for_leader_epoch_response_topic *out = &response->topics[i];
-        out->topic = in->topic;
-        out->partitions =
-            KAFKA_NEW_ARRAY(arena, kafka_offset_for_leader_epoch_response_partition, in->partitions_count);
-        out->partitions_count = in->partitions_count;
-        for (size_t p = 0; p < in->partitions_count; p++)
-            epoch_partition(request, in->topic, &in->partitions[p], &out->partitions[p]);
-    }
-    kafka_answer(request, response);
+    struct epochs *epochs = request->state = ARENA_NEW(arena, struct epochs);
+    epochs->response = KAFKA_NEW(arena, kafka_offset_for_leader_epoch_response);
+    epochs->response->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_for_leader_epoch_response_topic, body->topics_count);
+    epochs->response->topics_count = body->topics_count;
+    kafka_work_in_steps(request, find_next_epoch, epochs_found);
 }

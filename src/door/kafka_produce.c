@@ -189,35 +189,72 @@ struct topic *kafka_produced_topic(struct kafka_request *request, const struct k
                                                                : kafka_find_topic(request, in->name);
 }
 
+struct producing {
+    struct kafka_produce_response *response;
+    struct kafka_conversions *conversions;
+    struct promise promise;
+    size_t topic, partition; /* the next */
+};
+
+static void begin_topic(struct kafka_request *request, const struct kafka_produce_request_topic *in,
+                        struct kafka_produce_response_topic *out)
+{
+    out->name = in->name;
+    memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
+    out->partitions = KAFKA_NEW_ARRAY(&request->arena, kafka_produce_response_partition, in->partitions_count);
+    out->partitions_count = in->partitions_count;
+}
+
+/* The next partition, or topic without any. */
+static bool produce_next(struct kafka_request *request)
+{
+    const struct kafka_produce_request *body = request->body;
+    struct producing *at = request->state;
+    if (at->topic == body->topics_count)
+        return false;
+    const struct kafka_produce_request_topic *in = &body->topics[at->topic];
+    struct kafka_produce_response_topic *out = &at->response->topics[at->topic];
+    if (at->partition == 0)
+        begin_topic(request, in, out);
+    if (at->partition < in->partitions_count) {
+        const struct kafka_produce_request_partition *partition = &in->partitions[at->partition];
+        produce_partition(request, kafka_produced_topic(request, in), partition,
+                          kafka_converted(at->conversions, partition), &out->partitions[at->partition], &at->promise);
+        at->partition++;
+    }
+    if (at->partition == in->partitions_count) {
+        at->partition = 0;
+        at->topic++;
+    }
+    return at->topic < body->topics_count;
+}
+
+static void produced(struct kafka_request *request)
+{
+    const struct kafka_produce_request *body = request->body;
+    const struct producing *at = request->state;
+    if (body->acks != 0)
+        kafka_answer_when(request, at->response, at->promise.lsn,
+                          body->acks == 1 ? LOG_WRITTEN : at->promise.durability, produce_failed);
+    else if (any_refused(at->response))
+        kafka_drop(request, "a batch that was sent with acks=0 could not be appended");
+    else
+        kafka_no_answer(request);
+}
+
 static void produce(struct kafka_request *request, struct kafka_conversions *conversions)
 {
     const struct kafka_produce_request *body = request->body;
     struct arena *arena = &request->arena;
-    struct kafka_produce_response *response = KAFKA_NEW(arena, kafka_produce_response);
-    struct promise promise = {.durability = LOG_WRITTEN};
+    struct producing *at = request->state = ARENA_NEW(arena, struct producing);
+    at->response = KAFKA_NEW(arena, kafka_produce_response);
+    at->conversions = conversions;
+    at->promise.durability = LOG_WRITTEN;
+    at->response->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_response_topic, body->topics_count);
+    at->response->topics_count = body->topics_count;
     request->charged_bytes = request->frame.size;
     kafka_add_produced_partitions(request);
-    response->topics = KAFKA_NEW_ARRAY(arena, kafka_produce_response_topic, body->topics_count);
-    response->topics_count = body->topics_count;
-    for (size_t i = 0; i < body->topics_count; i++) {
-        const struct kafka_produce_request_topic *in = &body->topics[i];
-        struct kafka_produce_response_topic *out = &response->topics[i];
-        struct topic *topic = kafka_produced_topic(request, in);
-        out->name = in->name;
-        memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
-        out->partitions = KAFKA_NEW_ARRAY(arena, kafka_produce_response_partition, in->partitions_count);
-        out->partitions_count = in->partitions_count;
-        for (size_t p = 0; p < in->partitions_count; p++)
-            produce_partition(request, topic, &in->partitions[p], kafka_converted(conversions, &in->partitions[p]),
-                              &out->partitions[p], &promise);
-    }
-    if (body->acks != 0)
-        kafka_answer_when(request, response, promise.lsn, body->acks == 1 ? LOG_WRITTEN : promise.durability,
-                          produce_failed);
-    else if (any_refused(response))
-        kafka_drop(request, "a batch that was sent with acks=0 could not be appended");
-    else
-        kafka_no_answer(request);
+    kafka_work_in_steps(request, produce_next, produced);
 }
 
 static void begin(struct kafka_request *request)

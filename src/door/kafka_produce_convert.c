@@ -55,8 +55,9 @@ static void work(void *ctx)
 
 /* --- On the core thread --- */
 
-static void conversions_free(struct kafka_conversions *conversions)
+static void conversions_free(void *ctx)
 {
+    struct kafka_conversions *conversions = ctx;
     for (size_t i = 0; i < conversions->count; i++)
         free((void *)(uintptr_t)conversions->items[i].converted.data);
     free(conversions->items);
@@ -68,12 +69,14 @@ static void on_worked(void *ctx)
 {
     struct kafka_conversions *conversions = ctx;
     struct kafka_request *request = conversions->request;
-    if (request) {
-        request->cancel = NULL;
-        kafka_take_others(request);
-        conversions->done(request, conversions);
+    if (!request) {
+        conversions_free(conversions);
+        return;
     }
-    conversions_free(conversions);
+    arena_add_cleanup(&request->arena, conversions_free, conversions);
+    request->cancel = NULL;
+    kafka_take_others(request);
+    conversions->done(request, conversions);
 }
 
 /* The connection ends, and the helper still reads from the frame. */

@@ -32,6 +32,7 @@ void kafka_request_free(struct kafka_request *request)
         request->connection->alone = NULL;
     if (request->pin)
         pin_unref(request->pin);
+    list_remove(&request->steps.link);
     list_remove(&request->link);
     request->connection->request_count--;
     kafka_connection_unhold(request->connection, request->held);
@@ -145,28 +146,48 @@ static uint32_t charge(struct kafka_request *request)
     return throttle_ms;
 }
 
-/* What this costs is told with the client's next answer. */
-static bool encode(struct kafka_request *request, const void *response, struct error *err)
+/* --- Encoding --- */
+
+static void encoded(struct kafka_request *request)
+{
+    struct error err;
+    if (kafka_encoding_end(&request->encoding, &err))
+        answered(request);
+    else
+        kafka_drop(request, err.message);
+}
+
+static bool encode_some(struct kafka_request *request)
+{
+    return kafka_encoding_step(&request->encoding);
+}
+
+/* Whether there is more to do in another turn. What it costs is told with the client's next answer. */
+static bool encode_for_a_turn(struct kafka_request *request)
 {
     uint64_t start_ns = io_clock_ns(request->door->io);
-    bool ok = kafka_encode_response(request->header.api, request->answer_version, request->header.correlation_id,
-                                    response, &request->arena, &request->out, &request->holes, err);
+    bool more;
+    do
+        more = encode_some(request);
+    while (more && (!request->steps.used || io_clock_ns(request->door->io) - start_ns < KAFKA_TURN_NS));
     (void)quotas_charge(request->door->quotas, request->header.client_id, QUOTA_REQUEST,
                         io_clock_ns(request->door->io) - start_ns);
-    return ok;
+    return more;
 }
 
 void kafka_answer(struct kafka_request *request, const void *response)
 {
-    struct error err;
     uint32_t throttle_ms = charge(request);
     if (throttle_ms > 0) /* all responses are in memory of the request */
         set_throttle_time(request->header.api, (void *)(uintptr_t)response, throttle_ms);
     buf_init(&request->out, KAFKA_ANSWER_SIZE_MAX);
-    if (encode(request, response, &err))
-        answered(request);
+    kafka_encoding_begin(&request->encoding, request->header.api, request->answer_version,
+                         request->header.correlation_id, response, &request->arena, &request->out, &request->holes);
+    request->cancel = NULL;
+    if (encode_for_a_turn(request))
+        kafka_resume_steps(request, encode_some, encoded);
     else
-        kafka_drop(request, err.message);
+        encoded(request);
 }
 
 void kafka_no_answer(struct kafka_request *request)

@@ -115,6 +115,50 @@ TEST(a_reader_beyond_the_end_of_its_epoch_learns_where_it_ended)
     kafka_fixture_deinit(&f);
 }
 
+/* One partition fills the answer; those behind it have nothing wrong, or each something else. */
+TEST(what_is_wrong_with_a_partition_is_told_also_behind_a_full_answer)
+{
+    struct kafka_fixture f;
+    kafka_fixture_init(&f);
+    kafka_fixture_kill(&f);
+    struct topic *topic = kafka_fixture_topic(&f, "orders", 1);
+    int32_t epoch = partition_leader_epoch(topic_partition(topic, 0));
+    produce(&f, topic_id(topic));
+    enum { FULL, WELL, BEYOND, BEFORE, NO_TOPIC, NO_PARTITION, FENCED, TOO_NEW, DIVERGED, PARTS };
+    static const int16_t codes[PARTS] = {
+        [BEYOND] = KAFKA_OFFSET_OUT_OF_RANGE, [BEFORE] = KAFKA_OFFSET_OUT_OF_RANGE,
+        [NO_TOPIC] = KAFKA_UNKNOWN_TOPIC_ID,  [NO_PARTITION] = KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+        [FENCED] = KAFKA_FENCED_LEADER_EPOCH, [TOO_NEW] = KAFKA_UNKNOWN_LEADER_EPOCH};
+    struct kafka_fetch_request *request = fetch_request(&f, topic_id(topic), 0);
+    struct kafka_fetch_request_topic *topics = KAFKA_NEW_ARRAY(&f.arena, kafka_fetch_request_topic, PARTS);
+    for (int i = 0; i < PARTS; i++) {
+        memcpy(topics[i].topic_id, i == NO_TOPIC ? nobody : topic_id(topic), 16);
+        topics[i].partitions = KAFKA_NEW_ARRAY(&f.arena, kafka_fetch_request_partition, 1);
+        topics[i].partitions_count = 1;
+        topics[i].partitions->partition_max_bytes = 1 << 20;
+    }
+    topics[BEYOND].partitions->fetch_offset = 4;
+    topics[BEFORE].partitions->fetch_offset = -1;
+    topics[NO_PARTITION].partitions->partition = 1;
+    topics[FENCED].partitions->current_leader_epoch = epoch - 1;
+    topics[TOO_NEW].partitions->current_leader_epoch = epoch + 1;
+    topics[DIVERGED].partitions->fetch_offset = 5;
+    topics[DIVERGED].partitions->last_fetched_epoch = epoch;
+    request->topics = topics;
+    request->topics_count = PARTS;
+    request->max_bytes = 1;
+    struct kafka_fetch_response *response = kafka_fixture_call(&f, KAFKA_FETCH, 18, request);
+    CHECK(response->topics[FULL].partitions->records.size > 0);
+    for (int i = 0; i < PARTS; i++) {
+        CHECK_INT(response->topics[i].partitions->error_code, codes[i]);
+        CHECK_INT(response->topics[i].partitions->high_watermark, codes[i] ? -1 : 3);
+        CHECK(i == FULL || response->topics[i].partitions->records.size == 0);
+    }
+    CHECK_INT(response->topics[FENCED].partitions->current_leader.leader_epoch, epoch);
+    CHECK_INT(response->topics[DIVERGED].partitions->diverging_epoch.end_offset, 3);
+    kafka_fixture_deinit(&f);
+}
+
 TEST(nobody_can_fetch_as_a_follower)
 {
     struct kafka_fixture f;

@@ -27,6 +27,28 @@ static void note_state(const struct kafka_request *request, uint64_t *lsn_max)
     note_lsn(lsn_max, log_lsn(request->log));
 }
 
+/* All three go through what they name in steps. */
+struct topics_work {
+    void *response; /* struct kafka_<api>_response */
+    struct map names;
+    size_t next;
+    uint64_t lsn; /* the newest of what was done */
+};
+
+static void forget_names(void *names)
+{
+    map_deinit(names, NULL);
+}
+
+static struct topics_work *work_new(struct kafka_request *request, void *response)
+{
+    struct topics_work *work = ARENA_NEW(&request->arena, struct topics_work);
+    work->response = response;
+    arena_add_cleanup(&request->arena, forget_names, &work->names);
+    request->state = work;
+    return work;
+}
+
 /* --- CreateTopics --- */
 
 static bool fail(struct error *err, enum kafka_error *code, enum kafka_error is, const char *message)
@@ -136,30 +158,43 @@ static void create_failed(struct kafka_request *request, void *ctx)
         response->topics[i].error_code = kafka_refuse(request, KAFKA_KAFKA_STORAGE_ERROR);
 }
 
+static bool create_next(struct kafka_request *request)
+{
+    const struct kafka_create_topics_request *body = request->body;
+    struct topics_work *work = request->state;
+    struct kafka_create_topics_response *response = work->response;
+    if (work->next == body->topics_count)
+        return false;
+    const struct kafka_create_topics_request_topic *in = &body->topics[work->next];
+    struct kafka_create_topics_response_topic *out = &response->topics[work->next];
+    enum kafka_error code;
+    struct error err;
+    out->name = in->name;
+    if (check_topic(request, in, &work->names, &code, &err)) {
+        create_topic(request, in, out, &work->lsn);
+    } else {
+        out->error_code = kafka_refuse(request, code);
+        out->error_message = message_of(request, &err);
+    }
+    return ++work->next < body->topics_count;
+}
+
+static void created(struct kafka_request *request)
+{
+    const struct topics_work *work = request->state;
+    kafka_answer_when(request, work->response, work->lsn, LOG_SYNCED, create_failed);
+}
+
 void kafka_handle_create_topics(struct kafka_request *request)
 {
     const struct kafka_create_topics_request *body = request->body;
     struct kafka_create_topics_response *response = KAFKA_NEW(&request->arena, kafka_create_topics_response);
-    uint64_t lsn = 0;
-    struct map names = {0};
+    struct topics_work *work = work_new(request, response);
     response->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_create_topics_response_topic, body->topics_count);
     response->topics_count = body->topics_count;
     for (size_t i = 0; i < body->topics_count; i++)
-        kafka_note_name(&names, 0, body->topics[i].name);
-    for (size_t i = 0; i < body->topics_count; i++) {
-        struct kafka_create_topics_response_topic *out = &response->topics[i];
-        enum kafka_error code;
-        struct error err;
-        out->name = body->topics[i].name;
-        if (check_topic(request, &body->topics[i], &names, &code, &err)) {
-            create_topic(request, &body->topics[i], out, &lsn);
-        } else {
-            out->error_code = kafka_refuse(request, code);
-            out->error_message = message_of(request, &err);
-        }
-    }
-    map_deinit(&names, NULL);
-    kafka_answer_when(request, response, lsn, LOG_SYNCED, create_failed);
+        kafka_note_name(&work->names, 0, body->topics[i].name);
+    kafka_work_in_steps(request, create_next, created);
 }
 
 /* --- DeleteTopics --- */
@@ -201,32 +236,53 @@ static void delete_failed(struct kafka_request *request, void *ctx)
         response->results[i].error_code = kafka_refuse(request, KAFKA_KAFKA_STORAGE_ERROR);
 }
 
+/* By name or by id, since version 6. */
+static void delete_identified(struct kafka_request *request, const struct kafka_delete_topics_request_topic *in,
+                              struct kafka_delete_topics_response_result *out, uint64_t *lsn)
+{
+    out->name = in->name;
+    memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
+    if (!in->name.data == !has_id(in->topic_id)) {
+        out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
+        out->error_message = BYTES_LITERAL("a topic is named by its name or by its id, one of them");
+    } else if (in->name.data)
+        delete_topic(request, kafka_find_topic(request, in->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, lsn);
+    else
+        delete_topic(request, kafka_find_topic_by_id(request, in->topic_id), KAFKA_UNKNOWN_TOPIC_ID, out, lsn);
+}
+
+static bool delete_next(struct kafka_request *request)
+{
+    const struct kafka_delete_topics_request *body = request->body;
+    struct topics_work *work = request->state;
+    struct kafka_delete_topics_response *response = work->response;
+    if (work->next == response->results_count)
+        return false;
+    struct kafka_delete_topics_response_result *out = &response->results[work->next];
+    if (work->next < body->topic_names_count) {
+        out->name = body->topic_names[work->next];
+        delete_topic(request, kafka_find_topic(request, out->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &work->lsn);
+    } else {
+        delete_identified(request, &body->topics[work->next - body->topic_names_count], out, &work->lsn);
+    }
+    return ++work->next < response->results_count;
+}
+
+static void deleted(struct kafka_request *request)
+{
+    const struct topics_work *work = request->state;
+    kafka_answer_when(request, work->response, work->lsn, LOG_SYNCED, delete_failed);
+}
+
 void kafka_handle_delete_topics(struct kafka_request *request)
 {
     const struct kafka_delete_topics_request *body = request->body;
     struct kafka_delete_topics_response *response = KAFKA_NEW(&request->arena, kafka_delete_topics_response);
     size_t count = body->topics_count + body->topic_names_count; /* one of them, by version */
-    uint64_t lsn = 0;
     response->results = KAFKA_NEW_ARRAY(&request->arena, kafka_delete_topics_response_result, count);
     response->results_count = count;
-    struct kafka_delete_topics_response_result *out = response->results;
-    for (size_t i = 0; i < body->topic_names_count; i++, out++) {
-        out->name = body->topic_names[i];
-        delete_topic(request, kafka_find_topic(request, out->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
-    }
-    for (size_t i = 0; i < body->topics_count; i++, out++) {
-        const struct kafka_delete_topics_request_topic *in = &body->topics[i];
-        out->name = in->name;
-        memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
-        if (!in->name.data == !has_id(in->topic_id)) {
-            out->error_code = kafka_refuse(request, KAFKA_INVALID_REQUEST);
-            out->error_message = BYTES_LITERAL("a topic is named by its name or by its id, one of them");
-        } else if (in->name.data)
-            delete_topic(request, kafka_find_topic(request, in->name), KAFKA_UNKNOWN_TOPIC_OR_PARTITION, out, &lsn);
-        else
-            delete_topic(request, kafka_find_topic_by_id(request, in->topic_id), KAFKA_UNKNOWN_TOPIC_ID, out, &lsn);
-    }
-    kafka_answer_when(request, response, lsn, LOG_SYNCED, delete_failed);
+    work_new(request, response);
+    kafka_work_in_steps(request, delete_next, deleted);
 }
 
 /* --- CreatePartitions --- */
@@ -285,18 +341,31 @@ static void add_failed(struct kafka_request *request, void *ctx)
         response->results[i].error_code = kafka_refuse(request, KAFKA_KAFKA_STORAGE_ERROR);
 }
 
+static bool add_next(struct kafka_request *request)
+{
+    const struct kafka_create_partitions_request *body = request->body;
+    struct topics_work *work = request->state;
+    struct kafka_create_partitions_response *response = work->response;
+    if (work->next == body->topics_count)
+        return false;
+    add_partitions(request, &body->topics[work->next], &work->names, &response->results[work->next], &work->lsn);
+    return ++work->next < body->topics_count;
+}
+
+static void added(struct kafka_request *request)
+{
+    const struct topics_work *work = request->state;
+    kafka_answer_when(request, work->response, work->lsn, LOG_SYNCED, add_failed);
+}
+
 void kafka_handle_create_partitions(struct kafka_request *request)
 {
     const struct kafka_create_partitions_request *body = request->body;
     struct kafka_create_partitions_response *response = KAFKA_NEW(&request->arena, kafka_create_partitions_response);
-    uint64_t lsn = 0;
-    struct map names = {0};
+    struct topics_work *work = work_new(request, response);
     response->results = KAFKA_NEW_ARRAY(&request->arena, kafka_create_partitions_response_result, body->topics_count);
     response->results_count = body->topics_count;
     for (size_t i = 0; i < body->topics_count; i++)
-        kafka_note_name(&names, 0, body->topics[i].name);
-    for (size_t i = 0; i < body->topics_count; i++)
-        add_partitions(request, &body->topics[i], &names, &response->results[i], &lsn);
-    map_deinit(&names, NULL);
-    kafka_answer_when(request, response, lsn, LOG_SYNCED, add_failed);
+        kafka_note_name(&work->names, 0, body->topics[i].name);
+    kafka_work_in_steps(request, add_next, added);
 }

@@ -92,6 +92,8 @@ struct topic *topic_find(struct log *log, struct bytes name); /* NULL: none */
 struct topic *topic_find_by_id(struct log *log, const uint8_t id[16]);
 struct topic *topic_first(struct log *log); /* in order of names */
 struct topic *topic_next(struct log *log, const struct topic *topic);
+/* The first one behind that name, whether or not there is a topic of it: for who goes on later. */
+struct topic *topic_after(struct log *log, struct bytes name);
 
 size_t log_topic_count(const struct log *log);
 
@@ -269,6 +271,8 @@ struct log_time_search {
     int64_t passed;                 /* below it there is none */
     int64_t segment;                /* whose index was asked where to begin */
     size_t looked;                  /* bytes, in this turn */
+    bool newest_begun;
+    int64_t newest_ms, newest_passed; /* of what the journal has below it, and of segments */
 };
 /* The first record with a timestamp >= `timestamp_ms`; false when there is none, or search->waits. NULL instead of a
  * search: it blocks. */

@@ -175,26 +175,28 @@ static void raise(int64_t *most, int64_t timestamp, int64_t below)
 }
 
 /* Of the journal's part, as far as it is synced. A chunk of the index knows its own; of those at the two ends, parts of
- * which are gone or not yet there, the batches tell. False: they will be read. */
-static bool find_newest_in_journal(const struct partition *partition, struct log_time_search *search, int64_t below,
-                                   int64_t *most)
+ * which are gone or not yet there, the batches tell. False: they will be read. Who has waited goes on where it stood:
+ * what was read may be out of memory again. */
+static bool find_newest_in_journal(const struct partition *partition, struct log_time_search *search, int64_t below)
 {
     const struct index *batches = &partition->batches;
-    struct index_cursor cursor = index_begin(batches);
+    struct index_cursor cursor = index_find(batches, search->newest_passed);
     while (!index_at_end(batches, cursor) && index_base_offset(batches, cursor) < partition->high_watermark) {
         struct kafka_batch batch;
         struct error err;
         int64_t timestamp;
+        search->newest_passed = index_base_offset(batches, cursor);
         if (index_pass_chunk(batches, partition->high_watermark, &cursor, &timestamp)) {
-            raise(most, timestamp, below);
+            raise(&search->newest_ms, timestamp, below);
             continue;
         }
         if (partition_batch_at(partition, cursor, waiter_of(search), &batch, &err))
-            raise(most, batch.max_timestamp, below);
+            raise(&search->newest_ms, batch.max_timestamp, below);
         else
             note_unreadable(partition, search, &err);
         if (search->waits)
             return false;
+        search->waiter.tries = 0;
         index_next(batches, &cursor);
     }
     return true;
@@ -202,10 +204,14 @@ static bool find_newest_in_journal(const struct partition *partition, struct log
 
 static bool find_newest(const struct partition *partition, struct log_time_search *search, int64_t below, int64_t *most)
 {
-    *most = INT64_MIN;
+    if (!search->newest_begun)
+        search->newest_ms = search->newest_passed = INT64_MIN;
+    search->newest_begun = true;
     for (size_t i = 0; i < partition->segments.count; i++)
-        raise(most, partition->segments.at[i].max_timestamp, below);
-    return find_newest_in_journal(partition, search, below, most) && *most != INT64_MIN;
+        raise(&search->newest_ms, partition->segments.at[i].max_timestamp, below);
+    bool whole = find_newest_in_journal(partition, search, below);
+    *most = search->newest_ms;
+    return whole && *most != INT64_MIN;
 }
 
 /* The newest of all may be one of those that were deleted: what is known of its segment still counts it. */
@@ -223,6 +229,7 @@ bool partition_offset_of_max_timestamp(struct partition *partition, struct log_t
         if (search->waits)
             return false;
         search->stale_ms = newest;
+        search->newest_begun = false;
     }
     return false;
 }

@@ -229,6 +229,12 @@ struct topic *topic_next(struct log *log, const struct topic *topic)
     return value_of(map_next(map_find(&log->topics, topic->name)));
 }
 
+struct topic *topic_after(struct log *log, struct bytes name)
+{
+    struct map_entry *entry = map_at_or_after(&log->topics, name);
+    return value_of(entry && bytes_equal(map_key(entry), name) ? map_next(entry) : entry);
+}
+
 size_t log_topic_count(const struct log *log)
 {
     return log->topics.count;

@@ -112,13 +112,20 @@ static const uint8_t *load_array(const uint8_t *at, size_t *count)
     return items;
 }
 
+static void put_array_length(struct writer *to, const struct kafka_field *field, const uint8_t *at)
+{
+    size_t count;
+    const uint8_t *items = load_array(at, &count);
+    put_length(to, !items && kafka_field_nullable(field, to->version), count, 4);
+}
+
 static void put_field(struct writer *to, const struct kafka_field *field, const uint8_t *at)
 {
     const uint8_t *items = at;
     size_t count = 1;
     if (field->array) {
+        put_array_length(to, field, at);
         items = load_array(at, &count);
-        put_length(to, !items && kafka_field_nullable(field, to->version), count, 4);
     } else if (field->kind == KAFKA_STRUCT && field->nullable_min < KAFKA_VERSION_OPEN) {
         memcpy(&items, at, sizeof items);
         if (kafka_field_nullable(field, to->version))
@@ -223,20 +230,95 @@ static bool finish_frame(struct writer *to, size_t start, const struct kafka_api
     return true;
 }
 
-bool kafka_encode_response(const struct kafka_api *api, int16_t version, int32_t correlation_id, const void *response,
-                           struct arena *arena, struct buf *out, struct kafka_hole **holes, struct error *err)
+static struct writer writer_of(const struct kafka_encoding *encoding)
 {
-    struct writer to = {
-        .out = out, .version = version, .flexible = version >= api->flexible_min, .arena = arena, .holes = holes};
-    size_t start = out->size;
+    return (struct writer){.out = encoding->out,
+                           .version = encoding->version,
+                           .flexible = encoding->version >= encoding->api->flexible_min,
+                           .arena = encoding->arena,
+                           .holes = encoding->holes,
+                           .left_out = encoding->left_out};
+}
+
+static void keep_writer(struct kafka_encoding *encoding, const struct writer *writer)
+{
+    encoding->holes = writer->holes;
+    encoding->left_out = writer->left_out;
+}
+
+void kafka_encoding_begin(struct kafka_encoding *encoding, const struct kafka_api *api, int16_t version,
+                          int32_t correlation_id, const void *response, struct arena *arena, struct buf *out,
+                          struct kafka_hole **holes)
+{
+    *encoding = (struct kafka_encoding){.api = api,
+                                        .response = response,
+                                        .arena = arena,
+                                        .out = out,
+                                        .holes = holes,
+                                        .start = out->size,
+                                        .version = version};
+    struct writer to = writer_of(encoding);
     if (holes)
         *holes = NULL;
     put_number(&to, 0, 4);
     put_number(&to, (uint32_t)correlation_id, 4);
     if (kafka_response_header_has_tags(api, version))
         put_uvarint(&to, 0);
-    put_struct(&to, api->response, response);
-    return finish_frame(&to, start, api, err);
+}
+
+/* Whether there are more elements. */
+static bool put_next_element(struct writer *to, const struct kafka_field *field, const uint8_t *at, size_t *element)
+{
+    size_t count;
+    const uint8_t *items = load_array(at, &count);
+    if (*element == 0)
+        put_array_length(to, field, at);
+    if (*element < count && !to->out->overflowed)
+        put_value(to, field, items + (*element)++ * kafka_field_size(field));
+    return *element < count && !to->out->overflowed;
+}
+
+static void put_next(struct writer *to, struct kafka_encoding *encoding)
+{
+    const struct kafka_field *field = &encoding->api->response->fields[encoding->field];
+    const uint8_t *at = (const uint8_t *)encoding->response + field->offset;
+    if (field->tag < 0 && kafka_field_present(field, to->version)) {
+        if (!field->array || field->kind != KAFKA_STRUCT)
+            put_field(to, field, at);
+        else if (put_next_element(to, field, at, &encoding->element))
+            return;
+    }
+    encoding->element = 0;
+    encoding->field++;
+}
+
+bool kafka_encoding_step(struct kafka_encoding *encoding)
+{
+    const struct kafka_struct *type = encoding->api->response;
+    struct writer to = writer_of(encoding);
+    bool more = encoding->field < type->field_count;
+    if (more)
+        put_next(&to, encoding);
+    else if (to.flexible)
+        put_tags(&to, type, encoding->response);
+    keep_writer(encoding, &to);
+    return more;
+}
+
+bool kafka_encoding_end(struct kafka_encoding *encoding, struct error *err)
+{
+    struct writer to = writer_of(encoding);
+    return finish_frame(&to, encoding->start, encoding->api, err);
+}
+
+bool kafka_encode_response(const struct kafka_api *api, int16_t version, int32_t correlation_id, const void *response,
+                           struct arena *arena, struct buf *out, struct kafka_hole **holes, struct error *err)
+{
+    struct kafka_encoding encoding;
+    kafka_encoding_begin(&encoding, api, version, correlation_id, response, arena, out, holes);
+    while (kafka_encoding_step(&encoding))
+        ;
+    return kafka_encoding_end(&encoding, err);
 }
 
 bool kafka_encode_request(const struct kafka_api *api, int16_t version, int32_t correlation_id, struct bytes client_id,

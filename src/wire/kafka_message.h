@@ -120,6 +120,28 @@ MUST_CHECK bool kafka_encode_response(const struct kafka_api *api, int16_t versi
                                       const void *response, struct arena *arena, struct buf *out,
                                       struct kafka_hole **holes, struct error *err);
 
+/*
+ * The same bit by bit, for who has other things to do: begin once, go on until it says that there is no more, end. A
+ * step takes the outermost fields, an array of structs element by element: small where what is long is the outermost
+ * array, as in all responses about many topics. All that was given must stay as it is meanwhile.
+ */
+struct kafka_encoding {
+    const struct kafka_api *api;
+    const void *response;
+    struct arena *arena;
+    struct buf *out;
+    struct kafka_hole **holes; /* where the next one is hung in */
+    uint64_t left_out;         /* bytes of records in holes */
+    size_t start;
+    size_t field, element; /* the next */
+    int16_t version;
+};
+void kafka_encoding_begin(struct kafka_encoding *encoding, const struct kafka_api *api, int16_t version,
+                          int32_t correlation_id, const void *response, struct arena *arena, struct buf *out,
+                          struct kafka_hole **holes);
+bool kafka_encoding_step(struct kafka_encoding *encoding);
+MUST_CHECK bool kafka_encoding_end(struct kafka_encoding *encoding, struct error *err);
+
 /* The client's side. */
 MUST_CHECK bool kafka_encode_request(const struct kafka_api *api, int16_t version, int32_t correlation_id,
                                      struct bytes client_id, const void *request, struct buf *out, struct error *err);
