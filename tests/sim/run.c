@@ -15,7 +15,15 @@
 #include "onlooker.h"
 #include "seeds.h"
 
-enum { LIFE_MS = 3000, DEATHS_MAX = 6, SETTLE_MS = 1800000, SETTLE_STEP_MS = 1000, APPLY_EVERY_STEPS = 5 };
+enum {
+    LIFE_MS = 3000,
+    DEATHS_MAX = 6,
+    SETTLE_MS = 1800000,
+    SETTLE_STEP_MS = 1000,
+    APPLY_EVERY_STEPS = 5,
+    SEEN_TRIES = 4,
+    SEEN_MS = 5
+};
 
 struct run {
     struct host host;
@@ -83,11 +91,20 @@ static bool check(struct run *run, bool complete, struct error *err)
             (onlooker_has_seen_all(run->onlooker, err) && converged(&run->host, &run->plan, &run->handlers, err)));
 }
 
+/* A writer may be answered a moment before a watch is told. */
+static bool has_seen_all(struct run *run, struct error *err)
+{
+    for (int i = 0; i < SEEN_TRIES; i++, io_simulated_run_for(run->host.client, SEEN_MS))
+        if (!host_alive(&run->host) || onlooker_has_seen_all(run->onlooker, err))
+            return true;
+    return false;
+}
+
 static bool live_and_die(struct run *run, struct error *err)
 {
     choose_faults(run);
     io_simulated_run_for(run->host.client, below(run, LIFE_MS));
-    if (!onlooker_has_seen_all(run->onlooker, err))
+    if (!has_seen_all(run, err))
         return error_wrap(err, "before death %d", run->host.crashes + 1);
     if (below(run, 5) == 0)
         host_fill_disk(&run->host);
