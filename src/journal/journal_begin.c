@@ -9,7 +9,8 @@ struct journal_begin {
     struct journal_file *file; /* nobody else uses it meanwhile */
     char *spare, *path, *directory;
     uint8_t header[JOURNAL_FILE_HEADER_SIZE];
-    struct error err; /* of kind 0: none */
+    bool ok;
+    struct error err; /* if not */
 };
 
 static struct journal_begin *begin_new(struct journal *journal, struct journal_file *file)
@@ -39,10 +40,10 @@ static void work(void *ctx)
 {
     struct journal_begin *begin = ctx;
     struct io *io = begin->journal->io;
-    if (io_file_write_now(begin->file->file, 0, bytes_of(begin->header, sizeof begin->header), &begin->err) &&
-        io_file_sync_now(begin->file->file, &begin->err) &&
-        io_path_rename(io, begin->spare, begin->path, &begin->err) && io_dir_sync(io, begin->directory, &begin->err))
-        begin->err = (struct error){0};
+    begin->ok = io_file_write_now(begin->file->file, 0, bytes_of(begin->header, sizeof begin->header), &begin->err) &&
+                io_file_sync_now(begin->file->file, &begin->err) &&
+                io_path_rename(io, begin->spare, begin->path, &begin->err) &&
+                io_dir_sync(io, begin->directory, &begin->err);
 }
 
 static void done(void *ctx)
@@ -50,8 +51,8 @@ static void done(void *ctx)
     struct journal_begin *begin = ctx;
     struct journal *journal = begin->journal;
     journal->begin = NULL;
-    begin->file->begun = begin->err.kind == 0;
-    if (!begin->file->begun)
+    begin->file->begun = begin->ok;
+    if (!begin->ok)
         journal_fail(journal, &begin->err);
     journal_begin_free(begin);
     journal_kick(journal);
@@ -74,8 +75,8 @@ bool journal_begin_now(struct journal *journal, struct journal_file *file, struc
 {
     struct journal_begin *begin = begin_new(journal, file);
     work(begin);
-    file->begun = begin->err.kind == 0;
-    if (!file->begun)
+    file->begun = begin->ok;
+    if (!begin->ok)
         *err = begin->err;
     journal_begin_free(begin);
     return file->begun;
