@@ -236,7 +236,7 @@ TEST(what_is_set_but_not_acted_on_gives_a_warning)
     AUTO_WARNINGS warnings = {0};
     AUTO_JSON *in =
         test_json("{'bogus': 1, 'spec': {'subdomain': 'h', 'schedulerName': 'default-scheduler', 'priority': 0,"
-                  "'affinity': {'nodeAffinity': {'x': 1}}, 'securityContext': {},"
+                  "'overhead': {'cpu': '1'}, 'workloadRef': {'name': 'w', 'x': 1}, 'securityContext': {},"
                   "'containers': [{'name': 'a', 'stdin': true, 'tty': false}]}, 'status': {'resize': 'x'}}");
     CHECK_OK(schema_decode_json(kind_by_name("Pod"), in, SCHEMA_WARN, &out, &warnings, &err), &err);
     json_unref(out);
@@ -244,8 +244,9 @@ TEST(what_is_set_but_not_acted_on_gives_a_warning)
         "unknown field \"bogus\"",
         "spec.containers[0].stdin: stored, but evoke does not act on it yet",
         "spec.subdomain: stored, but evoke does not act on it yet",
-        "unknown field \"spec.affinity.nodeAffinity.x\"",
-        "spec.affinity: stored, but evoke does not act on it yet",
+        "spec.overhead: stored, but evoke does not act on it yet",
+        "unknown field \"spec.workloadRef.x\"",
+        "spec.workloadRef: stored, but evoke does not act on it yet",
     };
     for (size_t i = 0; i < ARRAY_SIZE(want); i++)
         CHECK_STR(i < warnings.count ? warnings.texts[i] : "", want[i]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The APIs of the new rebalance protocol (KIP-848): decoded here, answered by coordinator/consumer_group.h, encoded here. */
+/* The APIs of the new rebalance protocol (KIP-848): decoded here, answered by coordinator/consumer_group.h, encoded
+ * here. */
 #include "coordinator/consumer_group.h"
 
 #include "base/memory.h"

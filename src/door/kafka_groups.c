@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The group APIs: each is decoded here, answered by coordinator/coordinator.h, and encoded here. Joins and syncs may wait long
- * for the other members. */
+/* The group APIs: each is decoded here, answered by coordinator/coordinator.h, and encoded here. Joins and syncs may
+ * wait long for the other members. */
 #include "base/memory.h"
 #include "coordinator/consumer_group.h"
 #include "coordinator/coordinator.h"

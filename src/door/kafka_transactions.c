@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The transaction APIs, and InitProducerId: each is decoded here, answered by coordinator/transaction.h, and encoded here. What
- * changes the log is answered once it is on disk. What tools ask is in kafka_transaction_tools.c.
+ * The transaction APIs, and InitProducerId: each is decoded here, answered by coordinator/transaction.h, and encoded
+ * here. What changes the log is answered once it is on disk. What tools ask is in kafka_transaction_tools.c.
  */
 #include "base/memory.h"
 #include "coordinator/transaction.h"

@@ -125,6 +125,8 @@ void kube_respond_method_not_allowed(struct kube_call *call);
 
 /* --- What answers --- */
 void kube_discovery(struct kube_call *call, struct bytes path);
+/* Whether the call lists the CustomResourceDefinitions; then it is answered: there are none. */
+bool kube_custom_definitions(struct kube_call *call);
 void kube_openapi(struct kube_call *call, struct bytes path);
 void kube_get(struct kube_call *call);
 void kube_list(struct kube_call *call);

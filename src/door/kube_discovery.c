@@ -283,6 +283,26 @@ static bool wants_aggregated(struct kube_call *call, struct bytes *version)
            (bytes_equal_string(*version, "v2") || bytes_equal_string(*version, "v2beta1"));
 }
 
+/*
+ * Before kubectl tells that there is no such kind, it asks whether one was defined by a CustomResourceDefinition, and a
+ * "not found" of that question hides its answer. Nobody can define kinds here, so the list is empty and the resource is
+ * not announced.
+ */
+bool kube_custom_definitions(struct kube_call *call)
+{
+    const struct kube_target *target = &call->target;
+    if (!bytes_equal_string(target->group, "apiextensions.k8s.io") || !bytes_equal_string(target->version, "v1") ||
+        !bytes_equal_string(target->plural, "customresourcedefinitions") || target->name.size > 0)
+        return false;
+    struct json *list = json_new_object();
+    json_set(list, "kind", json_new_text("CustomResourceDefinitionList"));
+    json_set(list, "apiVersion", json_new_text("apiextensions.k8s.io/v1"));
+    json_set_at(list, "metadata.resourceVersion", json_new_format("%llu", (unsigned long long)api_revision(call->api)));
+    json_set(list, "items", json_new_array());
+    kube_respond_json(call, 200, list);
+    return true;
+}
+
 void kube_discovery(struct kube_call *call, struct bytes path)
 {
     struct bytes version;

@@ -84,6 +84,8 @@ static void route_resource(struct kube_call *call)
                bytes_equal_string(call->request->head->method, "HEAD");
     if (!target->kind || (target->name.size > 0 && target->kind->namespaced && target->namespace.size == 0) ||
         (target->namespace.size > 0 && !target->kind->namespaced)) {
+        if (get && !kube_query_bool(call, "watch") && kube_custom_definitions(call))
+            return;
         if (get)
             kube_respond_no_such_resource(call);
         else

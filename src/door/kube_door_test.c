@@ -321,6 +321,20 @@ TEST(discovery_speaks_both_dialects)
     fixture_close(&f);
 }
 
+TEST(kinds_that_somebody_defined_are_an_empty_list_and_cannot_be_defined)
+{
+    struct fixture f;
+    static const char definitions[] = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    fixture_open(&f);
+    CHECK_INT(ask(&f, "GET", definitions, NULL), 200);
+    CHECK_STR(text_at(&f, "kind"), "CustomResourceDefinitionList");
+    CHECK_INT((int)json_size(json_at(f.json, "items")), 0);
+    CHECK_INT(ask(&f, "POST", definitions, "{}"), 404);
+    CHECK_INT(ask(&f, "GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/a", NULL), 404);
+    CHECK_INT(ask(&f, "GET", "/apis/apiextensions.k8s.io/v1", NULL), 404);
+    fixture_close(&f);
+}
+
 /* --- Reading and writing --- */
 
 TEST(an_object_is_created_read_replaced_and_deleted)
@@ -611,6 +625,7 @@ TEST(scale_is_read_put_and_patched)
     CHECK_INT(json_int_at(api_find(f.api, "Deployment", "default", "web")->json, "spec.replicas", -1), 0);
     a.body = "{\"spec\":{\"replicas\":-1}}";
     CHECK_INT(ask_with(&f, &a), 422);
+    CHECK(strstr(text_at(&f, "message"), "spec.replicas: must be a number from 0 to 2147483647") != NULL);
     CHECK_INT(ask(&f, "PUT", target, "{\"metadata\":{\"resourceVersion\":\"1\"},\"spec\":{\"replicas\":4}}"), 409);
     fixture_close(&f);
 }

@@ -89,9 +89,9 @@ static bool write_scale(struct kube_call *call, struct object *object, const str
     const struct json *replicas = json_at(scale, "spec.replicas");
     if (!json_is_int(replicas) || json_int(replicas, 0) < 0 || json_int(replicas, 0) > INT32_MAX)
         return error_set(err, ERROR_INVALID,
-                         "Scale.autoscaling \"" BYTES_FORMAT "\" is invalid: spec.replicas: Invalid value: must be "
-                         "greater than or equal to 0",
-                         BYTES_ARGS(object->name));
+                         "Scale.autoscaling \"" BYTES_FORMAT
+                         "\" is invalid: spec.replicas: must be a number from 0 to %d",
+                         BYTES_ARGS(object->name), INT32_MAX);
     AUTO_JSON *json = json_clone(object->json);
     struct json *revision = json_at(scale, "metadata.resourceVersion");
     json_set_at(json, "spec.replicas", json_ref(replicas));

@@ -139,8 +139,8 @@ static bool choose_partitions(struct consume *consume, struct error *err)
     if (!kafka_client_partitions(consume->client, consume->topic, false, &count, err))
         return false;
     if (only >= count)
-        return error_set(err, ERROR_NOT_FOUND, "topic %s has %d partitions: no partition %lld", consume->topic, count,
-                         (long long)only);
+        return error_set(err, ERROR_NOT_FOUND, "topic %s has no partition %lld: it has 0 to %d", consume->topic,
+                         (long long)only, count - 1);
     consume->position_count = consume->member ? (int32_t)mine : only >= 0 ? 1 : count;
     free(consume->positions);
     consume->positions = memory_new_array((size_t)consume->position_count, sizeof *consume->positions);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* evoke serve, and evoke up: the same daemon, with manifests and a live view. */
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "base/text.h"
 #include "evoke/command.h"
 #include "evoke/daemon.h"
@@ -96,11 +99,19 @@ static void say_door(void *ctx, const char *name, const char *url)
     diag_info("evoke", "%s door at %s", name, url);
 }
 
+/* Where the data is, for whoever stands in another directory. */
+static const char *whole_data_path(const struct serve *serve, char out[PATH_MAX])
+{
+    const char *data = serve->options.config.data;
+    return realpath(data, out) ? out : data;
+}
+
 static void say_doors(struct serve *serve)
 {
+    char path[PATH_MAX];
     daemon_each_door(serve->daemon, say_door, NULL);
     if (serve->options.config.api.family != IO_ADDRESS_NONE)
-        diag_info("evoke", "for kubectl: export KUBECONFIG=%s/kubeconfig", serve->options.config.data);
+        diag_info("evoke", "for kubectl: export KUBECONFIG=%s/kubeconfig", whole_data_path(serve, path));
 }
 
 static void show_door(void *ctx, const char *name, const char *url)
@@ -120,23 +131,25 @@ static void report_applied(void *ctx, const char *line)
     screen_text(ctx, "  %s", line);
 }
 
-static bool apply_and_show(struct serve *serve, const char *path, struct error *err)
+static bool apply_and_show(struct serve *serve, const struct manifests *manifests, struct error *err)
 {
+    char data[PATH_MAX];
     screen_text(serve->screen, "evoke %s", EVOKE_VERSION);
     daemon_each_door(serve->daemon, show_door, serve->screen);
     if (serve->options.config.api.family != IO_ADDRESS_NONE)
-        screen_text(serve->screen, "  %-8s export KUBECONFIG=%s/kubeconfig", "kubectl", serve->options.config.data);
+        screen_text(serve->screen, "  %-8s export KUBECONFIG=%s/kubeconfig", "kubectl", whole_data_path(serve, data));
     screen_text(serve->screen, "%s", "");
-    if (!manifest_apply(daemon_api(serve->daemon), path, report_applied, serve->screen, err))
+    if (!manifests_apply(daemon_api(serve->daemon), manifests, report_applied, serve->screen, err))
         return false;
     screen_text(serve->screen, "%s", "");
     serve->live = live_open(daemon_api(serve->daemon), serve->screen);
     return true;
 }
 
-/* `manifests` NULL: serve. */
-static int run(struct serve *serve, const char *manifests)
+/* `path` of manifests; NULL: serve. */
+static int run(struct serve *serve, const char *path)
 {
+    struct manifests *manifests = NULL;
     struct error err;
     AUTO_ARENA arena;
     arena_init(&arena, 0);
@@ -148,7 +161,7 @@ static int run(struct serve *serve, const char *manifests)
         command_fail(&err);
         return 2;
     }
-    if (manifests && !manifest_check(serve->io, manifests, &err)) {
+    if (path && !(manifests = manifests_read(serve->io, path, &err))) {
         io_free(serve->io);
         return command_fail(&err);
     }
@@ -165,10 +178,12 @@ static int run(struct serve *serve, const char *manifests)
             ok = apply_and_show(serve, manifests, &err);
         else
             say_doors(serve);
+        manifests_free(TAKE(manifests)); /* it may run for months */
         if (!ok)
             begin_close(serve);
         io_run(serve->io);
     }
+    manifests_free(manifests);
     screen_close(serve->screen);
     diag_set_sink(NULL, NULL, DIAG_INFO);
     io_free(serve->io);
@@ -213,14 +228,16 @@ const struct command command_up = {
     .name = "up",
     .about = "Run evoke, apply manifests, and show what happens",
     .flags = {.tables = {config_file_flags, up_flags, config_flags}, .arguments = "PATH"},
-    .details = "PATH is a file, or a directory whose *.yaml, *.yml and *.json are read in the order of their names. "
-               "They are applied\n"
-               "as \"kubectl apply\" does, but what a manifest says as it did the last time does not undo what others "
-               "have set\n"
-               "since: a scaler's replicas stay. On a terminal it shows the events live, else as lines.\n\n"
-               "Ctrl-C or SIGTERM ends it: the pods are stopped, each with its grace period; objects and events stay "
-               "in the data\n"
-               "directory, and the next \"up\" goes on there. A second Ctrl-C leaves the pods running.",
+    .details =
+        "PATH is a file, a directory whose *.yaml, *.yml and *.json are read in the order of their names, or - "
+        "for standard\n"
+        "input. They are applied as \"kubectl apply\" does, but what a manifest says as it did the last time does not "
+        "undo\n"
+        "what others have set since: a scaler's replicas stay. On a terminal it shows the events live, else as "
+        "lines.\n\n"
+        "Ctrl-C or SIGTERM ends it: the pods are stopped, each with its grace period; objects and events stay "
+        "in the data\n"
+        "directory, and the next \"up\" goes on there. A second Ctrl-C leaves the pods running.",
     .examples = "  evoke up examples/shop --data /tmp/shop\n  evoke up app.yaml > app.log\n",
     .run = up_command,
 };

@@ -44,7 +44,7 @@ const struct flag config_flags[] = {
     {"pod-cidr", "CIDR", "addresses of containers (default 10.88.0.0/16)", SETTING(pod_cidr)},
     {"service-cidr", "CIDR", "addresses of Services (default 10.96.0.0/16 as root, else 127.96.0.0/16)",
      SETTING(service_cidr)},
-    {"log-level", "LEVEL", "debug, info, warn or error (default info)", SETTING(log_level)},
+    {"log-level", "debug|info|warn|error", "what is told (default info)", SETTING(log_level), 0, FLAG_CHOICE},
     {0},
 };
 
@@ -143,7 +143,10 @@ static bool take_settings(struct config *config, const struct yaml_document *doc
         const char *text = json_text(member.value);
         int line = yaml_line(document, member.key);
         if (!setting)
-            return error_set(err, ERROR_INVALID, "%s:%d: unknown setting \"%s\"", config->file, line, member.key);
+            return error_set(err, ERROR_INVALID,
+                             "%s:%d: unknown setting \"%s\"; settings have the names of the flags without dashes in "
+                             "front, as in \"listen-kafka: 127.0.0.1:9092\": \"evoke serve --help\" lists them",
+                             config->file, line, member.key);
         if (json_is_int(member.value))
             text = arena_printf(arena, "%lld", (long long)json_int(member.value, 0));
         else if (json_type(member.value) == JSON_FALSE) /* "off" is false to some YAML writers */
@@ -164,7 +167,9 @@ static bool read_file(struct config *config, struct io *io, struct arena *arena,
     AUTO_BUF text;
     AUTO_YAML yaml = {0};
     buf_init(&text, YAML_SIZE_MAX);
-    if (!io_path_read(io, config->file, &text, err) || !yaml_parse(buf_bytes(&text), config->file, &yaml, err))
+    if (!io_path_read(io, config->file, &text, err))
+        return error_wrap(err, "--config");
+    if (!yaml_parse(buf_bytes(&text), config->file, &yaml, err))
         return false;
     if (yaml.count == 0)
         return true;

@@ -332,7 +332,9 @@ static int larger(int a, size_t b)
 static struct widths measure(struct live *live)
 {
     struct widths widths = {TABLE_NAME_MIN, TABLE_NAME_MIN};
-    int room = larger(2 * TABLE_NAME_MIN, screen_width(live->screen) - TABLE_FIGURES);
+    int room = (int)screen_width(live->screen) - TABLE_FIGURES;
+    if (room < 2 * TABLE_NAME_MIN) /* the figures are cut then, and the names are still told apart */
+        room = 2 * TABLE_NAME_MIN;
     struct api_iterator iterator;
     api_iterate(live->api, kind_by_name("Trigger"), BYTES_NULL, &iterator);
     for (struct object *trigger; (trigger = api_iterator_next(&iterator));) {
@@ -368,8 +370,8 @@ static void draw(void *ctx, struct buf *out)
 {
     struct live *live = ctx;
     struct widths widths = measure(live);
-    buf_printf(out, "\n  %-*s %-*s %6s %8s %8s %8s %6s\n", widths.trigger, "TRIGGER", widths.subscriber, "SUBSCRIBER",
-               "PODS", "BACKLOG", "DONE", "RETRIED", "DEAD");
+    buf_printf(out, "\n  %-*.*s %-*.*s %6s %8s %8s %8s %6s\n", widths.trigger, widths.trigger, "TRIGGER",
+               widths.subscriber, widths.subscriber, "SUBSCRIBER", "PODS", "BACKLOG", "DONE", "RETRIED", "DEAD");
     struct api_iterator iterator;
     api_iterate(live->api, kind_by_name("Trigger"), BYTES_NULL, &iterator);
     for (struct object *trigger; (trigger = api_iterator_next(&iterator));)

@@ -25,11 +25,12 @@ struct manifest {
     const char *prefix;                   /* of paths within the document: "" or "items[3]." */
 };
 
-struct files {
-    const char *directory;
-    char *paths[MANIFEST_FILES_MAX];
-    size_t count;
+struct manifests {
+    const char *directory; /* while it is listed */
     bool too_many;
+    char *paths[MANIFEST_FILES_MAX];
+    struct yaml yamls[MANIFEST_FILES_MAX]; /* beside the paths */
+    size_t count;
 };
 
 /* --- Where an error belongs --- */
@@ -207,35 +208,44 @@ static bool apply_document(struct manifest *manifest, const struct yaml_document
 
 /* --- Files --- */
 
+static void add_path(struct manifests *manifests, const char *path)
+{
+    manifests->paths[manifests->count++] = memory_string(bytes_of_string(path));
+}
+
 static void add_file(void *ctx, const char *name)
 {
-    struct files *files = ctx;
+    struct manifests *manifests = ctx;
     struct bytes text = bytes_of_string(name);
     if (!bytes_ends_with(text, BYTES_LITERAL(".yaml")) && !bytes_ends_with(text, BYTES_LITERAL(".yml")) &&
         !bytes_ends_with(text, BYTES_LITERAL(".json")))
         return;
-    if (files->count == MANIFEST_FILES_MAX) {
-        files->too_many = true;
+    if (manifests->count == MANIFEST_FILES_MAX) {
+        manifests->too_many = true;
         return;
     }
     char path[MANIFEST_PATH_SIZE];
-    snprintf(path, sizeof path, "%s/%s", files->directory, name);
-    files->paths[files->count++] = memory_string(bytes_of_string(path));
+    snprintf(path, sizeof path, "%s/%s", manifests->directory, name);
+    add_path(manifests, path);
 }
 
-static bool list_files(struct io *io, const char *path, struct files *files, struct error *err)
+static bool list_files(struct io *io, const char *path, struct manifests *manifests, struct error *err)
 {
     struct error not_a_directory;
-    files->directory = path;
-    if (!io_path_exists(io, path))
-        return error_set(err, ERROR_NOT_FOUND, "%s: no such file or directory", path);
-    if (!io_dir_list(io, path, add_file, files, &not_a_directory)) {
-        files->paths[files->count++] = memory_string(bytes_of_string(path));
+    manifests->directory = path;
+    if (strcmp(path, "-") == 0) {
+        add_path(manifests, "/dev/stdin");
         return true;
     }
-    if (files->too_many)
+    if (!io_path_exists(io, path))
+        return error_set(err, ERROR_NOT_FOUND, "%s: no such file or directory", path);
+    if (!io_dir_list(io, path, add_file, manifests, &not_a_directory)) {
+        add_path(manifests, path);
+        return true;
+    }
+    if (manifests->too_many)
         return error_set(err, ERROR_LIMIT, "%s: more than %d manifests", path, MANIFEST_FILES_MAX);
-    return files->count > 0 || error_set(err, ERROR_NOT_FOUND, "%s: no *.yaml, *.yml or *.json in it", path);
+    return manifests->count > 0 || error_set(err, ERROR_NOT_FOUND, "%s: no *.yaml, *.yml or *.json in it", path);
 }
 
 static bool read_file(struct io *io, const char *path, struct yaml *yaml, struct error *err)
@@ -245,46 +255,38 @@ static bool read_file(struct io *io, const char *path, struct yaml *yaml, struct
     return io_path_read(io, path, &text, err) && yaml_parse(buf_bytes(&text), path, yaml, err);
 }
 
-static bool apply_files(struct manifest *manifest, const struct files *files, struct yaml *yamls, struct error *err)
+struct manifests *manifests_read(struct io *io, const char *path, struct error *err)
 {
-    for (size_t i = 0; i < files->count; i++)
-        if (!read_file(api_io(manifest->api), files->paths[i], &yamls[i], err))
-            return false;
-    for (size_t i = 0; i < files->count; i++) {
-        manifest->file = files->paths[i];
-        for (size_t d = 0; d < yamls[i].count; d++)
-            if (!apply_document(manifest, &yamls[i].documents[d], err))
+    struct manifests *manifests = NEW(struct manifests);
+    bool ok = list_files(io, path, manifests, err);
+    for (size_t i = 0; ok && i < manifests->count; i++)
+        ok = read_file(io, manifests->paths[i], &manifests->yamls[i], err);
+    if (ok)
+        return manifests;
+    manifests_free(manifests);
+    return NULL;
+}
+
+void manifests_free(struct manifests *manifests)
+{
+    if (!manifests)
+        return;
+    for (size_t i = 0; i < manifests->count; i++) {
+        yaml_deinit(&manifests->yamls[i]);
+        free(manifests->paths[i]);
+    }
+    free(manifests);
+}
+
+bool manifests_apply(struct api *api, const struct manifests *manifests, manifest_report *report_line, void *ctx,
+                     struct error *err)
+{
+    struct manifest manifest = {.api = api, .report = report_line, .ctx = ctx};
+    for (size_t i = 0; i < manifests->count; i++) {
+        manifest.file = manifests->paths[i];
+        for (size_t d = 0; d < manifests->yamls[i].count; d++)
+            if (!apply_document(&manifest, &manifests->yamls[i].documents[d], err))
                 return false;
     }
     return true;
-}
-
-bool manifest_apply(struct api *api, const char *path, manifest_report *report_line, void *ctx, struct error *err)
-{
-    struct manifest manifest = {.api = api, .report = report_line, .ctx = ctx};
-    AUTO_FREE(struct files) files = NEW(struct files);
-    AUTO_FREE(struct yaml) yamls = NULL;
-    bool ok = list_files(api_io(api), path, files, err);
-    if (ok) {
-        yamls = memory_new_array(files->count, sizeof *yamls);
-        ok = apply_files(&manifest, files, yamls, err);
-    }
-    for (size_t i = 0; i < files->count; i++) {
-        if (yamls)
-            yaml_deinit(&yamls[i]);
-        free(files->paths[i]);
-    }
-    return ok;
-}
-
-bool manifest_check(struct io *io, const char *path, struct error *err)
-{
-    AUTO_FREE(struct files) files = NEW(struct files);
-    bool ok = list_files(io, path, files, err);
-    for (size_t i = 0; i < files->count; i++) {
-        AUTO_YAML yaml = {0};
-        ok = ok && read_file(io, files->paths[i], &yaml, err);
-        free(files->paths[i]);
-    }
-    return ok;
 }

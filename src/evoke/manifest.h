@@ -19,14 +19,16 @@ typedef void manifest_report(void *ctx, const char *line);
 enum { MANIFEST_FILES_MAX = 1000 };
 
 /*
- * `path`: a file, or a directory whose *.yaml, *.yml and *.json files are read in the order of their names. All files
- * are read before the first object is applied. Errors name file and line: "shop/billing.yaml:12: unknown field
- * "spec.replica"". What was applied before an error stays.
+ * `path`: a file, "-" for standard input, or a directory whose *.yaml, *.yml and *.json files are read in the order of
+ * their names. Everything that can be known before evoke runs: there is something to apply, and all of it is YAML or
+ * JSON. Errors name file and line. NULL: err says why.
  */
-MUST_CHECK bool manifest_apply(struct api *api, const char *path, manifest_report *report, void *ctx,
-                               struct error *err);
+struct manifests *manifests_read(struct io *io, const char *path, struct error *err);
+void manifests_free(struct manifests *manifests);
 
-/* Whether there is anything to apply and all of it is YAML or JSON: what can be known before evoke runs. */
-MUST_CHECK bool manifest_check(struct io *io, const char *path, struct error *err);
+/* Errors name file and line: "shop/billing.yaml:12: unknown field "spec.replica"". What was applied before one stays.
+ */
+MUST_CHECK bool manifests_apply(struct api *api, const struct manifests *manifests, manifest_report *report, void *ctx,
+                                struct error *err);
 
 #endif

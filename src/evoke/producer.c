@@ -38,9 +38,14 @@ struct producer *producer_new(struct kafka_client *client, const char *topic, in
     int32_t count;
     if (!kafka_client_partitions(client, topic, true, &count, err))
         return NULL;
-    if (partition >= count || count > PRODUCER_PARTITIONS_MAX || count < 1) {
-        error_set(err, partition >= count ? ERROR_NOT_FOUND : ERROR_LIMIT, "topic %s has the partitions 0 to %d", topic,
+    if (partition >= count) {
+        error_set(err, ERROR_NOT_FOUND, "topic %s has no partition %lld: it has 0 to %d", topic, (long long)partition,
                   count - 1);
+        return NULL;
+    }
+    if (count > PRODUCER_PARTITIONS_MAX || count < 1) {
+        error_set(err, ERROR_LIMIT, "topic %s has %d partitions: 1 to %d are published to", topic, count,
+                  PRODUCER_PARTITIONS_MAX);
         return NULL;
     }
     struct producer *producer = NEW(struct producer);

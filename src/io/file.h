@@ -110,6 +110,7 @@ MUST_CHECK bool io_path_remove(struct io *io, const char *path, struct error *er
 MUST_CHECK bool io_path_remove_all(struct io *io, const char *path, struct error *err); /* fine if it is not there */
 MUST_CHECK bool io_path_rename(struct io *io, const char *from, const char *to, struct error *err);
 bool io_path_exists(struct io *io, const char *path);
+/* All of a file or of a pipe ("/dev/stdin"), up to out->size_max. */
 MUST_CHECK bool io_path_read(struct io *io, const char *path, struct buf *out, struct error *err);
 /* Calls `changed` when a name was moved into the directory (io_path_rename(), by whichever program), which is how what
  * others read should appear; several may be told as one. A directory that is itself removed tells nothing any more. */

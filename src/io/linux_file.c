@@ -139,11 +139,18 @@ static bool linux_truncate(struct io_file *file, uint64_t size, struct error *er
     return true;
 }
 
+/* A pipe has no offsets: who reads it in order, and once, gets what is in it. */
+static ssize_t read_at(int fd, void *out, size_t size, uint64_t offset)
+{
+    ssize_t got = pread(fd, out, size, (off_t)offset);
+    return got < 0 && errno == ESPIPE ? read(fd, out, size) : got;
+}
+
 static bool linux_read(struct io_file *file, uint64_t offset, void *out, size_t size, size_t *got, struct error *err)
 {
     size_t filled = 0;
     while (filled < size) {
-        ssize_t part = pread(fd_of(file), (uint8_t *)out + filled, size - filled, (off_t)(offset + filled));
+        ssize_t part = read_at(fd_of(file), (uint8_t *)out + filled, size - filled, offset + filled);
         if (part < 0 && errno == EINTR)
             continue;
         if (part < 0)

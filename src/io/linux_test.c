@@ -377,6 +377,24 @@ TEST(files_are_private_and_a_whole_file_has_the_mode_asked_for)
     io_free(io);
 }
 
+TEST(a_pipe_is_read_to_its_end)
+{
+    struct error err;
+    struct io *io = linux_new();
+    int ends[2];
+    char path[64];
+    AUTO_BUF content;
+    buf_init(&content, 100);
+    CHECK_INT(pipe(ends), 0);
+    CHECK_INT(write(ends[1], "one two", 7), 7);
+    close(ends[1]);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
+    CHECK_OK(io_path_read(io, path, &content, &err), &err);
+    CHECK_STR(buf_string(&content), "one two");
+    close(ends[0]);
+    io_free(io);
+}
+
 TEST(removing_a_tree_does_not_follow_links)
 {
     struct io *io = linux_new();

@@ -173,10 +173,35 @@ void node_sync(struct node *node)
     node->durable_size = node->size;
 }
 
+static bool is_dirty(const struct node *node)
+{
+    for (size_t word = 0; word < node->dirty_capacity; word++)
+        if (node->dirty[word])
+            return true;
+    return false;
+}
+
 void node_give_up_dirty(struct node *node)
 {
+    if (is_dirty(node)) {
+        node->sync_errors++;
+        node->error_untold = true;
+    }
     clean(node);
     node->given_up = true;
+}
+
+uint64_t node_errors_known(const struct node *node)
+{
+    return node->sync_errors - node->error_untold;
+}
+
+bool node_take_error(struct node *node, uint64_t *known)
+{
+    bool is_news = *known != node->sync_errors;
+    *known = node->sync_errors;
+    node->error_untold = node->error_untold && !is_news;
+    return is_news;
 }
 
 static void node_lose_power(struct node *node, struct rng *rng)
@@ -193,7 +218,7 @@ static void node_lose_power(struct node *node, struct rng *rng)
     flip_overwritten(node, size, longest);
     flip_copied(node, size, longest, true);
     flip_copied(node, 0, node->given_up ? size : 0, false);
-    node->given_up = false;
+    node->given_up = node->error_untold = false;
     node->disk->used = node->disk->used - node->size + size;
     node->size = node->durable_size = size;
 }

@@ -41,8 +41,10 @@ struct node {
     size_t dirty_capacity; /* words */
     uint64_t *spoiled;     /* pages that can not be read */
     size_t spoiled_count;
-    uint64_t *cold; /* one bit a page: it is not in memory; NULL: all are */
-    bool given_up;  /* a sync has failed: cache and durable may differ where nothing is dirty */
+    uint64_t *cold;       /* one bit a page: it is not in memory; NULL: all are */
+    bool given_up;        /* a sync has failed: cache and durable may differ where nothing is dirty */
+    uint64_t sync_errors; /* so often; each handle that was open then is told by its next sync (Linux: errseq) ... */
+    bool error_untold;    /* ... and, if none was, the first one that is opened later */
 };
 
 void disk_init(struct disk *disk);
@@ -87,5 +89,9 @@ uint64_t node_first_cold(const struct node *node, uint64_t from, uint64_t to);
 bool node_bring_in(struct node *node, uint64_t from, uint64_t to);
 /* What a failed fdatasync leaves: clean pages that are not on the disk. */
 void node_give_up_dirty(struct node *node);
+/* How many of its errors whoever opens it now will not be told of. */
+uint64_t node_errors_known(const struct node *node);
+/* Whether there is one that a handle does not know yet; then it knows. */
+bool node_take_error(struct node *node, uint64_t *known);
 
 #endif

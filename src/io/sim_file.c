@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "io/file_priv.h"
+#include "io/sim_file.h"
 #include "io/sim_priv.h"
 
 enum { WRITE_MAX_NS = 50000, SYNC_MAX_NS = 1000000, OPERATION_MIN_NS = 5000 };
@@ -30,6 +30,7 @@ struct sim_file {
     struct node *node;
     bool writable, closed, busy; /* busy: an event for the first operation is due */
     struct list queue;           /* struct operation */
+    uint64_t errors_known;       /* of the node's sync_errors */
     char path[DISK_PATH_SIZE];
 };
 
@@ -47,20 +48,19 @@ static bool may_change(struct sim_io *io)
     return false;
 }
 
-/* For the synchronous calls. */
-static bool change_or_fail(struct io *io, struct error *err)
+bool sim_change_or_fail(struct io *io, struct error *err)
 {
     return may_change(sim_io_of(io)) || !sim_refuse_dead(sim_io_of(io), err);
 }
 
-static bool normalize(struct io *io, const char *path, char out[DISK_PATH_SIZE], struct error *err)
+bool sim_normalize(struct io *io, const char *path, char out[DISK_PATH_SIZE], struct error *err)
 {
     if (sim_refuse_dead(sim_io_of(io), err))
         return false;
     return disk_normalize(path, out) || error_sys(err, ENAMETOOLONG, "%.100s...", path);
 }
 
-static struct disk *disk_of(struct io *io)
+struct disk *sim_disk_of(struct io *io)
 {
     struct world *world = sim_io_of(io)->world;
     world->disk.size_max = world->faults.disk_size_max;
@@ -89,15 +89,15 @@ static int write_parts(struct operation *operation, struct rng *rng, uint32_t er
 static int perform(struct operation *operation)
 {
     struct world *world = sim_io_of(operation->file->base.io)->world;
-    (void)disk_of(operation->file->base.io);
+    (void)sim_disk_of(operation->file->base.io);
     if (!operation->sync)
         return operation->file->writable ? write_parts(operation, &world->rng, world->faults.write_error_ppm) : EBADF;
-    if (rng_chance(&world->rng, world->faults.sync_error_ppm)) {
+    bool fails = rng_chance(&world->rng, world->faults.sync_error_ppm);
+    if (fails)
         node_give_up_dirty(operation->file->node);
-        return EIO;
-    }
-    node_sync(operation->file->node);
-    return 0;
+    else
+        node_sync(operation->file->node);
+    return node_take_error(operation->file->node, &operation->file->errors_known) || fails ? EIO : 0;
 }
 
 static void operation_free(void *ctx)
@@ -206,6 +206,7 @@ static struct io_file *open_node(struct io *io, struct node *node, const char pa
     struct sim_file *file = NEW(struct sim_file);
     file->base.io = io;
     file->node = node;
+    file->errors_known = node_errors_known(node);
     file->writable = writable;
     memcpy(file->path, path, sizeof file->path);
     node_ref(node);
@@ -224,13 +225,13 @@ static bool sim_open(struct io *io, const char *path, int flags, int mode, struc
 {
     (void)mode;
     char normal[DISK_PATH_SIZE];
-    if (!normalize(io, path, normal, err))
+    if (!sim_normalize(io, path, normal, err))
         return false;
-    struct node *node = disk_find(disk_of(io), normal);
+    struct node *node = disk_find(sim_disk_of(io), normal);
     if (!node) {
         if (!(flags & IO_FILE_CREATE))
             return error_sys(err, ENOENT, "open %s", path);
-        if (!change_or_fail(io, err) || !disk_make(disk_of(io), normal, false, &node, err))
+        if (!sim_change_or_fail(io, err) || !disk_make(sim_disk_of(io), normal, false, &node, err))
             return false;
     } else if ((flags & IO_FILE_CREATE) && (flags & IO_FILE_EXCLUSIVE)) {
         return error_sys(err, EEXIST, "open %s", path);
@@ -284,9 +285,9 @@ static bool sim_size(struct io_file *file, uint64_t *out, struct error *err)
 
 static bool resize(struct io_file *file, uint64_t size, const char *what, struct error *err)
 {
-    if (!change_or_fail(file->io, err))
+    if (!sim_change_or_fail(file->io, err))
         return false;
-    (void)disk_of(file->io);
+    (void)sim_disk_of(file->io);
     int sys = ((struct sim_file *)file)->writable ? node_resize(node_of(file), size) : EBADF;
     return sys == 0 || fail(file, sys, what, err);
 }
@@ -330,7 +331,7 @@ static bool sim_read_cached(struct io_file *file, uint64_t offset, void *out, si
 static bool sim_write_parts_now(struct io_file *file, uint64_t offset, const struct bytes *parts, size_t count,
                                 struct error *err)
 {
-    if (!change_or_fail(file->io, err))
+    if (!sim_change_or_fail(file->io, err))
         return false;
     struct operation operation = {.offset = offset, .parts = parts, .count = count, .file = (struct sim_file *)file};
     int sys = perform(&operation);
@@ -344,7 +345,7 @@ static bool sim_write_now(struct io_file *file, uint64_t offset, struct bytes da
 
 static bool sim_sync_now(struct io_file *file, struct error *err)
 {
-    if (!change_or_fail(file->io, err))
+    if (!sim_change_or_fail(file->io, err))
         return false;
     struct operation operation = {.sync = true, .file = (struct sim_file *)file};
     int sys = perform(&operation);
@@ -398,114 +399,6 @@ static size_t sim_map_cached(struct io *io, struct bytes part)
     if (is_cold(io))
         node_evict(node, at, at + part.size);
     return (size_t)(node_first_cold(node, at, at + part.size) - at);
-}
-
-/* --- Names --- */
-
-static bool sim_dir_make(struct io *io, const char *path, struct error *err)
-{
-    char normal[DISK_PATH_SIZE];
-    if (!normalize(io, path, normal, err))
-        return false;
-    struct node *node = disk_find(disk_of(io), normal);
-    if (node)
-        return node->is_dir || error_sys(err, ENOTDIR, "make directory %s", path);
-    return change_or_fail(io, err) && disk_make(disk_of(io), normal, true, &node, err);
-}
-
-static bool find_dir(struct io *io, const char *path, char normal[DISK_PATH_SIZE], struct error *err)
-{
-    if (!normalize(io, path, normal, err))
-        return false;
-    const struct node *node = disk_find(disk_of(io), normal);
-    return (node && node->is_dir) || error_sys(err, node ? ENOTDIR : ENOENT, "open %s", path);
-}
-
-static bool sim_dir_list(struct io *io, const char *path, void (*each)(void *ctx, const char *name), void *ctx,
-                         struct error *err)
-{
-    char normal[DISK_PATH_SIZE];
-    if (!find_dir(io, path, normal, err))
-        return false;
-    disk_list(disk_of(io), normal, each, ctx);
-    return true;
-}
-
-static bool sim_dir_sync(struct io *io, const char *path, struct error *err)
-{
-    char normal[DISK_PATH_SIZE];
-    if (!find_dir(io, path, normal, err) || !change_or_fail(io, err))
-        return false;
-    disk_sync_dir(disk_of(io), normal);
-    return true;
-}
-
-static bool sim_dir_space(struct io *io, const char *path, uint64_t *total, uint64_t *usable, struct error *err)
-{
-    char normal[DISK_PATH_SIZE];
-    if (!find_dir(io, path, normal, err))
-        return false;
-    const struct disk *disk = disk_of(io);
-    *total = disk->size_max ? disk->size_max : (uint64_t)1 << 40;
-    *usable = disk->used < *total ? *total - disk->used : 0;
-    return true;
-}
-
-static bool sim_fs_sync(struct io *io, const char *path, struct error *err)
-{
-    char normal[DISK_PATH_SIZE];
-    struct world *world = sim_io_of(io)->world;
-    if (!find_dir(io, path, normal, err) || !change_or_fail(io, err))
-        return false;
-    if (rng_chance(&world->rng, world->faults.sync_error_ppm)) {
-        disk_give_up_dirty(disk_of(io));
-        return error_sys(err, EIO, "sync %s", path);
-    }
-    disk_sync(disk_of(io));
-    return true;
-}
-
-static bool sim_dir_lock(struct io *io, const char *path, struct error *err)
-{
-    char normal[DISK_PATH_SIZE];
-    if (!find_dir(io, path, normal, err))
-        return false;
-    struct map *locks = &sim_io_of(io)->world->locks;
-    if (map_get(locks, bytes_of_string(normal)))
-        return error_set(err, ERROR_UNAVAILABLE, "directory %s is in use by another process", path);
-    (void)map_put(locks, bytes_of_string(normal), io);
-    return true;
-}
-
-static bool sim_remove(struct io *io, const char *path, struct error *err)
-{
-    char normal[DISK_PATH_SIZE];
-    return normalize(io, path, normal, err) && change_or_fail(io, err) && disk_remove(disk_of(io), normal, err);
-}
-
-static bool sim_remove_all(struct io *io, const char *path, struct error *err)
-{
-    char normal[DISK_PATH_SIZE];
-    if (!normalize(io, path, normal, err) || !change_or_fail(io, err))
-        return false;
-    disk_remove_all(disk_of(io), normal);
-    return true;
-}
-
-static bool sim_rename(struct io *io, const char *from, const char *to, struct error *err)
-{
-    char normal_from[DISK_PATH_SIZE], normal_to[DISK_PATH_SIZE];
-    if (!normalize(io, from, normal_from, err) || !normalize(io, to, normal_to, err) || !change_or_fail(io, err) ||
-        !disk_rename(disk_of(io), normal_from, normal_to, err))
-        return false;
-    sim_dir_watch_tell(sim_io_of(io)->world, normal_to);
-    return true;
-}
-
-static bool sim_exists(struct io *io, const char *path)
-{
-    char normal[DISK_PATH_SIZE];
-    return !sim_io_of(io)->dead && disk_normalize(path, normal) && disk_find(disk_of(io), normal);
 }
 
 /* --- The end of a program --- */

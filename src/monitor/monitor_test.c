@@ -116,6 +116,7 @@ TEST(protocol_carries_a_start_as_it_is)
         .argv = (const char *const[]){"sh", "-c", "true", NULL},
         .environment = (const char *const[]){"A=1", NULL},
         .cgroups = (const char *const[]){NULL},
+        .groups = (const char *const[]){"12", "13", NULL},
     };
     protocol_put_start(&buf, &start);
     struct bytes input = buf_bytes(&buf);
@@ -130,8 +131,13 @@ TEST(protocol_carries_a_start_as_it_is)
     CHECK_STR(got.environment[0], "A=1");
     CHECK_INT(got.user, UINT32_MAX);
     CHECK_INT(got.group, 7);
+    CHECK_STR(got.groups[1], "13");
+    CHECK(got.groups[2] == NULL);
+    size_t without = frame.body.size - (4 + 2 * (4 + 2)); /* as an evoke before groups sends it */
     for (size_t size = 0; size < frame.body.size; size++)
-        CHECK(!protocol_get_start(bytes_slice(frame.body, 0, size), &arena, &got));
+        CHECK(protocol_get_start(bytes_slice(frame.body, 0, size), &arena, &got) == (size == without));
+    CHECK(protocol_get_start(bytes_slice(frame.body, 0, without), &arena, &got));
+    CHECK(got.groups == NULL);
 }
 
 TEST(protocol_refuses_frames_that_are_too_large)

@@ -54,6 +54,7 @@ void protocol_put_start(struct buf *out, const struct protocol_start *message)
     put_list(out, message->argv);
     put_list(out, message->environment);
     put_list(out, message->cgroups);
+    put_list(out, message->groups);
     frame_end(out, at);
 }
 
@@ -184,12 +185,13 @@ static bool get_list(struct bytes *body, struct arena *arena, const char *const 
 
 bool protocol_get_start(struct bytes body, struct arena *arena, struct protocol_start *message)
 {
+    message->groups = NULL;
     return get_text(&body, arena, &message->name) && protocol_get_number(&body, &message->flags) &&
            get_text(&body, arena, &message->directory) && get_text(&body, arena, &message->pid_file) &&
            get_text(&body, arena, &message->error_file) && protocol_get_number(&body, &message->user) &&
            protocol_get_number(&body, &message->group) && protocol_get_number(&body, &message->oom_score_adj) &&
            get_list(&body, arena, &message->argv) && get_list(&body, arena, &message->environment) &&
-           get_list(&body, arena, &message->cgroups);
+           get_list(&body, arena, &message->cgroups) && (body.size == 0 || get_list(&body, arena, &message->groups));
 }
 
 bool protocol_get_signal(struct bytes body, struct arena *arena, struct protocol_signal *message)

@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 
-enum { PROTOCOL_VERSION = 1, PROTOCOL_FRAME_MAX = 8 << 20, PROTOCOL_STRINGS_MAX = 100000 };
+enum { PROTOCOL_VERSION = 1, PROTOCOL_FRAME_MAX = 8 << 20, PROTOCOL_STRINGS_MAX = 100000, PROTOCOL_GROUPS_MAX = 256 };
 
 enum protocol_type {
     /* from evoke */
@@ -49,6 +49,8 @@ struct protocol_start {
     const char *const *argv;        /* NULL-terminated */
     const char *const *environment; /* NULL-terminated */
     const char *const *cgroups;     /* NULL-terminated: directories that the process enters before it runs */
+    const char *const *groups; /* NULL-terminated: numbers of further groups, of which PROTOCOL_GROUPS_MAX count; NULL:
+                                  none, as from an evoke that does not know of them */
 };
 
 struct protocol_signal {

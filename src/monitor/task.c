@@ -85,6 +85,14 @@ static void child_enter_cgroups(const char *const *cgroups, const char *born_in,
     }
 }
 
+static size_t read_groups(const struct protocol_start *message, gid_t groups[PROTOCOL_GROUPS_MAX])
+{
+    size_t count = 0;
+    for (; count < PROTOCOL_GROUPS_MAX && message->groups && message->groups[count]; count++)
+        groups[count] = (gid_t)strtoul(message->groups[count], NULL, 10);
+    return count;
+}
+
 static void child_identity(const struct protocol_start *message, int report)
 {
     char text[16];
@@ -93,9 +101,11 @@ static void child_identity(const struct protocol_start *message, int report)
         snprintf(text, sizeof text, "%d", (int)message->oom_score_adj - 1000);
         write_file("/proc/self/oom_score_adj", text);
     }
-    if (message->group != UINT32_MAX || message->user != UINT32_MAX) {
+    gid_t groups[PROTOCOL_GROUPS_MAX];
+    size_t group_count = read_groups(message, groups);
+    if (message->group != UINT32_MAX || message->user != UINT32_MAX || group_count > 0) {
         gid_t group = message->group != UINT32_MAX ? message->group : getgid();
-        if (setgroups(0, NULL) != 0 || setresgid(group, group, group) != 0)
+        if (setgroups(group_count, groups) != 0 || setresgid(group, group, group) != 0)
             child_fail(report, errno, "become the group of", message->name);
     }
     if (message->user != UINT32_MAX && setresuid(message->user, message->user, message->user) != 0)

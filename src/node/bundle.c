@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "node/bundle_priv.h"
 #include "node/image_priv.h"
 
 /* By number, linux/capability.h. */
@@ -63,7 +64,7 @@ static const char *const default_capabilities[] = {
     "SETFCAP", "SETPCAP",      "KILL",   "NET_BIND_SERVICE", "SYS_CHROOT", "AUDIT_WRITE",
 };
 
-static uint64_t capability_bit(const char *name)
+uint64_t bundle_capability(const char *name)
 {
     if (strncmp(name, "CAP_", 4) == 0)
         name += 4;
@@ -95,13 +96,13 @@ static void leave_out(char notice[300], const char *what)
 static uint64_t choose_capabilities(const struct runtime_container *container, const struct bundle_place *place,
                                     char notice[300])
 {
-    uint64_t chosen = container->privileged ? capability_bit("ALL") : 0;
+    uint64_t chosen = container->privileged ? bundle_capability("ALL") : 0;
     for (size_t i = 0; i < ARRAY_SIZE(default_capabilities); i++)
-        chosen |= capability_bit(default_capabilities[i]);
+        chosen |= bundle_capability(default_capabilities[i]);
     for (size_t i = 0; container->capabilities_drop && container->capabilities_drop[i]; i++)
-        chosen &= ~capability_bit(container->capabilities_drop[i]);
+        chosen &= ~bundle_capability(container->capabilities_drop[i]);
     for (size_t i = 0; container->capabilities_add && container->capabilities_add[i]; i++)
-        chosen |= capability_bit(container->capabilities_add[i]);
+        chosen |= bundle_capability(container->capabilities_add[i]);
     for (size_t i = 0; i < ARRAY_SIZE(capability_names); i++)
         if (chosen & ~place->capabilities & (UINT64_C(1) << i)) {
             char text[64];
@@ -177,18 +178,27 @@ static struct json *environment(const struct runtime_container *container, const
     return list;
 }
 
+static struct json *numbers(const uint32_t *list, size_t count)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; i < count; i++)
+        json_append(array, json_new_int(list[i]));
+    return array;
+}
+
 static struct json *process_json(const struct runtime_container *container, const struct json *image,
-                                 const struct bundle_place *place, char notice[300])
+                                 const struct bundle_place *place, uint64_t capabilities, char notice[300])
 {
     struct json *process = json_new_object();
     const char *directory = json_text_at(image, "WorkingDir", "");
-    uint64_t capabilities = choose_capabilities(container, place, notice);
     int score = container->oom_score_adj;
     if (container->working_directory)
         directory = container->working_directory;
     json_set(process, "terminal", json_new_bool(false));
     json_set_at(process, "user.uid", json_new_int(place->user));
     json_set_at(process, "user.gid", json_new_int(place->group));
+    if (container->group_count > 0)
+        json_set_at(process, "user.additionalGids", numbers(container->groups, container->group_count));
     json_set(process, "args", command_line(container, image));
     json_set(process, "env", environment(container, image, place));
     json_set(process, "cwd", json_new_text(directory[0] ? directory : "/"));
@@ -285,6 +295,19 @@ static bool add_volume(struct json *mounts, const struct runtime_mount *mount, c
     return true;
 }
 
+static bool add_message(struct json *mounts, const struct runtime_container *container,
+                        const struct bundle_place *place, struct error *err)
+{
+    char source[PATH_MAX];
+    if (!container->message_path)
+        return true;
+    if (container->message_path[0] != '/')
+        return error_set(err, ERROR_INVALID, "terminationMessagePath %s: must be absolute", container->message_path);
+    snprintf(source, sizeof source, "%.3800s/%s/%u.message", place->directory, container->name, container->attempt);
+    add_mount(mounts, container->message_path, "bind", source, "rbind,rprivate,rw");
+    return true;
+}
+
 /* --- linux --- */
 
 static void add_namespace(struct json *list, const char *type, const char *path)
@@ -300,7 +323,8 @@ static struct json *namespaces(const struct bundle_place *place)
 {
     struct json *list = json_new_array();
     char path[64];
-    add_namespace(list, "pid", NULL);
+    if (!place->host_pid)
+        add_namespace(list, "pid", NULL);
     add_namespace(list, "uts", NULL);
     add_namespace(list, "mount", NULL);
     snprintf(path, sizeof path, "/proc/%d/ns/ipc", place->monitor_pid);
@@ -341,7 +365,8 @@ static struct json *paths(const char *const *list, size_t count)
     return array;
 }
 
-static struct json *linux_json(const struct runtime_container *container, const struct bundle_place *place)
+static struct json *linux_json(const struct runtime_container *container, const struct bundle_place *place,
+                               uint64_t capabilities)
 {
     static const char *const masked[] = {"/proc/acpi",          "/proc/kcore",      "/proc/keys",
                                          "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
@@ -355,6 +380,8 @@ static struct json *linux_json(const struct runtime_container *container, const 
     if (!container->privileged) {
         json_set(json, "maskedPaths", paths(masked, ARRAY_SIZE(masked)));
         json_set(json, "readonlyPaths", paths(readonly, ARRAY_SIZE(readonly)));
+        if (container->seccomp)
+            json_set(json, "seccomp", bundle_seccomp(capabilities));
     }
     return json;
 }
@@ -366,13 +393,14 @@ struct json *bundle_make(const struct runtime_container *container, const struct
     struct json *mounts = json_new_array();
     AUTO_JSON *json = json_new_object();
     notice[0] = 0;
+    uint64_t capabilities = choose_capabilities(container, place, notice);
     json_set(json, "ociVersion", json_new_text("1.0.2"));
-    json_set(json, "process", process_json(container, image, place, notice));
+    json_set(json, "process", process_json(container, image, place, capabilities, notice));
     json_set_at(json, "root.path", json_new_text(place->root));
     json_set_at(json, "root.readonly", json_new_bool(container->read_only_root));
     json_set(json, "hostname", json_new_text(place->hostname));
     json_set(json, "mounts", mounts);
-    json_set(json, "linux", linux_json(container, place));
+    json_set(json, "linux", linux_json(container, place, capabilities));
     if (json_size(json_at(json, "process.args")) == 0) {
         error_set(err, ERROR_INVALID, "container %s has no command, and neither has its image", container->name);
         return NULL;
@@ -381,81 +409,5 @@ struct json *bundle_make(const struct runtime_container *container, const struct
     for (size_t i = 0; i < container->mount_count; i++)
         if (!add_volume(mounts, &container->mounts[i], place, err))
             return NULL;
-    return json_ref(json);
-}
-
-/* --- Users --- */
-
-struct layers {
-    char *const *directories;
-    size_t count;
-};
-
-/* In the highest layer that has it. */
-static int open_in_layers(const struct layers *layers, const char *path)
-{
-    int fd = -1;
-    for (size_t i = layers->count; i-- > 0 && fd < 0;) {
-        int root = open(layers->directories[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-        fd = root >= 0 ? image_open_below(root, path, O_RDONLY, 0) : -1;
-        if (root >= 0)
-            close(root);
-    }
-    return fd;
-}
-
-/* Finds the line of etc/passwd or etc/group whose first field is `name` (or whose third is `number`). */
-static bool find_line(const struct layers *layers, const char *path, const char *name, struct bytes fields[7],
-                      char line[1024])
-{
-    int fd = open_in_layers(layers, path);
-    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
-    bool found = false;
-    while (file && !found && fgets(line, 1024, file)) {
-        struct bytes rest = bytes_trim(bytes_of_string(line));
-        memset(fields, 0, 7 * sizeof *fields);
-        for (size_t i = 0; i < 7 && bytes_split(&rest, ':', &fields[i]); i++)
-            ;
-        found = bytes_equal_string(fields[0], name) || bytes_equal_string(fields[2], name);
-    }
-    if (file)
-        fclose(file);
-    else if (fd >= 0)
-        close(fd);
-    return found;
-}
-
-static bool as_id(struct bytes text, uint32_t *id)
-{
-    uint64_t number;
-    if (!bytes_to_u64(text, &number) || number >= UINT32_MAX)
-        return false;
-    *id = (uint32_t)number;
-    return true;
-}
-
-bool bundle_resolve_user(char *const *directories, size_t layer_count, const char *user, uint32_t *uid, uint32_t *gid,
-                         char home[256], struct error *err)
-{
-    const struct layers layers = {directories, layer_count};
-    struct bytes fields[7], rest = bytes_of_string(user), name = BYTES_NULL;
-    char line[1024];
-    *uid = *gid = 0;
-    snprintf(home, 256, "/");
-    bytes_split(&rest, ':', &name);
-    AUTO_FREE(char) name_text = memory_string(name.size ? name : BYTES_LITERAL("0"));
-    bool numeric = as_id(bytes_of_string(name_text), uid);
-    if (find_line(&layers, "etc/passwd", name_text, fields, line)) {
-        if (!as_id(fields[2], uid) || !as_id(fields[3], gid))
-            return error_set(err, ERROR_INVALID, "user %s of the image's /etc/passwd has no number", name_text);
-        snprintf(home, 256, BYTES_FORMAT, BYTES_ARGS(bytes_slice(fields[5], 0, 250)));
-    } else if (!numeric) {
-        return error_set(err, ERROR_INVALID, "user %s is not in the image's /etc/passwd", name_text);
-    }
-    if (!rest.data || rest.size == 0)
-        return true;
-    AUTO_FREE(char) group = memory_string(rest);
-    if (as_id(rest, gid) || (find_line(&layers, "etc/group", group, fields, line) && as_id(fields[2], gid)))
-        return true;
-    return error_set(err, ERROR_INVALID, "group %s is not in the image's /etc/group", group);
+    return add_message(mounts, container, place, err) ? json_ref(json) : NULL;
 }

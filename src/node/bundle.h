@@ -13,7 +13,7 @@ struct bundle_place {
     const char *hostname;
     const char *cgroups_path; /* "" : none */
     int monitor_pid;          /* whose network and IPC namespaces the container joins */
-    bool host_network;
+    bool host_network, host_pid;
     bool unified_cgroups;          /* cgroup v2: the container gets a cgroup namespace */
     const struct json *host_paths; /* volume name: path */
     uint64_t capabilities;         /* that we may hand on, by number */
@@ -27,6 +27,8 @@ struct bundle_place {
 struct json *bundle_make(const struct runtime_container *container, const struct json *image_config,
                          const struct bundle_place *place, char notice[300], struct error *err);
 
+/* The signal of a name in an image ("SIGQUIT", "QUIT", "3", "SIGRTMIN+3"), or 0. */
+int bundle_signal(const char *name);
 /* The capabilities in our own bounding set, by number. */
 uint64_t bundle_own_capabilities(void);
 /* Resolves "name", "uid", "name:group", "uid:gid" with etc/passwd and etc/group of the image, whose layers are

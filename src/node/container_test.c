@@ -36,7 +36,9 @@ static void import_busybox(void)
              "ln -sf busybox i/root/bin/$p; done; "
              "printf 'root:x:0:0::/root:/bin/sh\\nweb:x:1000:1001::/home/web:/bin/sh\\n' > i/root/etc/passwd; "
              "tar -C i/root -cf i/l/layer.tar . && sum=$(sha256sum i/l/layer.tar | cut -d' ' -f1) && "
-             "printf '{\"config\":{\"Env\":[\"FROM=image\"],\"Entrypoint\":[\"/bin/echo\"],\"Cmd\":[\"of\",\"image\"]},"
+             "printf "
+             "'{\"config\":{\"StopSignal\":\"SIGQUIT\",\"Env\":[\"FROM=image\"],\"Entrypoint\":[\"/bin/"
+             "echo\"],\"Cmd\":[\"of\",\"image\"]},"
              "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:%%s\"]}}' $sum > i/config.json && "
              "printf '[{\"Config\":\"config.json\",\"RepoTags\":[\"busybox:latest\"],\"Layers\":[\"l/layer.tar\"]}]' > "
              "i/manifest.json && tar -C i -cf image.tar config.json manifest.json l && rm -r i",
@@ -309,6 +311,94 @@ TEST(a_crashed_container_starts_again_with_a_fresh_file_system)
     AUTO_FREE(char) text = world_logs(&world, "crash", NULL);
     CHECK_STR(text, "run\n");
     finish(&world, "crash");
+}
+
+TEST(a_container_finds_the_file_for_its_last_words_where_its_manifest_says)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world, POD("said", "'restartPolicy':'Never','securityContext':{'runAsUser':1234},'containers':["
+                                     "{'name':'main','image':'busybox','command':['sh','-c','printf bye > "
+                                     "/dev/termination-log'],'securityContext':{'readOnlyRootFilesystem':true}},"
+                                     "{'name':'other','image':'busybox','command':['sh','-c','rm -f /tmp/said; printf "
+                                     "there > /tmp/said'],'terminationMessagePath':'/tmp/said'}]"));
+    world_until_text(&world, "said", "status.phase", "Succeeded");
+    const struct json *status = json_at(world_pod(&world, "said"), "status.containerStatuses");
+    CHECK_STR(json_text_at(status, "0.state.terminated.message", ""), "bye");
+    CHECK_STR(json_text_at(status, "1.state.terminated.message", ""), "there");
+    finish(&world, "said");
+}
+
+TEST(groups_and_system_calls_are_as_the_security_context_says)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world, "{'apiVersion':'v1','kind':'Secret','metadata':{'name':'sec'},'data':{'key':'c2VjcmV0'}}");
+    world_create(
+        &world,
+        POD("safe", "'restartPolicy':'Never','securityContext':{'runAsUser':1000,'fsGroup':2000,'supplementalGroups':["
+                    "3000],"
+                    "'seccompProfile':{'type':'RuntimeDefault'}},'volumes':[{'name':'sec','secret':{'secretName':'sec',"
+                    "'defaultMode':256}},{'name':'dir','emptyDir':{}},{'name':'ram','emptyDir':{'medium':'Memory'}}],"
+                    "'containers':[" SHELL("main", "id -G; cat /sec/key; echo; touch /dir/f /ram/f; ls -n /dir/f | "
+                                                   "grep -cw 2000"
+                                                   "; ls -n /ram/f | grep -cw 2000; grep -c ^Seccomp:.2 "
+                                                   "/proc/self/status; busybox unshare -U true 2>/dev/null || echo "
+                                                   "refused") ",'volumeMounts':[{'name':'sec','mountPath':'/"
+                                                              "sec'},{'name':'dir','mountPath':'/dir'},"
+                                                              "{'name':'ram','mountPath':'/ram'}]}]"));
+    world_until_text(&world, "safe", "status.phase", "Succeeded");
+    AUTO_FREE(char) text = world_logs(&world, "safe", NULL);
+    CHECK_STR(text, "1001 2000 3000\nsecret\n1\n1\n1\nrefused\n");
+    finish(&world, "safe");
+}
+
+TEST(a_container_is_told_to_end_by_the_signal_that_its_image_wants)
+{
+    struct world world;
+    if (skip())
+        return;
+    import_busybox();
+    open_world(&world);
+    world_create(&world,
+                 POD("quit", "'terminationGracePeriodSeconds':600,"
+                             "'containers':[" SHELL("main", "trap \\\"exit 0\\\" QUIT; trap \\\"\\\" TERM; echo up; "
+                                                            "while :; do sleep 0.01; done") "}]"));
+    world_until_ready(&world, "quit", true);
+    world_until_logs(&world, "quit", "up\n");
+    world_close(&world);
+    world_open(&world); /* a later evoke knows it too */
+    world_until_ready(&world, "quit", true);
+    world_delete(&world, "quit", -1);
+    world_until_no_pod(&world, "quit");
+    world_end(&world);
+}
+
+TEST(a_pod_may_share_processes_and_ipc_with_the_machine_and_leaves_none_of_its_own_behind)
+{
+    struct world world;
+    char ipc[64] = "", json[1000], expected[200];
+    if (skip())
+        return;
+    CHECK(readlink("/proc/self/ns/ipc", ipc, sizeof ipc - 1) > 0);
+    import_busybox();
+    open_world(&world);
+    snprintf(
+        json, sizeof json,
+        POD("host", "'hostPID':true,'hostIPC':true,'terminationGracePeriodSeconds':1,'containers':[" SHELL(
+                        "main", "(exec setsid sleep 600) & readlink /proc/self/ns/ipc; ls -d /proc/%d; wait") "}]"),
+        (int)getpid());
+    world_create(&world, json);
+    world_until_ready(&world, "host", true);
+    snprintf(expected, sizeof expected, "%s\n/proc/%d\n", ipc, (int)getpid());
+    world_until_logs(&world, "host", expected);
+    finish(&world, "host");
 }
 
 /* --- The network beyond the pod --- */

@@ -251,11 +251,11 @@ bool image_find(const char *directory, struct bytes name, struct image *out, str
         each_ref(directory, matches, &search);
         ref = search.found;
     }
-    if (!ref)
+    if (!ref) /* whoever reads this may stand elsewhere: the directory's whole name */
         return error_set(err, ERROR_NOT_FOUND,
                          "image \"%s\" is not on this machine, and evoke does not pull from registries yet: import it "
-                         "with `evoke image import FILE`",
-                         normal);
+                         "with `evoke image import FILE --data %s`",
+                         normal, realpath(directory, path) ? path : directory);
     if (!fill(directory, ref, true, &image, err)) {
         image_deinit(&image);
         return false;

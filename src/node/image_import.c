@@ -450,6 +450,8 @@ static bool open_source(struct import *import, const char *path, struct error *e
     import->source = ok ? open(unpacked, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     ok = ok && image_archive_unpack(fd, import->source, &import->budget, err);
     close(fd);
+    if (!ok && err->kind == ERROR_CORRUPT)
+        return error_wrap(err, "%s is not a whole docker archive (as `docker save` writes) or OCI layout", path);
     return ok || error_wrap(err, "%s", path);
 }
 
@@ -480,7 +482,8 @@ bool image_import(const char *directory, const char *path, const struct image_im
     else if (ok && exists(&import, "index.json"))
         ok = import_oci(&import, err);
     else if (ok)
-        ok = error_set(err, ERROR_INVALID, "%s is neither a docker archive nor an OCI layout", path);
+        ok = error_set(err, ERROR_INVALID, "%s is neither a docker archive (as `docker save` writes) nor an OCI layout",
+                       path);
     if (import.work[0] && !volumes_remove_tree(import.work, &ignored) && ok)
         ok = error_set(err, ignored.kind, "%s", ignored.message);
     if (import.source >= 0)

@@ -73,6 +73,8 @@ static bool make_directories(struct monitored *monitored, const struct runtime_p
     if (pod->volume_count > 0 && mkdir(path, 0755) != 0)
         return error_sys(err, errno, "mkdir %s", path);
     for (size_t i = 0; i < pod->volume_count; i++) {
+        if (pod->volumes[i].type == RUNTIME_VOLUME_HOST && !volumes_check_host(&pod->volumes[i], err))
+            return false;
         volume_path(monitored, pod->volumes[i].name, path);
         if (!volumes_write(path, &pod->volumes[i], (uint64_t)io_wall_ns(monitored_engine(monitored)->io), err))
             return false;
@@ -252,6 +254,7 @@ static const struct runtime_ops shared_ops = {
     .update_volume = update_volume,
     .watch_output = monitored_watch_output,
     .output_path = monitored_output_path,
+    .read_message = monitored_read_message,
     .remove = monitored_remove,
     .release = monitored_release,
 };

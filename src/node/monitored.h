@@ -4,7 +4,7 @@
  *     sandbox.json            what it is: pod, engine, address
  *     monitor.sock            how to reach its monitor
  *     monitor.log             what the monitor says when it cannot go on
- *     <container>/<n>.log     output of run n, in the CRI format; <n>.exit: how it ended
+ *     <container>/<n>.log     output of run n, in the CRI format; <n>.exit: how it ended; <n>.message: its last words
  *     _volumes/<name>/        volumes
  * (A container's name is a DNS label, so names with '.' and '_' are free for us.)
  *
@@ -13,6 +13,8 @@
  */
 #ifndef NODE_MONITORED_H
 #define NODE_MONITORED_H
+
+#include <limits.h>
 
 #include "io/file.h"
 #include "io/io.h"
@@ -95,11 +97,14 @@ struct monitored_run {
     bool told; /* on_started was called */
     bool running;
     char *image_id;
+    int stop_signal; /* of its image; 0: none */
     int mount_error; /* errno of its root file system's mount */
     /* For commands beside it: */
     char **environment;
     char *working_directory;
     char **cgroups;
+    uint32_t user, group; /* as in struct protocol_start */
+    char **groups;
 };
 
 struct monitored_exec {
@@ -126,6 +131,11 @@ void monitored_start_failed(struct monitored *monitored, const char *container, 
                             enum runtime_failure failure, const struct error *err);
 void monitored_exec_task(struct monitored_exec *exec, struct protocol_start *start);
 struct monitored_run *monitored_run_add(struct monitored *monitored, const struct runtime_container *container);
+/* Makes the file for the run's last words, if it gets one, and says where that is. */
+MUST_CHECK bool monitored_make_message(const struct monitored *monitored, const struct runtime_container *container,
+                                       struct error *err);
+void monitored_message_path(const struct monitored *monitored, const char *container, unsigned attempt,
+                            char out[PATH_MAX]);
 /* Asks the monitor to mount. A failure makes the start of `run` fail; without a run it is a notice. */
 void monitored_mount(struct monitored *monitored, const struct protocol_mount *mount, const struct monitored_run *run);
 /* Writes the description again. */

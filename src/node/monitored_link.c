@@ -222,6 +222,11 @@ static int make_listener(const char *directory, struct error *err)
     return ok ? fd : -1;
 }
 
+static bool shares_with_host(const struct runtime_pod *pod, const char *namespace)
+{
+    return (pod->host_network && strcmp(namespace, "network") == 0) || (pod->host_ipc && strcmp(namespace, "ipc") == 0);
+}
+
 bool monitored_start_monitor(struct monitored *monitored, const struct runtime_pod *pod, struct error *err)
 {
     struct monitored_engine *engine = monitored_engine(monitored);
@@ -234,7 +239,7 @@ bool monitored_start_monitor(struct monitored *monitored, const struct runtime_p
     int said = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     const char *argv[6] = {engine->monitor, title};
     for (size_t i = 0, at = 2; i < ARRAY_SIZE(engine->monitor_namespaces) && engine->monitor_namespaces[i]; i++)
-        if (!(pod->host_network && strcmp(engine->monitor_namespaces[i], "network") == 0))
+        if (!shares_with_host(pod, engine->monitor_namespaces[i]))
             argv[at++] = engine->monitor_namespaces[i];
     const struct io_process_options options = {
         .argv = argv,

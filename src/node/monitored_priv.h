@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Between monitored.c (a sandbox, made or found again), monitored_link.c (the way to its monitor), monitored_run.c
- * (runs of containers in it), monitored_exec.c (commands beside them) and monitored_end.c (its end). */
+ * (runs of containers in it), monitored_message.c (what they leave to say), monitored_exec.c (commands beside them) and
+ * monitored_end.c (its end). */
 #ifndef NODE_MONITORED_PRIV_H
 #define NODE_MONITORED_PRIV_H
 
@@ -30,6 +31,9 @@ void monitored_start(struct sandbox *sandbox, const struct runtime_container *co
 void monitored_signal(struct sandbox *sandbox, const char *container, int signal);
 void monitored_watch_output(struct sandbox *sandbox, const char *container, bool on);
 void monitored_output_path(struct sandbox *sandbox, const char *container, unsigned attempt, char *out, size_t size);
+
+/* --- monitored_message.c --- */
+void monitored_read_message(struct sandbox *sandbox, const char *container, unsigned attempt, struct buf *out);
 
 /* --- monitored_exec.c --- */
 struct runtime_exec *monitored_exec(struct sandbox *sandbox, const char *container, const char *const *argv,

@@ -43,6 +43,7 @@ static void run_free(struct monitored_run *run)
     list_remove(&run->link);
     free_list(run->environment);
     free_list(run->cgroups);
+    free_list(run->groups);
     free(run->working_directory);
     free(run->image_id);
     free(run);
@@ -126,8 +127,12 @@ static void write_run(struct monitored *monitored, const struct monitored_run *r
     buf_init(&text, PROTOCOL_FRAME_MAX);
     json_set(json, "environment", json_of_list(run->environment));
     json_set(json, "cgroups", json_of_list(run->cgroups));
+    json_set(json, "groups", json_of_list(run->groups));
+    json_set(json, "user", json_new_int(run->user));
+    json_set(json, "group", json_new_int(run->group));
     json_set(json, "workingDirectory", json_new_text(run->working_directory ? run->working_directory : ""));
     json_set(json, "imageID", json_new_text(run->image_id));
+    json_set(json, "stopSignal", json_new_int(run->stop_signal));
     json_print(json, &text);
     run_path(monitored, run->container, run->attempt, ".json", path);
     if (!volumes_write_file(path, buf_bytes(&text), 0600, &ignored))
@@ -157,9 +162,13 @@ static struct monitored_run *read_run(struct monitored *monitored, const char *c
     struct monitored_run *run = run_new(monitored, container, attempt);
     run->environment = list_of_json(json_get(json, "environment"));
     run->cgroups = list_of_json(json_get(json, "cgroups"));
+    run->groups = list_of_json(json_get(json, "groups"));
+    run->user = (uint32_t)json_int_at(json, "user", UINT32_MAX);
+    run->group = (uint32_t)json_int_at(json, "group", UINT32_MAX);
     run->working_directory = memory_string(bytes_of_string(json_text_at(json, "workingDirectory", "")));
     free(run->image_id);
     run->image_id = memory_string(bytes_of_string(json_text_at(json, "imageID", "")));
+    run->stop_signal = (int)json_int_at(json, "stopSignal", 0);
     return run;
 }
 
@@ -168,7 +177,7 @@ static struct monitored_run *read_run(struct monitored *monitored, const char *c
 /* The current run and the one before are kept for `kubectl logs` and `logs --previous`. */
 static void drop_old_run(struct monitored *monitored, const char *container, unsigned attempt)
 {
-    static const char *const endings[] = {".log", ".log.1", ".log.2", ".log.3", ".log.4", ".exit", ".json"};
+    static const char *const endings[] = {".log", ".log.1", ".log.2", ".log.3", ".log.4", ".exit", ".json", ".message"};
     char path[PATH_MAX];
     for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
         run_path(monitored, container, attempt, endings[i], path);
@@ -216,6 +225,9 @@ void monitored_start_task(struct monitored *monitored, struct monitored_run *run
     struct error err;
     if (!run->cgroups)
         run->cgroups = copy_list(start->cgroups);
+    run->groups = copy_list(start->groups);
+    run->user = start->user;
+    run->group = start->group;
     task_name(run->container, run->attempt, name);
     start->name = name;
     buf_init(&buf, PROTOCOL_FRAME_MAX + 4);
@@ -367,8 +379,10 @@ static void run_changed(struct monitored *monitored, const char *container, unsi
         return;
     if (!run)
         run = read_run(monitored, container, attempt);
-    struct runtime_started started = {
-        .started_ns = (int64_t)task->started_ns, .image_id = run->image_id, .failure = RUNTIME_FAILED_RUN};
+    struct runtime_started started = {.started_ns = (int64_t)task->started_ns,
+                                      .image_id = run->image_id,
+                                      .stop_signal = run->stop_signal,
+                                      .failure = RUNTIME_FAILED_RUN};
     struct error err;
     run->running = task->state == PROTOCOL_TASK_STARTING || task->state == PROTOCOL_TASK_RUNNING;
     if (task->state == PROTOCOL_TASK_STARTING || (run->told && task->state != PROTOCOL_TASK_EXITED))

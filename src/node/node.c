@@ -145,6 +145,7 @@ static bool settle_all(void *ctx, struct error *err)
     struct api_iterator iterator;
     struct error one;
     bool ok = true;
+    node->waits_for_pods = false;
     api_iterate(node->api, kind_by_name("Pod"), BYTES_NULL, &iterator);
     for (struct object *pod; (pod = api_iterator_next(&iterator));)
         if (!find_pod(node, pod->uid) && !settle_pod(node, pod, &one)) {
@@ -154,10 +155,21 @@ static bool settle_all(void *ctx, struct error *err)
     return ok;
 }
 
+/* Which pods are here, as the affinity of others sees it. */
+static bool changes_company(enum api_event_type type, const struct object *object, const struct object *before)
+{
+    static const char *const paths[] = {"metadata.labels", "spec.nodeName", "status.phase"};
+    for (size_t i = 0; i < ARRAY_SIZE(paths) && before; i++)
+        if (!json_same(json_at(object->json, paths[i]), json_at(before->json, paths[i])))
+            return true;
+    return type == API_DELETED;
+}
+
 static void on_pod(void *ctx, enum api_event_type type, struct object *object, struct object *before)
 {
-    (void)before;
     struct node *node = ctx;
+    if (node->waits_for_pods && changes_company(type, object, before))
+        retry_now(&node->settle);
     struct pod *pod = find_pod(node, object->uid);
     struct error err;
     if (type == API_DELETED) {

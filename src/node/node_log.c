@@ -15,9 +15,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "io/file.h"
+#include "node/cri_log.h"
 #include "node/node_priv.h"
 
-enum { FILES = 5, CHUNK_SIZE = 64 << 10, LINE_MAX_SIZE = 64 << 10 };
+enum { CHUNK_SIZE = 64 << 10, LINE_MAX_SIZE = 64 << 10 };
 
 struct node_log {
     struct list link; /* of pod->logs */
@@ -42,28 +43,6 @@ struct node_log {
 
 /* --- Lines --- */
 
-struct log_line {
-    struct bytes time, text;
-    bool partial;
-};
-
-/* "TIME STREAM TAG text" */
-static bool parse_line(struct bytes line, struct log_line *out)
-{
-    struct bytes stream, tag;
-    size_t space = bytes_find(line, 0, ' ');
-    out->time = bytes_slice(line, 0, space);
-    line = bytes_slice(line, space + 1, SIZE_MAX);
-    space = bytes_find(line, 0, ' ');
-    stream = bytes_slice(line, 0, space);
-    line = bytes_slice(line, space + 1, SIZE_MAX);
-    space = bytes_find(line, 0, ' ');
-    tag = bytes_slice(line, 0, space);
-    out->text = bytes_slice(line, space + 1, SIZE_MAX);
-    out->partial = bytes_equal_string(tag, "P");
-    return stream.size > 0 && tag.size == 1;
-}
-
 static void send_bytes(struct node_log *log, struct bytes data)
 {
     if (log->bytes_left >= 0 && data.size > (uint64_t)log->bytes_left)
@@ -76,9 +55,9 @@ static void send_bytes(struct node_log *log, struct bytes data)
 
 static void format_line(struct node_log *log, struct bytes line, struct buf *out)
 {
-    struct log_line parsed;
+    struct cri_line parsed;
     int64_t time_ns;
-    if (!parse_line(line, &parsed))
+    if (!cri_line_parse(line, &parsed))
         return;
     bool starts = !log->in_line;
     log->in_line = parsed.partial;
@@ -116,20 +95,12 @@ static void take_chunk(struct node_log *log, struct bytes chunk)
 
 /* --- Files --- */
 
-static void file_path(const struct node_log *log, int generation, char out[PATH_MAX])
-{
-    if (generation > 0)
-        snprintf(out, PATH_MAX, "%.4000s.%d", log->path, generation);
-    else
-        snprintf(out, PATH_MAX, "%.4000s", log->path);
-}
-
 static bool open_generation(struct node_log *log, int generation)
 {
     char path[PATH_MAX];
     struct error err;
     io_file_close(TAKE(log->file));
-    file_path(log, generation, path);
+    cri_log_path(log->path, generation, path, sizeof path);
     log->generation = generation;
     log->offset = 0;
     return io_file_open(log->io, path, 0, &log->file, &err);
@@ -157,8 +128,8 @@ static void find_start(struct node_log *log)
 {
     int first = 0;
     char path[PATH_MAX];
-    for (int generation = FILES - 1; generation > 0 && first == 0; generation--) {
-        file_path(log, generation, path);
+    for (int generation = CRI_LOG_FILES - 1; generation > 0 && first == 0; generation--) {
+        cri_log_path(log->path, generation, path, sizeof path);
         if (io_path_exists(log->io, path))
             first = generation;
     }
@@ -187,8 +158,7 @@ static struct container *log_container(const struct node_log *log)
 static bool run_goes_on(const struct node_log *log)
 {
     const struct container *container = log_container(log);
-    return container && container->attempt == log->attempt &&
-           (container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING);
+    return container && container->attempt == log->attempt && container_is_up(container);
 }
 
 static void watch_output(struct node_log *log, bool on)
@@ -217,7 +187,7 @@ static bool rotated(struct node_log *log)
     uint64_t size;
     if (log->generation > 0)
         return open_generation(log, log->generation - 1) || log->generation > 0;
-    file_path(log, 0, path);
+    cri_log_path(log->path, 0, path, sizeof path);
     if (!io_file_open(log->io, path, 0, &current, &err))
         return false;
     bool smaller = io_file_size(current, &size, &err) && size < log->offset;

@@ -18,6 +18,7 @@ struct node {
     char no_containers[300]; /* why pods run as processes; "": they do not */
     char cluster_dns[48];    /* "": there is none */
     bool schedule;
+    bool waits_for_pods; /* a pod is not bound because of which pods are here, or are not */
     struct http_client *http;
     struct io_tls *probe_tls; /* verifies nothing */
     struct map pods;          /* by uid: struct pod */

@@ -2,6 +2,7 @@
 /* With one machine there is nothing to choose, but there is something to say: why a pod cannot run here. */
 #include <stdio.h>
 
+#include "node/node_affinity.h"
 #include "node/node_priv.h"
 
 static bool selected(const struct json *selector, const struct object *node_object, struct error *err)
@@ -28,7 +29,23 @@ static bool tolerated(const struct json *pod, const struct json *taint)
     return ok;
 }
 
-static bool fits(const struct node *node, const struct object *pod, struct error *err)
+static bool is_liked(struct node *node, const struct object *pod, const struct object *node_object, struct error *err)
+{
+    if (!node_affinity_matches(pod->json, node_object))
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector");
+    if (!node_spread_matches(pod->json, node_object))
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "0/1 nodes are available: 1 node(s) didn't match pod topology spread constraints (missing "
+                         "required label)");
+    const char *why = node_affinity_to_pods(node->api, pod, node_object);
+    if (!why)
+        return true;
+    node->waits_for_pods = true;
+    return error_set(err, ERROR_UNAVAILABLE, "0/1 nodes are available: 1 node(s) %s", why);
+}
+
+static bool fits(struct node *node, const struct object *pod, struct error *err)
 {
     const struct object *object = api_find(node->api, "Node", "", node->name);
     if (!object)
@@ -42,7 +59,7 @@ static bool fits(const struct node *node, const struct object *pod, struct error
             return error_set(err, ERROR_UNAVAILABLE,
                              "0/1 nodes are available: 1 node(s) had untolerated taint {%s: %s}",
                              json_text_at(taint, "key", ""), json_text_at(taint, "value", ""));
-    if (!selected(json_at(pod->json, "spec.nodeSelector"), object, err))
+    if (!selected(json_at(pod->json, "spec.nodeSelector"), object, err) || !is_liked(node, pod, object, err))
         return false;
     struct runtime_resources sum = {0};
     json_array_each (i, container, json_at(pod->json, "spec.containers")) {

@@ -57,20 +57,15 @@ void pod_touch(struct pod *pod, bool now)
         retry_within(&pod->status, POD_STATUS_DELAY_MS);
 }
 
-static bool runs(const struct container *container)
-{
-    return container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING;
-}
-
 static bool ended_well(const struct container *container)
 {
-    return container->state == CONTAINER_ENDED && container->last.code == 0 && container->last.signal == 0;
+    return container->state == CONTAINER_ENDED && container_end_well(&container->last);
 }
 
 bool pod_restarts(const struct container *container)
 {
     const char *policy = json_text_at(container->pod->manifest->json, "spec.restartPolicy", "Always");
-    bool well = container->last.code == 0 && container->last.signal == 0;
+    bool well = container_end_well(&container->last);
     if (container->sidecar || container->replaced)
         return true;
     if (strcmp(policy, "Never") == 0)
@@ -99,7 +94,7 @@ static void back_off(struct container *container, uint64_t delay_ms)
 /* Starts the container if it is its turn. */
 static void take_on(struct container *container)
 {
-    if (runs(container) || container->blocked || io_timer_active(&container->restart))
+    if (container_is_up(container) || container->blocked || io_timer_active(&container->restart))
         return;
     if (container->state == CONTAINER_ENDED) {
         if (!pod_restarts(container))
@@ -129,7 +124,7 @@ static bool take_on_init(struct pod *pod)
     return true;
 }
 
-static void finish(struct pod *pod, bool failed)
+void pod_finish(struct pod *pod, bool failed)
 {
     pod->finished = true;
     pod->failed = failed;
@@ -146,7 +141,7 @@ static bool check_finished(struct pod *pod)
         const struct container *container = &pod->containers[i];
         if (!container->sidecar && container->state == CONTAINER_ENDED && !ended_well(container) &&
             !pod_restarts(container)) {
-            finish(pod, true);
+            pod_finish(pod, true);
             return true;
         }
     }
@@ -156,7 +151,7 @@ static bool check_finished(struct pod *pod)
             return false;
         failed = failed || !ended_well(container);
     }
-    finish(pod, failed);
+    pod_finish(pod, failed);
     return true;
 }
 
@@ -180,58 +175,7 @@ static void go_on(struct pod *pod)
             return;
 }
 
-/* --- The end --- */
-
-static bool delete_object(void *ctx, struct error *err)
-{
-    struct pod *pod = ctx;
-    const struct api_delete_options options = {.grace_period_s = 0, .uid = pod->uid};
-    if (!pod->deleted &&
-        !api_delete(node_api(pod->node), pod->object->kind, pod->object->namespace, pod->object->name, &options, NULL,
-                    err) &&
-        err->kind != ERROR_NOT_FOUND && err->kind != ERROR_CONFLICT)
-        return error_wrap(err, "pod %s/%s", pod->namespace, pod->name);
-    pod->deleted = true;
-    node_pod_gone(pod->node, pod);
-    return true;
-}
-
-static uint64_t grace_left_ms(const struct pod *pod)
-{
-    int64_t left = pod->grace_until_ns - io_wall_ns(node_io(pod->node));
-    return left > 0 ? (uint64_t)(left / 1000000) + 1 : 0;
-}
-
-/* Containers first, then sidecars in the reverse of their order. True when none runs any more. */
-static bool stop_all(struct pod *pod)
-{
-    bool any = false;
-    for (size_t i = pod->init_count; i < pod->container_count; i++) {
-        any = any || runs(&pod->containers[i]);
-        container_stop(&pod->containers[i], pod->deleted ? 0 : grace_left_ms(pod));
-    }
-    for (size_t i = pod->init_count; i-- > 0 && !any;) {
-        any = runs(&pod->containers[i]);
-        container_stop(&pod->containers[i], pod->deleted ? 0 : grace_left_ms(pod));
-    }
-    return !any;
-}
-
-static void go_towards_the_end(struct pod *pod)
-{
-    for (size_t i = 0; i < pod->container_count; i++)
-        io_timer_stop(&pod->containers[i].restart);
-    io_timer_stop(&pod->retry);
-    if (pod->stage == POD_LIVE && !pod->lost && !stop_all(pod))
-        return;
-    if (pod->sandbox) {
-        retry_now(&pod->status); /* the last one: how it ended, for whoever holds a finalizer */
-        pod_remove_sandbox(pod);
-        return;
-    }
-    if (!io_timer_active(&pod->end.later))
-        retry_now(&pod->end);
-}
+/* --- Every turn --- */
 
 static void reconcile(void *ctx)
 {
@@ -239,11 +183,13 @@ static void reconcile(void *ctx)
     if (pod->stage == POD_REMOVING)
         return;
     if (pod->ending || pod->deleted) {
-        go_towards_the_end(pod);
+        pod_go_towards_the_end(pod);
         return;
     }
     if (pod->lost)
         pod_remove_sandbox(pod);
+    else if (pod_over_deadline(pod))
+        pod_run_out(pod);
     else if (pod->stage == POD_PENDING && !pod->finished && !check_finished(pod) && !io_timer_active(&pod->retry))
         pod_create_sandbox(pod);
     else if (pod->stage == POD_LIVE)
@@ -252,7 +198,7 @@ static void reconcile(void *ctx)
         retry_now(&pod->status);
 }
 
-static void retry(void *ctx)
+static void look_again(void *ctx)
 {
     pod_touch(ctx, false);
 }
@@ -275,7 +221,7 @@ static void note_deletion(struct pod *pod)
         pod->grace_until_ns = until;
     if (!pod->ending && pod->stage == POD_LIVE && !pod->finished)
         for (size_t i = 0; i < pod->container_count; i++)
-            if (runs(&pod->containers[i]))
+            if (container_is_up(&pod->containers[i]))
                 pod_event(pod, "Normal", "Killing", "Stopping container %s", pod->containers[i].name);
     pod->ending = true;
     pod_touch(pod, false);
@@ -391,8 +337,9 @@ struct pod *pod_new(struct node *node, struct object *object, struct runtime *ru
     list_init(&pod->logs);
     io_deferred_init(io, &pod->reconcile, reconcile, pod);
     retry_init(io, &pod->status, "node", pod_status_write, pod);
-    retry_init(io, &pod->end, "node", delete_object, pod);
-    io_timer_init(io, &pod->retry, retry, pod);
+    retry_init(io, &pod->end, "node", pod_delete_object, pod);
+    io_timer_init(io, &pod->retry, look_again, pod);
+    io_timer_init(io, &pod->deadline, look_again, pod);
     make_containers(pod);
     restore(pod);
     if (adopt) {
@@ -420,6 +367,7 @@ void pod_free(struct pod *pod)
     retry_stop(&pod->status);
     retry_stop(&pod->end);
     io_timer_stop(&pod->retry);
+    io_timer_stop(&pod->deadline);
     list_remove(&pod->link);
     object_unref(pod->object);
     object_unref(pod->manifest);

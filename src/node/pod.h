@@ -31,6 +31,16 @@ enum container_state { CONTAINER_WAITING, CONTAINER_STARTING, CONTAINER_RUNNING,
 
 struct pod;
 
+enum { CONTAINER_ID_SIZE = 192 };
+
+struct container_end {
+    bool known;
+    struct runtime_exit exit;
+    char reason[32];
+    char id[CONTAINER_ID_SIZE]; /* of the run: container_id() */
+    char *message;              /* NULL or "": none */
+};
+
 struct container {
     struct pod *pod;
     const char *name; /* these two borrowed from pod->manifest */
@@ -45,14 +55,12 @@ struct container {
     char message[500];
     int64_t started_ns; /* wall time, while running */
     char *image_id;
-    struct runtime_exit last, previous; /* how the current and the run before ended */
-    char last_reason[32], previous_reason[32];
-    char last_message[500];
-    bool has_last, has_previous;
-    uint64_t back_off_ms;       /* before the next restart; 0: none yet */
-    uint64_t start_back_off_ms; /* before what could not begin is tried again; 0: it has not failed to */
-    struct io_timer restart;    /* ends either of them */
-    struct probe *probes[3];    /* by enum probe_kind */
+    int stop_signal;                     /* 0: SIGTERM */
+    struct container_end last, previous; /* of the newest runs that have ended */
+    uint64_t back_off_ms;                /* before the next restart; 0: none yet */
+    uint64_t start_back_off_ms;          /* before what could not begin is tried again; 0: it has not failed to */
+    struct io_timer restart;             /* ends either of them */
+    struct probe *probes[3];             /* by enum probe_kind */
     bool startup_done, ready;
     struct probe_action *hook; /* postStart while it starts, preStop while it is stopped */
     struct io_timer stop;      /* SIGKILL when the grace period is over */
@@ -62,6 +70,11 @@ struct container {
     bool lacks_image;          /* waits for it to be imported */
     bool following;            /* someone follows its output */
 };
+
+static inline bool container_is_up(const struct container *container)
+{
+    return container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING;
+}
 
 enum pod_stage {
     POD_PENDING,  /* no sandbox: not yet, or its volumes cannot be made */
@@ -87,6 +100,7 @@ struct pod {
     bool ending;   /* the object is being deleted: containers are told to end */
     bool finished; /* Succeeded or Failed */
     bool failed;
+    bool overdue; /* its activeDeadlineSeconds are over */
     char ip[48];
     char reason[48], message[500]; /* of the pod itself: why it has no sandbox, why it failed */
     int64_t start_ns;
@@ -101,6 +115,7 @@ struct pod {
     struct retry status; /* writes it */
     struct retry end;    /* deletes the object, and the pod is off this node */
     struct io_timer retry;
+    struct io_timer deadline;
     struct list logs; /* of struct node_log */
 };
 
@@ -120,6 +135,16 @@ struct container *pod_container(struct pod *pod, const char *name);
 /* Whether its policy lets it run again after the way in which it ended. */
 bool pod_restarts(const struct container *container);
 
+/* Its containers have ended for good, but for sidecars, or have to. */
+void pod_finish(struct pod *pod, bool failed);
+
+/* --- pod_stop.c --- */
+/* A step of it, as far as it goes now: containers are told to end, the sandbox is removed, the object deleted. */
+void pod_go_towards_the_end(struct pod *pod);
+MUST_CHECK bool pod_delete_object(void *pod, struct error *err); /* pod->end runs it */
+bool pod_over_deadline(struct pod *pod);                         /* and when it will be, `deadline` tells */
+void pod_run_out(struct pod *pod);                               /* a step, as above: it fails with DeadlineExceeded */
+
 /* --- pod_sandbox.c --- */
 void pod_create_sandbox(struct pod *pod);
 void pod_adopt_sandbox(struct pod *pod); /* what an earlier evoke made */
@@ -134,7 +159,6 @@ void container_set_image(struct container *container, const char *image);
 void container_start(struct container *container);
 void container_started(struct container *container, unsigned attempt, const struct runtime_started *started,
                        const struct error *err);
-void container_ended(struct container *container, unsigned attempt, const struct runtime_exit *exit);
 /* It has started, and its postStart hook has ended: it counts as running, and is probed. */
 void container_runs(struct container *container);
 struct probe_target container_target(const struct container *container); /* of its probes and hooks */
@@ -142,14 +166,23 @@ void container_stop_probes(struct container *container);
 /* What to wait before it runs again, in ms; counts as one more failure. */
 uint64_t container_back_off(struct container *container);
 uint64_t pod_next_back_off(uint64_t delay_ms); /* after one of delay_ms */
-/* How its current run has ended. */
-void container_keep_end(struct container *container, const struct runtime_exit *exit, const char *reason,
-                        const char *message);
+/* What the machine had to do before it ran: its image was there. Nothing for a process. */
+void container_tell_created(const struct container *container, const struct runtime_started *started);
+void container_wait(struct container *container, const char *reason, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* --- pod_end.c --- */
+void container_ended(struct container *container, unsigned attempt, const struct runtime_exit *exit);
 /* It ended while nobody looked. */
 void container_lost(struct container *container);
+/* How its current run has ended. */
+void container_keep_end(struct container *container, const struct runtime_exit *exit, const char *reason,
+                        struct bytes message);
 /* Takes over what the object's status says of it: an earlier evoke wrote that. */
 void container_restore(struct container *container, const struct json *status);
-void container_wait(struct container *container, const char *reason, const char *format, ...) PRINTF_LIKE(3, 4);
+bool container_end_well(const struct container_end *end);
+void container_end_deinit(struct container_end *end);
+/* "runc://UID-NAME-ATTEMPT" */
+void container_id(const struct container *container, unsigned attempt, char out[CONTAINER_ID_SIZE]);
 
 /* --- pod_start_failed.c --- */
 void container_start_failed(struct container *container, const struct runtime_started *started,

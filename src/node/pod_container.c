@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One container of a pod: started, probed, and what its end means. How it is stopped: pod_hooks.c. */
+/* One container of a pod: started and probed. How it is stopped: pod_hooks.c; what is kept of its end: pod_end.c. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/text.h"
 #include "node/pod.h"
 #include "node/pod_volumes.h"
 
@@ -42,6 +41,8 @@ void container_deinit(struct container *container)
     probe_action_free(TAKE(container->hook));
     io_timer_stop(&container->restart);
     io_timer_stop(&container->stop);
+    container_end_deinit(&container->last);
+    container_end_deinit(&container->previous);
     free(container->image_id);
     free(container->image);
 }
@@ -68,7 +69,7 @@ void container_set_image(struct container *container, const char *image)
     io_timer_stop(&container->restart);
     container->back_off_ms = container->start_back_off_ms = 0;
     container->blocked = container->lacks_image = false;
-    if (container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING) {
+    if (container_is_up(container)) {
         pod_event(pod, "Normal", "Killing", "Container %s definition changed, will be restarted", container->name);
         container->replaced = true;
         container_stop(container, pod_grace_ms(pod));
@@ -108,18 +109,39 @@ static int64_t security_number(const struct container *container, const char *ke
     return json_int(own ? own : json_get(json_at(container->pod->manifest->json, "spec.securityContext"), key), -1);
 }
 
-static void fill_security(const struct container *container, struct arena *arena, struct runtime_container *out)
+static bool fill_groups(const struct json *pods, struct arena *arena, struct runtime_container *out, struct error *err)
+{
+    const struct json *list = json_get(pods, "supplementalGroups");
+    if (json_size(list) >= RUNTIME_GROUPS_MAX)
+        return error_set(err, ERROR_LIMIT, "supplementalGroups: %zu of them, at most %d are possible", json_size(list),
+                         RUNTIME_GROUPS_MAX - 1);
+    int64_t own = json_int_at(pods, "fsGroup", -1);
+    uint32_t *groups = arena_alloc_array(arena, json_size(list) + 1, sizeof *groups);
+    json_array_each (i, group, list)
+        groups[out->group_count++] = (uint32_t)json_int(group, 0);
+    if (own >= 0)
+        groups[out->group_count++] = (uint32_t)own;
+    out->groups = groups;
+    return true;
+}
+
+static bool fill_security(const struct container *container, struct arena *arena, struct runtime_container *out,
+                          struct error *err)
 {
     const struct json *own = json_get(container->spec, "securityContext");
     const struct json *pods = json_at(container->pod->manifest->json, "spec.securityContext");
     out->run_as_user = security_number(container, "runAsUser");
     out->run_as_group = security_number(container, "runAsGroup");
+    const struct json *seccomp = json_at(own, "seccompProfile.type");
+    seccomp = seccomp ? seccomp : json_at(pods, "seccompProfile.type");
+    out->seccomp = bytes_equal_string(json_bytes(seccomp), "RuntimeDefault");
     out->run_as_non_root = json_bool_at(own, "runAsNonRoot", json_bool_at(pods, "runAsNonRoot", false));
     out->privileged = json_bool_at(own, "privileged", false);
     out->read_only_root = json_bool_at(own, "readOnlyRootFilesystem", false);
     out->no_new_privileges = !json_bool_at(own, "allowPrivilegeEscalation", true);
     out->capabilities_add = text_list(json_at(own, "capabilities.add"), arena);
     out->capabilities_drop = text_list(json_at(own, "capabilities.drop"), arena);
+    return fill_groups(pods, arena, out, err);
 }
 
 /* A process pod shares the machine with all others: it is told which address and which port are its own. */
@@ -142,6 +164,7 @@ static bool describe(struct container *container, struct arena *arena, struct ru
     if (strcmp(container->pod->runtime->name, "process") == 0)
         add_process_variables(container, &environment);
     const char *directory = json_text_at(container->spec, "workingDir", "");
+    const char *message_path = json_text_at(container->spec, "terminationMessagePath", "");
     *out = (struct runtime_container){
         .name = container->name,
         .attempt = container->attempt,
@@ -152,11 +175,11 @@ static bool describe(struct container *container, struct arena *arena, struct ru
         .working_directory = directory[0] ? directory : NULL,
         .resources = pod_resources(container->spec),
         .tty = json_bool_at(container->spec, "tty", false),
+        .message_path = message_path[0] ? message_path : NULL,
     };
     out->mounts = pod_volumes_mounts(container->spec, &environment, arena, &out->mount_count);
     out->oom_score_adj = oom_score_adj(container->pod, &out->resources);
-    fill_security(container, arena, out);
-    return true;
+    return fill_security(container, arena, out, err);
 }
 
 void container_start(struct container *container)
@@ -185,6 +208,16 @@ void container_start(struct container *container)
 
 static void start_probes(struct container *container);
 
+static const char *const probe_keys[] = {
+    [PROBE_STARTUP] = "startupProbe", [PROBE_READINESS] = "readinessProbe", [PROBE_LIVENESS] = "livenessProbe"};
+
+/* A probe that ends its container may give it less or more time than the pod does. */
+static uint64_t probe_grace_ms(const struct container *container, enum probe_kind kind)
+{
+    int64_t own_s = json_int_at(json_get(container->spec, probe_keys[kind]), "terminationGracePeriodSeconds", -1);
+    return own_s > 0 ? (uint64_t)own_s * 1000 : pod_grace_ms(container->pod);
+}
+
 static void on_probe_change(void *ctx, enum probe_kind kind, bool good, const char *message)
 {
     struct container *container = ctx;
@@ -201,7 +234,7 @@ static void on_probe_change(void *ctx, enum probe_kind kind, bool good, const ch
         (void)message;
         pod_event(pod, "Normal", "Killing", "Container %s failed %s probe, will be restarted", container->name,
                   kind == PROBE_LIVENESS ? "liveness" : "startup");
-        container_stop(container, pod_grace_ms(pod));
+        container_stop(container, probe_grace_ms(container, kind));
     }
 }
 
@@ -226,11 +259,11 @@ struct probe_target container_target(const struct container *container)
     };
 }
 
-static void start_probe(struct container *container, enum probe_kind kind, const char *key)
+static void start_probe(struct container *container, enum probe_kind kind)
 {
     static const struct probe_events events = {.on_change = on_probe_change, .on_failure = on_probe_failure};
     struct pod *pod = container->pod;
-    const struct json *spec = json_get(container->spec, key);
+    const struct json *spec = json_get(container->spec, probe_keys[kind]);
     struct error err;
     if (!spec || container->probes[kind])
         return;
@@ -244,13 +277,13 @@ static void start_probes(struct container *container)
 {
     bool has_startup = json_get(container->spec, "startupProbe") != NULL;
     if (!container->startup_done && has_startup) {
-        start_probe(container, PROBE_STARTUP, "startupProbe");
+        start_probe(container, PROBE_STARTUP);
         return;
     }
     container->startup_done = true;
-    start_probe(container, PROBE_LIVENESS, "livenessProbe");
+    start_probe(container, PROBE_LIVENESS);
     if (json_get(container->spec, "readinessProbe"))
-        start_probe(container, PROBE_READINESS, "readinessProbe");
+        start_probe(container, PROBE_READINESS);
     else
         container->ready = true;
 }
@@ -264,7 +297,7 @@ uint64_t pod_next_back_off(uint64_t delay_ms)
 
 uint64_t container_back_off(struct container *container)
 {
-    const struct runtime_exit *exit = &container->last;
+    const struct runtime_exit *exit = &container->last.exit;
     uint64_t delay = container->back_off_ms;
     if (exit->finished_ns - exit->started_ns > (int64_t)POD_BACK_OFF_RESET_MS * 1000000)
         delay = 0;
@@ -272,29 +305,20 @@ uint64_t container_back_off(struct container *container)
     return delay;
 }
 
-void container_keep_end(struct container *container, const struct runtime_exit *exit, const char *reason,
-                        const char *message)
+void container_tell_created(const struct container *container, const struct runtime_started *started)
 {
-    if (container->has_last) {
-        container->previous = container->last;
-        container->has_previous = true;
-        memcpy(container->previous_reason, container->last_reason, sizeof container->previous_reason);
-    }
-    container->last = *exit;
-    container->has_last = true;
-    snprintf(container->last_reason, sizeof container->last_reason, "%s", reason);
-    snprintf(container->last_message, sizeof container->last_message, "%s", message);
+    const struct pod *pod = container->pod;
+    if (!started->image_id[0])
+        return; /* a process is not created before it is started */
+    pod_event(pod, "Normal", "Pulled", "Container image \"%s\" already present on machine", container->image);
+    pod_event(pod, "Normal", "Created", "Created container: %s", container->name);
 }
 
 static void tell_start(struct container *container, const struct runtime_started *started)
 {
-    struct pod *pod = container->pod;
-    node_counters(pod->node)->containers_started++;
-    if (container->attempt == 0 && started->image_id[0]) {
-        pod_event(pod, "Normal", "Pulled", "Container image \"%s\" already present on machine", container->image);
-        pod_event(pod, "Normal", "Created", "Created container %s", container->name);
-    }
-    pod_event(pod, "Normal", "Started", "Started container %s", container->name);
+    node_counters(container->pod->node)->containers_started++;
+    container_tell_created(container, started);
+    pod_event(container->pod, "Normal", "Started", "Started container %s", container->name);
 }
 
 void container_runs(struct container *container)
@@ -321,6 +345,7 @@ void container_started(struct container *container, unsigned attempt, const stru
     }
     free(container->image_id);
     container->image_id = memory_string(bytes_of_string(started->image_id));
+    container->stop_signal = started->stop_signal;
     container->has_run = true;
     container->startup_done = container->ready = false;
     container->started_ns = started->started_ns;
@@ -330,62 +355,4 @@ void container_started(struct container *container, unsigned attempt, const stru
         tell_start(container, started);
     if (adopted || pod->ending || !container_post_start(container))
         container_runs(container);
-}
-
-void container_ended(struct container *container, unsigned attempt, const struct runtime_exit *exit)
-{
-    struct pod *pod = container->pod;
-    if (attempt != container->attempt || container->state == CONTAINER_ENDED)
-        return;
-    container_stop_probes(container);
-    probe_action_free(TAKE(container->hook));
-    io_timer_stop(&container->stop);
-    container->ready = false;
-    container->state = CONTAINER_ENDED;
-    bool well = exit->code == 0 && exit->signal == 0;
-    container_keep_end(container, exit,
-                       exit->unknown         ? "ContainerStatusUnknown"
-                       : exit->out_of_memory ? "OOMKilled"
-                       : well                ? "Completed"
-                                             : "Error",
-                       exit->unknown ? "The container could not be located: it ended while nobody looked" : "");
-    node_logs_changed(pod, container);
-    pod_touch(pod, true);
-}
-
-void container_lost(struct container *container)
-{
-    int64_t now = io_wall_ns(node_io(container->pod->node));
-    const struct runtime_exit exit = {
-        .code = 137, .unknown = true, .started_ns = container->started_ns, .finished_ns = now};
-    if (container->has_run && container->state != CONTAINER_ENDED)
-        container_ended(container, container->attempt, &exit);
-}
-
-static bool read_end(const struct json *terminated, struct runtime_exit *out, char reason[32])
-{
-    if (!terminated)
-        return false;
-    *out = (struct runtime_exit){.code = (int)json_int_at(terminated, "exitCode", 0)};
-    text_parse_time_ns(json_bytes(json_get(terminated, "startedAt")), &out->started_ns);
-    text_parse_time_ns(json_bytes(json_get(terminated, "finishedAt")), &out->finished_ns);
-    snprintf(reason, 32, "%s", json_text_at(terminated, "reason", "Error"));
-    return true;
-}
-
-void container_restore(struct container *container, const struct json *status)
-{
-    int64_t restarts = json_int_at(status, "restartCount", 0);
-    container->attempt = restarts > 0 && restarts <= INT32_MAX ? (unsigned)restarts : 0;
-    container->has_run = json_bytes(json_get(status, "containerID")).size > 0;
-    container->image_id = memory_string(bytes_of_string(json_text_at(status, "imageID", "")));
-    if (read_end(json_at(status, "state.terminated"), &container->last, container->last_reason)) {
-        container->has_last = true;
-        container->state = CONTAINER_ENDED;
-        container->has_previous =
-            read_end(json_at(status, "lastState.terminated"), &container->previous, container->previous_reason);
-    } else {
-        container->has_last =
-            read_end(json_at(status, "lastState.terminated"), &container->last, container->last_reason);
-    }
 }

@@ -45,13 +45,14 @@ bool container_post_start(struct container *container)
 
 void container_kill(struct container *container)
 {
-    if (container->state == CONTAINER_RUNNING || container->state == CONTAINER_STARTING)
+    if (container_is_up(container))
         container->pod->runtime->ops->signal(container->pod->sandbox, container->name, SIGKILL);
 }
 
 static void terminate(struct container *container)
 {
-    container->pod->runtime->ops->signal(container->pod->sandbox, container->name, SIGTERM);
+    int signal = container->stop_signal ? container->stop_signal : SIGTERM;
+    container->pod->runtime->ops->signal(container->pod->sandbox, container->name, signal);
 }
 
 static void pre_stopped(void *ctx, bool ok, const char *message)
@@ -67,7 +68,7 @@ void container_stop(struct container *container, uint64_t grace_ms)
 {
     struct pod *pod = container->pod;
     const struct json *hook = json_at(container->spec, "lifecycle.preStop");
-    if (container->state != CONTAINER_RUNNING && container->state != CONTAINER_STARTING)
+    if (!container_is_up(container))
         return;
     if (grace_ms == 0) {
         container_kill(container);

@@ -188,6 +188,8 @@ void pod_create_sandbox(struct pod *pod)
         .hostname = hostname,
         .ip = pod->ip[0] ? pod->ip : NULL,
         .host_network = json_bool_at(pod->manifest->json, "spec.hostNetwork", false),
+        .host_pid = json_bool_at(pod->manifest->json, "spec.hostPID", false),
+        .host_ipc = json_bool_at(pod->manifest->json, "spec.hostIPC", false),
         .resources = all_resources(pod),
         .volumes = volumes.volumes,
         .volume_count = volumes.count,

@@ -27,9 +27,8 @@ static void note_missing_image(struct container *container, const struct error *
     container->lacks_image = true;
     if (strcmp(json_text_at(container->spec, "imagePullPolicy", ""), "Never") == 0) {
         container_wait(container, "ErrImageNeverPull",
-                       "Container image \"%s\" is not present with pull policy of Never: import it with `evoke image "
-                       "import FILE`",
-                       container->image);
+                       "Container image \"%s\" is not present with pull policy of Never: %s", container->image,
+                       err->message);
         pod_event(pod, "Warning", "ErrImageNeverPull", "%s", container->message);
         pod_event(pod, "Warning", "Failed", "Error: ErrImageNeverPull");
         return;
@@ -73,7 +72,7 @@ static void end_failed_run(struct container *container, const struct error *err)
 {
     int64_t now = io_wall_ns(node_io(container->pod->node));
     const struct runtime_exit exit = {.code = 128, .started_ns = now, .finished_ns = now};
-    container_keep_end(container, &exit, "StartError", err->message);
+    container_keep_end(container, &exit, "StartError", bytes_of_string(err->message));
     container->has_run = true;
     if (!pod_restarts(container)) {
         container->state = CONTAINER_ENDED;
@@ -107,6 +106,7 @@ void container_start_failed(struct container *container, const struct runtime_st
         try_again_later(container);
         break;
     case RUNTIME_FAILED_RUN:
+        container_tell_created(container, started);
         note_error(container, "RunContainerError", &whole);
         end_failed_run(container, &whole);
         break;

@@ -60,17 +60,19 @@ const char *pod_quality(const struct json *pod)
 
 /* --- Containers --- */
 
-static struct json *terminated_json(const struct runtime_exit *exit, const char *reason, const char *message)
+static struct json *terminated_json(const struct container_end *end)
 {
     struct json *terminated = json_new_object();
-    json_set(terminated, "exitCode", json_new_int(exit->signal ? 128 + exit->signal : exit->code));
-    if (exit->signal)
-        json_set(terminated, "signal", json_new_int(exit->signal));
-    json_set(terminated, "reason", json_new_text(reason));
-    if (message[0])
-        json_set(terminated, "message", json_new_text(message));
-    json_set(terminated, "startedAt", time_json(exit->started_ns));
-    json_set(terminated, "finishedAt", time_json(exit->finished_ns));
+    json_set(terminated, "exitCode", json_new_int(end->exit.signal ? 128 + end->exit.signal : end->exit.code));
+    if (end->exit.signal)
+        json_set(terminated, "signal", json_new_int(end->exit.signal));
+    json_set(terminated, "reason", json_new_text(end->reason));
+    if (end->message && end->message[0])
+        json_set(terminated, "message", json_new_text(end->message));
+    json_set(terminated, "startedAt", time_json(end->exit.started_ns));
+    json_set(terminated, "finishedAt", time_json(end->exit.finished_ns));
+    if (end->id[0])
+        json_set(terminated, "containerID", json_new_text(end->id));
     return terminated;
 }
 
@@ -79,9 +81,8 @@ static struct json *state_json(const struct container *container)
     struct json *state = json_new_object();
     if (container->state == CONTAINER_RUNNING) {
         json_set_at(state, "running.startedAt", time_json(container->started_ns));
-    } else if (container->state == CONTAINER_ENDED && container->has_last) {
-        json_set(state, "terminated",
-                 terminated_json(&container->last, container->last_reason, container->last_message));
+    } else if (container->state == CONTAINER_ENDED && container->last.known) {
+        json_set(state, "terminated", terminated_json(&container->last));
     } else {
         struct json *waiting = json_new_object();
         bool behind_init = !container->init && container->pod->init_count > 0;
@@ -96,26 +97,32 @@ static struct json *state_json(const struct container *container)
     return state;
 }
 
+/* The newest run that has begun: a restart that waits for its image is none yet. False: none has. */
+static bool newest_run(const struct container *container, unsigned *out)
+{
+    *out = container->has_run || container->attempt == 0 ? container->attempt : container->attempt - 1;
+    return container->has_run || container->attempt > 0;
+}
+
 static struct json *container_json(const struct container *container)
 {
     struct json *status = json_new_object();
+    unsigned attempt;
+    bool has_run = newest_run(container, &attempt);
     json_set(status, "name", json_new_text(container->name));
     json_set(status, "state", state_json(container));
     struct json *last = json_new_object();
-    if (container->state != CONTAINER_ENDED && container->has_last)
-        json_set(last, "terminated",
-                 terminated_json(&container->last, container->last_reason, container->last_message));
-    else if (container->has_previous)
-        json_set(last, "terminated", terminated_json(&container->previous, container->previous_reason, ""));
+    const struct container_end *end = container->state == CONTAINER_ENDED ? &container->previous : &container->last;
+    if (end->known)
+        json_set(last, "terminated", terminated_json(end));
     json_set(status, "lastState", last);
     json_set(status, "ready", json_new_bool(container->ready));
-    json_set(status, "restartCount", json_new_int(container->attempt));
+    json_set(status, "restartCount", json_new_int(attempt));
     json_set(status, "image", json_new_text(container->image));
     json_set(status, "imageID", json_new_text(container->image_id ? container->image_id : ""));
-    if (container->has_run) {
-        char id[160];
-        snprintf(id, sizeof id, "%s://%s-%s-%u", container->pod->runtime->name, container->pod->uid, container->name,
-                 container->attempt);
+    if (has_run) {
+        char id[CONTAINER_ID_SIZE];
+        container_id(container, attempt, id);
         json_set(status, "containerID", json_new_text(id));
     }
     json_set(status, "started", json_new_bool(container->state == CONTAINER_RUNNING && container->startup_done));
@@ -156,9 +163,8 @@ const char *pod_phase(const struct pod *pod)
 
 static bool is_initialized(const struct container *container)
 {
-    return container->sidecar
-               ? container->startup_done && container->state == CONTAINER_RUNNING
-               : container->state == CONTAINER_ENDED && container->last.code == 0 && !container->last.signal;
+    return container->sidecar ? container->startup_done && container->state == CONTAINER_RUNNING
+                              : container->state == CONTAINER_ENDED && container_end_well(&container->last);
 }
 
 static bool initialized(const struct pod *pod)

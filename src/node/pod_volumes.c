@@ -9,6 +9,7 @@ enum { FILES_MAX = 10000, DEFAULT_MODE = 0644 };
 /* The files of one volume while they are gathered. */
 struct files {
     struct arena *arena;
+    int mode_more; /* bits that all of them have */
     struct runtime_file *files;
     size_t count, capacity;
 };
@@ -25,7 +26,8 @@ static bool add_file(struct files *files, const char *path, struct bytes content
         files->files = larger;
         files->capacity = capacity;
     }
-    files->files[files->count++] = (struct runtime_file){.path = path, .content = content, .mode = mode};
+    files->files[files->count++] =
+        (struct runtime_file){.path = path, .content = content, .mode = mode | files->mode_more};
     return true;
 }
 
@@ -130,8 +132,11 @@ static bool resolve(const struct environment_source *source, const struct json *
                     struct runtime_volume *out, struct error *err)
 {
     const struct json *type;
-    struct files files = {.arena = arena};
+    int64_t group = json_int_at(source->pod->json, "spec.securityContext.fsGroup", -1);
+    struct files files = {.arena = arena, .mode_more = group >= 0 ? 0440 : 0};
     bool ok = true;
+    out->has_group = group >= 0;
+    out->group = (uint32_t)group;
     out->name = arena_string(arena, json_bytes(json_get(volume, "name")));
     out->type = RUNTIME_VOLUME_FILES;
     if ((type = json_get(volume, "configMap")))
@@ -145,6 +150,7 @@ static bool resolve(const struct environment_source *source, const struct json *
     else if ((type = json_get(volume, "hostPath"))) {
         out->type = RUNTIME_VOLUME_HOST;
         out->host_path = arena_string(arena, bytes_of_string(json_text_at(type, "path", "/")));
+        out->host_type = arena_string(arena, bytes_of_string(json_text_at(type, "type", "")));
     } else if ((type = json_get(volume, "emptyDir"))) {
         resolve_empty(type, out);
     } else {

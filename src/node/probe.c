@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "io/address.h"
+#include "node/probe_grpc.h"
 
 enum { MESSAGE_SIZE = 600, TARGET_MAX = 4096 };
 
@@ -19,6 +20,7 @@ struct probe_action {
     struct io_connecting *connecting;
     struct http_call *call;
     struct runtime_exec *exec;
+    struct probe_grpc *grpc;
     struct io_timer timeout; /* of an exec; and runs what is known at once */
     bool over;
     char message[MESSAGE_SIZE]; /* when it failed before it began, or does not end */
@@ -54,6 +56,12 @@ static void on_response(void *ctx, const struct http_response *response, const s
     snprintf(message, sizeof message, "HTTP probe failed with statuscode: %d", status);
     bool ok = status >= 200 && status < 400;
     finish(action, ok, ok ? "" : message);
+}
+
+static void on_health(void *ctx, bool serving, const char *message)
+{
+    struct probe_action *action = ctx;
+    finish(action, serving, message);
 }
 
 static void on_executed(void *ctx, const struct runtime_exit *exit, struct bytes output, const struct error *err)
@@ -157,20 +165,25 @@ static void describe_timeout(struct probe_action *action, const char *const *arg
 static void start_action(struct probe_action *action, const struct json *spec, uint64_t timeout_ms)
 {
     const struct json *http = json_get(spec, "httpGet"), *tcp = json_get(spec, "tcpSocket"),
-                      *exec = json_get(spec, "exec");
+                      *exec = json_get(spec, "exec"), *grpc = json_get(spec, "grpc");
+    const struct json *at = http ? http : tcp ? tcp : grpc;
     struct io_address address;
     if (json_get(spec, "sleep")) { /* a preStop hook may just wait */
         action->message[0] = 0;
         io_timer_start(&action->timeout, (uint64_t)json_int_at(spec, "sleep.seconds", 0) * 1000);
         return;
     }
-    if ((http || tcp) && !find_address(action, http ? http : tcp, &address)) {
+    if (at && !find_address(action, at, &address)) {
         snprintf(action->message, sizeof action->message, "host or port of the probe is not valid");
     } else if (http) {
         start_http(action, http, &address, timeout_ms);
         return;
     } else if (tcp) {
         action->connecting = io_connect(action->target.io, &address, NULL, NULL, timeout_ms, on_connected, action);
+        return;
+    } else if (grpc) {
+        action->grpc = probe_grpc_start(action->target.io, &address, json_bytes(json_get(grpc, "service")), timeout_ms,
+                                        on_health, action);
         return;
     } else if (exec) {
         AUTO_FREE(const char *) argv = copy_argv(json_get(exec, "command"));
@@ -210,6 +223,7 @@ void probe_action_free(struct probe_action *action)
         http_call_cancel(action->call);
     if (action->exec)
         action->target.sandbox->runtime->ops->exec_cancel(action->exec);
+    probe_grpc_free(action->grpc);
     free(action);
 }
 
@@ -309,8 +323,10 @@ static void attempt(void *ctx)
 struct probe *probe_new(enum probe_kind kind, const struct json *spec, const struct probe_target *target,
                         const struct probe_events *events, void *ctx, struct error *err)
 {
-    if (!json_get(spec, "httpGet") && !json_get(spec, "tcpSocket") && !json_get(spec, "exec")) {
-        error_set(err, ERROR_UNSUPPORTED, "%s probe: evoke has httpGet, tcpSocket and exec", probe_kind_name(kind));
+    if (!json_get(spec, "httpGet") && !json_get(spec, "tcpSocket") && !json_get(spec, "exec") &&
+        !json_get(spec, "grpc")) {
+        error_set(err, ERROR_UNSUPPORTED, "%s probe: evoke has httpGet, tcpSocket, exec and grpc",
+                  probe_kind_name(kind));
         return NULL;
     }
     struct probe *probe = NEW(struct probe);

@@ -43,7 +43,7 @@ struct probe *probe_new(enum probe_kind kind, const struct json *spec, const str
 void probe_free(struct probe *probe);              /* at any time, no callback after it; NULL is allowed */
 const char *probe_kind_name(enum probe_kind kind); /* "Readiness" */
 
-/* One attempt of an action (httpGet, tcpSocket, exec), as probes and preStop hooks use it. */
+/* One attempt of an action (httpGet, tcpSocket, exec, grpc), as probes and preStop hooks use it. */
 struct probe_action;
 /* `done` once, from the loop, unless it is freed first; message is "" on success. The action is freed by its owner. */
 struct probe_action *probe_action_start(const struct json *spec, const struct probe_target *target, uint64_t timeout_ms,

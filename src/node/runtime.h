@@ -17,6 +17,7 @@
 #ifndef NODE_RUNTIME_H
 #define NODE_RUNTIME_H
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "io/io.h"
@@ -27,6 +28,7 @@ struct sandbox;
 enum {
     RUNTIME_NAME_SIZE = 64,          /* a container's name is a DNS label */
     RUNTIME_EXEC_OUTPUT_MAX = 10240, /* as much of a probe's output as is kept */
+    RUNTIME_GROUPS_MAX = 256,        /* of a container */
 };
 
 enum runtime_volume_type {
@@ -47,8 +49,11 @@ struct runtime_volume {
     bool in_memory;        /* EMPTY: a tmpfs */
     uint64_t size_max;     /* EMPTY in memory: bytes; 0: none */
     const char *host_path; /* HOST */
+    const char *host_type; /* "DirectoryOrCreate" and so on, as Kubernetes has them; NULL or "": any */
     const struct runtime_file *files;
     size_t file_count;
+    bool has_group; /* EMPTY, FILES: they belong to `group` (fsGroup), which may write, or read */
+    uint32_t group;
 };
 
 struct runtime_resources {                /* 0: not given */
@@ -62,7 +67,7 @@ struct runtime_pod {
     const char *name;
     const char *hostname;
     const char *ip; /* the address it had before, to be kept if possible; NULL: none */
-    bool host_network;
+    bool host_network, host_pid, host_ipc; /* has them in common with the machine */
     const char *resolv_conf;            /* content of the containers' /etc/resolv.conf */
     const char *hosts;                  /* lines that are added to their /etc/hosts */
     struct runtime_resources resources; /* of all containers together */
@@ -90,13 +95,19 @@ struct runtime_container {
     struct runtime_resources resources;
     int oom_score_adj;
     int64_t run_as_user, run_as_group; /* -1: the image's, or evoke's */
+    const uint32_t *groups;            /* beside that: supplementalGroups and fsGroup */
+    size_t group_count;
     bool run_as_non_root;
     bool privileged;
     bool read_only_root;
     bool no_new_privileges;
+    bool seccomp;                         /* RuntimeDefault: the engine's own choice of system calls */
     const char *const *capabilities_add;  /* NULL-terminated, "NET_ADMIN"; NULL: none */
     const char *const *capabilities_drop; /* may hold "ALL" */
     bool tty;
+    /* Where in its file system it finds an empty file to leave its last words in ("": it gets none). An engine whose
+     * containers have no file system of their own says in TERMINATION_MESSAGE_PATH where that file is. */
+    const char *message_path;
 };
 
 struct runtime_exit {
@@ -118,6 +129,7 @@ enum runtime_failure {                               /* of on_started: which of 
 struct runtime_started {
     int64_t started_ns;
     const char *image_id;         /* "" for an engine without images */
+    int stop_signal;              /* that its image wants in place of SIGTERM; 0: none */
     enum runtime_failure failure; /* with an error */
 };
 
@@ -164,6 +176,9 @@ struct runtime_ops {
     void (*watch_output)(struct sandbox *sandbox, const char *container, bool on);
     /* The file that a run's output goes to, in the CRI format; rotated ones have .1 to .4 behind. */
     void (*output_path)(struct sandbox *sandbox, const char *container, unsigned attempt, char *out, size_t size);
+    /* Appends what a run that has ended left in its message file: its end, where that is more than `out` takes. NULL
+     * for an engine without. */
+    void (*read_message)(struct sandbox *sandbox, const char *container, unsigned attempt, struct buf *out);
     /* Kills what runs, takes everything away, then on_removed and no callback after it. */
     void (*remove)(struct sandbox *sandbox);
     /* Lets go without touching the pod: no callback any more. */

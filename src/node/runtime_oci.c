@@ -92,6 +92,25 @@ static bool write_etc(struct monitored *monitored, const struct runtime_pod *pod
     return volumes_write_file(path, bytes_of_string(pod->resolv_conf), 0644, err);
 }
 
+static void describe_tmpfs(struct json *description, const struct runtime_pod *pod)
+{
+    struct json *tmpfs = json_new_object(); /* name: options of its mount */
+    for (size_t i = 0; i < pod->volume_count; i++) {
+        const struct runtime_volume *volume = &pod->volumes[i];
+        if (volume->type != RUNTIME_VOLUME_EMPTY || !volume->in_memory)
+            continue;
+        AUTO_BUF options;
+        buf_init(&options, 256);
+        buf_append_string(&options, volume->has_group ? "mode=2777" : "mode=1777");
+        if (volume->has_group)
+            buf_printf(&options, ",gid=%u", volume->group);
+        if (volume->size_max > 0)
+            buf_printf(&options, ",size=%llu", (unsigned long long)volume->size_max);
+        json_set(tmpfs, volume->name, json_new_text(buf_string(&options)));
+    }
+    json_set(description, "tmpfs", tmpfs);
+}
+
 static bool prepare(struct monitored *monitored, const struct runtime_pod *pod, struct error *err)
 {
     char ip[48], interface[16];
@@ -104,11 +123,8 @@ static bool prepare(struct monitored *monitored, const struct runtime_pod *pod, 
     json_set(monitored->description, "hostname", json_new_text(pod->hostname));
     json_set(monitored->description, "interface", json_new_text(interface));
     json_set(monitored->description, "hostNetwork", json_new_bool(pod->host_network));
-    struct json *tmpfs = json_new_object(); /* name: size in bytes */
-    for (size_t i = 0; i < pod->volume_count; i++)
-        if (pod->volumes[i].type == RUNTIME_VOLUME_EMPTY && pod->volumes[i].in_memory)
-            json_set(tmpfs, pod->volumes[i].name, json_new_int((int64_t)pod->volumes[i].size_max));
-    json_set(monitored->description, "tmpfs", tmpfs);
+    json_set(monitored->description, "hostPID", json_new_bool(pod->host_pid));
+    describe_tmpfs(monitored->description, pod);
     return write_etc(monitored, pod, ip, err);
 }
 
@@ -161,13 +177,13 @@ static void connect_done(void *ctx)
 static void mount_tmpfs(struct monitored *monitored)
 {
     json_object_each (member, json_get(monitored->description, "tmpfs")) {
-        char target[PATH_MAX], options[64] = "mode=1777";
-        int64_t size = json_int(member.value, 0);
+        char target[PATH_MAX];
         snprintf(target, sizeof target, "_volumes/%s", member.key);
-        if (size > 0)
-            snprintf(options, sizeof options, "mode=1777,size=%lld", (long long)size);
-        const struct protocol_mount mount = {
-            .source = "tmpfs", .target = target, .type = "tmpfs", .data = options, .flags = MS_NOSUID | MS_NODEV};
+        const struct protocol_mount mount = {.source = "tmpfs",
+                                             .target = target,
+                                             .type = "tmpfs",
+                                             .data = json_text(member.value),
+                                             .flags = MS_NOSUID | MS_NODEV};
         monitored_mount(monitored, &mount, NULL);
     }
 }

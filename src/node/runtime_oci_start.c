@@ -111,6 +111,7 @@ static bool write_bundle(struct monitored *monitored, const struct runtime_conta
         .cgroups_path = cgroups_path,
         .monitor_pid = monitored->pid,
         .host_network = json_bool_at(monitored->description, "hostNetwork", false),
+        .host_pid = json_bool_at(monitored->description, "hostPID", false),
         .unified_cgroups = cgroups_unified(monitored_cgroups(monitored)),
         .host_paths = json_get(monitored->description, "hostPaths"),
         .capabilities = runtime->capabilities,
@@ -169,6 +170,7 @@ static void run_container(struct monitored *monitored, const struct runtime_cont
     struct monitored_run *run = monitored_run_add(monitored, container);
     free(run->image_id);
     run->image_id = memory_string(bytes_of_string(image->id));
+    run->stop_signal = bundle_signal(json_text_at(image->config, "config.StopSignal", ""));
     mount_root(monitored, image, run);
     monitored_start_task(monitored, run, &message);
 }
@@ -185,7 +187,8 @@ void oci_start(struct monitored *monitored, const struct runtime_container *cont
     if (!ok)
         failure = err.kind == ERROR_INVALID ? RUNTIME_FAILED_IMAGE_NAME : RUNTIME_FAILED_IMAGE_MISSING;
     if (ok) {
-        ok = make_run_directories(monitored, container, &err) && write_bundle(monitored, container, &image, &err);
+        ok = make_run_directories(monitored, container, &err) && monitored_make_message(monitored, container, &err) &&
+             write_bundle(monitored, container, &image, &err);
         if (!ok && err.kind == ERROR_INVALID)
             failure = RUNTIME_FAILED_CONFIG;
     }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
@@ -90,7 +91,7 @@ static const char **whole_environment(struct arena *arena, struct monitored *mon
     while (container->environment && container->environment[count])
         count++;
     const char **environment =
-        arena_alloc_array(arena, count + ARRAY_SIZE(inherited) + container->mount_count + 2, sizeof *environment);
+        arena_alloc_array(arena, count + ARRAY_SIZE(inherited) + container->mount_count + 3, sizeof *environment);
     environment[at++] = mark(arena, monitored);
     for (size_t i = 0; i < ARRAY_SIZE(inherited); i++) {
         const char *value = getenv(inherited[i]);
@@ -113,6 +114,11 @@ static const char **whole_environment(struct arena *arena, struct monitored *mon
             environment[at++] = arena_printf(arena, "%s=%s/_volumes/%s%s%s", name, monitored->directory, mount->volume,
                                              sub_path[0] ? "/" : "", sub_path);
     }
+    if (container->message_path && !in_environment(container->environment, "TERMINATION_MESSAGE_PATH")) {
+        char path[PATH_MAX];
+        monitored_message_path(monitored, container->name, container->attempt, path);
+        environment[at++] = arena_printf(arena, "TERMINATION_MESSAGE_PATH=%s", path);
+    }
     for (size_t i = 0; i < count; i++)
         environment[at++] = container->environment[i];
     return environment;
@@ -133,10 +139,13 @@ static const char **whole_command(struct arena *arena, const struct runtime_cont
     return argv;
 }
 
-static void notice_what_is_left_out(struct monitored *monitored, const struct runtime_container *container)
+/* What a manifest that does not care has: not worth a word. */
+static const char default_message_path[] = "/dev/termination-log";
+
+static void notice_mounts(struct monitored *monitored, const struct runtime_container *container)
 {
     char message[400];
-    for (size_t i = 0; i < container->mount_count && container->attempt == 0; i++) {
+    for (size_t i = 0; i < container->mount_count; i++) {
         snprintf(
             message, sizeof message,
             "volume %.63s is not at %.200s: a process pod has no file system of its own; its path is in the variable "
@@ -144,6 +153,68 @@ static void notice_what_is_left_out(struct monitored *monitored, const struct ru
             container->mounts[i].volume, container->mounts[i].path);
         monitored_notice(monitored, "VolumeNotMounted", message);
     }
+    if (container->message_path && strcmp(container->message_path, default_message_path) != 0) {
+        snprintf(message, sizeof message,
+                 "the termination message is not at %.200s: a process pod has no file system of its own; its path is "
+                 "in the variable TERMINATION_MESSAGE_PATH",
+                 container->message_path);
+        monitored_notice(monitored, "TerminationMessageNotMounted", message);
+    }
+}
+
+/* The data directory is made for its owner alone; who else may pass through it is for the machine's owner to say, for
+ * then the files of all pods are protected by their own modes alone. */
+static void notice_directory(struct monitored *monitored, const struct runtime_container *container)
+{
+    char parent[PATH_MAX], message[PATH_MAX + 200];
+    struct stat found;
+    snprintf(parent, sizeof parent, "%.4000s/..", monitored_engine(monitored)->pods);
+    if (container->run_as_user <= 0 || container->mount_count == 0 || geteuid() != 0 || stat(parent, &found) != 0 ||
+        found.st_mode & S_IXOTH)
+        return;
+    snprintf(
+        message, sizeof message,
+        "user %lld cannot reach the pod's volumes: only root may enter the data directory above %s; `chmod o+x` it "
+        "if all users of this machine may",
+        (long long)container->run_as_user, monitored_engine(monitored)->pods);
+    monitored_notice(monitored, "VolumeNotReachable", message);
+}
+
+static void notice_security(struct monitored *monitored, const struct runtime_container *container)
+{
+    const struct {
+        bool asked;
+        const char *field;
+    } fields[] = {
+        {container->privileged, "privileged"},
+        {container->read_only_root, "readOnlyRootFilesystem"},
+        {container->no_new_privileges, "allowPrivilegeEscalation"},
+        {container->capabilities_add || container->capabilities_drop, "capabilities"},
+        {container->seccomp, "seccompProfile"},
+        {container->run_as_user >= 0 && geteuid() != 0, "runAsUser"},
+        {container->run_as_group >= 0 && geteuid() != 0, "runAsGroup"},
+        {container->group_count > 0 && geteuid() != 0, "supplementalGroups, fsGroup"},
+    };
+    char message[400] = "";
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        size_t used = strlen(message);
+        if (fields[i].asked)
+            snprintf(message + used, sizeof message - used, "%s%s", used ? ", " : "", fields[i].field);
+    }
+    size_t used = strlen(message);
+    snprintf(message + used, sizeof message - used, ": a process of this machine is started without");
+    if (used > 0)
+        monitored_notice(monitored, "SecurityContextReduced", message);
+}
+
+/* Who is not root has those that it has. */
+static const char *const *groups_of(struct arena *arena, const struct runtime_container *container)
+{
+    size_t count = geteuid() == 0 ? container->group_count : 0;
+    const char **groups = arena_alloc_array(arena, count + 1, sizeof *groups);
+    for (size_t i = 0; i < count; i++)
+        groups[i] = arena_printf(arena, "%u", container->groups[i]);
+    return groups;
 }
 
 static void start(struct monitored *monitored, const struct runtime_container *container)
@@ -166,11 +237,19 @@ static void start(struct monitored *monitored, const struct runtime_container *c
         monitored_start_failed(monitored, container->name, container->attempt, RUNTIME_FAILED_CONFIG, &err);
         return;
     }
+    if (!monitored_make_message(monitored, container, &err)) {
+        monitored_start_failed(monitored, container->name, container->attempt, RUNTIME_FAILED_CREATE, &err);
+        return;
+    }
     struct cgroups_group group;
     if (!cgroups_make(monitored_cgroups(monitored), monitored->uid, container->name, container->attempt,
                       &container->resources, &group, &err))
         monitored_notice(monitored, "ResourcesNotApplied", err.message);
-    notice_what_is_left_out(monitored, container);
+    if (container->attempt == 0) {
+        notice_mounts(monitored, container);
+        notice_directory(monitored, container);
+        notice_security(monitored, container);
+    }
     struct runtime_container whole = *container;
     whole.environment = whole_environment(&arena, monitored, container);
     if (!whole.working_directory)
@@ -185,6 +264,7 @@ static void start(struct monitored *monitored, const struct runtime_container *c
         .argv = argv,
         .environment = whole.environment,
         .cgroups = (const char *const *)group.directories,
+        .groups = groups_of(&arena, container),
     };
     monitored_start_task(monitored, monitored_run_add(monitored, &whole), &message);
     cgroups_group_deinit(&group);
@@ -197,8 +277,9 @@ static void exec(struct monitored *monitored, struct monitored_exec *exec, const
         .directory = exec->run->working_directory,
         .pid_file = "",
         .error_file = "",
-        .user = UINT32_MAX,
-        .group = UINT32_MAX,
+        .user = exec->run->user,
+        .group = exec->run->group,
+        .groups = (const char *const *)exec->run->groups,
         .oom_score_adj = UINT32_MAX,
         .argv = argv,
         .environment = (const char *const *)exec->run->environment,

@@ -391,3 +391,71 @@ TEST(another_image_is_tried_at_once_and_replaces_what_runs)
     CHECK_INT(w.starts, 3);
     world_close(&w);
 }
+
+static void crash(struct world *w)
+{
+    io_defer(&w->exited);
+    w->running = false;
+    io_simulated_run_for(w->io, SECOND_MS);
+}
+
+TEST(each_start_of_a_container_is_told_as_a_kubelet_tells_it)
+{
+    struct world w;
+    world_open(&w, RUNTIME_FAILED_RUN);
+    w.image_here = true;
+    make_pod(&w, "IfNotPresent");
+    crash(&w);
+    CHECK_INT(restarts(&w), 1);
+    CHECK_INT(told(&w, "Normal", "Pulled", "Container image \"shop\" already present on machine"), 2);
+    CHECK_INT(told(&w, "Normal", "Created", "Created container: main"), 2);
+    CHECK_INT(told(&w, "Normal", "Started", "Started container main"), 2);
+    w.image_here = false; /* the command cannot be run any more */
+    crash(&w);
+    io_simulated_run_for(w.io, 10 * SECOND_MS);
+    CHECK_INT(restarts(&w), 2);
+    CHECK_INT(told(&w, "Normal", "Created", "Created container: main"), 3);
+    CHECK_INT(told(&w, "Normal", "Started", "Started container main"), 2);
+    world_close(&w);
+}
+
+TEST(a_restart_whose_image_has_gone_counts_when_it_begins)
+{
+    struct world w;
+    char id[200];
+    world_open(&w, RUNTIME_FAILED_IMAGE_MISSING);
+    w.image_here = true;
+    make_pod(&w, "Never");
+    snprintf(id, sizeof id, "%s", status(&w, "containerID"));
+    CHECK(id[0] != 0);
+    w.image_here = false;
+    crash(&w);
+    CHECK_STR(status(&w, "state.waiting.reason"), "ErrImageNeverPull");
+    CHECK_INT(restarts(&w), 0);
+    CHECK_STR(status(&w, "containerID"), id);
+    CHECK_STR(status(&w, "lastState.terminated.containerID"), id);
+    io_simulated_run_for(w.io, MINUTE_MS);
+    CHECK_INT(restarts(&w), 0);
+    w.image_here = true;
+    w.images_changed(w.images_ctx);
+    io_simulated_run_for(w.io, SECOND_MS);
+    CHECK_INT(restarts(&w), 1);
+    CHECK(strcmp(status(&w, "containerID"), id) != 0);
+    CHECK_STR(status(&w, "lastState.terminated.containerID"), id);
+    world_close(&w);
+}
+
+TEST(an_end_that_was_told_already_is_none)
+{
+    struct world w;
+    world_open(&w, RUNTIME_FAILED_RUN);
+    w.image_here = true;
+    make_pod(&w, "IfNotPresent");
+    crash(&w);
+    const struct runtime_exit exit = {.code = 7, .finished_ns = io_wall_ns(w.io)};
+    w.sandbox.events->on_exited(w.sandbox.ctx, "main", 0, &exit);
+    io_simulated_run_for(w.io, SECOND_MS);
+    CHECK_INT(restarts(&w), 1);
+    CHECK(status(&w, "state.running.startedAt")[0] != 0);
+    world_close(&w);
+}

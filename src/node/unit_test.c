@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of the node that need no pod: volumes on the disk, bundles, addresses. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -56,6 +57,35 @@ TEST(a_volume_of_files_changes_all_at_once_and_drops_what_is_gone)
     files[0].path = "../evil";
     CHECK(!volumes_write(path, &volume, 4, &err));
     check_file("v/a", "new", 0644);
+}
+
+static bool check_host(const char *name, const char *type, struct error *err)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", test_dir(), name);
+    const struct runtime_volume volume = {
+        .name = "v", .type = RUNTIME_VOLUME_HOST, .host_path = path, .host_type = type};
+    return volumes_check_host(&volume, err);
+}
+
+TEST(a_host_path_is_of_its_type_or_made_or_told)
+{
+    struct error err;
+    CHECK_OK(check_host("a/b", "DirectoryOrCreate", &err), &err);
+    CHECK_OK(check_host("a/b", "Directory", &err), &err);
+    CHECK_OK(check_host("a/c/d", "", &err), &err);
+    CHECK_OK(check_host("a/c/d", "Directory", &err), &err);
+    CHECK_OK(check_host("a/file", "FileOrCreate", &err), &err);
+    CHECK_OK(check_host("a/file", "File", &err), &err);
+    CHECK_OK(check_host("a/file", "", &err), &err);
+    CHECK(!check_host("a/file", "Directory", &err));
+    CHECK(strstr(err.message, "MountVolume.SetUp failed for volume \"v\" : hostPath type check failed: /") != NULL);
+    CHECK(strstr(err.message, "a/file is not a directory") != NULL);
+    CHECK(!check_host("a/b", "FileOrCreate", &err));
+    CHECK(!check_host("a/none", "Directory", &err));
+    CHECK(!check_host("a/none", "Socket", &err));
+    CHECK(!check_host("none/file", "FileOrCreate", &err));
+    CHECK(!check_host("../../dev/null", "BlockDevice", &err));
 }
 
 TEST(a_tree_is_removed_without_following_links)
@@ -144,6 +174,61 @@ TEST(a_bundle_gives_no_capability_that_is_not_ours_and_says_so)
     CHECK_INT(json_int_at(bundle, "process.oomScoreAdj", -1), 0);
 }
 
+static bool refuses(const struct json *bundle, const char *call)
+{
+    json_array_each (i, rule, json_at(bundle, "linux.seccomp.syscalls"))
+        json_array_each (j, name, json_get(rule, "names"))
+            if (strcmp(json_text(name), call) == 0)
+                return true;
+    return false;
+}
+
+TEST(system_calls_are_refused_where_asked_and_where_no_capability_is_for_them)
+{
+    static const char *const x[] = {"x", NULL}, *const net[] = {"NET_ADMIN", NULL}, *const time[] = {"SYS_TIME", NULL};
+    char notice[300];
+    const struct runtime_container plain = {.name = "c", .command = x},
+                                   asked = {.name = "c", .command = x, .seccomp = true, .capabilities_add = net},
+                                   privileged = {.name = "c", .command = x, .seccomp = true, .privileged = true};
+    AUTO_JSON *without = make_bundle(&plain, IMAGE, notice), *with = make_bundle(&asked, IMAGE, notice),
+              *all = make_bundle(&privileged, IMAGE, notice);
+    CHECK(json_at(without, "linux.seccomp") == NULL);
+    CHECK(json_at(all, "linux.seccomp") == NULL);
+    CHECK(refuses(with, "mount") && refuses(with, "keyctl") && refuses(with, "clone3") && refuses(with, "bpf"));
+    CHECK(!refuses(with, "read"));
+    struct error err;
+    const struct runtime_container clock = {.name = "c", .command = x, .seccomp = true, .capabilities_add = time};
+    const struct bundle_place place = {
+        .root = "/r", .directory = "/pod", .hostname = "h", .cgroups_path = "", .capabilities = UINT64_C(1) << 25};
+    AUTO_JSON *config = json_parse(BYTES_LITERAL(IMAGE), 0, &err);
+    AUTO_JSON *bundle = bundle_make(&clock, config, &place, notice, &err);
+    CHECK(refuses(bundle, "mount") && !refuses(bundle, "settimeofday"));
+}
+
+TEST(a_volume_of_a_group_is_for_it_to_read_or_write)
+{
+    struct error err;
+    struct stat found;
+    const struct runtime_file file = {.path = "key", .content = BYTES_LITERAL("x"), .mode = 0440};
+    const struct runtime_volume files = {.name = "files",
+                                         .type = RUNTIME_VOLUME_FILES,
+                                         .files = &file,
+                                         .file_count = 1,
+                                         .has_group = true,
+                                         .group = 4321},
+                                empty = {
+                                    .name = "empty", .type = RUNTIME_VOLUME_EMPTY, .has_group = true, .group = 4321};
+    gid_t group = geteuid() == 0 ? 4321 : getegid(); /* who is not root cannot give anything away */
+    CHECK_OK(volumes_write(in_dir("files"), &files, 1, &err), &err);
+    CHECK(stat(in_dir("files/key"), &found) == 0);
+    CHECK_INT(found.st_gid, group);
+    CHECK_INT(found.st_mode & 07777, 0440);
+    CHECK_OK(volumes_write(in_dir("empty"), &empty, 1, &err), &err);
+    CHECK(stat(in_dir("empty"), &found) == 0);
+    CHECK_INT(found.st_gid, group);
+    CHECK_INT(found.st_mode & 07777, 02777);
+}
+
 TEST(a_sub_path_does_not_leave_its_volume)
 {
     const struct runtime_mount mount = {.volume = "v", .path = "/m", .sub_path = "out"};
@@ -189,6 +274,19 @@ TEST(users_are_found_in_the_highest_layer_that_names_them)
     CHECK_INT(uid, 0);
     CHECK(!bundle_resolve_user(layers, 2, "nobody", &uid, &gid, home, &err));
     CHECK_INT(err.kind, ERROR_INVALID);
+}
+
+TEST(signals_of_images_are_found_by_name_and_number)
+{
+    CHECK_INT(bundle_signal("SIGQUIT"), SIGQUIT);
+    CHECK_INT(bundle_signal("INT"), SIGINT);
+    CHECK_INT(bundle_signal("15"), 15);
+    CHECK_INT(bundle_signal("SIGRTMIN+3"), SIGRTMIN + 3);
+    CHECK_INT(bundle_signal("SIGRTMIN"), SIGRTMIN);
+    CHECK_INT(bundle_signal("SIGRTMIN+99"), 0);
+    CHECK_INT(bundle_signal("SIGNOTHING"), 0);
+    CHECK_INT(bundle_signal("9999"), 0);
+    CHECK_INT(bundle_signal(""), 0);
 }
 
 TEST(pod_ranges_are_parsed)

@@ -85,6 +85,14 @@ static bool unchanged(const char *data, const struct runtime_volume *volume)
     return access(data, F_OK) == 0 && count_files(data) == top;
 }
 
+/* Who is not root has only its own groups, and the pod's processes are its own. */
+static bool give_to_group(const char *path, const struct runtime_volume *volume, struct error *err)
+{
+    if (!volume->has_group || geteuid() != 0 || lchown(path, (uid_t)-1, volume->group) == 0)
+        return true;
+    return error_sys(err, errno, "give volume %s to group %u", volume->name, volume->group);
+}
+
 static bool write_generation(const char *generation, const struct runtime_volume *volume, struct error *err)
 {
     if (mkdir(generation, 0755) != 0)
@@ -103,7 +111,7 @@ static bool write_generation(const char *generation, const struct runtime_volume
                 return error_sys(err, errno, "mkdir %s", path);
             *slash = '/';
         }
-        if (!volumes_write_file(path, file->content, file->mode, err))
+        if (!volumes_write_file(path, file->content, file->mode, err) || !give_to_group(path, volume, err))
             return false;
     }
     return true;
@@ -163,15 +171,26 @@ static bool write_files(const char *path, const struct runtime_volume *volume, u
     return true;
 }
 
+/* What is made in a directory with a group of its own belongs to that group too. */
+static bool make_empty(const char *path, const struct runtime_volume *volume, struct error *err)
+{
+    if (mkdir(path, 0777) != 0)
+        return errno == EEXIST || error_sys(err, errno, "mkdir %s", path);
+    return give_to_group(path, volume, err) &&
+           (chmod(path, volume->has_group ? 02777 : 0777) == 0 || error_sys(err, errno, "chmod %s", path));
+}
+
 bool volumes_write(const char *path, const struct runtime_volume *volume, uint64_t stamp, struct error *err)
 {
     if (volume->type == RUNTIME_VOLUME_HOST)
         return true;
-    if (mkdir(path, 0777) == 0)
-        chmod(path, volume->type == RUNTIME_VOLUME_EMPTY ? 0777 : 0755); /* whatever the umask says */
+    if (volume->type == RUNTIME_VOLUME_EMPTY)
+        return make_empty(path, volume, err);
+    if (mkdir(path, 0755) == 0)
+        chmod(path, 0755); /* whatever the umask says */
     else if (errno != EEXIST)
         return error_sys(err, errno, "mkdir %s", path);
-    return volume->type == RUNTIME_VOLUME_EMPTY || write_files(path, volume, stamp, err);
+    return write_files(path, volume, stamp, err);
 }
 
 /* --- Removing --- */

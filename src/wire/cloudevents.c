@@ -82,7 +82,7 @@ static size_t character_size(struct bytes text)
     return point < smallest[size] || point > 0x10ffff || surrogate ? 0 : size;
 }
 
-static bool is_attribute_value(struct bytes value)
+bool cloudevent_is_value(struct bytes value)
 {
     while (value.size > 0) {
         size_t size = character_size(value);
@@ -103,7 +103,7 @@ static bool check_attributes(const struct cloudevent *event, struct error *err)
                              "CloudEvent: the attribute name \"" BYTES_FORMAT
                              "\" has other characters than lower-case letters and digits",
                              BYTES_ARGS(shown));
-        if (!is_attribute_value(attribute->value))
+        if (!cloudevent_is_value(attribute->value))
             return error_set(err, ERROR_INVALID,
                              "CloudEvent: the value of " BYTES_FORMAT " is not UTF-8 or has control characters",
                              BYTES_ARGS(shown));
@@ -127,7 +127,7 @@ bool cloudevent_check(const struct cloudevent *event, struct error *err)
     int64_t time_ns;
     if (time.data && !text_parse_time_ns(time, &time_ns))
         return error_set(err, ERROR_INVALID, "CloudEvent: time is not an RFC 3339 timestamp");
-    if (!is_attribute_value(event->data_content_type))
+    if (!cloudevent_is_value(event->data_content_type))
         return error_set(err, ERROR_INVALID, "CloudEvent: the content type has control characters");
     return check_attributes(event, err);
 }

@@ -66,6 +66,17 @@ static struct bytes decode_value(struct bytes value, struct arena *arena)
     return arena_copy(arena, buf_bytes(&decoded));
 }
 
+/* The SDKs of several languages send "ü" as one byte of ISO 8859-1. */
+static bool refuse_value(struct bytes name, struct error *err)
+{
+    name = bytes_slice(name, 0, 60);
+    return error_set(err, ERROR_INVALID,
+                     "CloudEvent: the value of " BYTES_FORMAT
+                     " is not UTF-8 or has control characters; in a header, what "
+                     "is not ASCII is percent-encoded: \u00fc is %%C3%%BC",
+                     BYTES_ARGS(name));
+}
+
 static bool binary_from_http(const struct http_head *head, struct bytes body, struct arena *arena,
                              struct cloudevent *out, struct error *err)
 {
@@ -78,6 +89,8 @@ static bool binary_from_http(const struct http_head *head, struct bytes body, st
             return cloudevent_no_memory(err);
         if (bytes_equal_string(name, "datacontenttype"))
             continue; /* it is the Content-Type */
+        if (!cloudevent_is_value(value))
+            return refuse_value(name, err);
         if (!cloudevent_set(out, name, value, err))
             return false;
     }

@@ -88,8 +88,11 @@ TEST(cloudevents_that_break_the_specification_are_refused)
     check_http(START REQUIRED "ce-time: yesterday\r\n\r\n", "CloudEvent: time is not an RFC 3339 timestamp");
     check_http(START REQUIRED "ce-a_b: c\r\n\r\n", "CloudEvent: the attribute name \"a_b\" has other characters than "
                                                    "lower-case letters and digits");
-    check_http(START REQUIRED "ce-a: %0A\r\n\r\n", "CloudEvent: the value of a is not UTF-8 or has control characters");
-    check_http(START REQUIRED "ce-a: %ff\r\n\r\n", "CloudEvent: the value of a is not UTF-8 or has control characters");
+    static const char not_a_value[] = "CloudEvent: the value of a is not UTF-8 or has control characters; in a header, "
+                                      "what is not ASCII is percent-encoded: \u00fc is %C3%BC";
+    check_http(START REQUIRED "ce-a: %0A\r\n\r\n", not_a_value);
+    check_http(START REQUIRED "ce-a: %ff\r\n\r\n", not_a_value);
+    check_http(START REQUIRED "ce-a: \xfc\r\n\r\n", not_a_value);
     check_http(START "Content-Type: application/cloudevents+avro\r\n\r\n",
                "CloudEvent: the format of the Content-Type is not known here");
     check_http(START "Content-Type: application/cloudevents+json\r\n\r\n[]", "CloudEvent: must be a JSON object");

@@ -8,10 +8,11 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "io_file_new.h"
 #include "test.h"
 #include "world.h"
 
-static struct io_file *open_new(struct io *io, const char *name)
+struct io_file *file_new(struct io *io, const char *name)
 {
     struct io_file *file;
     struct error err;
@@ -46,7 +47,7 @@ TEST(writes_and_the_sync_that_was_asked_for_after_them_finish_in_order)
 {
     struct io *io = world_new();
     struct order order = {.io = io};
-    struct io_file *file = open_new(io, "journal");
+    struct io_file *file = file_new(io, "journal");
     struct error err;
     CHECK_OK(io_file_allocate(file, 8192, &err), &err);
     struct bytes parts[] = {BYTES_LITERAL("hello "), BYTES_LITERAL(""), BYTES_LITERAL("world")};
@@ -79,7 +80,7 @@ TEST(a_write_of_a_thousand_parts_and_a_thousand_writes_arrive_whole)
 {
     struct io *io = world_new();
     struct order order = {.io = io};
-    struct io_file *file = open_new(io, "journal");
+    struct io_file *file = file_new(io, "journal");
     static uint8_t source[1000][7];
     static struct bytes parts[1000];
     for (size_t i = 0; i < 1000; i++) {
@@ -105,7 +106,7 @@ TEST(close_waits_for_writes_in_flight_and_their_callback_still_runs)
 {
     struct io *io = world_new();
     struct order order = {.io = io, .writes = 999};
-    struct io_file *file = open_new(io, "f");
+    struct io_file *file = file_new(io, "f");
     struct bytes part = BYTES_LITERAL("x");
     io_file_write(file, 0, &part, 1, count_and_stop_at_1000, &order);
     io_file_close(file);
@@ -123,7 +124,7 @@ TEST(close_waits_for_writes_in_flight_and_their_callback_still_runs)
 TEST(a_mapping_shows_later_writes)
 {
     struct io *io = world_new();
-    struct io_file *file = open_new(io, "f");
+    struct io_file *file = file_new(io, "f");
     struct error err;
     struct bytes map;
     CHECK_OK(io_file_allocate(file, 4096, &err), &err);
@@ -140,7 +141,7 @@ TEST(a_mapping_shows_later_writes)
 TEST(reads_stop_at_the_end_and_truncate_cuts_and_extends)
 {
     struct io *io = world_new();
-    struct io_file *file = open_new(io, "f");
+    struct io_file *file = file_new(io, "f");
     struct error err;
     uint8_t data[10];
     size_t got;
@@ -163,7 +164,7 @@ TEST(open_says_what_is_wrong)
     struct io *io = world_new();
     struct io_file *file;
     struct error err;
-    io_file_close(open_new(io, "f"));
+    io_file_close(file_new(io, "f"));
     CHECK(!io_file_open(io, world_path("none"), 0, &file, &err));
     CHECK_INT(err.kind, ERROR_NOT_FOUND);
     CHECK(!io_file_open(io, world_path("f"), IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_EXCLUSIVE, &file, &err));
@@ -302,7 +303,7 @@ TEST(a_directory_has_space)
 TEST(the_end_of_the_data_is_behind_all_that_was_written)
 {
     struct io *io = world_new();
-    struct io_file *file = open_new(io, "holes");
+    struct io_file *file = file_new(io, "holes");
     struct error err;
     uint64_t end;
     CHECK_OK(io_file_data_end(file, &end, &err), &err);
@@ -322,7 +323,7 @@ TEST(a_write_of_very_many_parts_at_once_arrives_whole)
 {
     enum { PARTS = 5000 };
     struct io *io = world_new();
-    struct io_file *file = open_new(io, "f");
+    struct io_file *file = file_new(io, "f");
     struct error err;
     static uint8_t source[PARTS * 3], data[PARTS * 3];
     static struct bytes parts[PARTS];
@@ -346,233 +347,9 @@ TEST(a_file_system_is_synced_by_any_directory_of_it)
 {
     struct io *io = world_new();
     struct error err;
-    io_file_close(open_new(io, "f"));
+    io_file_close(file_new(io, "f"));
     CHECK_OK(io_fs_sync(io, world_path(""), &err), &err);
     CHECK(!io_fs_sync(io, world_path("none"), &err));
     CHECK_INT(err.kind, ERROR_NOT_FOUND);
-    io_free(io);
-}
-
-/* --- On helper threads --- */
-
-enum { JOBS = 8, ROUNDS = 50 };
-
-struct job {
-    struct io *io;
-    struct crowd *crowd;
-    char directory[300], path[300], moved[300];
-    int i, names;
-    bool worked; /* by the helper thread alone, until `done` */
-    struct error err;
-};
-
-struct crowd {
-    struct job jobs[JOBS];
-    struct io_file *journal;
-    int left, writes;
-};
-
-static void count_name(void *ctx, const char *name)
-{
-    struct job *job = ctx;
-    job->names += strcmp(name, "b") == 0;
-}
-
-static bool write_and_read(struct job *job, struct error *err)
-{
-    struct io_file *file;
-    uint64_t size, end;
-    uint8_t data[8];
-    size_t got = 0;
-    if (!io_file_open(job->io, job->path, IO_FILE_WRITE | IO_FILE_CREATE | IO_FILE_EXCLUSIVE, &file, err))
-        return false;
-    const struct bytes parts[] = {BYTES_LITERAL("seg"), BYTES_LITERAL("ment")};
-    bool ok = io_file_allocate(file, 100, err) && io_file_write_parts_now(file, 50, parts, 2, err) &&
-              io_file_write_now(file, 57, BYTES_LITERAL("!"), err) && io_file_sync_now(file, err) &&
-              io_file_truncate(file, 58, err) && io_file_size(file, &size, err) && io_file_data_end(file, &end, err) &&
-              io_file_read(file, 50, data, sizeof data, &got, err);
-    io_file_close(file);
-    return ok && (size == 58 && end == 58 && bytes_equal(bytes_of(data, got), BYTES_LITERAL("segment!"))
-                      ? true
-                      : error_set(err, ERROR_CORRUPT, "not what was written"));
-}
-
-static bool work_on_files(struct job *job, struct error *err)
-{
-    AUTO_BUF content;
-    buf_init(&content, 100);
-    for (int round = 0; round < ROUNDS; round++)
-        if (!io_dir_make(job->io, job->directory, err) || !write_and_read(job, err) ||
-            !io_path_rename(job->io, job->path, job->moved, err) || io_path_exists(job->io, job->path) ||
-            !io_dir_list(job->io, job->directory, count_name, job, err) ||
-            !io_path_write(job->io, job->path, BYTES_LITERAL("x"), 0600, err) ||
-            !io_path_read(job->io, job->path, &content, err) || !io_dir_sync(job->io, job->directory, err) ||
-            !io_path_remove(job->io, job->moved, err) || !io_path_remove_all(job->io, job->directory, err))
-            return false;
-    return content.size == ROUNDS && job->names == ROUNDS;
-}
-
-static void work(void *ctx)
-{
-    struct job *job = ctx;
-    job->worked = work_on_files(job, &job->err);
-}
-
-static void worked(void *ctx)
-{
-    struct job *job = ctx;
-    CHECK_OK(job->worked, &job->err);
-    if (--job->crowd->left == 0)
-        io_stop(job->io);
-}
-
-/* The core goes on with files of its own meanwhile. */
-static void written(void *ctx, const struct error *err)
-{
-    struct crowd *crowd = ctx;
-    CHECK(!err);
-    if (crowd->left > 0) {
-        struct bytes part = BYTES_LITERAL("y");
-        io_file_write(crowd->journal, (uint64_t)crowd->writes++, &part, 1, NULL, NULL);
-        io_file_sync(crowd->journal, written, crowd);
-    }
-}
-
-TEST(helper_threads_use_files_of_their_own_while_the_core_writes_others)
-{
-    struct io *io = world_new();
-    struct crowd crowd = {.left = JOBS};
-    struct error err;
-    crowd.journal = open_new(io, "journal");
-    for (int i = 0; i < JOBS; i++) {
-        struct job *job = &crowd.jobs[i];
-        *job = (struct job){.io = io, .crowd = &crowd, .i = i, .err = {.message = "a count is wrong"}};
-        snprintf(job->directory, sizeof job->directory, "%s/job-%d", world_path(""), i);
-        snprintf(job->path, sizeof job->path, "%s/a", job->directory);
-        snprintf(job->moved, sizeof job->moved, "%s/b", job->directory);
-        io_work(io, work, worked, job);
-    }
-    written(&crowd, NULL);
-    io_run(io);
-    CHECK_INT(crowd.left, 0);
-    uint64_t size;
-    CHECK_OK(io_file_size(crowd.journal, &size, &err), &err);
-    CHECK(size >= 1);
-    io_file_close(crowd.journal);
-    io_free(io);
-}
-
-/* --- What must not wait for the disk --- */
-
-struct warm {
-    struct io *io;
-    int done;
-};
-
-static void on_warm(void *ctx)
-{
-    struct warm *warm = ctx;
-    warm->done++;
-    io_stop(warm->io);
-}
-
-TEST(what_is_not_in_memory_is_brought_in_though_the_file_is_closed_meanwhile)
-{
-    struct io *io = world_new();
-    struct warm warm = {.io = io};
-    struct io_file *file = open_new(io, "cold");
-    struct error err;
-    uint8_t got_data[5];
-    size_t got;
-    bool cold = true;
-    CHECK_OK(io_file_write_now(file, 300000, BYTES_LITERAL("hello"), &err), &err);
-    world_make_cold(io, world_path("cold"));
-    for (int i = 0; i < 20 && cold; i++) {
-        (void)io_file_warm(file, &(struct io_range){0, 300005}, 1, on_warm, &warm);
-        io_file_close(file);
-        CHECK_INT(warm.done, i);
-        io_run(io);
-        CHECK_INT(warm.done, i + 1);
-        CHECK_OK(io_file_open(io, world_path("cold"), 0, &file, &err), &err);
-        CHECK_OK(io_file_read_cached(file, 300000, got_data, sizeof got_data, &got, &cold, &err), &err);
-    }
-    CHECK(!cold && got == 5 && memcmp(got_data, "hello", 5) == 0);
-    CHECK_OK(io_file_read_cached(file, 400000, got_data, sizeof got_data, &got, &cold, &err), &err);
-    CHECK(cold || got == 0);
-    io_file_close(file);
-    io_free(io);
-}
-
-TEST(a_part_of_a_mapping_is_in_memory_or_is_brought_in)
-{
-    struct io *io = world_new();
-    struct warm warm = {.io = io};
-    struct io_file *file = open_new(io, "cold");
-    struct error err;
-    struct bytes map;
-    size_t cached = 0;
-    CHECK_OK(io_file_allocate(file, 300005, &err), &err);
-    CHECK_OK(io_file_write_now(file, 300000, BYTES_LITERAL("hello"), &err), &err);
-    CHECK_OK(io_file_map(file, 300005, &map, &err), &err);
-    CHECK_INT(io_map_cached(io, bytes_slice(map, 300000, 5)), 5);
-    world_make_cold(io, world_path("cold"));
-    const struct io_range parts[] = {{0, 5000}, {290000, 10005}};
-    for (int i = 0; i < 20 && cached < 10005; i++) {
-        (void)io_file_warm(file, parts, 2, on_warm, &warm);
-        io_run(io);
-        cached = io_map_cached(io, bytes_slice(map, 290000, 10005));
-        CHECK(cached <= 10005);
-    }
-    CHECK_INT(cached, 10005);
-    CHECK(memcmp(map.data + 300000, "hello", 5) == 0);
-    CHECK_INT(io_map_cached(io, bytes_slice(map, 300005, 0)), 0);
-    io_file_close(file);
-    io_free(io);
-}
-
-static void never(void *ctx)
-{
-    (void)ctx;
-    CHECK(false);
-}
-
-TEST(a_file_that_is_being_brought_in_may_be_let_go_of)
-{
-    struct io *io = world_new();
-    struct warm warm = {.io = io};
-    struct io_file *file = open_new(io, "cold");
-    struct error err;
-    CHECK_OK(io_file_write_now(file, 0, BYTES_LITERAL("hello"), &err), &err);
-    for (int i = 0; i < 10; i++)
-        io_file_warm_cancel(io_file_warm(file, &(struct io_range){0, 5}, 1, never, NULL));
-    (void)io_file_warm(file, &(struct io_range){0, 5}, 1, on_warm, &warm);
-    io_run(io);
-    CHECK_INT(warm.done, 1);
-    for (int i = 0; i < 10; i++)
-        (void)io_file_warm(file, &(struct io_range){0, 5}, 1, never, NULL); /* the engine ends first */
-    io_file_close(file);
-    io_free(io);
-}
-
-TEST(a_path_is_opened_from_memory_or_not_at_all)
-{
-    struct io *io = world_new();
-    struct io_file *file = open_new(io, "cold");
-    struct error err;
-    int opened = 0;
-    io_file_close(file);
-    world_make_cold(io, world_path("cold"));
-    for (int i = 0; i < 20; i++) {
-        if (io_file_open(io, world_path("cold"), IO_FILE_CACHED, &file, &err)) {
-            opened++;
-            io_file_close(file);
-        } else {
-            CHECK_INT(err.kind, ERROR_UNAVAILABLE);
-            CHECK_INT(err.sys, EAGAIN);
-        }
-    }
-    CHECK(opened > 0);
-    CHECK(!io_file_open(io, world_path("none"), IO_FILE_CACHED, &file, &err));
-    CHECK(err.kind == ERROR_NOT_FOUND || err.sys == EAGAIN);
     io_free(io);
 }

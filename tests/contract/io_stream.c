@@ -9,135 +9,10 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/memory.h"
-#include "io/file.h"
 #include "io/stream_priv.h"
+#include "io_stream_pair.h"
 #include "test.h"
 #include "world.h"
-
-/* One end of a connection, and what has happened to it. */
-struct end {
-    struct io_stream *stream;
-    struct buf got;
-    bool ended, echo, reply_at_end;
-    int drains;
-    enum error_kind why;           /* of on_end; 0: the peer has closed */
-    void (*then)(struct end *end); /* on data and end */
-    struct pair *pair;
-};
-
-struct pair {
-    struct io *io;
-    struct io_listener *listener;
-    struct end client, server;
-    bool failed;
-    struct error failure;
-    void (*ready)(struct pair *pair);
-    bool server_start_later;
-    int released;
-    struct io_timer later;
-};
-
-static void on_data(void *ctx, struct bytes data)
-{
-    struct end *end = ctx;
-    buf_append(&end->got, data);
-    if (end->echo)
-        io_stream_write(end->stream, data);
-    if (end->then)
-        end->then(end);
-}
-
-static void on_end(void *ctx, const struct error *err)
-{
-    struct end *end = ctx;
-    CHECK(!end->ended);
-    end->ended = true;
-    end->why = err ? err->kind : 0;
-    if (end->reply_at_end) {
-        io_stream_write(end->stream, BYTES_LITERAL("bye"));
-        io_stream_close_after_write(TAKE(end->stream));
-    }
-    if (end->then)
-        end->then(end);
-}
-
-static void on_drain(void *ctx)
-{
-    struct end *end = ctx;
-    end->drains++;
-    if (end->then)
-        end->then(end);
-}
-
-static const struct io_stream_callbacks callbacks = {.on_data = on_data, .on_end = on_end, .on_drain = on_drain};
-
-static void pair_ready(struct pair *pair)
-{
-    if (pair->client.stream && pair->server.stream && pair->ready) {
-        void (*ready)(struct pair *) = pair->ready;
-        pair->ready = NULL;
-        ready(pair);
-    }
-}
-
-static void accepted(void *ctx, struct io_stream *stream)
-{
-    struct pair *pair = ctx;
-    pair->server.stream = stream;
-    if (!pair->server_start_later)
-        io_stream_start(stream, &callbacks, &pair->server);
-    pair_ready(pair);
-}
-
-static void connected(void *ctx, struct io_stream *stream, const struct error *err)
-{
-    struct pair *pair = ctx;
-    if (err) {
-        pair->failed = true;
-        pair->failure = *err;
-        io_stop(pair->io);
-        return;
-    }
-    pair->client.stream = stream;
-    io_stream_start(stream, &callbacks, &pair->client);
-    pair_ready(pair);
-}
-
-static struct io_address address_of(const char *text)
-{
-    struct io_address address;
-    struct error err;
-    CHECK_OK(io_address_parse(text, &address, &err), &err);
-    return address;
-}
-
-static void pair_init(struct pair *pair, const char *where)
-{
-    struct error err;
-    struct io_address address = address_of(where);
-    pair->io = world_new();
-    pair->client.pair = pair->server.pair = pair;
-    buf_init(&pair->client.got, 64 << 20);
-    buf_init(&pair->server.got, 64 << 20);
-    CHECK_OK(io_listen(pair->io, &address, NULL, accepted, pair, &pair->listener, &err), &err);
-    address = io_listener_address(pair->listener);
-    io_connect(pair->io, &address, NULL, NULL, 5000, connected, pair);
-}
-
-static void pair_deinit(struct pair *pair)
-{
-    io_stream_close(pair->client.stream);
-    io_stream_close(pair->server.stream);
-    io_listener_close(pair->listener);
-    io_free(pair->io);
-    buf_deinit(&pair->client.got);
-    buf_deinit(&pair->server.got);
-}
-
-static void stop(struct end *end)
-{
-    io_stop(end->pair->io);
-}
 
 static void stop_at_11(struct end *end)
 {
@@ -193,16 +68,10 @@ static void write_then_shut_down(struct pair *pair)
     io_stream_shutdown(pair->client.stream);
 }
 
-static void stop_when_ended(struct end *end)
-{
-    if (end->ended)
-        io_stop(end->pair->io);
-}
-
 static void half_close(struct pair *pair)
 {
     write_then_shut_down(pair);
-    pair->client.then = stop_when_ended;
+    pair->client.then = pair_stop_when_ended;
 }
 
 TEST(a_peer_that_has_shut_down_still_reads_the_answer)
@@ -226,7 +95,7 @@ TEST(a_refused_connection_is_unavailable)
     if (!pair.failed)
         pair.failure = (struct error){0};
     pair.failed = false;
-    io_connect(pair.io, &address, NULL, NULL, 5000, connected, &pair);
+    io_connect(pair.io, &address, NULL, NULL, 5000, pair_connected, &pair);
     if (!pair.failed)
         io_run(pair.io);
     CHECK(pair.failed);
@@ -242,7 +111,7 @@ TEST(a_port_in_use_is_said_so)
     CHECK(address.port != 0);
     struct io_listener *second;
     struct error err;
-    CHECK(!io_listen(pair.io, &address, NULL, accepted, &pair, &second, &err));
+    CHECK(!io_listen(pair.io, &address, NULL, pair_accepted, &pair, &second, &err));
     CHECK_INT(err.kind, ERROR_UNAVAILABLE);
     CHECK_INT(err.sys, EADDRINUSE);
     io_run(pair.io);
@@ -251,7 +120,7 @@ TEST(a_port_in_use_is_said_so)
 
 static void close_server(struct pair *pair)
 {
-    pair->client.then = stop_when_ended;
+    pair->client.then = pair_stop_when_ended;
     io_stream_close(TAKE(pair->server.stream));
 }
 
@@ -264,237 +133,27 @@ TEST(a_closed_peer_ends_the_stream_once)
     pair_deinit(&pair);
 }
 
-enum { MANY = 20 << 20 };
-
-static void count_release(void *owner)
-{
-    struct pair *pair = owner;
-    pair->released++;
-}
-
-static void stop_at_many(struct end *end)
-{
-    if (end->got.size == MANY)
-        io_stop(end->pair->io);
-}
-
-static uint8_t *many(void)
-{
-    uint8_t *data = memory_new(MANY);
-    for (size_t i = 0; i < MANY; i++)
-        data[i] = (uint8_t)(i * 31 + (i >> 12));
-    return data;
-}
-
-static uint8_t *many_data;
-
 static void send_many(struct pair *pair)
 {
     struct io_stream *stream = pair->client.stream;
     size_t half = MANY / 2;
-    io_stream_write(stream, bytes_of(many_data, half));
+    io_stream_write(stream, bytes_of(pair_many_data, half));
     for (size_t at = half; at < MANY; at += half / 16)
-        io_stream_write_ref(stream, bytes_of(many_data + at, half / 16), count_release, pair);
-    pair->server.then = stop_at_many;
+        io_stream_write_ref(stream, bytes_of(pair_many_data + at, half / 16), pair_count_release, pair);
+    pair->server.then = pair_stop_at_many;
 }
 
 TEST(twenty_megabytes_copied_and_borrowed_arrive_in_order_and_drain_once)
 {
     struct pair pair = {.ready = send_many};
-    many_data = many();
+    pair_many_data = pair_many();
     pair_init(&pair, "127.0.0.1:0");
     io_run(pair.io);
     CHECK_INT(pair.server.got.size, MANY);
-    CHECK(memcmp(pair.server.got.data, many_data, MANY) == 0);
+    CHECK(memcmp(pair.server.got.data, pair_many_data, MANY) == 0);
     CHECK_INT(pair.released, 16);
     CHECK_INT(pair.client.drains, 1);
-    free(many_data);
-    pair_deinit(&pair);
-}
-
-/* --- Ranges of files --- */
-
-static struct io_file *many_file;
-
-/* A file of all of many_data. */
-static void make_many_file(struct io *io)
-{
-    struct error err;
-    many_data = many();
-    CHECK_OK(io_dir_make(io, world_path(""), &err), &err);
-    CHECK_OK(io_file_open(io, world_path("many"), IO_FILE_WRITE | IO_FILE_CREATE, &many_file, &err), &err);
-    CHECK_OK(io_file_write_now(many_file, 0, bytes_of(many_data, MANY), &err), &err);
-}
-
-static void drop_many_file(void)
-{
-    io_file_close(TAKE(many_file));
-    free(many_data);
-}
-
-/* Ranges of all sizes, among copies and borrowed bytes of all sizes. */
-static void send_mixed(struct pair *pair)
-{
-    struct io_stream *stream = pair->client.stream;
-    int ranges = 0;
-    for (size_t at = 0, size, i = 0; at < MANY; at += size, i++) {
-        size = i % 7 == 0 ? 1 : i % 3 == 0 ? 100000 : 1234567;
-        size = size < MANY - at ? size : MANY - at;
-        size_t before = io_stream_queued(stream);
-        if (i % 4 == 0)
-            io_stream_write(stream, bytes_of(many_data + at, size));
-        else if (i % 4 == 1)
-            io_stream_write_ref(stream, bytes_of(many_data + at, size), count_release, pair);
-        else
-            io_stream_write_file(stream, many_file, at, size, count_release, pair);
-        ranges += i % 4 != 0;
-        CHECK_INT(io_stream_queued(stream), before + size);
-    }
-    io_stream_write_file(stream, many_file, 0, 0, count_release, pair);
-    pair->released = -ranges - 1;
-    pair->server.then = stop_at_many;
-}
-
-static void arrives_in_order(bool cold)
-{
-    struct pair pair = {.ready = send_mixed};
-    pair_init(&pair, "127.0.0.1:0");
-    make_many_file(pair.io);
-    if (cold)
-        world_make_cold(pair.io, world_path("many"));
-    io_run(pair.io);
-    CHECK_INT(pair.server.got.size, MANY);
-    CHECK(memcmp(pair.server.got.data, many_data, MANY) == 0);
-    CHECK_INT(pair.released, 0);
-    CHECK_INT(pair.client.drains, 1);
-    drop_many_file();
-    pair_deinit(&pair);
-}
-
-TEST(ranges_of_a_file_arrive_in_order_among_other_bytes)
-{
-    arrives_in_order(false);
-}
-
-TEST(ranges_of_a_file_that_is_not_in_memory_arrive_in_order)
-{
-    arrives_in_order(true);
-}
-
-static void send_beyond_the_end(struct pair *pair)
-{
-    io_stream_write(pair->client.stream, BYTES_LITERAL("so far"));
-    io_stream_write_file(pair->client.stream, many_file, MANY - 1000, 5000, count_release, pair);
-    pair->client.then = stop_when_ended;
-}
-
-TEST(a_file_that_ends_within_the_range_breaks_the_stream)
-{
-    struct pair pair = {.ready = send_beyond_the_end};
-    pair_init(&pair, "127.0.0.1:0");
-    make_many_file(pair.io);
-    io_run(pair.io);
-    CHECK(pair.client.ended && pair.client.why != 0);
-    CHECK_INT(pair.released, 1);
-    CHECK(pair.server.got.size <= 6 + 1000);
-    drop_many_file();
-    pair_deinit(&pair);
-}
-
-static void send_file_and_close(struct pair *pair)
-{
-    io_stream_write_file(pair->client.stream, many_file, 0, MANY, count_release, pair);
-    io_stream_write_file(pair->client.stream, many_file, 5, 10, count_release, pair);
-    CHECK_INT(pair->released, 0);
-    io_stream_close(TAKE(pair->client.stream));
-    CHECK_INT(pair->released, 2);
-    io_stop(pair->io);
-}
-
-TEST(close_releases_ranges_of_files)
-{
-    struct pair pair = {.ready = send_file_and_close};
-    pair_init(&pair, "127.0.0.1:0");
-    make_many_file(pair.io);
-    io_run(pair.io);
-    drop_many_file();
-    pair_deinit(&pair);
-}
-
-static void close_while_the_disk_is_waited_for(void *ctx)
-{
-    struct pair *pair = ctx;
-    CHECK_INT(pair->released, 0);
-    io_stream_close(TAKE(pair->client.stream));
-    CHECK_INT(pair->released, 1);
-    io_stop(pair->io);
-}
-
-static void send_cold_and_close_soon(struct pair *pair)
-{
-    io_stream_write_file(pair->client.stream, many_file, 0, MANY, count_release, pair);
-    io_timer_init(pair->io, &pair->later, close_while_the_disk_is_waited_for, pair);
-    io_timer_start_ns(&pair->later, 1);
-}
-
-TEST(a_stream_and_the_file_may_be_closed_while_the_disk_is_waited_for)
-{
-    struct pair pair = {.ready = send_cold_and_close_soon};
-    pair_init(&pair, "127.0.0.1:0");
-    make_many_file(pair.io);
-    world_make_cold(pair.io, world_path("many"));
-    io_run(pair.io);
-    drop_many_file();
-    pair_deinit(&pair);
-}
-
-static void close_in_midst(struct end *end)
-{
-    struct pair *pair = end->pair;
-    if (!pair->client.stream || end->got.size < MANY / 4)
-        return;
-    CHECK_INT(pair->released, 0);
-    io_stream_close(TAKE(pair->client.stream));
-    CHECK_INT(pair->released, 1);
-    io_stop(pair->io);
-}
-
-static void send_file_to_be_cut(struct pair *pair)
-{
-    io_stream_write_file(pair->client.stream, many_file, 0, MANY, count_release, pair);
-    pair->server.then = close_in_midst;
-}
-
-TEST(a_stream_may_be_closed_while_a_range_is_being_sent)
-{
-    struct pair pair = {.ready = send_file_to_be_cut};
-    pair_init(&pair, "127.0.0.1:0");
-    make_many_file(pair.io);
-    io_run(pair.io);
-    CHECK(memcmp(pair.server.got.data, many_data, pair.server.got.size) == 0);
-    drop_many_file();
-    pair_deinit(&pair);
-}
-
-static void flood_with_ranges(struct pair *pair)
-{
-    io_stream_pause(pair->server.stream);
-    for (size_t queued = 0; queued + MANY <= LIMIT_STREAM_QUEUE_SIZE; queued += MANY)
-        io_stream_write_file(pair->client.stream, many_file, 0, MANY, count_release, pair);
-    pair->released = -(LIMIT_STREAM_QUEUE_SIZE / MANY) - 1;
-    io_stream_write_file(pair->client.stream, many_file, 0, MANY, count_release, pair);
-    pair->client.then = stop_when_ended;
-}
-
-TEST(ranges_of_files_beyond_the_queues_limit_end_the_stream)
-{
-    struct pair pair = {.ready = flood_with_ranges};
-    pair_init(&pair, "127.0.0.1:0");
-    make_many_file(pair.io);
-    io_run(pair.io);
-    CHECK_INT(pair.client.why, ERROR_LIMIT);
-    CHECK_INT(pair.released, 0);
-    drop_many_file();
+    free(pair_many_data);
     pair_deinit(&pair);
 }
 
@@ -505,10 +164,10 @@ static void flood(struct pair *pair)
     for (size_t i = 0; i < LIMIT_STREAM_QUEUE_SIZE / sizeof block; i++)
         io_stream_write(pair->client.stream, bytes_of(block, sizeof block));
     CHECK_INT(io_stream_queued(pair->client.stream), LIMIT_STREAM_QUEUE_SIZE);
-    io_stream_write_ref(pair->client.stream, bytes_of(block, 1), count_release, pair);
+    io_stream_write_ref(pair->client.stream, bytes_of(block, 1), pair_count_release, pair);
     CHECK_INT(pair->released, 0);
     CHECK(!pair->client.ended);
-    pair->client.then = stop;
+    pair->client.then = pair_stop;
 }
 
 TEST(a_queue_beyond_the_limit_ends_the_stream)
@@ -567,7 +226,7 @@ TEST(a_stream_that_is_started_late_has_lost_nothing)
     io_timer_start(&timer, 50);
     io_run(pair.io);
     pair.server.then = stop_at_11;
-    io_stream_start(pair.server.stream, &callbacks, &pair.server);
+    io_stream_start(pair.server.stream, &pair_callbacks, &pair.server);
     io_run(pair.io);
     CHECK_BYTES(buf_bytes(&pair.server.got), BYTES_LITERAL("hello world"));
     pair_deinit(&pair);
@@ -575,7 +234,7 @@ TEST(a_stream_that_is_started_late_has_lost_nothing)
 
 static void write_ref_and_close(struct pair *pair)
 {
-    io_stream_write_ref(pair->client.stream, BYTES_LITERAL("hello"), count_release, pair);
+    io_stream_write_ref(pair->client.stream, BYTES_LITERAL("hello"), pair_count_release, pair);
     CHECK_INT(pair->released, 0);
     io_stream_close(TAKE(pair->client.stream));
     CHECK_INT(pair->released, 1);
@@ -595,7 +254,7 @@ TEST(a_cancelled_connect_does_not_call_back)
     struct pair pair = {0};
     pair_init(&pair, "127.0.0.1:0");
     struct io_address address = io_listener_address(pair.listener);
-    io_connect_cancel(io_connect(pair.io, &address, NULL, NULL, 1000, connected, NULL)); /* would crash */
+    io_connect_cancel(io_connect(pair.io, &address, NULL, NULL, 1000, pair_connected, NULL)); /* would crash */
     struct io_timer timer;
     io_timer_init(pair.io, &timer, stop_timer, &pair);
     io_timer_start(&timer, 50);
@@ -663,7 +322,7 @@ TEST(beyond_its_limit_a_listener_leaves_connections_waiting_until_one_is_closed)
 {
     struct door door = {.io = world_new()};
     struct error err;
-    struct io_address address = address_of("127.0.0.1:0");
+    struct io_address address = pair_address("127.0.0.1:0");
     CHECK_OK(io_listen(door.io, &address, NULL, enter, &door, &door.listener, &err), &err);
     door.listener->stream_count_max = DOOR_MAX;
     address = io_listener_address(door.listener);
@@ -689,7 +348,7 @@ TEST(beyond_its_limit_a_listener_leaves_connections_waiting_until_one_is_closed)
 static void answer_and_close(struct end *end)
 {
     if (end->stream && !end->ended) {
-        io_stream_write(end->stream, bytes_of(many_data, MANY));
+        io_stream_write(end->stream, bytes_of(pair_many_data, MANY));
         io_stream_close_after_write(TAKE(end->stream));
     }
 }
@@ -697,7 +356,7 @@ static void answer_and_close(struct end *end)
 static void ask(struct pair *pair)
 {
     pair->server.then = answer_and_close;
-    pair->client.then = stop_when_ended;
+    pair->client.then = pair_stop_when_ended;
     io_stream_write(pair->client.stream, BYTES_LITERAL("question"));
     io_stream_write(pair->client.stream, BYTES_LITERAL(", and more that nobody will read"));
 }
@@ -705,11 +364,11 @@ static void ask(struct pair *pair)
 TEST(close_after_write_lets_all_of_a_long_answer_arrive)
 {
     struct pair pair = {.ready = ask};
-    many_data = many();
+    pair_many_data = pair_many();
     pair_init(&pair, "127.0.0.1:0");
     io_run(pair.io);
     CHECK_INT(pair.client.why, 0);
     CHECK_INT(pair.client.got.size, MANY);
-    free(many_data);
+    free(pair_many_data);
     pair_deinit(&pair);
 }

@@ -165,6 +165,7 @@ static void start(struct pod *pod, unsigned attempt, const char *what)
                                                 .image = runtime_world_image,
                                                 .command = runtime_world_command(what),
                                                 .environment = environment,
+                                                .message_path = "/dev/termination-log",
                                                 .run_as_user = -1,
                                                 .run_as_group = -1};
     pod->started = pod->exited = 0;
@@ -421,6 +422,37 @@ TEST(removing_ends_what_runs_and_nothing_is_told_afterwards)
     CHECK_INT(pod.removed, 1);
     CHECK_INT(pod.lost, 0);
     CHECK_INT(runtime_world_processes(pod.io), 0);
+    close_pod(&pod);
+}
+
+/* --- Last words --- */
+
+TEST(last_words_are_those_of_the_run_and_their_end_where_they_are_long)
+{
+    struct pod pod;
+    AUTO_BUF all, end, none;
+    buf_init(&all, 4096);
+    buf_init(&end, 4);
+    buf_init(&none, 4096);
+    if (runtime_world_skips())
+        return;
+    open_pod(&pod);
+    if (!pod.runtime->ops->read_message) {
+        close_pod(&pod);
+        return;
+    }
+    start(&pod, 0, "farewell");
+    until(&pod, is_exited);
+    restart(&pod);
+    adopt(&pod); /* a later evoke reads it too */
+    pod.runtime->ops->read_message(pod.sandbox, "main", 0, &all);
+    CHECK_STR(buf_string(&all), "farewell");
+    pod.runtime->ops->read_message(pod.sandbox, "main", 0, &end);
+    CHECK(bytes_equal_string(buf_bytes(&end), "well"));
+    start(&pod, 1, "print");
+    until(&pod, is_exited);
+    pod.runtime->ops->read_message(pod.sandbox, "main", 1, &none);
+    CHECK_INT(none.size, 0);
     close_pod(&pod);
 }
 

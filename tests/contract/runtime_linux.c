@@ -54,6 +54,7 @@ const char *const *runtime_world_command(const char *what)
         {"polite", {"sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.01; done"}},
         {"deaf", {"sh", "-c", "trap '' TERM; while :; do sleep 0.01; done"}},
         {"print", {"sh", "-c", "echo out"}},
+        {"farewell", {"sh", "-c", "printf farewell > ${TERMINATION_MESSAGE_PATH:-/dev/termination-log}"}},
         {"missing", {"/no/such/program"}},
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)

@@ -19,8 +19,8 @@ bool runtime_world_until(struct io *io, bool (*met)(void *ctx), void *ctx);
 int runtime_world_processes(struct io *io);
 
 /* Commands by what they do: "exit 3", "sleep" (for ever), "nap" (a tenth of a second), "polite" (sleeps, and ends with
- * 7 at SIGTERM), "deaf" (sleeps, and does not mind SIGTERM), "print" (prints "out" and ends), "missing" (there is no
- * such program). NULL-terminated. */
+ * 7 at SIGTERM), "deaf" (sleeps, and does not mind SIGTERM), "print" (prints "out" and ends), "farewell" (leaves
+ * that as its last words), "missing" (there is no such program). NULL-terminated. */
 const char *const *runtime_world_command(const char *what);
 extern const char *const runtime_world_image; /* that containers use */
 

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of the program as scripts and people use them: what they print, and their exit codes."""
+import fcntl
 import functools
 import json
 import os
 import pathlib
+import pty
 import random
 import re
+import select
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -147,6 +152,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
     (["topic", ""], {"create", "list", "describe", "alter", "delete"}),
     (["topic", "create", "--"], {"--partitions", "--config", "--brokers"}),
     (["consume", "-o", ""], {"text", "raw", "json", "full"}),
+    (["serve", "--log-level", ""], {"debug", "info", "warn", "error"}),
     (["completion", ""], {"bash", "zsh", "fish"}),
     (["group", "reset", "--to-e"], {"--to-earliest"}),
 ])
@@ -220,6 +226,8 @@ def test_files_are_whole_values_and_raw_gives_them_back(run, topic, evoke, tmp_p
     raw = subprocess.run([evoke.binary, "consume", "-b", evoke.kafka, topic, "-n", "1", "-o", "raw"], capture_output=True, timeout=20)
     assert raw.returncode == 0 and raw.stdout == content
     assert "no-such-file" in run("publish", topic, "--file", "no-such-file", code=NOT_FOUND)
+    run("publish", topic, "--file", "-", stdin="of a\npipe")
+    assert records(run, topic)[-1]["value"] == "of a\npipe"
 
 
 def test_json_goes_from_topic_to_topic_unchanged(run, topic, tmp_path):
@@ -276,7 +284,8 @@ def test_consume_starts_where_it_is_told(run, topic, evoke):
     assert values("--offset", f"@{moment}") == list(range(10, 20))
     assert values("--offset", f"@{int(middle * 1000)}") == list(range(10, 20))
     assert values("--offset", "@2100-01-01T00:00:00Z") == []
-    assert "has 1 partitions" in run("consume", topic, "-p", 1, code=NOT_FOUND)
+    assert "has no partition 1: it has 0 to 0" in run("consume", topic, "-p", 1, code=NOT_FOUND)
+    assert "has no partition 1: it has 0 to 0" in run("publish", topic, "-p", 1, "x", code=NOT_FOUND)
     admin = AdminClient({"bootstrap.servers": evoke.kafka})
     admin.delete_records([TopicPartition(topic, 0, 15)])[TopicPartition(topic, 0, 15)].result(10)
     assert values("--offset", 7) == values("--offset", -7) == [15, 16, 17, 18, 19]
@@ -463,12 +472,12 @@ def test_members_of_a_group_share_with_any_client(run, topic, evoke, tmp_path):
 class Up:
     """evoke up of a directory on ports of its own."""
 
-    def __init__(self, evoke_class_instance, path, *arguments):
+    def __init__(self, evoke_class_instance, path, *arguments, terminal=None, stdin=None):
         self.evoke = evoke_class_instance
         command = self.evoke.command()
         command[1:2] = ["up", str(path), *arguments]
         self.evoke.log = open(self.evoke.log_path, "ab")
-        self.process = self.evoke.process = subprocess.Popen(command, stdout=self.evoke.log, stderr=self.evoke.log)
+        self.process = self.evoke.process = subprocess.Popen(command, stdin=stdin, stdout=terminal or self.evoke.log, stderr=self.evoke.log)
         wait_until(self.evoke.healthy, what="up is healthy")
 
     def end(self, number=signal.SIGINT):
@@ -517,6 +526,38 @@ def test_up_ends_its_pods_and_the_next_up_starts_them_again(new_evoke, app):
     assert json.loads(evoke.kubectl("get", "deployment", "app", "-o", "json").stdout)["spec"]["replicas"] == 1
     assert "deployment.apps/app unchanged" in evoke.output()
     assert up.end(signal.SIGTERM) == 0 and not alive(second)
+
+
+def test_the_table_of_up_is_aligned_on_a_narrow_terminal(new_evoke, tmp_path):
+    path = tmp_path / "shop.json"
+    path.write_text(manifests.text(manifests.broker(), manifests.trigger("a-trigger-of-a-long-name", "t", "subscriber")))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    evoke = new_evoke()
+    up = Up(evoke, path, terminal=theirs)
+    shown = ""
+
+    def table():
+        nonlocal shown
+        if select.select([ours], [], [], 0)[0]:
+            shown += os.read(ours, 65536).decode()
+        lines = [line.rstrip() for line in shown.splitlines()]
+        return [lines[i:i + 2] for i, line in enumerate(lines[:-1]) if line.startswith("  TRIGGER") and "0/0" in lines[i + 1]]
+
+    [head, row] = wait_until(table, what="the table is shown")[-1]
+    assert head.index("PODS") + len("PODS") == row.index("0/0") + len("0/0")
+    assert len(row) <= 40
+    assert up.end() == 0
+
+
+def test_up_reads_its_manifests_from_a_pipe(new_evoke):
+    pipe, end = os.pipe()
+    os.write(end, manifests.text(manifests.broker()).encode())
+    os.close(end)
+    evoke = new_evoke()
+    up = Up(evoke, "-", stdin=pipe)
+    wait_until(lambda: "broker.eventing.knative.dev/default created" in evoke.output(), what="the broker is there")
+    assert up.end() == 0
 
 
 def test_up_shows_warnings_of_its_own_run_only(new_evoke, app):

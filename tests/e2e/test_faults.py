@@ -29,6 +29,17 @@ def test_a_data_directory_in_use_is_refused(evoke):
     assert str(evoke.data) in done.stderr and "in use" in done.stderr
 
 
+def test_the_kubeconfig_of_a_relative_data_directory_is_told_by_its_whole_path(evoke, tmp_path):
+    doors = [word for door in ("kafka", "api", "http", "admin") for word in (f"--listen-{door}", "127.0.0.1:0")]
+    serve = subprocess.Popen([str(evoke.binary), "serve", "--data", "here", *doors], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        told = next(line for line in serve.stderr if "KUBECONFIG" in line)
+        assert f"export KUBECONFIG={tmp_path}/here/kubeconfig" in told
+    finally:
+        serve.terminate()
+        serve.communicate(timeout=20)
+
+
 @pytest.mark.parametrize("flag", ["--listen-kafka", "--listen-api", "--listen-http", "--listen-admin"])
 def test_a_port_in_use_names_the_flag(evoke, tmp_path, flag):
     addresses = {"--listen-kafka": "127.0.0.1:0", "--listen-api": "127.0.0.1:0", "--listen-http": "127.0.0.1:0",
@@ -59,7 +70,7 @@ def test_a_file_in_place_of_the_data_directory_is_named(evoke, tmp_path):
     (["--listen-kafka", "nowhere"], ["--listen-kafka", "nowhere"]),
     (["--journal-size-max", "lots"], ["--journal-size-max", "lots"]),
     (["--log-level", "loud"], ["--log-level", "loud"]),
-    (["--config", "/nonexistent.yaml"], ["/nonexistent.yaml"]),
+    (["--config", "/nonexistent.yaml"], ["--config", "/nonexistent.yaml", "No such file"]),
     (["--pod-cidr", "x"], ["--pod-cidr", '"x"', "10.88.0.0/16"]),
     (["--service-cidr", "10.0.0.0/99"], ["--service-cidr", "10.0.0.0/99", "/8 to /24"]),
     (["--pod-cidr", "10.0.0.0/8"], ["--pod-cidr", "10.0.0.0/8", "10.96.0.0/16", "in common"]),
@@ -76,7 +87,7 @@ def test_a_settings_file_is_read_and_its_errors_name_the_line(evoke, tmp_path):
     path.write_text("data: /tmp/x\nlisten-kafka: 127.0.0.1:0\nlisten-kafke: x\n")
     done = try_serve(evoke, "--config", str(path))
     assert done.returncode == 2
-    assert f"{path}:3" in done.stderr and "listen-kafke" in done.stderr
+    assert f"{path}:3" in done.stderr and "listen-kafke" in done.stderr and "evoke serve --help" in done.stderr
 
 
 @pytest.mark.parametrize("text, words", [
@@ -98,7 +109,7 @@ def test_a_flag_wins_over_the_settings_file(evoke, tmp_path):
     path = tmp_path / "evoke.yaml"
     path.write_text("log-level: loud\n")
     done = try_serve(evoke, "--config", str(path), "--log-level", "quiet")
-    assert done.returncode == 2 and "--log-level: debug, info, warn or error, not \"quiet\"" in done.stderr
+    assert done.returncode == 2 and "--log-level: one of debug|info|warn|error, not \"quiet\"" in done.stderr
 
 
 def test_a_newer_format_is_refused(new_evoke):

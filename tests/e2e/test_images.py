@@ -33,6 +33,13 @@ def test_an_import_without_libarchive_says_what_to_install_and_leaves_nothing(ev
     assert [image["name"] for image in listed(evoke)] == ["busybox:latest"]
 
 
+@needs_root
+def test_what_is_no_archive_is_told_what_would_be_one(evoke):
+    done = evoke.run("image", "import", __file__, "--data", evoke.data, check=False)
+    assert done.returncode == 1 and __file__ in done.stderr
+    assert "`docker save`" in done.stderr and "OCI layout" in done.stderr
+
+
 def test_a_daemon_does_not_load_libarchive(evoke):
     maps = open(f"/proc/{evoke.process.pid}/maps").read()
     assert "libcrypto" in maps and "libarchive" not in maps

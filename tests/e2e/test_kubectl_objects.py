@@ -177,6 +177,13 @@ def test_what_is_wrong_with_a_manifest_is_said_with_its_path(kubectl):
     assert failed.returncode == 1 and "replicas" in failed.stderr
 
 
+@pytest.mark.parametrize("api_version, kind", [("apps/v1", "StatefulSet"), ("keda.sh/v1alpha1", "ScaledJob"), ("a.example/v1", "A")])
+def test_a_kind_that_is_not_there_is_named(kubectl, api_version, kind):
+    manifest = json.dumps({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}})
+    failed = kubectl("apply", "-f", "-", stdin=manifest, check=False)
+    assert failed.returncode == 1 and f'no matches for kind "{kind}" in version "{api_version}"' in failed.stderr
+
+
 def test_a_dry_run_changes_nothing(kubectl):
     assert "created (server dry run)" in kubectl("apply", "--dry-run=server", "-f", "-", stdin=MANIFEST).stdout
     assert kubectl("get", "deployments", "-o", "name").stdout == ""

@@ -149,13 +149,21 @@ static void on_record(void *ctx, const struct kafka_batch *batch, const struct k
     ledger_seen(auditor->ledger, &auditor->pass, batch, record);
 }
 
+/* Where compaction has taken all that is left before an open transaction, there is nothing to read until that ends. */
+static bool waits_for_transaction(const struct auditor *auditor, const struct kafka_fetch_response_partition *fetched)
+{
+    return auditor->pass.committed_only && topic_of(auditor)->rules.compacted &&
+           fetched->last_stable_offset < fetched->high_watermark;
+}
+
 static void take(struct auditor *auditor, const struct kafka_fetch_response_partition *fetched)
 {
     struct error err;
     int64_t next;
     if (!fetched_each(fetched, auditor->offset, auditor->pass.committed_only, on_record, auditor, &next, &err))
         ledger_unreadable(auditor->ledger, auditor->pass.topic, auditor->pass.partition, &err);
-    auditor->empty = next > auditor->offset || auditor->ledger->damaged ? 0 : auditor->empty + 1;
+    bool excused = auditor->ledger->damaged || waits_for_transaction(auditor, fetched);
+    auditor->empty = next > auditor->offset || excused ? 0 : auditor->empty + 1;
     auditor->pass.size += fetched->records.size;
     auditor->offset = next;
     if (auditor->empty > EMPTY_MAX)

@@ -41,6 +41,7 @@ struct consuming_options {
     int group;       /* in the ledger; or, where `holds`, one of the ledger's workers */
     bool holds;      /* only */
     int instance;    /* -1: it is no static member */
+    bool has_rivals; /* another one may have the same instance */
     unsigned topics; /* bits of the ledger's topics that it subscribes to */
 };
 void consuming_init(struct consuming *consuming, struct ledger *ledger, const struct consuming_options *options,

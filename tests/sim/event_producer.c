@@ -10,7 +10,7 @@
 #include "wire/kafka_batch.h"
 #include "wire/kafka_error.h"
 
-enum { BATCH_SIZE_MAX = 1 << 20, PAUSE_MS = 200, PARTITIONS = 10, RECORDS_MAX = 4, PRODUCE_VERSION = 7 };
+enum { BATCH_SIZE_MAX = 1 << 20, PAUSE_MS = 200, PARTITIONS = 10, PRODUCE_VERSION = 7 };
 
 struct event_producer {
     struct model *model;
@@ -65,7 +65,7 @@ static void make_batch(struct event_producer *producer)
     builder.producer_epoch = 0;
     builder.base_sequence = producer->sequence;
     producer->first = self_of(producer)->attempted;
-    producer->count = 1 + (int32_t)io_random_below(producer->peer.io, RECORDS_MAX);
+    producer->count = 1 + (int32_t)io_random_below(producer->peer.io, PLAN_EVENTS_AT_ONCE);
     for (int32_t i = 0; i < producer->count; i++)
         add_event(producer, &builder, producer->first + i);
     self_of(producer)->attempted += producer->count;

@@ -191,6 +191,8 @@ static void on_object_synced(void *ctx, const struct error *err)
 {
     struct object_write *write = ctx;
     int64_t *acknowledged = &write->model->object_acknowledged[write->index];
+    if (!err)
+        write->model->object_told[write->index][write->version] = true;
     if (!err && write->version > *acknowledged)
         *acknowledged = write->version;
     free(write);
@@ -258,6 +260,7 @@ static void change_service(struct gardener *gardener)
         service->version++;
         break;
     }
+    model_service_changed(gardener->model, i, io_wall_ms(gardener->host->client));
     io_simulated_say(gardener->host->client, "s%d: %s, version %d, %d replicas, %s", i,
                      service->present ? "is wanted" : "is not wanted", service->version, service->replicas,
                      service->scaled ? "scaled" : "fixed");
@@ -272,6 +275,7 @@ static void change_trigger(struct gardener *gardener)
         trigger->present = !trigger->present;
     else
         trigger->backoff_ms = 10 + (int)below(gardener, 20);
+    model_trigger_changed(gardener->model, i);
     io_simulated_say(gardener->host->client, "t%d: %s, backoff %d ms", i,
                      trigger->present ? "is wanted" : "is not wanted", trigger->backoff_ms);
     apply_trigger(gardener, i);
@@ -291,6 +295,7 @@ static void delete_a_pod(struct gardener *gardener)
     const struct api_delete_options options = {.grace_period_s = (int64_t)below(gardener, 3) - 1};
     if (!victim || !host_alive(gardener->host))
         return;
+    snprintf(gardener->model->deleted_pod, sizeof gardener->model->deleted_pod, BYTES_FORMAT, BYTES_ARGS(victim->name));
     io_simulated_say(gardener->host->client, "pod " BYTES_FORMAT " is deleted", BYTES_ARGS(victim->name));
     if (!api_delete(api_of(gardener), kind, victim->namespace, victim->name, &options, NULL, &err))
         check_refusal(gardener, "Pod", &err);

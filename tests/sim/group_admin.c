@@ -1,44 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "group_admin.h"
 
-#include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "group_watcher.h"
 #include "io/simulated.h"
 #include "peer.h"
 #include "tally.h"
 #include "wire/kafka_error.h"
 
 enum {
-    PLACES = 3, /* partition 0 of these topics */
-    CANDIDATES_MAX = 64,
     OFFSETS = 1000,
-    NONE = -1,
     COMMIT_VERSION = 8,
-    FETCH_VERSION = 7,
     DELETE_GROUPS_VERSION = 2,
     DELETE_OFFSETS_VERSION = 0,
     PAUSE_MS = 300,
 };
 
-static const int topics[PLACES] = {0, 1, 4}; /* the last is deleted and made again */
-
-/* What a committed offset may be: one value that is known, then those that were asked for since without an answer. */
-struct place {
-    int64_t candidates[CANDIDATES_MAX];
-    int count;
-    uint32_t incarnation; /* of the topic: when it is deleted, so is the offset */
-};
-
 struct group_admin {
     struct ledger *ledger;
     struct peer peer;
-    struct place places[PLACES];
-    int place;     /* that the request under way is about */
-    int64_t value; /* that it asks for */
-    int foreign;   /* the group with members that is to be deleted until that is answered; -1: none */
+    struct group_offsets offsets;
+    struct group_watcher *watcher;
+    int place;              /* that the request under way is about ... */
+    struct group_view view; /* ... what was known of it then ... */
+    int64_t value;          /* ... and what a commit asks for */
+    int foreign;            /* the group with members that is to be deleted until that is answered; -1: none */
     bool offsets_only, stopping;
     char group_id[32]; /* of the request under way */
 };
@@ -48,63 +36,19 @@ static uint64_t below(struct group_admin *admin, uint64_t limit)
     return io_random_below(admin->ledger->io, limit);
 }
 
-/* --- What may be there --- */
-
-static void ask_for(struct group_admin *admin, int place, int64_t value)
-{
-    struct place *self = &admin->places[place];
-    if (self->candidates[self->count - 1] != value)
-        self->candidates[self->count++] = value;
-    assert(self->count < CANDIDATES_MAX);
-}
-
-static void settle(struct group_admin *admin, int place, int64_t value)
-{
-    struct place *self = &admin->places[place];
-    *self = (struct place){.candidates = {value}, .count = 1, .incarnation = self->incarnation};
-}
-
-static uint32_t incarnation_of(const struct group_admin *admin, int place)
-{
-    return admin->ledger->topics[topics[place]].incarnation;
-}
-
-static bool is_another(const struct group_admin *admin, int place)
-{
-    return admin->places[place].incarnation != incarnation_of(admin, place);
-}
-
-/* What was committed for the topic before it is gone. */
-static void begin_anew(struct group_admin *admin, int place)
-{
-    if (!is_another(admin, place))
-        return;
-    tally_add("offsets that went with their topic", admin->places[place].candidates[0] != NONE);
-    settle(admin, place, NONE);
-    admin->places[place].incarnation = incarnation_of(admin, place);
-}
-
 /* The answer may be about the topic before, or about this one. */
 static bool is_stale(struct group_admin *admin)
 {
-    if (!is_another(admin, admin->place))
+    if (admin->view.incarnation == group_offsets_topic(&admin->offsets, admin->place)->incarnation)
         return false;
-    begin_anew(admin, admin->place);
-    ask_for(admin, admin->place, admin->value);
+    group_offsets_begin_anew(&admin->offsets, admin->place);
+    group_offsets_ask(&admin->offsets, admin->place, admin->value);
     return true;
 }
 
-static void check(struct group_admin *admin, int place, int64_t value)
+static struct bytes topic_name(const struct group_admin *admin)
 {
-    const struct place *self = &admin->places[place];
-    for (int i = 0; i < self->count; i++)
-        if (self->candidates[i] == value) {
-            tally_add("offsets without members that were found again", value >= 0);
-            settle(admin, place, value); /* what was told is not taken back */
-            return;
-        }
-    ledger_fail(admin->ledger, "%s: topic-%d has offset %" PRId64 ", and %" PRId64 " was committed", admin->group_id,
-                topics[place], value, self->candidates[0]);
+    return bytes_of_string(group_offsets_topic(&admin->offsets, admin->place)->name);
 }
 
 /* True: it is done. */
@@ -124,7 +68,7 @@ static void on_committed(void *ctx, const void *answer)
     peer_rest_a_while(&admin->peer);
     if (!is_stale(admin) && response && response->topics_count == 1 && response->topics->partitions_count == 1 &&
         in_order(admin, "OffsetCommit", response->topics->partitions->error_code))
-        settle(admin, admin->place, admin->value);
+        group_offsets_settle(&admin->offsets, admin->place);
 }
 
 static void commit(struct group_admin *admin)
@@ -136,39 +80,28 @@ static void commit(struct group_admin *admin)
     request->generation_id = -1;
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_offset_commit_request_topic, 1);
     request->topics_count = 1;
-    request->topics->name = bytes_of_string(admin->ledger->topics[topics[admin->place]].name);
+    request->topics->name = topic_name(admin);
     request->topics->partitions = KAFKA_NEW_ARRAY(&arena, kafka_offset_commit_request_partition, 1);
     request->topics->partitions_count = 1;
     request->topics->partitions->committed_offset = admin->value = (int64_t)below(admin, OFFSETS);
-    ask_for(admin, admin->place, admin->value);
+    group_offsets_ask(&admin->offsets, admin->place, admin->value);
     peer_call(&admin->peer, KAFKA_OFFSET_COMMIT, COMMIT_VERSION, request, on_committed);
+    group_watcher_look(admin->watcher, admin->place);
 }
 
 static void on_fetched(void *ctx, const void *answer)
 {
     struct group_admin *admin = ctx;
-    const struct kafka_offset_fetch_response *response = answer;
     peer_rest_a_while(&admin->peer);
-    if (!is_another(admin, admin->place) && response && in_order(admin, "OffsetFetch", response->error_code) &&
-        response->topics_count == 1 && response->topics->partitions_count == 1 &&
-        in_order(admin, "OffsetFetch", response->topics->partitions->error_code))
-        check(admin, admin->place, response->topics->partitions->committed_offset);
+    group_fetch_take(&admin->offsets, admin->place, admin->view, answer);
 }
 
 static void fetch(struct group_admin *admin)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
-    struct kafka_offset_fetch_request *request = KAFKA_NEW(&arena, kafka_offset_fetch_request);
-    int32_t *partition = arena_alloc(&arena, sizeof *partition);
-    *partition = 0;
-    request->group_id = bytes_of_string(admin->group_id);
-    request->topics = KAFKA_NEW_ARRAY(&arena, kafka_offset_fetch_request_topic, 1);
-    request->topics_count = 1;
-    request->topics->name = bytes_of_string(admin->ledger->topics[topics[admin->place]].name);
-    request->topics->partition_indexes = partition;
-    request->topics->partition_indexes_count = 1;
-    peer_call(&admin->peer, KAFKA_OFFSET_FETCH, FETCH_VERSION, request, on_fetched);
+    peer_call(&admin->peer, KAFKA_OFFSET_FETCH, GROUP_FETCH_VERSION,
+              group_fetch_request(&arena, &admin->offsets, admin->place), on_fetched);
 }
 
 /* --- Deletions --- */
@@ -195,7 +128,7 @@ static void own_answered(struct group_admin *admin, const char *what, int16_t co
     if (code != KAFKA_GROUP_ID_NOT_FOUND && !in_order(admin, what, code))
         return;
     for (int place = first; place < first + count; place++)
-        settle(admin, place, NONE);
+        group_offsets_settle(&admin->offsets, place);
 }
 
 static void on_group_deleted(void *ctx, const void *answer)
@@ -208,7 +141,7 @@ static void on_group_deleted(void *ctx, const void *answer)
     if (admin->foreign >= 0)
         foreign_answered(admin, "DeleteGroups", response->results->error_code);
     else
-        own_answered(admin, "DeleteGroups", response->results->error_code, 0, PLACES);
+        own_answered(admin, "DeleteGroups", response->results->error_code, 0, GROUP_PLACES);
 }
 
 static void delete_group(struct group_admin *admin)
@@ -220,9 +153,11 @@ static void delete_group(struct group_admin *admin)
     *id = bytes_of_string(admin->group_id);
     request->group_ids = id;
     request->group_ids_count = 1;
-    for (int place = 0; admin->foreign < 0 && place < PLACES; place++)
-        ask_for(admin, place, NONE);
+    for (int place = 0; admin->foreign < 0 && place < GROUP_PLACES; place++)
+        group_offsets_ask(&admin->offsets, place, GROUP_NO_OFFSET);
     peer_call(&admin->peer, KAFKA_DELETE_GROUPS, DELETE_GROUPS_VERSION, request, on_group_deleted);
+    if (admin->foreign < 0)
+        group_watcher_look(admin->watcher, admin->place);
 }
 
 static void on_offset_deleted(void *ctx, const void *answer)
@@ -252,12 +187,14 @@ static void delete_offset(struct group_admin *admin)
     request->group_id = bytes_of_string(admin->group_id);
     request->topics = KAFKA_NEW_ARRAY(&arena, kafka_offset_delete_request_topic, 1);
     request->topics_count = 1;
-    request->topics->name = bytes_of_string(admin->ledger->topics[topics[admin->place]].name);
+    request->topics->name = topic_name(admin);
     request->topics->partitions = KAFKA_NEW_ARRAY(&arena, kafka_offset_delete_request_partition, 1);
     request->topics->partitions_count = 1;
     if (admin->foreign < 0)
-        ask_for(admin, admin->place, NONE);
+        group_offsets_ask(&admin->offsets, admin->place, GROUP_NO_OFFSET);
     peer_call(&admin->peer, KAFKA_OFFSET_DELETE, DELETE_OFFSETS_VERSION, request, on_offset_deleted);
+    if (admin->foreign < 0)
+        group_watcher_look(admin->watcher, admin->place);
 }
 
 static void delete_foreign(struct group_admin *admin)
@@ -271,12 +208,37 @@ static void delete_foreign(struct group_admin *admin)
 
 /* --- What next --- */
 
+/* What the host waits for, if it is one of these. */
+static bool do_wanted(struct group_admin *admin)
+{
+    if (peer_wants(KAFKA_OFFSET_COMMIT) || peer_wants(KAFKA_OFFSET_FETCH))
+        commit(admin);
+    else if (peer_wants(KAFKA_OFFSET_DELETE))
+        delete_offset(admin);
+    else if (peer_wants(KAFKA_DELETE_GROUPS))
+        delete_group(admin);
+    else
+        return false;
+    return true;
+}
+
+static void delete_something_foreign(struct group_admin *admin)
+{
+    admin->foreign = (int)below(admin, LEDGER_GROUPS);
+    admin->offsets_only = below(admin, 2);
+    ledger_group_deleting(admin->ledger, admin->foreign);
+    delete_foreign(admin);
+}
+
 static void work(struct group_admin *admin)
 {
     uint64_t choice = below(admin, 100);
-    snprintf(admin->group_id, sizeof admin->group_id, "group-without-members");
-    bool full = admin->places[admin->place].count + 2 >= CANDIDATES_MAX;
-    if (choice < 20 || full)
+    snprintf(admin->group_id, sizeof admin->group_id, GROUP_WITHOUT_MEMBERS);
+    if (group_offsets_full(&admin->offsets, admin->place))
+        fetch(admin);
+    else if (do_wanted(admin))
+        return;
+    else if (choice < 20)
         fetch(admin);
     else if (choice < 40)
         commit(admin);
@@ -284,12 +246,9 @@ static void work(struct group_admin *admin)
         delete_offset(admin);
     else if (choice < 48)
         delete_group(admin);
-    else if (choice < 50) {
-        admin->foreign = (int)below(admin, LEDGER_GROUPS);
-        admin->offsets_only = below(admin, 2);
-        ledger_group_deleting(admin->ledger, admin->foreign);
-        delete_foreign(admin);
-    } else
+    else if (choice < 50)
+        delete_something_foreign(admin);
+    else
         peer_rest(&admin->peer, below(admin, PAUSE_MS));
 }
 
@@ -298,10 +257,11 @@ static void go_on(void *ctx)
     struct group_admin *admin = ctx;
     if (admin->stopping)
         return;
-    for (int place = 0; place < PLACES; place++)
-        begin_anew(admin, place);
-    admin->place = (int)below(admin, PLACES);
-    if (!ledger_topic_is_there(&admin->ledger->topics[topics[admin->place]]))
+    for (int place = 0; place < GROUP_PLACES; place++)
+        group_offsets_begin_anew(&admin->offsets, place);
+    admin->place = (int)below(admin, GROUP_PLACES);
+    admin->view = group_offsets_view(&admin->offsets, admin->place);
+    if (!ledger_topic_is_there(group_offsets_topic(&admin->offsets, admin->place)))
         peer_rest_a_while(&admin->peer);
     else if (admin->foreign >= 0)
         delete_foreign(admin);
@@ -313,8 +273,8 @@ struct group_admin *group_admin_start(struct ledger *ledger)
 {
     struct group_admin *admin = NEW(struct group_admin);
     *admin = (struct group_admin){.ledger = ledger, .foreign = -1};
-    for (int place = 0; place < PLACES; place++)
-        settle(admin, place, NONE);
+    group_offsets_init(&admin->offsets, ledger);
+    admin->watcher = group_watcher_start(&admin->offsets);
     peer_init(&admin->peer, ledger->io, go_on, admin);
     return admin;
 }

@@ -23,6 +23,8 @@ struct group_member {
     enum { JOIN, SYNC, WORK } step;
     struct consumer_assignment assignments[CONSUMER_MEMBERS_MAX]; /* of a leader */
     size_t assignment_count;
+    bool has_rivals;
+    bool known; /* of a static member: its id is on disk, and no other one has been asked for since */
     bool stopping;
 };
 
@@ -63,6 +65,8 @@ static bool in_order(struct consuming *consuming, const char *what, int16_t code
     case KAFKA_FENCED_INSTANCE_ID: /* another one came in its place: as if somebody started it again */
         if (!member->consuming.instance_id[0])
             break;
+        if (member->known && !member->has_rivals)
+            break;
         tally("static members that were fenced");
         member->consuming.member_id[0] = 0;
         rejoin(member);
@@ -90,6 +94,8 @@ static void on_joined(void *ctx, const void *answer)
     if (response->error_code == KAFKA_MEMBER_ID_REQUIRED ||
         !in_order(&member->consuming, "JoinGroup", response->error_code))
         return;
+    if (member->consuming.epoch == response->generation_id) /* it goes on with its new id: KIP-345 */
+        member->known = true;
     member->consuming.epoch = response->generation_id;
     member->step = SYNC;
     member->assignment_count = 0;
@@ -104,6 +110,8 @@ static void join(struct group_member *member)
 {
     AUTO_ARENA arena;
     arena_init(&arena, 0);
+    if (!member->consuming.member_id[0])
+        member->known = false;
     struct kafka_join_group_request *request = KAFKA_NEW(&arena, kafka_join_group_request);
     request->group_id = bytes_of_string(member->consuming.group_id);
     request->session_timeout_ms = SESSION_TIMEOUT_MS;
@@ -136,6 +144,7 @@ static void on_synced(void *ctx, const void *answer)
         ledger_fail(member->consuming.ledger, "SyncGroup of %s gave an assignment that was not sent",
                     member->consuming.group_id);
     member->step = WORK;
+    member->known = true;
     member->consuming.known_ms = io_wall_ms(member->consuming.ledger->io);
     peer_rest(&member->consuming.peer, 1);
 }
@@ -198,7 +207,8 @@ static void start_again(struct group_member *member)
     tally("static members that started again");
     member->consuming.member_id[0] = 0;
     rejoin(member);
-    peer_rest(&member->consuming.peer, io_random_below(member->consuming.ledger->io, 2000));
+    peer_rest(&member->consuming.peer,
+              io_random_below(member->consuming.ledger->io, peer_wants(KAFKA_JOIN_GROUP) ? 100 : 2000));
 }
 
 static void leave(struct group_member *member)
@@ -215,9 +225,10 @@ static void work(struct group_member *member)
 {
     struct consuming *consuming = &member->consuming;
     uint64_t choice = io_random_below(consuming->ledger->io, 100);
-    if (choice < 2 && consuming->instance_id[0])
+    bool goes = choice < 2 || peer_wants(KAFKA_JOIN_GROUP);
+    if (goes && consuming->instance_id[0])
         start_again(member);
-    else if (choice < 2)
+    else if (goes)
         leave(member);
     else if (choice < 25 || consuming->only_holds || consuming->held_count == 0)
         beat(member);
@@ -256,6 +267,7 @@ struct group_member *group_member_start(struct ledger *ledger, const struct cons
     struct group_member *member = NEW(struct group_member);
     consuming_init(&member->consuming, ledger, options, go_on);
     member->consuming.in_order = in_order;
+    member->has_rivals = options->has_rivals;
     return member;
 }
 

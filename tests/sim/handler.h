@@ -18,8 +18,12 @@ struct handlers {
     struct model *model;
     struct handler_faults faults; /* may be changed at any time */
     int living;                   /* processes that run */
+    struct list all;              /* of these */
 };
 
 void handlers_register(struct io *io, struct handlers *handlers);
+/* The pod with this address was deleted by evoke, which has drained it: it is a failure when its process is told to end
+ * with a request under way. */
+void handlers_condemn(struct handlers *handlers, const char *ip);
 
 #endif

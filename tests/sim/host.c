@@ -72,11 +72,13 @@ static void start_once(struct host *host, struct error *err)
 bool host_start(struct host *host, struct error *err)
 {
     for (int i = 0; i < START_TRIES; i++) {
-        bool failing = host_disk_fails(host);
+        bool failing = host_disk_fails(host) || host->disk_failed; /* a sync may still have to tell */
         error_set(err, ERROR_UNAVAILABLE, "the runtime did not open");
         start_once(host, err);
-        if (host_alive(host))
+        if (host_alive(host)) {
+            host->disk_failed = host_disk_fails(host);
             return true;
+        }
         host->daemon = NULL;
         if (io_simulated_dead(host->io)) {
             host->power_losses++;
@@ -150,8 +152,10 @@ static void lose_power_behind_answer(struct host *host)
     struct awaited awaited = {.key = choose_answer(host)};
     awaited.answers = peer_answers(awaited.key);
     faults->disk_max_ns = disk_max_ns > SLOW_DISK_NS ? disk_max_ns : SLOW_DISK_NS;
+    peer_want((int)awaited.key);
     if (io_simulated_run_until(host->client, has_come, &awaited, CRASH_ANSWER_MS))
         tally("host: power loss behind an answer");
+    peer_want(-1);
     faults->disk_max_ns = disk_max_ns;
     io_simulated_power_loss(host->io);
     host->power_losses++;
@@ -214,12 +218,13 @@ static uint64_t choose_disk_max_ns(struct host *host)
 void host_choose_faults(struct host *host)
 {
     struct io_simulated_faults *faults = io_simulated_faults(host->client);
-    faults->reset_ppm = (uint32_t)host_below(host, 2000);
+    faults->reset_ppm = host_below(host, 3) == 0 ? 0 : (uint32_t)host_below(host, 2000);
     faults->refuse_ppm = (uint32_t)host_below(host, 20000);
     faults->disk_max_ns = choose_disk_max_ns(host);
     faults->garble_ppm = host_below(host, 2) == 0 ? (uint32_t)host_below(host, 300000) : 0;
     faults->sync_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
     faults->write_error_ppm = host_below(host, 8) == 0 ? (uint32_t)host_below(host, 10000) : 0;
+    host->disk_failed |= host_disk_fails(host);
     faults->cold_ppm = host_below(host, 2) == 0 ? (uint32_t)host_below(host, 1000000) : 0;
     faults->disk_size_max = 0;
     tally_add("host: lives with little in memory", faults->cold_ppm > 0);
@@ -234,6 +239,7 @@ void host_clear_faults(struct host *host)
 {
     struct io_simulated_faults *faults = io_simulated_faults(host->client);
     uint64_t disk_max_ns = faults->disk_max_ns;
+    host->disk_failed |= host_disk_fails(host);
     *faults = (struct io_simulated_faults){.disk_max_ns = disk_max_ns};
 }
 

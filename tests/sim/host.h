@@ -17,6 +17,7 @@ struct host {
     struct daemon *daemon; /* NULL: it does not run */
     struct config config;
     struct machine machine;
+    bool disk_failed;                /* since the last start, perhaps */
     int lives;                       /* starts so far */
     int crashes, power_losses, full; /* full: times that the disk was */
 };

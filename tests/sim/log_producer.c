@@ -125,6 +125,8 @@ static void go_on(void *ctx)
     bool fresh = producer->batch.count == 0;
     if (fresh && producer->changes != producer->ledger->topic_changes)
         producer->id = -1; /* a topic that was made again knows nothing of the sequences */
+    if (fresh && peer_wants(KAFKA_INIT_PRODUCER_ID))
+        producer->id = -1; /* as if it was started again */
     if (producer->options.idempotent && producer->id < 0)
         ask_for_id(producer);
     else if (fresh && !make_batch(producer))

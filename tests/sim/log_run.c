@@ -36,7 +36,7 @@ enum {
     JOURNAL_FILE = 64 << 10,
     JOURNAL_FILE_SMALL = 16 << 10,
     JOURNAL_FILES_MIN = 4,
-    SLOW_DISK_NS = 100000000,
+    SLOW_DISK_NS = 300000000,
     TOPICS_KEPT = 1 << 0 | 1 << 1, /* what members subscribe to: bits of topic_plan.h's topics */
     TOPICS_ALL = TOPICS_KEPT | 1 << 2 | 1 << 5,
     TOPIC_DELETED = 1 << 4,
@@ -78,13 +78,14 @@ static void start_consumer(struct run *run, const struct consuming_options *opti
 
 static void start_members(struct run *run)
 {
-    bool is_static = below(run, 4) == 0;
+    bool is_static = below(run, 2) == 0, rivals = below(run, 2) == 0;
     const unsigned all = TOPICS_ALL | (below(run, 2) ? TOPIC_DELETED : 0);
     for (uint64_t left = below(run, MEMBERS_MAX + 1); left > 0; left--) {
-        struct consuming_options options = {.group = (int)below(run, LEDGER_GROUPS_CLASSIC), .instance = -1};
+        struct consuming_options options = {
+            .group = (int)below(run, LEDGER_GROUPS_CLASSIC), .instance = -1, .has_rivals = rivals};
         options.topics = options.group == 0 ? TOPICS_KEPT : all;
         if (is_static)
-            options.instance = (int)below(run, 2 * MEMBERS_MAX);
+            options.instance = (int)(rivals ? below(run, 2 * MEMBERS_MAX) : left);
         start_member(run, &options);
     }
     is_static = below(run, 4) == 0;
@@ -216,10 +217,13 @@ static bool flip_bits(struct run *run, struct error *err)
 
 static bool live_and_die(struct run *run, struct error *err)
 {
+    uint64_t life_ms = below(run, LIFE_MS);
     host_choose_faults(&run->host);
-    if (run->host.config.journal_file_bytes == JOURNAL_FILE_SMALL && below(run, 2))
+    if (run->host.config.journal_file_bytes == JOURNAL_FILE_SMALL && below(run, 4)) {
         io_simulated_faults(run->host.client)->disk_max_ns = SLOW_DISK_NS;
-    io_simulated_run_for(run->host.client, below(run, LIFE_MS));
+        life_ms *= 2;
+    }
+    io_simulated_run_for(run->host.client, life_ms);
     if (below(run, 4) == 0)
         host_fill_disk(&run->host);
     if (below(run, 6) == 0 && !host_disk_fails(&run->host))
@@ -330,7 +334,9 @@ static void choose_journal(struct run *run)
 {
     struct config *config = &run->host.config;
     config->journal_file_bytes = below(run, 3) == 0 ? JOURNAL_FILE_SMALL : JOURNAL_FILE;
-    config->journal_bytes_max = (JOURNAL_FILES_MIN + below(run, 2) * below(run, 16)) * config->journal_file_bytes;
+    bool small = config->journal_file_bytes == JOURNAL_FILE_SMALL;
+    config->journal_bytes_max =
+        (JOURNAL_FILES_MIN + (small ? 0 : below(run, 2) * below(run, 16))) * config->journal_file_bytes;
 }
 
 bool log_run_seed(uint64_t seed, char *summary, size_t size, struct error *err)

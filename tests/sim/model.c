@@ -34,7 +34,62 @@ void model_fail(struct model *model, const char *format, ...)
     model->failed = true;
 }
 
+/* --- What happens to evoke --- */
+
+void model_started(struct model *model, int64_t now_ms)
+{
+    for (int t = 0; t < PLAN_TRIGGERS_MAX; t++)
+        model_trigger_changed(model, t);
+    for (int s = 0; s < PLAN_SERVICES_MAX; s++)
+        model_service_changed(model, s, now_ms);
+}
+
+void model_service_changed(struct model *model, int service, int64_t now_ms)
+{
+    model->services[service].changed_ms = now_ms;
+}
+
+void model_trigger_changed(struct model *model, int trigger)
+{
+    model->turn[trigger]++;
+    model->changes[trigger]++;
+}
+
+void model_answers_lost(struct model *model)
+{
+    for (int t = 0; t < PLAN_TRIGGERS_MAX; t++)
+        model->turn[t]++;
+}
+
+void model_object_shown(struct model *model, size_t index, int64_t version)
+{
+    if (version <= 0 || version > model->object_attempted[index]) {
+        model_fail(model, "a watch shows version %" PRId64 " of object-%zu, which nobody wrote", version, index);
+        return;
+    }
+    model->object_shown[index][version] = true;
+    if (version > model->object_acknowledged[index])
+        model->object_acknowledged[index] = version;
+}
+
 /* --- What handlers see --- */
+
+/* As many as the Trigger says, and not one more. What a producer sent twice is two events of one name. */
+void model_refused(struct model *model, int trigger, struct plan_event event)
+{
+    if (event.number >= MODEL_RECORDS_MAX)
+        return;
+    const struct plan_trigger *self = &model->plan->triggers[trigger];
+    uint16_t *count = &model->attempts[trigger][event.producer][event.number];
+    uint16_t *turn = &model->attempts_turn[trigger][event.producer][event.number];
+    if (*turn != model->turn[trigger])
+        *count = 0;
+    *turn = model->turn[trigger];
+    ++*count;
+    if (model->answers_arrive && !self->patient && model->producers[event.producer].once && *count > self->retry + 1)
+        model_fail(model, "t%d was refused p%d-%" PRId64 " %d times; its retry is %d", trigger, event.producer,
+                   event.number, *count, self->retry);
+}
 
 /* The event of this producer that a Trigger takes before this one; -1: none. */
 static int64_t taken_before(const struct model *model, int trigger, struct plan_event event)
@@ -45,8 +100,9 @@ static int64_t taken_before(const struct model *model, int trigger, struct plan_
     return event.number;
 }
 
-void model_delivered(struct model *model, int trigger, struct plan_event event)
+void model_delivered(struct model *model, int trigger, struct plan_event event, int64_t now_ms)
 {
+    model->services[model->plan->triggers[trigger].service].delivered_ms = now_ms;
     int64_t *newest = &model->delivered[trigger][event.producer];
     if (event.number <= *newest) /* again: what evoke did not get to record */
         return;
@@ -58,6 +114,19 @@ void model_delivered(struct model *model, int trigger, struct plan_event event)
     *newest = event.number;
 }
 
+/* Of a refusal, what the handler says with it; when nobody answered, or nothing that makes sense, something about that.
+ */
+void model_check_dead_letter(struct model *model, int trigger, struct bytes code, struct bytes data)
+{
+    static const char *const refusals[] = {"404", "409", "429", "500", "503"};
+    bool told = bytes_equal_string(code, "400") && bytes_equal_string(data, "never");
+    for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+        told = told || (bytes_equal_string(code, refusals[i]) && bytes_starts_with(data, BYTES_LITERAL("not")));
+    if (!told && (data.size == 0 || (!bytes_equal_string(code, "502") && !bytes_equal_string(code, "504"))))
+        model_fail(model, "a dead letter of t%d has the code \"" BYTES_FORMAT "\" and the data \"" BYTES_FORMAT "\"",
+                   trigger, BYTES_ARGS(code), BYTES_ARGS(data));
+}
+
 void model_sunk(struct model *model, int trigger, struct plan_event event)
 {
     if (event.number < MODEL_RECORDS_MAX)
@@ -67,7 +136,7 @@ void model_sunk(struct model *model, int trigger, struct plan_event event)
 /* --- Reading topics --- */
 
 struct contents {
-    const struct model *model;
+    struct model *model;
     struct log *log;
     int broker; /* whose topic is read; -1: that of dead letters */
     int64_t next[PLAN_PRODUCERS_MAX];
@@ -125,6 +194,10 @@ static bool note_dead(struct contents *contents, const struct kafka_record *reco
     const char *path = strrchr(text, '/');
     if (!path || sscanf(path, "/t%d", &trigger) != 1 || trigger < 0 || trigger >= PLAN_TRIGGERS_MAX)
         return error_set(err, ERROR_CORRUPT, "a dead letter of \"%s\"", text);
+    struct bytes code = BYTES_NULL, data = BYTES_NULL;
+    (void)kafka_record_find_header(record, "ce_knativeerrorcode", &code);
+    (void)kafka_record_find_header(record, "ce_knativeerrordata", &data);
+    model_check_dead_letter(contents->model, trigger, code, data);
     contents->counts->dead_letters++;
     if (plan_event_parse(id, "", &event) && event.number < MODEL_RECORDS_MAX) /* else it is a reply, that '*' took */
         contents->dead[trigger][event.producer][event.number]++;
@@ -278,7 +351,7 @@ static bool check_fates(const struct contents *contents, int trigger, bool compl
     return true;
 }
 
-bool model_check_events(const struct model *model, struct log *log, bool complete, struct model_counts *out,
+bool model_check_events(struct model *model, struct log *log, bool complete, struct model_counts *out,
                         struct error *err)
 {
     AUTO_FREE(struct contents) contents = NEW(struct contents);
@@ -295,7 +368,9 @@ bool model_check_events(const struct model *model, struct log *log, bool complet
     for (int t = 0; t < model->plan->trigger_count; t++)
         if (!model->plan->triggers[t].loose && !check_fates(contents, t, complete, err))
             return false;
-    return true;
+    if (model->failed)
+        *err = model->failure;
+    return !model->failed;
 }
 
 /* --- Objects --- */

@@ -55,6 +55,18 @@ uint64_t peer_answers(enum kafka_api_key key)
     return answers[key];
 }
 
+static int wanted = -1;
+
+void peer_want(int key)
+{
+    wanted = key;
+}
+
+bool peer_wants(enum kafka_api_key key)
+{
+    return wanted == (int)key;
+}
+
 static void on_frame(struct peer *peer, struct bytes frame)
 {
     struct error err;

@@ -56,6 +56,9 @@ void peer_rest_a_while(struct peer *peer);
 enum { PEER_KEYS = 128 };
 /* How many requests of this kind the peers of this process, which runs one seed, have had answers to. */
 uint64_t peer_answers(enum kafka_api_key key);
+/* Somebody waits for the next answer of this kind (-1: nobody does): who can ask for it does. */
+void peer_want(int key);
+bool peer_wants(enum kafka_api_key key);
 
 /* Whether a client may try again after such an answer (Kafka's list of errors). */
 bool peer_code_is_retriable(int16_t code);

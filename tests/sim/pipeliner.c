@@ -42,13 +42,15 @@ struct pipeliner {
     int64_t id; /* -1: none yet */
     int16_t epoch;
     int32_t sequences[LEDGER_TOPICS][LEDGER_PARTITIONS]; /* the next ones */
-    bool behind[LEDGER_TOPICS][LEDGER_PARTITIONS];       /* a batch of this round was refused: so are those after it */
-    bool known[LEDGER_TOPICS][LEDGER_PARTITIONS];        /* one of this id was acknowledged there */
-    uint32_t changes;                                    /* of topics, when the id was taken */
-    struct producing producing[DEPTH];                   /* in the order of their requests */
+    /* A batch of this round was refused: so are those after it, unless an earlier try of it was taken. */
+    enum behind { IN_ORDER, PERHAPS_BEHIND, BEHIND } behind[LEDGER_TOPICS][LEDGER_PARTITIONS];
+    bool known[LEDGER_TOPICS][LEDGER_PARTITIONS]; /* one of this id was acknowledged there */
+    uint32_t changes;                             /* of topics, when the id was taken */
+    struct producing producing[DEPTH];            /* in the order of their requests */
     size_t producing_count, producing_answered;
     struct fetching fetching[FETCHES];
     size_t fetching_count, fetching_answered;
+    bool again; /* this round is of what the one before left */
     bool eager; /* it does not rest between its rounds: the disk comes to be behind */
     bool stopping;
 };
@@ -161,13 +163,16 @@ static const struct kafka_produce_response_partition *find_produced(const struct
 /* A producer that evoke does not know yet may begin anywhere, as with Kafka: then the one before has lost its place. */
 static void check_overtaking(struct pipeliner *pipeliner, const struct produce_batch *batch)
 {
-    if (!pipeliner->behind[batch->topic][batch->partition])
+    enum behind *behind = &pipeliner->behind[batch->topic][batch->partition];
+    if (*behind != BEHIND) {
+        *behind = IN_ORDER;
         return;
+    }
     if (pipeliner->known[batch->topic][batch->partition])
         ledger_fail(pipeliner->ledger, "%s-%d: a batch was refused, and the one behind it was taken",
                     pipeliner->ledger->topics[batch->topic].name, batch->partition);
     tally("pipelines: first batches of a producer that were overtaken");
-    pipeliner->behind[batch->topic][batch->partition] = false;
+    *behind = IN_ORDER;
     pipeliner->id = -1;
 }
 
@@ -181,7 +186,7 @@ static bool take_produced(struct pipeliner *pipeliner, struct produce_batch *bat
             ledger_fail(ledger, "a batch for %s-%d is answered with code %d", topic->name, batch->partition, code);
         return true;
     }
-    bool *behind = &pipeliner->behind[batch->topic][batch->partition];
+    enum behind *behind = &pipeliner->behind[batch->topic][batch->partition];
     if (code == KAFKA_NONE) {
         check_overtaking(pipeliner, batch);
         pipeliner->known[batch->topic][batch->partition] = true;
@@ -189,12 +194,15 @@ static bool take_produced(struct pipeliner *pipeliner, struct produce_batch *bat
         return true;
     }
     bool expected = peer_code_is_retriable(code) || (code == KAFKA_MESSAGE_TOO_LARGE && topic->rules.size_limited) ||
-                    (code == KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER && *behind);
+                    (code == KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER && *behind != IN_ORDER);
     if (!expected)
         ledger_fail(ledger, "producer %d was answered with code %d at %s-%d", pipeliner->number, code, topic->name,
                     batch->partition);
-    tally_add("pipelines: batches that were refused behind another", *behind);
-    *behind = true;
+    tally_add("pipelines: batches that were refused behind another", *behind != IN_ORDER);
+    if (code == KAFKA_MESSAGE_TOO_LARGE && pipeliner->again && *behind == IN_ORDER)
+        *behind = PERHAPS_BEHIND; /* an earlier try may have been small enough for its time */
+    else
+        *behind = BEHIND;
     return false;
 }
 
@@ -394,7 +402,7 @@ static void ask_for_id(struct pipeliner *pipeliner)
 /* What is new goes only with what is new: there is nothing that it could overtake. */
 static void send_round(struct pipeliner *pipeliner)
 {
-    bool again = pipeliner->producing_count > 0;
+    bool again = pipeliner->again = pipeliner->producing_count > 0;
     size_t wanted = again || pipeliner->stopping ? pipeliner->producing_count : 1 + below(pipeliner, DEPTH);
     size_t fetches = below(pipeliner, FETCHES + 1);
     for (size_t i = 0; i < wanted; i++) {

@@ -20,6 +20,7 @@ enum {
     PLAN_BROKERS_MAX = 2,
     PLAN_TRIGGERS_MAX = 6,
     PLAN_PRODUCERS_MAX = 4,
+    PLAN_EVENTS_AT_ONCE = 4, /* that a producer sends in one batch */
     PLAN_TEXT_SIZE = 4096,
 };
 

@@ -12,6 +12,7 @@
 #include "handler.h"
 #include "host.h"
 #include "model.h"
+#include "onlooker.h"
 #include "seeds.h"
 
 enum { LIFE_MS = 3000, DEATHS_MAX = 6, SETTLE_MS = 1800000, SETTLE_STEP_MS = 1000, APPLY_EVERY_STEPS = 5 };
@@ -22,6 +23,7 @@ struct run {
     struct model *model;
     struct handlers handlers;
     struct gardener *gardener;
+    struct onlooker *onlooker;                            /* of this life */
     struct event_producer *producers[PLAN_PRODUCERS_MAX]; /* NULL: it posts */
     struct event_poster *posters[PLAN_PRODUCERS_MAX];
     struct model_counts counts;
@@ -59,7 +61,17 @@ static void choose_faults(struct run *run)
                                                    .nonsense_ppm = (uint32_t)below(run, 20000),
                                                    .slow_ppm = (uint32_t)below(run, 300000)};
     host_choose_faults(&run->host);
+    run->model->answers_arrive = io_simulated_faults(run->host.client)->reset_ppm == 0;
     io_simulated_faults(run->host.client)->spawn_error_ppm = (uint32_t)below(run, 50000);
+}
+
+static bool start(struct run *run, struct error *err)
+{
+    if (!host_start(&run->host, err))
+        return false;
+    model_started(run->model, io_wall_ms(run->host.client));
+    run->onlooker = onlooker_start(&run->host, run->model, &run->handlers);
+    return true;
 }
 
 static bool check(struct run *run, bool complete, struct error *err)
@@ -67,18 +79,21 @@ static bool check(struct run *run, bool complete, struct error *err)
     struct api *api = daemon_api(run->host.daemon);
     return model_check_events(run->model, api_log(api), complete, &run->counts, err) &&
            model_check_objects(run->model, api, err) &&
-           (!complete || converged(&run->host, &run->plan, &run->handlers, err));
+           (!complete ||
+            (onlooker_has_seen_all(run->onlooker, err) && converged(&run->host, &run->plan, &run->handlers, err)));
 }
 
 static bool live_and_die(struct run *run, struct error *err)
 {
     choose_faults(run);
     io_simulated_run_for(run->host.client, below(run, LIFE_MS));
+    if (!onlooker_has_seen_all(run->onlooker, err))
+        return error_wrap(err, "before death %d", run->host.crashes + 1);
     if (below(run, 5) == 0)
         host_fill_disk(&run->host);
     host_crash(&run->host);
     io_simulated_run_for(run->host.client, below(run, 500));
-    if (!host_start(&run->host, err) || !check(run, false, err))
+    if (!start(run, err) || !check(run, false, err))
         return error_wrap(err, "after death %d", run->host.crashes);
     gardener_apply_all(run->gardener);
     return true;
@@ -112,7 +127,7 @@ static bool mend(struct run *run, struct error *err)
     if (!failed)
         return true;
     io_simulated_kill(run->host.io);
-    return host_start(&run->host, err);
+    return start(run, err);
 }
 
 static bool settle(struct run *run, struct error *err)
@@ -158,7 +173,7 @@ static void print_objects(struct run *run)
 
 static bool run_all(struct run *run, struct error *err)
 {
-    if (!host_start(&run->host, err))
+    if (!start(run, err))
         return error_wrap(err, "first start");
     gardener_apply_all(run->gardener);
     start_publishers(run);

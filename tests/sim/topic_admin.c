@@ -15,6 +15,7 @@ enum {
     CREATE_VERSION = 7,
     DELETE_VERSION = 4,
     DELETE_RECORDS_VERSION = 1,
+    DESCRIBE_VERSION = 1,
     GROW_VERSION = 2,
     ALTER_VERSION = 1,
     RESOURCE_TOPIC = 2, /* Kafka's ConfigResource.Type */
@@ -28,6 +29,7 @@ struct topic_admin {
     int topic, partition;         /* that the request under way is about */
     int tries;                    /* to make the topic */
     struct topic_setting change;  /* asked for again until it is answered; name NULL: none */
+    bool changed;                 /* a moment ago: it is looked at */
     bool growing;
     bool stopping;
 };
@@ -162,6 +164,7 @@ static void altered(struct topic_admin *admin, const char *api, int16_t code)
         tally(what);
         topic_plan_changed(&admin->plans[admin->topic], admin->ledger, admin->topic, change);
         admin->change.name = NULL;
+        admin->changed = true;
     } else if (!peer_code_is_retriable(code)) {
         ledger_fail(admin->ledger, "%s of topic-%d, %s=%s, answered with code %d", api, admin->topic, change->name,
                     change->value, code);
@@ -232,6 +235,50 @@ static void alter(struct topic_admin *admin)
         alter_incrementally(admin);
 }
 
+/* --- Looking --- */
+
+/* True: it is not among them, or it is not as it was asked for. */
+static bool differs(const struct topic_setting *setting, const struct kafka_describe_configs_response_result *result)
+{
+    for (size_t i = 0; i < result->configs_count; i++)
+        if (bytes_equal_string(result->configs[i].name, setting->name))
+            return !bytes_equal_string(result->configs[i].value, setting->value);
+    return true;
+}
+
+static void on_described(void *ctx, const void *answer)
+{
+    struct topic_admin *admin = ctx;
+    const struct kafka_describe_configs_response *response = answer;
+    const struct topic_plan *plan = &admin->plans[admin->topic];
+    peer_rest_a_while(&admin->peer);
+    if (!response || response->results_count != 1 || peer_code_is_retriable(response->results->error_code))
+        return;
+    admin->changed = false;
+    if (response->results->error_code)
+        ledger_fail(admin->ledger, "DescribeConfigs of topic-%d answered with code %d", admin->topic,
+                    response->results->error_code);
+    for (size_t i = 0; i < plan->setting_count; i++)
+        if (differs(&plan->settings[i], response->results))
+            ledger_fail(admin->ledger, "topic-%d: %s is not %s, as it was set", admin->topic, plan->settings[i].name,
+                        plan->settings[i].value);
+    tally("topics: settings were as they were set");
+}
+
+static void describe(struct topic_admin *admin)
+{
+    AUTO_ARENA arena;
+    arena_init(&arena, 0);
+    struct kafka_describe_configs_request *request = KAFKA_NEW(&arena, kafka_describe_configs_request);
+    request->resources = KAFKA_NEW_ARRAY(&arena, kafka_describe_configs_request_resource, 1);
+    request->resources_count = 1;
+    request->resources->resource_type = RESOURCE_TOPIC;
+    request->resources->resource_name = bytes_of_string(admin->ledger->topics[admin->topic].name);
+    peer_call(&admin->peer, KAFKA_DESCRIBE_CONFIGS, DESCRIBE_VERSION, request, on_described);
+}
+
+/* --- Growing --- */
+
 static void on_grown(void *ctx, const void *answer)
 {
     struct topic_admin *admin = ctx;
@@ -275,23 +322,43 @@ static bool find_missing(struct topic_admin *admin)
     return false;
 }
 
+enum deed { DELETE_TOPIC, DELETE_RECORDS, ALTER, GROW, DESCRIBE, REST };
+
+/* What the host waits for, if it is one of these. */
+static enum deed choose_deed(struct topic_admin *admin)
+{
+    static const enum deed deeds[] = {DELETE_TOPIC, DELETE_TOPIC, DELETE_RECORDS, ALTER,   ALTER,
+                                      ALTER,        GROW,         GROW,           DESCRIBE};
+    uint64_t choice = below(admin, 20);
+    if (peer_wants(KAFKA_DELETE_TOPICS) || peer_wants(KAFKA_CREATE_TOPICS))
+        return DELETE_TOPIC;
+    if (peer_wants(KAFKA_ALTER_CONFIGS) || peer_wants(KAFKA_INCREMENTAL_ALTER_CONFIGS))
+        return ALTER;
+    if (peer_wants(KAFKA_DELETE_RECORDS))
+        return DELETE_RECORDS;
+    if (peer_wants(KAFKA_CREATE_PARTITIONS))
+        return GROW;
+    return choice < ARRAY_SIZE(deeds) ? deeds[choice] : REST;
+}
+
 static void do_something(struct topic_admin *admin)
 {
-    const struct ledger_topic *topic;
-    uint64_t choice = below(admin, 20);
+    enum deed deed = choose_deed(admin);
     admin->topic = (int)below(admin, LEDGER_TOPICS);
-    topic = &admin->ledger->topics[admin->topic];
-    if (choice < 2 && topic->deletable)
+    const struct ledger_topic *topic = &admin->ledger->topics[admin->topic];
+    if (deed == DELETE_TOPIC && topic->deletable)
         delete_topic(admin);
-    else if (choice < 3 && !topic->rules.compacted && admin->topic != 0)
+    else if (deed == DELETE_RECORDS && !topic->rules.compacted && admin->topic != 0)
         delete_records(admin);
-    else if (choice < 6) {
+    else if (deed == ALTER) {
         admin->change = topic_plan_change(&admin->plans[admin->topic], admin->ledger, admin->topic);
         alter(admin);
-    } else if (choice < 8 && topic_plan_grows(admin->ledger, admin->topic))
+    } else if (deed == GROW && topic_plan_grows(admin->ledger, admin->topic))
         grow(admin);
+    else if (deed == DESCRIBE)
+        describe(admin);
     else
-        peer_rest(&admin->peer, below(admin, PAUSE_MS));
+        peer_rest(&admin->peer, below(admin, deed == REST ? PAUSE_MS : PAUSE_MS / 10));
 }
 
 static void go_on(void *ctx)
@@ -306,6 +373,8 @@ static void go_on(void *ctx)
     }
     if (admin->change.name)
         alter(admin);
+    else if (admin->changed)
+        describe(admin);
     else if (admin->growing)
         grow(admin);
     else if (!admin->stopping)

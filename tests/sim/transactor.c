@@ -289,6 +289,8 @@ static void go_on(void *ctx)
     struct transactor *transactor = ctx;
     if (transactor_finished(transactor))
         return;
+    if (transactor->step == BEGIN && peer_wants(KAFKA_INIT_PRODUCER_ID))
+        transactor->step = GET_ID; /* as if it was started again */
     switch (transactor->step) {
     case GET_ID:
         get_id(transactor);
