@@ -134,25 +134,6 @@ static void fetch_one(struct kafka_request *request, struct bytes group, struct 
     refuse_unstable(request, group, topic, out);
 }
 
-static void fetch_named(struct kafka_request *request, const struct kafka_offset_fetch_request_group *in,
-                        struct kafka_offset_fetch_response_group *out)
-{
-    struct arena *arena = &request->arena;
-    out->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_group_topic, in->topics_count);
-    out->topics_count = in->topics_count;
-    for (size_t i = 0; i < in->topics_count; i++) {
-        const struct kafka_offset_fetch_request_group_topic *topic = &in->topics[i];
-        size_t count = topic->partition_indexes_count;
-        struct bytes name = topic_of(request, topic->name, topic->topic_id);
-        out->topics[i].name = topic->name;
-        memcpy(out->topics[i].topic_id, topic->topic_id, sizeof topic->topic_id);
-        out->topics[i].partitions = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_group_partition, count);
-        out->topics[i].partitions_count = count;
-        for (size_t p = 0; p < count; p++)
-            fetch_one(request, in->group_id, name, topic->partition_indexes[p], &out->topics[i].partitions[p]);
-    }
-}
-
 /* All that the group has committed, in order of topic and partition. */
 static void fetch_all(struct kafka_request *request, struct kafka_offset_fetch_response_group *out)
 {
@@ -184,36 +165,102 @@ static void fetch_all(struct kafka_request *request, struct kafka_offset_fetch_r
     }
 }
 
-static void fetch_group(struct kafka_request *request, const struct kafka_offset_fetch_request_group *in,
+/* All groups, in the later shape; the topics that are named in steps, a partition at a time. */
+struct fetching {
+    struct kafka_offset_fetch_response *response;
+    const struct kafka_offset_fetch_request_group *in;
+    struct kafka_offset_fetch_response_group *out;
+    size_t group_count;
+    size_t group, topic, partition; /* the next */
+};
+
+/* False: nothing is to be looked up one by one. */
+static bool begin_group(struct kafka_request *request, const struct kafka_offset_fetch_request_group *in,
                         struct kafka_offset_fetch_response_group *out)
 {
     out->group_id = in->group_id;
     out->error_code =
         kafka_refuse(request, coordinator_check_fetch(request->log, in->group_id, in->member_id, in->member_epoch));
     if (out->error_code)
-        return;
-    if (in->topics)
-        fetch_named(request, in, out);
-    else
+        return false;
+    if (!in->topics) {
         fetch_all(request, out);
+        return false;
+    }
+    out->topics = KAFKA_NEW_ARRAY(&request->arena, kafka_offset_fetch_response_group_topic, in->topics_count);
+    out->topics_count = in->topics_count;
+    return in->topics_count > 0;
 }
 
-/* The shape of the versions up to 7, made from the later one: field by field, since they are different structs. */
-static void fetch_old(struct kafka_request *request, struct kafka_offset_fetch_response *response)
+static void begin_topic(struct kafka_request *request, const struct kafka_offset_fetch_request_group_topic *in,
+                        struct kafka_offset_fetch_response_group_topic *out)
+{
+    size_t count = in->partition_indexes_count;
+    out->name = in->name;
+    memcpy(out->topic_id, in->topic_id, sizeof out->topic_id);
+    out->partitions = KAFKA_NEW_ARRAY(&request->arena, kafka_offset_fetch_response_group_partition, count);
+    out->partitions_count = count;
+}
+
+/* The next partition, or topic without any; whether the group has more. */
+static bool fetch_next_of_group(struct kafka_request *request, struct fetching *at)
+{
+    const struct kafka_offset_fetch_request_group *group = &at->in[at->group];
+    const struct kafka_offset_fetch_request_group_topic *in = &group->topics[at->topic];
+    struct kafka_offset_fetch_response_group_topic *out = &at->out[at->group].topics[at->topic];
+    if (at->partition == 0)
+        begin_topic(request, in, out);
+    if (at->partition < in->partition_indexes_count) {
+        fetch_one(request, group->group_id, topic_of(request, in->name, in->topic_id),
+                  in->partition_indexes[at->partition], &out->partitions[at->partition]);
+        at->partition++;
+    }
+    if (at->partition == in->partition_indexes_count) {
+        at->partition = 0;
+        at->topic++;
+    }
+    return at->topic < group->topics_count;
+}
+
+static bool fetch_next(struct kafka_request *request)
+{
+    struct fetching *at = request->state;
+    if (at->group == at->group_count)
+        return false;
+    bool begins = at->topic == 0 && at->partition == 0;
+    if (begins && !begin_group(request, &at->in[at->group], &at->out[at->group])) {
+        at->group++;
+    } else if (!fetch_next_of_group(request, at)) {
+        at->topic = 0;
+        at->group++;
+    }
+    return at->group < at->group_count;
+}
+
+/* The request of the versions up to 7 as one of the later ones. */
+static struct kafka_offset_fetch_request_group *group_of_old(struct kafka_request *request)
 {
     const struct kafka_offset_fetch_request *body = request->body;
     struct arena *arena = &request->arena;
-    struct kafka_offset_fetch_response_group *group = KAFKA_NEW(arena, kafka_offset_fetch_response_group);
-    struct kafka_offset_fetch_request_group in = {
-        .group_id = body->group_id, .member_epoch = -1, .topics_count = body->topics_count};
+    struct kafka_offset_fetch_request_group *in = KAFKA_NEW(arena, kafka_offset_fetch_request_group);
+    in->group_id = body->group_id;
+    in->member_epoch = -1;
+    in->topics_count = body->topics_count;
     if (body->topics)
-        in.topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_request_group_topic, body->topics_count);
+        in->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_request_group_topic, body->topics_count);
     for (size_t i = 0; i < body->topics_count; i++) {
-        in.topics[i].name = body->topics[i].name;
-        in.topics[i].partition_indexes = body->topics[i].partition_indexes;
-        in.topics[i].partition_indexes_count = body->topics[i].partition_indexes_count;
+        in->topics[i].name = body->topics[i].name;
+        in->topics[i].partition_indexes = body->topics[i].partition_indexes;
+        in->topics[i].partition_indexes_count = body->topics[i].partition_indexes_count;
     }
-    fetch_group(request, &in, group);
+    return in;
+}
+
+/* The answer in their shape: field by field, since they are different structs. */
+static void answer_old(struct kafka_request *request, const struct kafka_offset_fetch_response_group *group,
+                       struct kafka_offset_fetch_response *response)
+{
+    struct arena *arena = &request->arena;
     response->topics = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_topic, group->topics_count);
     response->topics_count = group->topics_count;
     for (size_t i = 0; i < group->topics_count; i++) {
@@ -244,20 +291,29 @@ static void fetch_failed(struct kafka_request *request, void *ctx)
         response->groups[i].error_code = code;
 }
 
+static void fetched(struct kafka_request *request)
+{
+    const struct fetching *at = request->state;
+    if (request->header.api_version < VERSION_OF_GROUPS)
+        answer_old(request, at->out, at->response);
+    kafka_answer_when(request, at->response, group_offsets_lsn(request->log), LOG_SYNCED, fetch_failed);
+}
+
 void kafka_handle_offset_fetch(struct kafka_request *request)
 {
     const struct kafka_offset_fetch_request *body = request->body;
-    struct kafka_offset_fetch_response *response = KAFKA_NEW(&request->arena, kafka_offset_fetch_response);
-    if (request->header.api_version < VERSION_OF_GROUPS) {
-        fetch_old(request, response);
-        kafka_answer_when(request, response, group_offsets_lsn(request->log), LOG_SYNCED, fetch_failed);
-        return;
+    struct arena *arena = &request->arena;
+    struct fetching *at = request->state = ARENA_NEW(arena, struct fetching);
+    bool old = request->header.api_version < VERSION_OF_GROUPS;
+    at->response = KAFKA_NEW(arena, kafka_offset_fetch_response);
+    at->in = old ? group_of_old(request) : body->groups;
+    at->group_count = old ? 1 : body->groups_count;
+    at->out = KAFKA_NEW_ARRAY(arena, kafka_offset_fetch_response_group, at->group_count);
+    if (!old) {
+        at->response->groups = at->out;
+        at->response->groups_count = at->group_count;
     }
-    response->groups = KAFKA_NEW_ARRAY(&request->arena, kafka_offset_fetch_response_group, body->groups_count);
-    response->groups_count = body->groups_count;
-    for (size_t i = 0; i < body->groups_count; i++)
-        fetch_group(request, &body->groups[i], &response->groups[i]);
-    kafka_answer_when(request, response, group_offsets_lsn(request->log), LOG_SYNCED, fetch_failed);
+    kafka_work_in_steps(request, fetch_next, fetched);
 }
 
 /* --- OffsetDelete --- */

@@ -82,6 +82,23 @@ static void *epochs(struct kafka_fixture *f)
     return request;
 }
 
+static void *offset_fetch(struct kafka_fixture *f)
+{
+    struct kafka_offset_fetch_request *request = KAFKA_NEW(&f->arena, kafka_offset_fetch_request);
+    request->groups = KAFKA_NEW_ARRAY(&f->arena, kafka_offset_fetch_request_group, 1);
+    request->groups_count = 1;
+    request->groups->group_id = BYTES_LITERAL("readers");
+    request->groups->member_epoch = -1;
+    int32_t *first = ARENA_NEW(&f->arena, int32_t);
+    NEW_TOPICS(f, request->groups->topics, kafka_offset_fetch_request_group_topic)
+    {
+        request->groups->topics[i].name = name_of(f, i);
+        request->groups->topics[i].partition_indexes = first;
+        request->groups->topics[i].partition_indexes_count = 1;
+    }
+    return request;
+}
+
 static void *describe_configs(struct kafka_fixture *f)
 {
     struct kafka_describe_configs_request *request = KAFKA_NEW(&f->arena, kafka_describe_configs_request);
@@ -147,6 +164,7 @@ static const struct big {
     {KAFKA_METADATA, 9, metadata_of_all},
     {KAFKA_LIST_OFFSETS, 7, list_offsets},
     {KAFKA_OFFSET_FOR_LEADER_EPOCH, 4, epochs},
+    {KAFKA_OFFSET_FETCH, 8, offset_fetch},
     {KAFKA_DESCRIBE_CONFIGS, 4, describe_configs},
     {KAFKA_PRODUCE, 9, produce},
     {KAFKA_FETCH, 12, fetch},
