@@ -39,6 +39,8 @@ def ended(sock):
     ("too large", struct.pack(">i", 200 << 20)),
     ("negative", struct.pack(">i", -5)),
     ("an HTTP request", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ("a TLS handshake", bytes.fromhex("160301020001000001fc0303") + bytes(500)),
+    ("a SASL handshake", frame(header(17, 1) + struct.pack(">h", 5) + b"PLAIN")),
     ("an unknown key", frame(header(999, 0))),
     ("an unknown version", frame(header(3, 99))),
     ("half a header", frame(b"\0\3\0\0")),
