@@ -37,6 +37,7 @@ enum {
     JOURNAL_FILE_SMALL = 16 << 10,
     JOURNAL_FILES_MIN = 4,
     SLOW_DISK_NS = 300000000,
+    BUSY_HELPERS_NS = 2000000,
     TOPICS_KEPT = 1 << 0 | 1 << 1, /* what members subscribe to: bits of topic_plan.h's topics */
     TOPICS_ALL = TOPICS_KEPT | 1 << 2 | 1 << 5,
     TOPIC_DELETED = 1 << 4,
@@ -219,6 +220,8 @@ static bool live_and_die(struct run *run, struct error *err)
 {
     uint64_t life_ms = below(run, LIFE_MS);
     host_choose_faults(&run->host);
+    if (below(run, 3) == 0)
+        io_simulated_faults(run->host.client)->work_max_ns = BUSY_HELPERS_NS;
     if (run->host.config.journal_file_bytes == JOURNAL_FILE_SMALL && below(run, 4)) {
         io_simulated_faults(run->host.client)->disk_max_ns = SLOW_DISK_NS;
         life_ms *= 2;
