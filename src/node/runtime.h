@@ -66,11 +66,11 @@ struct runtime_pod {
     const char *namespace;
     const char *name;
     const char *hostname;
-    const char *ip; /* the address it had before, to be kept if possible; NULL: none */
+    const char *ip;                        /* the address it had before, to be kept if possible; NULL: none */
     bool host_network, host_pid, host_ipc; /* has them in common with the machine */
-    const char *resolv_conf;            /* content of the containers' /etc/resolv.conf */
-    const char *hosts;                  /* lines that are added to their /etc/hosts */
-    struct runtime_resources resources; /* of all containers together */
+    const char *resolv_conf;               /* content of the containers' /etc/resolv.conf */
+    const char *hosts;                     /* lines that are added to their /etc/hosts */
+    struct runtime_resources resources;    /* of all containers together */
     const struct runtime_volume *volumes;
     size_t volume_count;
 };
