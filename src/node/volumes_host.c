@@ -11,19 +11,18 @@
 #include "node/volumes.h"
 
 static const struct host_type {
-    const char *name;
-    mode_t format;    /* what it must be; 0: anything */
-    const char *word; /* "is not a directory" */
-    bool made;        /* where nothing is */
+    const char *name, *word; /* "is not a directory" */
+    mode_t format;           /* what it must be; 0: anything */
+    bool made;               /* where nothing is */
 } host_types[] = {
-    {"", 0, "", true},
-    {"DirectoryOrCreate", S_IFDIR, "directory", true},
-    {"Directory", S_IFDIR, "directory", false},
-    {"FileOrCreate", S_IFREG, "file", true},
-    {"File", S_IFREG, "file", false},
-    {"Socket", S_IFSOCK, "socket", false},
-    {"CharDevice", S_IFCHR, "character device", false},
-    {"BlockDevice", S_IFBLK, "block device", false},
+    {"", "", 0, true},
+    {"DirectoryOrCreate", "directory", S_IFDIR, true},
+    {"Directory", "directory", S_IFDIR, false},
+    {"FileOrCreate", "file", S_IFREG, true},
+    {"File", "file", S_IFREG, false},
+    {"Socket", "socket", S_IFSOCK, false},
+    {"CharDevice", "character device", S_IFCHR, false},
+    {"BlockDevice", "block device", S_IFBLK, false},
 };
 
 static const struct host_type *find_type(const char *name)
